@@ -1,0 +1,53 @@
+# Every target makes the environment it needs in .venv; nothing else on the machine is touched.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test test-bench lint format wheel bench-speed clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/run: pyproject.toml
+	@echo "Preparing $(VENV) ..."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10) and "prego_metrics needs Python 3.10 or later: make PYTHON=python3.11 ...")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) install --editable .
+	@touch $@
+
+$(VENV)/dev: $(VENV)/run
+	@echo "Adding the development tools ..."
+	@$(PIP) install --editable '.[dev]'
+	@touch $@
+
+demo: $(VENV)/run ## Push from a sample bench to a local control plane, and show what arrived
+	@$(BIN)/prego-metrics demo
+
+test: $(VENV)/dev ## Run every test that needs no bench (with PREGO_TEST_BENCH and PREGO_TEST_SITE: all)
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/dev ## Check style (ruff) and types (mypy --strict)
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: $(VENV)/dev ## Format the code
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+wheel: $(VENV)/dev ## Build the wheel, install it in an empty environment and run its --help
+	@rm -rf dist build $(VENV)/wheel-check
+	@$(BIN)/python -m build --wheel --outdir dist . >/dev/null
+	@$(PYTHON) -m venv $(VENV)/wheel-check
+	@$(VENV)/wheel-check/bin/python -m pip --disable-pip-version-check --quiet install dist/*.whl
+	@cd / && $(CURDIR)/$(VENV)/wheel-check/bin/prego-metrics --help
+	@ls dist
+
+bench-speed: $(VENV)/dev ## Measure beside peers, as ratios (see benchmarks/)
+	@$(BIN)/python benchmarks/census.py
+	@$(BIN)/python benchmarks/push.py
+
+clean: ## Remove the environment and what was built
+	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
