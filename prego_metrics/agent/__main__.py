@@ -1,0 +1,47 @@
+"""The console script `prego-metrics`, and `python -m prego_metrics.agent`.
+
+`push --if-due`, which a timer or cron runs every minute, is answered without the command line's library:
+importing that takes longer than finding out that nothing is due. Anything else goes to `cli`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+
+def main() -> None:
+	"""Run the command line and exit with its code."""
+	arguments = sys.argv[1:]
+	if arguments[:2] == ["push", "--if-due"]:
+		rest = arguments[2:]
+		if not rest or (len(rest) == 2 and rest[0] == "--bench"):
+			sys.exit(scheduled_push(rest[1] if rest else None))
+	from prego_metrics.agent.cli import cli
+
+	cli(prog_name="prego-metrics")
+
+
+def scheduled_push(bench_path: str | None) -> int:
+	"""Push if that is due, as the driver that started this process, and return the exit code."""
+	from prego_metrics.agent.bench import find_bench
+	from prego_metrics.agent.errors import PregoMetricsError
+	from prego_metrics.agent.owner import become_owner
+	from prego_metrics.agent.push import Request, push
+	from prego_metrics.agent.report import report
+
+	try:
+		bench = find_bench(bench_path)
+		become_owner(bench)
+		# systemd gives every service it starts an invocation id; cron does not.
+		driver = "timer" if "INVOCATION_ID" in os.environ else "cron"
+		ended = push(bench, Request(driver=driver, if_due=True, spread=True))
+	except PregoMetricsError as error:
+		print(f"Not sent: {error}", file=sys.stderr)
+		return 2
+	report(ended)
+	return ended.exit_code
+
+
+if __name__ == "__main__":
+	main()

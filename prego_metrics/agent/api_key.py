@@ -1,0 +1,113 @@
+"""The bearer key: where it comes from, and how it is kept from being shown."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+from collections.abc import Mapping
+from urllib.parse import quote
+
+from prego_metrics.agent.config import Config
+from prego_metrics.agent.errors import ConfigurationError, Problem
+from prego_metrics.agent.printable import printable
+from prego_metrics.agent.secret_file import read_secret_file
+
+KEY_VARIABLE = "INTERNAL_API_KEY"
+CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
+CREDENTIAL_NAME = "internal_api_key"
+MASK = "[key]"
+# A shorter beginning of the key at the end of a text that was cut is no secret, and may be a plain word.
+_MIN_PARTIAL = 4
+
+
+class Secret:
+	"""A text that shows itself only when asked by name. source says where it came from."""
+
+	__slots__ = ("_text", "source")
+
+	def __init__(self, text: str, source: str) -> None:
+		self._text = text
+		self.source = source
+
+	def __repr__(self) -> str:
+		return f"<secret from {self.source}>"
+
+	def __reduce__(self) -> str:
+		raise TypeError("a secret is not pickled")
+
+	def reveal(self) -> str:
+		return self._text
+
+	def mask(self, text: str) -> str:
+		"""Return `text` without the secret, in whatever notation an answer may echo it."""
+		for notation in sorted(self._notations(), key=len, reverse=True):
+			text = text.replace(notation, MASK)
+		# Where an answer was cut, its end may be the beginning of the secret.
+		for length in range(len(self._text) - 1, _MIN_PARTIAL - 1, -1):
+			if text.endswith(self._text[:length]):
+				return text[:-length] + MASK
+		return text
+
+	def _notations(self) -> set[str]:
+		import base64
+
+		escaped = json.dumps(self._text)[1:-1]
+		return {
+			self._text,
+			escaped,
+			escaped.replace("/", "\\/"),
+			html.escape(self._text),
+			quote(self._text, safe=""),
+			repr(self._text)[1:-1],
+			base64.b64encode(self._text.encode("ascii")).decode("ascii"),
+		}
+
+
+def load_api_key(config: Config, environ: Mapping[str, str]) -> tuple[Secret, list[str]]:
+	"""Return the bearer key and warnings about it.
+
+	The order: INTERNAL_API_KEY in the environment, systemd's credential, `api_key_file`. Raises
+	ConfigurationError; its message never holds a part of the key.
+	"""
+	warnings: list[str] = []
+	text = environ.get(KEY_VARIABLE)
+	if text:
+		return _checked(text, KEY_VARIABLE), warnings
+	if text == "":
+		warnings.append(f"{KEY_VARIABLE} is empty and counts as unset")
+	directory = environ.get(CREDENTIALS_VARIABLE)
+	if directory:
+		path = os.path.join(directory, CREDENTIAL_NAME)
+		if os.path.lexists(path):
+			return _from_file(path, f"${CREDENTIALS_VARIABLE}/{CREDENTIAL_NAME}", checked=False), warnings
+	if config.api_key_file:
+		return _from_file(config.api_key_file, "api_key_file", checked=True), warnings
+	raise ConfigurationError(
+		[
+			*(problem for problem in config.problems if problem.key == "api_key_file"),
+			Problem(
+				"api_key_file",
+				f"there is no key: set {KEY_VARIABLE} in the environment of the push, or api_key_file to a 0600 "
+				"file outside sites/",
+			),
+		]
+	)
+
+
+def _from_file(path: str, source: str, *, checked: bool) -> Secret:
+	try:
+		text = read_secret_file(path, checked=checked)
+	except ValueError as error:
+		raise ConfigurationError([Problem("api_key_file", f"{source}: {error}")]) from None
+	return _checked(text, source if not checked else f"{source} {printable(path)}")
+
+
+def _checked(text: str, source: str) -> Secret:
+	if not text:
+		wrong = "is empty"
+	elif not all(0x21 <= ord(character) <= 0x7E for character in text):
+		wrong = "holds a character that is not printable ASCII (a space, a line end, a letter with an accent)"
+	else:
+		return Secret(text, source)
+	raise ConfigurationError([Problem("api_key_file", f"the key from {source} {wrong}: write it anew")])

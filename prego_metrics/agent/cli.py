@@ -1,0 +1,279 @@
+"""The command line: `prego-metrics …`, and the same commands as `bench prego-metrics …`.
+
+Commands hold no logic: each finds the bench, calls the module of its name and prints. What is heavy is
+imported inside, since every `bench` call imports this module.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+
+import click
+
+from prego_metrics import __version__
+
+if TYPE_CHECKING:
+	from prego_metrics.agent.bench import Bench
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+bench_option = click.option(
+	"--bench",
+	"bench_path",
+	metavar="PATH",
+	help="The bench, or its sites folder. Default: the one around the working directory.",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+
+
+@click.group(name="prego-metrics", context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="prego-metrics")
+def cli() -> None:
+	"""Count this node's tenants, sample the host, and push both to the control plane.
+
+	Exit codes: 0 done or nothing to do, 1 not delivered, 2 nothing could be counted or configured.
+	"""
+
+
+@cli.command()
+@bench_option
+@click.option("--dry-run", is_flag=True, help="Print what would be sent. Sends and records nothing.")
+@click.option("--if-due", is_flag=True, help="Push only if the interval is over: for timers and cron.")
+@click.option("--save-snapshot", is_flag=True, help="Ask the control plane to keep a snapshot as well.")
+@json_option
+def push(bench_path: str | None, dry_run: bool, if_due: bool, save_snapshot: bool, as_json: bool) -> None:
+	"""Push once: count, sample, send, record."""
+	if dry_run and (if_due or save_snapshot):
+		raise click.UsageError("--dry-run goes with neither --if-due nor --save-snapshot")
+	import time
+
+	from prego_metrics.agent import push as pushing
+	from prego_metrics.agent import result
+	from prego_metrics.agent.errors import PregoMetricsError
+	from prego_metrics.agent.report import report
+
+	try:
+		bench = _open(bench_path)
+		if dry_run:
+			ended = pushing.dry_run(bench)
+		else:
+			driver = "manual" if not if_due else "timer" if "INVOCATION_ID" in os.environ else "cron"
+			request = pushing.Request(driver, if_due=if_due, save_snapshot=save_snapshot, spread=if_due)
+			ended = pushing.push(bench, request)
+	except PregoMetricsError as error:
+		ended = result.Result(result.NOT_SENT, time.time(), error=str(error))
+	report(ended, as_json=as_json)
+	sys.exit(ended.exit_code)
+
+
+@cli.command()
+@bench_option
+@json_option
+def tenants(bench_path: str | None, as_json: bool) -> None:
+	"""Show every site, counted or not, and why."""
+	from prego_metrics.agent import tables
+	from prego_metrics.agent.config import load_config
+	from prego_metrics.agent.doctor import count_tenants
+	from prego_metrics.agent.errors import PregoMetricsError
+
+	try:
+		census = count_tenants(load_config(_open(bench_path), os.environ))
+	except PregoMetricsError as error:
+		if as_json:
+			_print_json({"tenant_count": None, "sites": [], "error": str(error)})
+		_fail(str(error))
+	if as_json:
+		_print_json(tables.census_as_dict(census))
+	else:
+		tables.print_census(census)
+
+
+@cli.command()
+@bench_option
+@click.option(
+	"--max-age", type=click.FloatRange(min=1), metavar="S", help="Seconds up to which a push is fresh."
+)
+@json_option
+def status(bench_path: str | None, max_age: float | None, as_json: bool) -> None:
+	"""Say whether this node is delivering, as a monitoring plugin does.
+
+	Exit codes: 0 fresh, 1 fresh but the last attempt failed, 2 stale, 3 never pushed.
+	"""
+	import time
+
+	from prego_metrics.agent.config import load_config
+	from prego_metrics.agent.state_folder import StateFolder
+	from prego_metrics.agent.status import judge_status
+
+	bench = _found(bench_path)
+	state, warnings = StateFolder(bench.sites).read()
+	for warning in warnings:
+		click.echo(f"Warning: {warning}", err=True)
+	verdict = judge_status(state, load_config(bench, os.environ), time.time(), max_age)
+	if as_json:
+		_print_json(verdict.as_dict())
+	else:
+		click.echo(verdict.plugin_line)
+	sys.exit(verdict.exit_code)
+
+
+@cli.command()
+@bench_option
+@click.option("--offline", is_flag=True, help="Do not ask the control plane.")
+@json_option
+def doctor(bench_path: str | None, offline: bool, as_json: bool) -> None:
+	"""Check everything a push depends on, and say what to do. Sends no metrics.
+
+	Exit codes: 0 nothing failed, 1 something did.
+	"""
+	from prego_metrics.agent import tables
+	from prego_metrics.agent.doctor import FAIL, Check, examine
+	from prego_metrics.agent.errors import PregoMetricsError
+
+	checks: list[Check] = []
+	try:
+		for check in examine(_open(bench_path), os.environ, online=not offline):
+			checks.append(check)
+			if not as_json:
+				tables.print_check(check)
+	except PregoMetricsError as error:
+		checks.append(Check("bench", FAIL, str(error), "name the bench with --bench PATH"))
+		if not as_json:
+			tables.print_check(checks[-1])
+	healthy = all(check.state != FAIL for check in checks)
+	if as_json:
+		_print_json({"ok": healthy, "checks": [check.as_dict() for check in checks]})
+	sys.exit(0 if healthy else 1)
+
+
+def _setting_options(command: Command) -> Command:
+	"""Give `configure` an option for each setting, from the table of settings."""
+	from prego_metrics.agent.settings import SETTINGS
+
+	for setting in reversed(SETTINGS):
+		repeated = setting.kind == "json" and not isinstance(setting.default, bool)
+		command = click.option(
+			"--" + setting.name.replace("_", "-"),
+			setting.name,
+			metavar="TEXT" if setting.kind == "text" else "S" if setting.kind == "number" else "VALUE",
+			multiple=repeated,
+			default=None,
+			help=setting.help[0].upper() + setting.help[1:] + (" (repeatable)." if repeated else "."),
+		)(command)
+	return command
+
+
+@cli.command()
+@bench_option
+@_setting_options
+@click.option("--unset", multiple=True, metavar="KEY", help="Remove a setting (repeatable).")
+@click.option("--show", is_flag=True, help="Show the settings in force, each with its source.")
+@json_option
+def configure(
+	bench_path: str | None, unset: tuple[str, ...], show: bool, as_json: bool, **given: Any
+) -> None:
+	"""Write settings into the bench's common_site_config.json, and keep everything else in it.
+
+	On a terminal, what is required and missing is asked for. The key is never written there.
+	"""
+	from prego_metrics.agent import tables
+	from prego_metrics.agent.config import load_config
+	from prego_metrics.agent.configure import as_written, configure, missing
+	from prego_metrics.agent.errors import PregoMetricsError
+
+	try:
+		bench = _open(bench_path)
+		changes = as_written({name: value for name, value in given.items() if value not in (None, ())})
+		if not changes and not unset and not show:
+			for setting in missing(load_config(bench, {})):
+				if not sys.stdin.isatty():
+					break
+				changes[setting.name] = click.prompt(f"{setting.name} ({setting.help})")
+		if changes or unset:
+			configure(bench, changes, unset, os.environ)
+		config = load_config(bench, os.environ)
+	except PregoMetricsError as error:
+		_fail(str(error))
+	if as_json:
+		_print_json(tables.settings_as_dict(config, os.environ))
+	else:
+		tables.print_settings(config, os.environ)
+	sys.exit(2 if config.problems else 0)
+
+
+@cli.command("control-plane")
+@click.option(
+	"--port", type=click.IntRange(0, 65535), default=0, help="Port on 127.0.0.1. Default: a free one."
+)
+@click.option("--database", default=":memory:", metavar="FILE", help="SQLite file. Default: in memory.")
+@click.option("--node", "nodes", multiple=True, metavar="ID", help="Register a node (repeatable).")
+@click.option("--register-unknown", is_flag=True, help="Accept nodes that are not registered.")
+@click.option("--without-snapshots", is_flag=True, help="Leave the snapshots' migration out.")
+def control_plane(
+	port: int, database: str, nodes: tuple[str, ...], register_unknown: bool, without_snapshots: bool
+) -> None:
+	"""Run a local control plane, for development. Never for production.
+
+	The key is taken from INTERNAL_API_KEY, or made anew and printed.
+	"""
+	from prego_metrics.local_control_plane.command import run
+
+	_exit_on_error(
+		lambda: run(
+			port=port,
+			database=database,
+			nodes=nodes,
+			register_unknown=register_unknown,
+			snapshots=not without_snapshots,
+		)
+	)
+
+
+@cli.command()
+@click.option("--keep", is_flag=True, help="Keep the sample bench, and say where it is.")
+def demo(keep: bool) -> None:
+	"""Push from a sample bench to a local control plane, and show what arrived."""
+	from prego_metrics.local_control_plane.demo import run
+
+	sys.exit(run(keep=keep))
+
+
+def _open(bench_path: str | None) -> Bench:
+	"""Find the bench and, started by root, become its owner before anything is read."""
+	from prego_metrics.agent.bench import find_bench
+	from prego_metrics.agent.owner import become_owner
+
+	bench = find_bench(bench_path)
+	become_owner(bench)
+	return bench
+
+
+def _found(bench_path: str | None) -> Bench:
+	from prego_metrics.agent.errors import PregoMetricsError
+
+	try:
+		return _open(bench_path)
+	except PregoMetricsError as error:
+		_fail(str(error))
+
+
+def _exit_on_error(run: Callable[[], None]) -> None:
+	from prego_metrics.agent.errors import PregoMetricsError
+
+	try:
+		run()
+	except PregoMetricsError as error:
+		_fail(str(error))
+
+
+def _fail(message: str) -> NoReturn:
+	click.echo(f"Error: {message}", err=True)
+	sys.exit(2)
+
+
+def _print_json(content: dict[str, Any]) -> None:
+	click.echo(json.dumps(content))

@@ -1,0 +1,306 @@
+"""What the operator set, and where each value came from.
+
+One place, of the bench and not of a site: the key `prego_metrics` in `sites/common_site_config.json`,
+read from disk at every run. An environment variable `PREGO_METRICS_<KEY>` overrides it. A tenant's own
+`site_config.json` is never looked at: it would let a tenant redirect the node.
+
+Everything that is wrong is collected, so that one run names all of it; `Config.require` then raises for
+the keys that a command needs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+
+from prego_metrics.agent.bench import Bench
+from prego_metrics.agent.errors import ConfigurationError, Problem
+from prego_metrics.agent.printable import printable
+from prego_metrics.agent.settings import SETTING_BY_NAME, SETTINGS, Setting
+
+CONFIG_KEY = "prego_metrics"
+FILE_NAME = "common_site_config.json"
+DEFAULT_SOURCE = "default"
+
+CENSUS_KEYS = frozenset(("benches", "exclude_sites", "allow_empty"))
+KEY_KEYS = frozenset(("api_key_file",))
+ALL_KEYS = frozenset(SETTING_BY_NAME)
+DRY_RUN_KEYS = ALL_KEYS - KEY_KEYS
+
+# In the hardened mode these come from the unit's environment alone: any app of the bench can write the
+# bench's file, and could send the bearer elsewhere.
+HARDENED_VARIABLE = "PREGO_METRICS_HARDENED"
+HARDENED_KEYS = frozenset(
+	("node_id", "control_plane_url", "api_key_file", "heartbeat_url", "heartbeat_url_file")
+)
+
+# A key written here would be readable by every app, every backup and every System Manager.
+_KEY_NAMES = frozenset(("api_key", "internal_api_key", "key", "token", "bearer", "secret"))
+_TOP_LEVEL_KEY_NAMES = frozenset(("internal_api_key", "INTERNAL_API_KEY"))
+_NOT_SETTINGS = frozenset((HARDENED_VARIABLE,))
+_MAX_BYTES = 1 << 20
+_READ_TRIES = 5
+_READ_PAUSE_SECONDS = 0.04
+_NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?")
+
+
+@dataclass(frozen=True)
+class Config:
+	"""The effective settings of one bench. Required texts are empty when they are not set."""
+
+	bench: Bench
+	node_id: str
+	control_plane_url: str
+	api_key_file: str | None
+	push_interval: float
+	spread: float
+	snapshot_interval: float
+	disk_paths: tuple[str, ...]
+	benches: tuple[str, ...]
+	site: str | None
+	exclude_sites: tuple[str, ...]
+	allow_empty: bool
+	scheduler_pushes: bool
+	timeout: float
+	alert_after: int
+	heartbeat_url: str | None = field(repr=False)
+	heartbeat_url_file: str | None
+	hardened: bool
+	sources: Mapping[str, str]
+	problems: tuple[Problem, ...]
+	warnings: tuple[str, ...]
+
+	def require(self, keys: Iterable[str]) -> None:
+		"""Raise ConfigurationError if any of `keys`, or the configuration as a whole, is wrong."""
+		wanted = frozenset(keys)
+		problems = [problem for problem in self.problems if not problem.key or problem.key in wanted]
+		if problems:
+			raise ConfigurationError(problems)
+
+
+def config_file(bench: Bench) -> str:
+	"""Return the path of the file that holds the bench's common configuration."""
+	return os.path.join(bench.sites, FILE_NAME)
+
+
+def load_config(
+	bench: Bench, environ: Mapping[str, str], *, sleep: Callable[[float], None] = time.sleep
+) -> Config:
+	"""Read the effective settings. Never raises for wrong ones: they are in `problems`."""
+	try:
+		common = read_common_config(bench, sleep)
+	except ValueError as error:
+		return judge_config(bench, {}, environ, Problem("", str(error)))
+	return judge_config(bench, common, environ)
+
+
+def judge_config(
+	bench: Bench, common: Mapping[str, object], environ: Mapping[str, str], *known_problems: Problem
+) -> Config:
+	"""Return the effective settings that `common`, a whole common_site_config.json, and `environ` give."""
+	problems = list(known_problems)
+	warnings: list[str] = []
+	hardened = _hardened(environ, problems)
+	written = _written(common, bench, problems)
+	_refuse_unknown(written, _file_source(bench), environ, problems)
+
+	values: dict[str, object] = {}
+	sources: dict[str, str] = {}
+	for setting in SETTINGS:
+		from_file = None if hardened and setting.name in HARDENED_KEYS else written
+		if from_file is None and setting.name in written:
+			warnings.append(
+				f"{setting.name} in {_file_source(bench)} is not used: in the hardened mode it comes from "
+				f"{setting.variable} alone"
+			)
+		values[setting.name], sources[setting.name] = _effective(
+			setting, from_file or {}, environ, _file_source(bench), problems, warnings
+		)
+	_judge_together(values, sources, problems, warnings)
+	return Config(
+		bench=bench,
+		hardened=hardened,
+		sources=sources,
+		problems=tuple(problems),
+		warnings=tuple(warnings),
+		**_completed(values, bench),  # type: ignore[arg-type]
+	)
+
+
+def read_common_config(bench: Bench, sleep: Callable[[float], None] = time.sleep) -> dict[str, object]:
+	"""Return the whole of `common_site_config.json`; an absent file is an empty one.
+
+	Frappe rewrites the file in place, so a half-written one is read again for a moment. Raises ValueError
+	with what is wrong if it stays unreadable.
+	"""
+	path = config_file(bench)
+	for attempt in range(_READ_TRIES):
+		if attempt:
+			sleep(_READ_PAUSE_SECONDS)
+		try:
+			content = _read_regular_file(path)
+			parsed = json.loads(content) if content is not None else {}
+		except OSError as error:
+			raise ValueError(f"{printable(path)} cannot be read: {error.strerror or error}") from None
+		except (ValueError, RecursionError) as error:
+			reason = str(error) if isinstance(error, ValueError) else "nested too deeply"
+			continue
+		if not isinstance(parsed, dict):
+			raise ValueError(f"{printable(path)} must hold a JSON object")
+		return parsed
+	raise ValueError(f"{printable(path)} is not valid JSON: {printable(reason, 200)}")
+
+
+def _read_regular_file(path: str) -> str | None:
+	try:
+		descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+	except FileNotFoundError:
+		return None
+	with open(descriptor, "rb") as file:
+		if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+			raise OSError(0, "it is not a regular file")
+		content = file.read(_MAX_BYTES + 1)
+	if len(content) > _MAX_BYTES:
+		raise OSError(0, f"it is larger than {_MAX_BYTES} bytes")
+	return content.decode("utf-8")
+
+
+def _file_source(bench: Bench) -> str:
+	return printable(config_file(bench))
+
+
+def _hardened(environ: Mapping[str, str], problems: list[Problem]) -> bool:
+	value = environ.get(HARDENED_VARIABLE, "")
+	if value not in ("", "0", "1"):
+		problems.append(Problem("", f"{HARDENED_VARIABLE}={printable(value, 80)!r} must be 1 or 0"))
+	return value == "1"
+
+
+def _written(common: Mapping[str, object], bench: Bench, problems: list[Problem]) -> Mapping[str, object]:
+	"""Return our own part of the common configuration."""
+	written = common.get(CONFIG_KEY, {})
+	if not isinstance(written, dict):
+		problems.append(Problem("", f"{CONFIG_KEY} in {_file_source(bench)} must be a JSON object"))
+		return {}
+	for name in _TOP_LEVEL_KEY_NAMES & common.keys():
+		problems.append(Problem("", _key_refused(name, _file_source(bench))))
+	return written
+
+
+def _refuse_unknown(
+	written: Mapping[str, object], file_source: str, environ: Mapping[str, str], problems: list[Problem]
+) -> None:
+	for name in written.keys() - SETTING_BY_NAME.keys():
+		problems.append(Problem("", _unknown(name, name, file_source)))
+	variables = {setting.variable for setting in SETTINGS} | _NOT_SETTINGS
+	for variable in environ.keys() - variables:
+		if variable.startswith("PREGO_METRICS_"):
+			name = variable.removeprefix("PREGO_METRICS_").lower()
+			problems.append(Problem("", _unknown(variable, name, "the environment")))
+
+
+def _unknown(shown: str, name: str, source: str) -> str:
+	if name.lower() in _KEY_NAMES:
+		return _key_refused(shown, source)
+	import difflib
+
+	near = difflib.get_close_matches(name, SETTING_BY_NAME, n=1)
+	hint = f"did you mean {near[0]}?" if near else "allowed are " + ", ".join(SETTING_BY_NAME)
+	return f"{printable(shown, 80)} in {source} is no setting: {hint}"
+
+
+def _key_refused(shown: str, source: str) -> str:
+	return (
+		f"{printable(shown, 80)} in {source} is refused: the key does not belong there. Remove it, change the "
+		"key in the control plane, and give the new one by INTERNAL_API_KEY in the environment or by "
+		"api_key_file, a 0600 file outside sites/"
+	)
+
+
+def _effective(
+	setting: Setting,
+	written: Mapping[str, object],
+	environ: Mapping[str, str],
+	file_source: str,
+	problems: list[Problem],
+	warnings: list[str],
+) -> tuple[object, str]:
+	"""Return a setting's value and source: the environment, then the file, then the default."""
+	text = environ.get(setting.variable)
+	if text == "":
+		warnings.append(f"{setting.variable} is empty and counts as unset")
+	if text:
+		raw, source = value_from_text(setting, text), setting.variable
+	elif setting.name in written:
+		raw, source = written[setting.name], file_source
+	else:
+		if setting.required:
+			problems.append(
+				Problem(
+					setting.name,
+					f"{setting.name} is not set: give it by `prego-metrics configure`, or by {setting.variable}",
+				)
+			)
+		return setting.default, DEFAULT_SOURCE
+	try:
+		return setting.parse(raw), source
+	except ValueError as error:
+		seen = "" if setting.secret else f" = {_shown(raw)}"
+		problems.append(Problem(setting.name, f"{setting.name}{seen} ({source}) {error}"))
+		return setting.default, source
+
+
+def value_from_text(setting: Setting, text: str) -> object:
+	"""Read an environment variable as its setting's kind; what cannot be read stays text, for parse to refuse."""
+	if setting.kind == "text":
+		return text
+	if setting.kind == "number":
+		if not _NUMBER.fullmatch(text):
+			return text
+		return float(text) if "." in text else int(text)
+	try:
+		return json.loads(text)
+	except (ValueError, RecursionError):
+		return text
+
+
+def _shown(raw: object) -> str:
+	"""Show a refused value; userinfo of a URL may be a password, and is not shown."""
+	text = json.dumps(raw, ensure_ascii=False, default=repr)
+	return printable(re.sub(r"//[^/\"]*@", "//…@", text), 120)
+
+
+def _judge_together(
+	values: Mapping[str, object], sources: Mapping[str, str], problems: list[Problem], warnings: list[str]
+) -> None:
+	"""Judge what only shows when settings are seen side by side."""
+	interval = values["push_interval"]
+	if isinstance(interval, float) and not 60 <= interval <= 300:
+		warnings.append(
+			f"push_interval = {interval:g} ({sources['push_interval']}) is outside the runbook's 60 to 300 seconds"
+		)
+	if values["heartbeat_url"] and values["heartbeat_url_file"]:
+		problems.append(
+			Problem("heartbeat_url", "heartbeat_url and heartbeat_url_file are both set: keep one of them")
+		)
+	node_id = values["node_id"]
+	if isinstance(node_id, str) and node_id != node_id.strip():
+		warnings.append(f"node_id = {_shown(node_id)} begins or ends with a space, and is sent so")
+
+
+def _completed(values: dict[str, object], bench: Bench) -> dict[str, object]:
+	"""Fill in the defaults that depend on the bench, and make paths absolute."""
+	benches = values["benches"]
+	named = benches if isinstance(benches, tuple) else (bench.sites,)
+	return {
+		**values,
+		"node_id": values["node_id"] or "",
+		"control_plane_url": values["control_plane_url"] or "",
+		"disk_paths": values["disk_paths"] or (bench.sites, "/"),
+		"benches": tuple(os.path.join(bench.root, path) for path in named),
+	}

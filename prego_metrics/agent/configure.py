@@ -1,0 +1,111 @@
+"""Write settings into `common_site_config.json`, and keep everything else in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import tempfile
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from prego_metrics.agent.bench import Bench
+from prego_metrics.agent.config import (
+	CONFIG_KEY,
+	Config,
+	config_file,
+	judge_config,
+	read_common_config,
+	value_from_text,
+)
+from prego_metrics.agent.errors import ConfigurationError, Problem
+from prego_metrics.agent.printable import printable
+from prego_metrics.agent.settings import SETTING_BY_NAME, SETTINGS, Setting
+
+_TRIES = 5
+
+
+def configure(
+	bench: Bench, changes: Mapping[str, Any], unset: Iterable[str], environ: Mapping[str, str]
+) -> Config:
+	"""Set `changes` and remove `unset`, and return the configuration that then holds.
+
+	The file is replaced atomically and keeps its mode; another program's change in the meantime is not
+	overwritten. Raises ConfigurationError, and writes nothing, if a value is wrong.
+	"""
+	unset = frozenset(unset)
+	path = os.path.realpath(config_file(bench))
+	for _ in range(_TRIES):
+		before = _stamp(path)
+		try:
+			common = read_common_config(bench)
+		except ValueError as error:
+			raise ConfigurationError([Problem("", str(error))]) from None
+		section = common.get(CONFIG_KEY, {})
+		if not isinstance(section, dict):
+			raise ConfigurationError(
+				[Problem("", f"{CONFIG_KEY} in {printable(path)} must be a JSON object")]
+			)
+		merged = {name: value for name, value in {**section, **changes}.items() if name not in unset}
+		wanted = {**common, CONFIG_KEY: merged}
+		config = judge_config(bench, wanted, {})
+		wrong = [problem for problem in config.problems if not problem.key or problem.key in changes]
+		if wrong:
+			raise ConfigurationError(wrong)
+		if _replace(path, wanted, before):
+			return judge_config(bench, wanted, environ)
+	raise ConfigurationError(
+		[Problem("", f"{printable(path)} is being changed by another program: try again")]
+	)
+
+
+def _stamp(path: str) -> tuple[int, int, int] | None:
+	try:
+		found = os.stat(path)
+	except FileNotFoundError:
+		return None
+	return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def _replace(path: str, content: Mapping[str, Any], before: tuple[int, int, int] | None) -> bool:
+	"""Replace the file, unless it changed since `before`; tell whether it was replaced."""
+	mode = stat.S_IMODE(os.stat(path).st_mode) if before else 0o644
+	try:
+		descriptor, temporary = tempfile.mkstemp(prefix=".common_site_config.", dir=os.path.dirname(path))
+		try:
+			with open(descriptor, "w", encoding="utf-8") as file:
+				# Frappe's own layout: an indent of one.
+				json.dump(content, file, indent=1, ensure_ascii=True)
+				file.write("\n")
+				file.flush()
+				os.fchmod(descriptor, mode)
+				os.fsync(descriptor)
+			if _stamp(path) != before:
+				return False
+			os.replace(temporary, path)
+			temporary = ""
+		finally:
+			if temporary:
+				os.unlink(temporary)
+	except OSError as error:
+		raise ConfigurationError(
+			[Problem("", f"{printable(path)} cannot be written: {error.strerror}")]
+		) from None
+	return True
+
+
+def missing(config: Config) -> list[Setting]:
+	"""Return the required settings that are not set."""
+	return [setting for setting in SETTINGS if setting.required and not getattr(config, setting.name)]
+
+
+def as_written(given: Mapping[str, Any]) -> dict[str, Any]:
+	"""Return texts from the command line as the JSON values that the file holds.
+
+	What cannot be read as its kind stays text, for the setting itself to refuse.
+	"""
+	written: dict[str, Any] = {}
+	for name, value in given.items():
+		setting = SETTING_BY_NAME[name]
+		written[name] = list(value) if isinstance(value, tuple) else value_from_text(setting, value)
+	return written

@@ -1,0 +1,287 @@
+"""One HTTP request and its answer, within a time limit that holds whatever the other side does.
+
+requests bounds each read of a socket, not their sum: a server that sends a byte a second is never too
+late. So a watchdog shuts the connection down when the time for an attempt is over, and the caller may
+abandon the whole client: whatever it was doing (a resolver that hangs cannot be interrupted), it then
+sends nothing more.
+
+requests is imported here, and only when something is sent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import ssl
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import requests
+import requests.adapters
+import urllib3
+import urllib3.connection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from prego_metrics import __version__
+from prego_metrics.agent.api_key import Secret
+from prego_metrics.agent.printable import printable
+from prego_metrics.agent.settings import is_loopback
+
+MAX_ANSWER_BYTES = 64 * 1024
+# The status code says what an answer means; its words are worth a moment, not the whole attempt.
+WORDS_SECONDS = 2.0
+_CHUNK_BYTES = 512
+
+
+@dataclass(frozen=True)
+class Answer:
+	"""What the server said. words is raw, as far as it came."""
+
+	status_code: int
+	headers: Mapping[str, str]
+	words: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class NoAnswer:
+	"""Why there is none. unclear: the request may have reached the server."""
+
+	reason: str
+	unclear: bool
+
+
+class Bearer(requests.auth.AuthBase):
+	"""Puts the key into the request at the last moment, and shows nothing of it.
+
+	An auth object also keeps a .netrc entry from replacing the header.
+	"""
+
+	def __init__(self, key: Secret) -> None:
+		self._key = key
+
+	def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+		request.headers["Authorization"] = f"Bearer {self._key.reveal()}"
+		return request
+
+	def __repr__(self) -> str:
+		return "<bearer>"
+
+
+class Client:
+	"""Exchanges with one server: no redirects, no cookies kept, TLS verified, and to be cut off at any time."""
+
+	def __init__(self, base_url: str, key: Secret | None = None) -> None:
+		self._wire = _Wire()
+		self._auth = Bearer(key) if key else _NoAuth()
+		self._session = requests.Session()
+		adapter = _CuttableAdapter(self._wire)
+		self._session.mount("https://", adapter)
+		self._session.mount("http://", adapter)
+		# requests would hand a bearer for loopback to an HTTP_PROXY, in clear.
+		host = urllib3.util.parse_url(base_url).host or ""
+		self._session.trust_env = not is_loopback(host.strip("[]"))
+		self._base_url = base_url
+
+	@property
+	def unclear(self) -> bool:
+		"""Whether the exchange under way may have reached the server."""
+		return self._wire.reached
+
+	def abandon(self) -> None:
+		"""Cut off what is under way, and let nothing be sent from now on."""
+		self._wire.abandon()
+
+	def request(
+		self,
+		method: str,
+		path: str,
+		timeout_seconds: float,
+		body: bytes | None = None,
+		*,
+		words_of_success: bool = False,
+	) -> Answer | NoAnswer:
+		"""Send one request and return its answer, or why there is none, within `timeout_seconds`.
+
+		Name resolution alone may take longer: bound the caller as well. At most 64 KiB of an answer are
+		read; the body of a 2xx is not waited for, unless `words_of_success` asks for it.
+		"""
+		headers = {
+			"Accept": "application/json",
+			"Accept-Encoding": "identity",
+			"User-Agent": f"prego_metrics/{__version__}",
+		}
+		if body is not None:
+			headers["Content-Type"] = "application/json"
+		try:
+			self._wire.begin()
+			with self._wire.limit(timeout_seconds):
+				response = self._session.request(
+					method,
+					self._base_url + path,
+					data=body,
+					headers=headers,
+					auth=self._auth,
+					timeout=timeout_seconds,
+					allow_redirects=False,
+					stream=True,
+					verify=os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True,
+				)
+				with contextlib.closing(response):
+					wanted = words_of_success or not 200 <= response.status_code < 300
+					words = self._words(response) if wanted else ""
+					return Answer(response.status_code, dict(response.headers.lower_items()), words)
+		except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+			if self._wire.cut:
+				return NoAnswer(f"no answer within {timeout_seconds:g} s", self._wire.reached)
+			return NoAnswer(_reason(error, timeout_seconds), self._wire.reached)
+		finally:
+			self._session.close()
+			self._wire.end()
+
+	def _words(self, response: requests.Response) -> str:
+		words = b""
+		try:
+			with self._wire.limit(WORDS_SECONDS):
+				for chunk in response.raw.stream(_CHUNK_BYTES, decode_content=False):
+					words += chunk
+					if len(words) >= MAX_ANSWER_BYTES:
+						break
+		except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError):
+			pass  # what came until then is what there is: the status code stands
+		return words[:MAX_ANSWER_BYTES].decode("utf-8", "surrogateescape")
+
+
+class _NoAuth(requests.auth.AuthBase):
+	"""Adds nothing; being there, it keeps .netrc out."""
+
+	def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+		return request
+
+
+class _Wire:
+	"""The connection that is open now, seen from the threads that may have to cut it."""
+
+	def __init__(self) -> None:
+		self._lock = threading.Lock()
+		self._socket: socket.socket | None = None
+		self._abandoned = False
+		self.cut = False
+		self.reached = False
+
+	def begin(self) -> None:
+		with self._lock:
+			self._refuse_if_abandoned()
+			self.cut = self.reached = False
+
+	def end(self) -> None:
+		with self._lock:
+			if self._socket:
+				self._socket.close()
+				self._socket = None
+
+	def connected(self, connection: socket.socket) -> None:
+		"""Note a connection before anything is sent on it; refuse it if its time is over."""
+		with self._lock:
+			self._refuse_if_abandoned()
+			if self.cut:
+				raise OSError("too late")
+			# A second handle on the same connection: TLS has taken the first one apart.
+			self._socket = socket.socket(fileno=os.dup(connection.fileno()))
+			self.reached = True
+
+	def abandon(self) -> None:
+		with self._lock:
+			self._abandoned = True
+		self.shut_down()
+
+	def shut_down(self) -> None:
+		with self._lock:
+			self.cut = True
+			if self._socket:
+				with contextlib.suppress(OSError):
+					self._socket.shutdown(socket.SHUT_RDWR)
+
+	@contextlib.contextmanager
+	def limit(self, seconds: float) -> Any:
+		watchdog = threading.Timer(seconds, self.shut_down)
+		watchdog.daemon = True
+		watchdog.start()
+		try:
+			yield
+		finally:
+			watchdog.cancel()
+
+	def _refuse_if_abandoned(self) -> None:
+		if self._abandoned:
+			raise OSError("abandoned")
+
+
+class _CuttableAdapter(requests.adapters.HTTPAdapter):
+	"""requests' adapter, with connections that report themselves to a wire."""
+
+	def __init__(self, wire: _Wire) -> None:
+		self._pools = _pools(wire)
+		super().__init__(max_retries=0)
+
+	def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+		super().init_poolmanager(*args, **kwargs)
+		self.poolmanager.pool_classes_by_scheme = self._pools
+
+	def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+		manager = super().proxy_manager_for(*args, **kwargs)
+		manager.pool_classes_by_scheme = self._pools
+		return manager
+
+
+def _pools(wire: _Wire) -> dict[str, Any]:
+	class PlainConnection(urllib3.connection.HTTPConnection):
+		def connect(self) -> None:
+			super().connect()
+			wire.connected(self.sock)
+
+	class TlsConnection(urllib3.connection.HTTPSConnection):
+		def connect(self) -> None:
+			super().connect()
+			wire.connected(self.sock)
+
+	class PlainPool(HTTPConnectionPool):
+		ConnectionCls = PlainConnection
+
+	class TlsPool(HTTPSConnectionPool):
+		ConnectionCls = TlsConnection
+
+	return {"http": PlainPool, "https": TlsPool}
+
+
+def _reason(error: BaseException, timeout_seconds: float) -> str:
+	"""Say in a few words why there was no answer: the innermost cause, not the wrappings around it."""
+	causes = _causes(error)
+	for cause in causes:
+		if isinstance(cause, ssl.SSLCertVerificationError):
+			return f"TLS: the certificate is not to be trusted: {printable(cause.verify_message, 200)}"
+	for cause in causes:
+		if isinstance(cause, socket.gaierror):
+			return f"the host name cannot be resolved: {cause.strerror}"
+		if isinstance(cause, ssl.SSLError):
+			return f"TLS: {printable(cause.reason or str(cause), 200)}"
+	for cause in causes:
+		if isinstance(cause, TimeoutError | requests.Timeout | urllib3.exceptions.TimeoutError):
+			return f"no answer within {timeout_seconds:g} s"
+		if isinstance(cause, OSError) and cause.errno and cause.strerror:
+			return f"no connection: {cause.strerror}"
+	return f"no connection: {printable(str(causes[-1]) or type(causes[-1]).__name__, 200)}"
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+	"""Return an error and all that it wraps, outermost first."""
+	found: list[BaseException] = []
+	waiting: list[object] = [error]
+	while waiting and len(found) < 20:
+		cause = waiting.pop(0)
+		if isinstance(cause, BaseException) and cause not in found:
+			found.append(cause)
+			waiting += [getattr(cause, "reason", None), cause.__cause__, cause.__context__, *cause.args]
+	return found

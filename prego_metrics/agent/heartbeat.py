@@ -1,0 +1,52 @@
+"""A dead man's switch: pinged after each delivered push, it tells somebody when the whole node is gone."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from prego_metrics.agent.api_key import Secret
+from prego_metrics.agent.config import Config
+from prego_metrics.agent.control_plane import within_deadline
+from prego_metrics.agent.printable import printable
+from prego_metrics.agent.secret_file import read_secret_file
+from prego_metrics.agent.settings import parse_heartbeat_url
+
+LIMIT_SECONDS = 5.0
+
+
+def load_heartbeat_url(config: Config) -> Secret | None:
+	"""Return the heartbeat URL, which is a secret, or None if there is none. Raises ValueError."""
+	if config.heartbeat_url_file:
+		url = read_secret_file(config.heartbeat_url_file)
+		try:
+			return Secret(parse_heartbeat_url(url), "heartbeat_url_file")
+		except ValueError as error:
+			raise ValueError(f"heartbeat_url_file: the URL in it {error}") from None
+	if config.heartbeat_url:
+		return Secret(config.heartbeat_url, config.sources["heartbeat_url"])
+	return None
+
+
+def ping(config: Config) -> str | None:
+	"""Ping the heartbeat URL, without the bearer and without redirects; return what went wrong, or None."""
+	from prego_metrics.agent.exchange import Answer, Client, NoAnswer
+
+	try:
+		url = load_heartbeat_url(config)
+	except ValueError as error:
+		return str(error)
+	if url is None:
+		return None
+	parts = urlsplit(url.reveal())
+	client = Client(f"{parts.scheme}://{parts.netloc}")
+	path = url.reveal().removeprefix(f"{parts.scheme}://{parts.netloc}")
+	answer = within_deadline(
+		lambda: client.request("GET", path, LIMIT_SECONDS), client.abandon, LIMIT_SECONDS
+	)
+	if isinstance(answer, Answer) and 200 <= answer.status_code < 300:
+		return None
+	where = f"the heartbeat at {printable(parts.hostname or '', 80)}"
+	if isinstance(answer, Answer):
+		return f"{where} answers {answer.status_code}"
+	reason = answer.reason if isinstance(answer, NoAnswer) else f"no answer within {LIMIT_SECONDS:g} s"
+	return f"{where} was not reached: {url.mask(reason)}"

@@ -1,0 +1,259 @@
+"""One push, start to end: is it due, take the lock, count, sample, send, record, tell.
+
+	config ──> census ──┐
+	       └─> host ────┴─> payload ──> control plane ──> state
+
+Every driver comes through `push`: Frappe's tick, the systemd timer, cron, and people by hand.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from prego_metrics.agent import due, result
+from prego_metrics.agent.bench import Bench
+from prego_metrics.agent.config import ALL_KEYS, DRY_RUN_KEYS, Config, load_config
+from prego_metrics.agent.errors import LockUnsupported, NotSent
+from prego_metrics.agent.lock import PushLock
+from prego_metrics.agent.result import Result
+from prego_metrics.agent.state import Push, State, Tick
+from prego_metrics.agent.state_folder import StateFolder
+
+if TYPE_CHECKING:
+	from prego_metrics.agent.host import CpuReading
+	from prego_metrics.agent.payload import Payload
+
+MANUAL = "manual"
+# A push by hand waits this much longer for the lock than the push before it may take.
+LOCK_GRACE_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Limits:
+	"""What bounds a push by hand over HTTP; a driver's push has none of its own."""
+
+	attempts: int | None = None
+	total_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Request:
+	"""What is asked for: by whom, and how."""
+
+	driver: str = MANUAL
+	if_due: bool = False
+	save_snapshot: bool = False
+	spread: bool = False
+	limits: Limits = Limits()
+
+
+def push(bench: Bench, request: Request, environ: Mapping[str, str] | None = None) -> Result:
+	"""Push once for `bench`, if that is due or was asked for by hand, and record how it ended.
+
+	Foreseen conditions never raise: they are the result, whose error names the thing and the next step.
+	"""
+	environ = os.environ if environ is None else environ
+	config = load_config(bench, environ)
+	folder = StateFolder(bench.sites)
+	ended = _push(config, folder, request, environ)
+	warnings = (*config.warnings, *ended.warnings)
+	if request.if_due:
+		tick = Tick(request.driver, time.time(), config.push_interval, config.node_id, ended.outcome)
+		trouble = folder.tick(tick)
+		if trouble and ended.outcome == result.NOT_DUE:
+			warnings += (trouble,)
+	if ended.outcome == result.DELIVERED:
+		warnings += _heartbeat(config)
+	return replace(ended, warnings=warnings, scheduled=request.if_due)
+
+
+def dry_run(bench: Bench, environ: Mapping[str, str] | None = None) -> Result:
+	"""Return what a push would send now; nothing is sent and nothing is recorded."""
+	at = time.time()
+	config = load_config(bench, os.environ if environ is None else environ)
+	state, _ = StateFolder(bench.sites).read()
+	try:
+		config.require(DRY_RUN_KEYS)
+		observed = _observe(config, state, at, save_snapshot=False)
+	except NotSent as error:
+		return Result(result.NOT_SENT, at, error=str(error), warnings=config.warnings)
+	warnings = (*config.warnings, *observed.warnings)
+	return Result(result.DRY_RUN, at, observed.payload.as_dict(), warnings=warnings)
+
+
+def _push(config: Config, folder: StateFolder, request: Request, environ: Mapping[str, str]) -> Result:
+	if request.if_due:
+		state, _ = folder.read()
+		if not _is_due(config, state):
+			return Result(result.NOT_DUE, time.time())
+		if request.spread:
+			time.sleep(due.spread_share_seconds(config.node_id, config.spread))
+	started = time.monotonic()
+	deadline = request.limits.total_seconds or due.deadline_seconds(config.push_interval)
+	with PushLock(config.bench.sites) as lock:
+		try:
+			got = lock.acquire(0 if request.if_due else _lock_wait_seconds(request, deadline))
+		except LockUnsupported as error:
+			if request.if_due:
+				ended = Result(result.NOT_SENT, time.time(), error=str(error))
+				_record(config, folder, folder.read()[0], request.driver, ended)
+				return ended
+			got = True
+		except OSError as error:
+			return Result(result.NOT_SENT, time.time(), error=f"{config.bench.sites}: {error.strerror}")
+		if not got:
+			return _busy(folder, time.monotonic() - started)
+		state, troubles = folder.read()
+		if request.if_due and not _is_due(config, state):
+			return Result(result.NOT_DUE, time.time())
+		if request.limits.total_seconds is None:
+			started = time.monotonic()
+		ended, state = _push_locked(config, folder, state, request, environ, started + deadline)
+		troubles += _record(config, folder, state, request.driver, ended)
+		return replace(ended, warnings=(*ended.warnings, *troubles))
+
+
+def _push_locked(
+	config: Config,
+	folder: StateFolder,
+	state: State,
+	request: Request,
+	environ: Mapping[str, str],
+	deadline: float,
+) -> tuple[Result, State]:
+	"""Count, sample and send; `deadline` is of the monotonic clock. Returns how it ended, and the state so far."""
+	from prego_metrics.agent.api_key import load_api_key
+	from prego_metrics.agent.control_plane import ATTEMPTS, send
+
+	at, began = time.time(), time.monotonic()
+	try:
+		config.require(ALL_KEYS)
+		key, key_warnings = load_api_key(config, environ)
+		observed = _observe(config, state, at, save_snapshot=request.save_snapshot)
+	except NotSent as error:
+		return Result(result.NOT_SENT, at, error=str(error), duration_ms=_milliseconds_since(began)), state
+
+	# Stamped before sending: a process that is killed from here on must not make the next one believe that
+	# nothing was tried. A push that was not sent stamps nothing, so that a driver without the key cannot
+	# starve one that has it.
+	state = replace(state, last_attempt_at=at, cpu=observed.cpu)
+	folder.write(state)
+	delivery = send(
+		config.control_plane_url,
+		key,
+		observed.payload,
+		attempt_seconds=config.timeout,
+		deadline_seconds=max(0.1, deadline - time.monotonic()),
+		max_attempts=request.limits.attempts or ATTEMPTS,
+	)
+	if delivery.snapshot_taken:
+		state = replace(state, last_snapshot_at=at)
+	return (
+		Result(
+			outcome=delivery.outcome,
+			at=at,
+			payload=delivery.payload.as_dict(),
+			status_code=delivery.status_code,
+			attempts=delivery.attempts,
+			duration_ms=_milliseconds_since(began),
+			error=delivery.error,
+			warnings=(*key_warnings, *observed.warnings),
+		),
+		state,
+	)
+
+
+@dataclass(frozen=True)
+class _Observed:
+	"""What was counted and sampled for one push."""
+
+	payload: Payload
+	cpu: CpuReading | None
+	warnings: tuple[str, ...]
+
+
+def _observe(config: Config, state: State, at: float, *, save_snapshot: bool) -> _Observed:
+	"""Count the tenants and sample the host. Raises NotSent where there is no count."""
+	from prego_metrics.agent.bench import open_benches
+	from prego_metrics.agent.census import take_census
+	from prego_metrics.agent.host import sample_host
+	from prego_metrics.agent.payload import Payload
+
+	census = take_census(open_benches(config.benches), config.exclude_sites, allow_empty=config.allow_empty)
+	host = sample_host(state.cpu, config.disk_paths)
+	payload = Payload(
+		node_id=config.node_id,
+		tenant_count=census.tenant_count,
+		cpu_pct=host.cpu_pct,
+		memory_pct=host.memory_pct,
+		disk_pct=host.disk_pct,
+		save_snapshot=save_snapshot
+		or due.is_snapshot_due(at, state.last_snapshot_at, config.snapshot_interval),
+	)
+	return _Observed(payload, host.cpu, (*census.warnings, *host.warnings))
+
+
+def _record(config: Config, folder: StateFolder, state: State, driver: str, ended: Result) -> list[str]:
+	"""Write down how a push ended; return what could not be written."""
+	import secrets
+
+	push = Push(
+		id=secrets.token_hex(8),
+		at=ended.at,
+		driver=driver,
+		outcome=ended.outcome,
+		payload=ended.payload,
+		status_code=ended.status_code,
+		attempts=ended.attempts,
+		duration_ms=ended.duration_ms,
+		error=ended.error[:1000] if ended.error else None,
+	)
+	trouble = folder.write(state.recorded(push, config.alert_after)) or folder.append_history(push)
+	return (
+		[f"{trouble}. The push itself is not affected, but every tick pushes until that is mended"]
+		if trouble
+		else []
+	)
+
+
+def _is_due(config: Config, state: State) -> bool:
+	# The clock is read after the state: a stamp from a push that is just beginning must not look like the future.
+	return due.is_due(time.time(), state.last_attempt_at, config.push_interval, last_failed=state.last_failed)
+
+
+def _lock_wait_seconds(request: Request, deadline: float) -> float:
+	if request.limits.total_seconds is not None:
+		return request.limits.total_seconds
+	return deadline + LOCK_GRACE_SECONDS
+
+
+def _busy(folder: StateFolder, waited: float) -> Result:
+	state, _ = folder.read()
+	now = time.time()
+	since = ""
+	if state.unfinished and state.last_attempt_at is not None:
+		since = f" since {now - state.last_attempt_at:.0f} s"
+	return Result(
+		result.BUSY,
+		now,
+		duration_ms=int(waited * 1000),
+		error=f"another push is running{since}; waited {waited:.0f} s for it. Nothing was sent",
+	)
+
+
+def _heartbeat(config: Config) -> tuple[str, ...]:
+	"""Ping the dead man's switch, after the lock is free; return a warning if it was not reached."""
+	if not config.heartbeat_url and not config.heartbeat_url_file:
+		return ()
+	from prego_metrics.agent.heartbeat import ping
+
+	trouble = ping(config)
+	return (trouble,) if trouble else ()
+
+
+def _milliseconds_since(monotonic: float) -> int:
+	return int((time.monotonic() - monotonic) * 1000)

@@ -1,0 +1,63 @@
+"""Tell a person how a push ended: results to stdout, the rest to stderr. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from prego_metrics.agent import result
+from prego_metrics.agent.printable import printable
+from prego_metrics.agent.result import Result
+
+
+def report(ended: Result, *, as_json: bool = False) -> None:
+	"""Print how a push ended.
+
+	A scheduled push that had nothing to do, or that was delivered, says nothing on stdout unless somebody
+	is looking or systemd's journal takes it: cron mails every line.
+	"""
+	for warning in ended.warnings:
+		_print_error(f"Warning: {warning}")
+	if as_json:
+		print(json.dumps(ended.as_dict()))
+	elif ended.outcome == result.DRY_RUN:
+		print(json.dumps(ended.payload))
+	elif ended.exit_code == 0 and (not ended.scheduled or _is_read()):
+		print(summary(ended))
+	if ended.exit_code and not as_json:
+		_print_error(summary(ended))
+
+
+def summary(ended: Result) -> str:
+	"""Return one sentence, or for several problems a few lines, that say how a push ended."""
+	if ended.outcome == result.DELIVERED:
+		return f"Delivered in {ended.duration_ms} ms: {_figures(ended)}"
+	if ended.outcome == result.NOT_DUE:
+		return "Not due yet: nothing sent"
+	if ended.outcome == result.BUSY:
+		return f"Busy: {ended.error}"
+	if ended.outcome == result.NOT_SENT:
+		return f"Not sent: {ended.error}"
+	tries = "" if ended.attempts < 2 else f" (after {ended.attempts} attempts)"
+	return f"{'Refused' if ended.outcome == result.REFUSED else 'Failed'}: {ended.error}{tries}"
+
+
+def _figures(ended: Result) -> str:
+	payload = ended.payload or {}
+	figures = [f"{printable(str(payload.get('node_id')))} has {payload.get('tenant_count')} tenants"]
+	for name in ("cpu", "memory", "disk"):
+		pct = payload.get(f"{name}_pct")
+		figures.append(f"{name} unknown" if pct is None else f"{name} {pct} %")
+	if payload.get("save_snapshot"):
+		figures.append("with a snapshot")
+	return ", ".join(figures)
+
+
+def _is_read() -> bool:
+	import os
+
+	return sys.stdout.isatty() or "INVOCATION_ID" in os.environ
+
+
+def _print_error(text: str) -> None:
+	print(text, file=sys.stderr)

@@ -1,0 +1,79 @@
+"""Files that hold a secret: who may own them, who may read them, and where they may lie.
+
+The rule is the design's: 0600 or 0400 of the user that runs the push, or of root with 0640 or 0440 for
+that user's group; never under a bench's sites/, where any site could serve or back it up. Under
+/run/secrets the container engine decides.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from prego_metrics.agent.bench import open_bench
+from prego_metrics.agent.errors import BenchError
+from prego_metrics.agent.printable import printable
+
+ENGINE_FOLDER = "/run/secrets/"
+_MAX_BYTES = 4096
+
+
+def read_secret_file(path: str, *, checked: bool = True) -> str:
+	"""Return the secret in `path`, without a final newline.
+
+	Raises ValueError with what is wrong and how to mend it; never with what the file holds. Without
+	`checked`, owner, mode and place are the service manager's affair.
+	"""
+	shown = printable(path)
+	try:
+		# O_NONBLOCK: a FIFO planted under that name must not hold up the push.
+		descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+	except OSError as error:
+		raise ValueError(f"{shown} cannot be read by {_user()}: {error.strerror}") from None
+	with open(descriptor, "rb") as file:
+		found = os.fstat(descriptor)
+		if not stat.S_ISREG(found.st_mode):
+			raise ValueError(f"{shown} is not a regular file")
+		if checked and not os.path.normpath(path).startswith(ENGINE_FOLDER):
+			_check_access(shown, found)
+			_check_place(shown, path)
+		content = file.read(_MAX_BYTES + 1)
+	if len(content) > _MAX_BYTES:
+		raise ValueError(f"{shown} is larger than {_MAX_BYTES} bytes, which no key is")
+	return content.decode("latin-1").removesuffix("\n")
+
+
+def _check_access(shown: str, found: os.stat_result) -> None:
+	mode = stat.S_IMODE(found.st_mode)
+	own = found.st_uid == os.geteuid() and mode in (0o600, 0o400)
+	groups = {os.getegid(), *os.getgroups()}
+	of_root = found.st_uid == 0 and mode in (0o640, 0o440) and found.st_gid in groups
+	if not (own or of_root):
+		raise ValueError(
+			f"{shown} has mode {mode:04o} and owner {found.st_uid}: it must be 0600 or 0400 of {_user()} "
+			f"(uid {os.geteuid()}), or of root with 0640 or 0440 for a group of that user. Run: "
+			f"chown {os.geteuid()} {shown} && chmod 600 {shown}"
+		)
+
+
+def _check_place(shown: str, path: str) -> None:
+	folder = os.path.dirname(os.path.realpath(path))
+	while True:
+		try:
+			inside = os.path.realpath(open_bench(folder).sites) == folder
+		except BenchError:
+			inside = False
+		if inside:
+			raise ValueError(f"{shown} lies under {printable(folder)}: move it outside sites/")
+		if folder == os.path.dirname(folder):
+			return
+		folder = os.path.dirname(folder)
+
+
+def _user() -> str:
+	import pwd
+
+	try:
+		return pwd.getpwuid(os.geteuid()).pw_name
+	except KeyError:
+		return f"uid {os.geteuid()}"

@@ -1,0 +1,229 @@
+"""Where the state is kept: `sites/.prego-metrics/`, 0700, its files 0600.
+
+- state.json is written by the push that holds the lock, atomically: write, fsync, rename.
+- history.jsonl gets a line for each push, so that a push costs the same whatever the history's length.
+- tick-DRIVER.json is each driver's last sign of life. Most ticks are not due and hold no lock: in one
+  file they would lose each other's marks, and under the lock they would make a due push believe that
+  another one is running.
+
+All of it is input too, since any app of the bench can write it: types, sizes and symlinks are checked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+
+from prego_metrics.agent.printable import printable
+from prego_metrics.agent.state import DRIVERS, VERSION, Push, State, Tick, Transition
+from prego_metrics.agent.state_parser import Fields, parse_object, parse_push, parse_state, parse_tick
+
+FOLDER_NAME = ".prego-metrics"
+STATE_NAME = "state.json"
+SET_ASIDE_NAME = "state.json.set-aside"
+HISTORY_NAME = "history.jsonl"
+# Between half of it and all of it is kept: one to two days of pushes, one a minute.
+MAX_HISTORY_BYTES = 1 << 20
+_MAX_BYTES = 1 << 16
+
+
+class StateFolder:
+	"""`sites/.prego-metrics` of one bench. Nothing here raises for a folder that cannot be read or written.
+
+	Reading returns what is there and warnings; writing returns what went wrong, or None: a push must go out
+	when the disk is full.
+	"""
+
+	def __init__(self, sites: str) -> None:
+		self.path = os.path.join(sites, FOLDER_NAME)
+
+	def read(self) -> tuple[State, list[str]]:
+		"""Return the state. A corrupt, foreign or future one is set aside, and a new one begun."""
+		try:
+			content = self._read(STATE_NAME)
+			if content is None:
+				return State(), []
+			return parse_state(content), []
+		except OSError as error:
+			return State(), [
+				f"the state in {printable(self.path)} cannot be read ({error.strerror or error}): what happened "
+				"before is not known"
+			]
+		except ValueError as error:
+			return State(), [f"{printable(self.path)}/{STATE_NAME} {error}: {self._set_aside()}"]
+
+	def write(self, state: State) -> str | None:
+		"""Replace the state atomically; return what went wrong, or None."""
+		content = json.dumps({"version": VERSION, **asdict(state)}, ensure_ascii=True)
+		return self._write(STATE_NAME, content, durable=True)
+
+	def tick(self, tick: Tick) -> str | None:
+		"""Leave a driver's sign of life; return what went wrong, or None."""
+		return self._write(f"tick-{tick.driver}.json", json.dumps(asdict(tick)), durable=False)
+
+	def append_history(self, push: Push) -> str | None:
+		"""Add a push to the history; return what went wrong, or None. The caller holds the lock."""
+		line = json.dumps(asdict(push)) + "\n"
+		try:
+			with _Folder(self.path) as folder:
+				with open(folder.create(HISTORY_NAME, os.O_RDWR | os.O_APPEND), "a+b") as file:
+					size = file.seek(0, os.SEEK_END)
+					# A line that a full disk cut short must not take the next one with it.
+					if size and os.pread(file.fileno(), 1, size - 1) != b"\n":
+						line = "\n" + line
+					file.write(line.encode("ascii"))
+					if size + len(line) < MAX_HISTORY_BYTES:
+						return None
+			return self._write(HISTORY_NAME, self._newest_half(), durable=True)
+		except OSError as error:
+			return f"{printable(self.path)} cannot be written: {error.strerror or error}"
+
+	def history(self) -> list[Push]:
+		"""Return the pushes of about the last day, oldest first; lines that are not ours are left out."""
+		found = []
+		try:
+			lines = (self._read(HISTORY_NAME, 2 * MAX_HISTORY_BYTES) or "").splitlines()
+		except (OSError, ValueError):
+			return []
+		for line in lines:
+			try:
+				found.append(parse_push(Fields(parse_object(line), "the history")))
+			except ValueError:
+				continue
+		return found
+
+	def ticks(self) -> list[Tick]:
+		"""Return the last tick of each driver that ever ticked; one that cannot be read is left out."""
+		found = []
+		for driver in DRIVERS:
+			try:
+				content = self._read(f"tick-{driver}.json")
+				if content is not None:
+					found.append(parse_tick(Fields(parse_object(content), "the tick"), driver))
+			except (OSError, ValueError):
+				continue
+		return found
+
+	def unwritable(self) -> str | None:
+		"""Return why the folder cannot be written, or None; tries it with a file of its own."""
+		return self._write("write-test", "", durable=True) or self._remove("write-test")
+
+	def _newest_half(self) -> str:
+		content = self._read(HISTORY_NAME, 2 * MAX_HISTORY_BYTES) or ""
+		return content[content.find("\n", len(content) // 2) + 1 :]
+
+	def _read(self, name: str, most: int = _MAX_BYTES) -> str | None:
+		try:
+			folder = _open_folder(self.path)
+		except FileNotFoundError:
+			return None
+		try:
+			descriptor = os.open(
+				name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder
+			)
+		except FileNotFoundError:
+			return None
+		finally:
+			os.close(folder)
+		with open(descriptor, "rb") as file:
+			if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+				raise ValueError("is not a regular file")
+			content = file.read(most + 1)
+		if len(content) > most:
+			raise ValueError("is larger than any state of ours")
+		return content.decode("utf-8")
+
+	def _write(self, name: str, content: str, *, durable: bool) -> str | None:
+		# The state is written under the lock; ticks are not, so their writers are kept apart by process id.
+		temporary = f".{name}.tmp" if durable else f".{name}.{os.getpid()}"
+		try:
+			with _Folder(self.path) as folder:
+				try:
+					with open(
+						folder.create(temporary, os.O_WRONLY | os.O_TRUNC), "w", encoding="ascii"
+					) as file:
+						file.write(content)
+						file.flush()
+						if durable:
+							os.fsync(file.fileno())
+					os.rename(temporary, name, src_dir_fd=folder.descriptor, dst_dir_fd=folder.descriptor)
+				except BaseException:
+					_remove(temporary, folder.descriptor)
+					raise
+		except OSError as error:
+			return f"{printable(self.path)} cannot be written: {error.strerror or error}"
+		return None
+
+	def _remove(self, name: str) -> str | None:
+		try:
+			with _Folder(self.path) as folder:
+				_remove(name, folder.descriptor)
+		except OSError as error:
+			return f"{printable(self.path)} cannot be written: {error.strerror or error}"
+		return None
+
+	def _set_aside(self) -> str:
+		try:
+			with _Folder(self.path) as folder:
+				os.rename(
+					STATE_NAME, SET_ASIDE_NAME, src_dir_fd=folder.descriptor, dst_dir_fd=folder.descriptor
+				)
+		except OSError as error:
+			return f"it is ignored, and cannot be set aside ({error.strerror})"
+		return f"it was set aside as {SET_ASIDE_NAME}, and a new one is begun"
+
+
+class _Folder:
+	"""The state folder, made if it is not there and open for the time of a `with` block."""
+
+	def __init__(self, path: str) -> None:
+		self._path = path
+
+	def __enter__(self) -> _Folder:
+		with contextlib.suppress(FileExistsError):
+			os.mkdir(self._path, 0o700)
+		self.descriptor = _open_folder(self._path)
+		return self
+
+	def __exit__(self, *_: object) -> None:
+		os.close(self.descriptor)
+
+	def create(self, name: str, flags: int) -> int:
+		"""Open a file in it for writing, made with the mode that this folder asks for, and return its descriptor."""
+		mode = os.fstat(self.descriptor).st_mode
+		# The hardened mode makes the folder 2770: the bench's workers read what another user's push wrote.
+		shared = bool(mode & stat.S_ISGID and mode & stat.S_IWGRP)
+		flags |= os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+		descriptor = os.open(name, flags, 0o600, dir_fd=self.descriptor)
+		if shared and os.fstat(descriptor).st_uid == os.geteuid():
+			os.fchmod(descriptor, 0o660)
+		return descriptor
+
+
+def _open_folder(path: str) -> int:
+	# O_NOFOLLOW: a symlink in place of the folder would let its owner choose what we overwrite.
+	return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+
+def _remove(name: str, folder: int) -> None:
+	with contextlib.suppress(FileNotFoundError):
+		os.unlink(name, dir_fd=folder)
+
+
+def claim_transitions(
+	folder: StateFolder, channel: str, *, clock: Callable[[], float] = time.time
+) -> list[Transition]:
+	"""Claim what `channel` has not told yet, and return it. The caller holds the lock.
+
+	Nothing is returned if the claim could not be written: told again at every tick is worse than late.
+	"""
+	state, _ = folder.read()
+	claimed, unclaimed = state.claimed(channel, clock())
+	if not unclaimed or folder.write(claimed):
+		return []
+	return unclaimed

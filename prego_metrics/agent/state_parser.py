@@ -1,0 +1,189 @@
+"""Read a state back as hostile input: any app of the bench can write the files that it is kept in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from prego_metrics.agent.host import CpuReading
+from prego_metrics.agent.printable import printable
+from prego_metrics.agent.state import (
+	DRIVERS,
+	OUTCOMES,
+	TRANSITIONS_LENGTH,
+	VERSION,
+	Push,
+	State,
+	Tick,
+	Transition,
+)
+
+_MAX_TEXT = 2000
+_MAX_NUMBER = 1e11
+
+
+def parse_state(content: str) -> State:
+	"""Return the state that `content` holds. Raises ValueError with what is not ours in it."""
+	written = parse_object(content)
+	version = written.get("version")
+	if version != VERSION:
+		raise ValueError(
+			f"has version {printable(str(version), 20)}, and this prego_metrics writes {VERSION}"
+		)
+	fields = Fields(written, "the state")
+	cpu = fields.get("cpu", dict)
+	delivered = fields.get("last_delivered", dict)
+	last = fields.get("last", dict)
+	totals = fields.within("totals")
+	return State(
+		last_attempt_at=fields.time("last_attempt_at"),
+		last_snapshot_at=fields.time("last_snapshot_at"),
+		failures_in_a_row=fields.count("failures_in_a_row"),
+		failing_since=fields.time("failing_since"),
+		alerted=fields.get("alerted", bool) or False,
+		cpu=_cpu(Fields(cpu, "cpu")) if cpu else None,
+		last_delivered=parse_push(Fields(delivered, "last_delivered")) if delivered else None,
+		totals={outcome: totals.count(outcome) for outcome in OUTCOMES if outcome in totals},
+		last=parse_push(Fields(last, "last")) if last else None,
+		transitions=tuple(_transition(entry) for entry in fields.each("transitions", TRANSITIONS_LENGTH)),
+	)
+
+
+def parse_object(content: str) -> dict[str, Any]:
+	try:
+		written = json.loads(content)
+	except (ValueError, RecursionError):
+		raise ValueError("is not valid JSON") from None
+	if not isinstance(written, dict):
+		raise ValueError("is no JSON object")
+	return written
+
+
+class Fields:
+	"""Typed access to a JSON object that anybody may have written."""
+
+	def __init__(self, written: Mapping[str, Any], where: str) -> None:
+		self._written = written
+		self._where = where
+
+	def __contains__(self, name: str) -> bool:
+		return name in self._written
+
+	def get(self, name: str, kind: type) -> Any:
+		value = self._written.get(name)
+		if value is not None and type(value) is not kind:
+			raise self._wrong(name)
+		return value
+
+	def required(self, name: str, kind: type) -> Any:
+		value = self.get(name, kind)
+		if value is None:
+			raise self._wrong(name)
+		return value
+
+	def number(self, name: str) -> float:
+		value = self._written.get(name)
+		if isinstance(value, bool) or not isinstance(value, int | float):
+			raise self._wrong(name)
+		if not 0 <= value <= _MAX_NUMBER:  # NaN is not, either
+			raise self._wrong(name)
+		return float(value)
+
+	def time(self, name: str) -> float | None:
+		return None if self._written.get(name) is None else self.number(name)
+
+	def count(self, name: str) -> int:
+		value = self._written.get(name, 0)
+		if type(value) is not int or not 0 <= value <= _MAX_NUMBER:
+			raise self._wrong(name)
+		return int(value)
+
+	def text(self, name: str, *, required: bool = True) -> str | None:
+		value = self.required(name, str) if required else self.get(name, str)
+		if value is not None and len(value) > _MAX_TEXT:
+			raise self._wrong(name)
+		return value if value is None else str(value)
+
+	def name(self, name: str, allowed: tuple[str, ...]) -> str:
+		value = self._written.get(name)
+		if value not in allowed:
+			raise self._wrong(name)
+		return str(value)
+
+	def within(self, name: str) -> Fields:
+		return Fields(self.get(name, dict) or {}, name)
+
+	def each(self, name: str, most: int) -> list[Fields]:
+		entries = self.get(name, list) or []
+		if len(entries) > most or not all(isinstance(entry, dict) for entry in entries):
+			raise self._wrong(name)
+		return [Fields(entry, name) for entry in entries]
+
+	def numbers(self, name: str) -> dict[str, float]:
+		inner = self.within(name)
+		if len(inner._written) > 50:
+			raise self._wrong(name)
+		return {key: inner.number(key) for key in inner._written}
+
+	def _wrong(self, name: str) -> ValueError:
+		return ValueError(f"is not ours: {name} in {self._where} is not what it should be")
+
+
+def parse_push(fields: Fields) -> Push:
+	return Push(
+		id=fields.text("id") or "",
+		at=fields.number("at"),
+		driver=fields.name("driver", DRIVERS),
+		outcome=fields.name("outcome", OUTCOMES),
+		payload=_payload(fields.get("payload", dict)),
+		status_code=fields.get("status_code", int),
+		attempts=fields.count("attempts"),
+		duration_ms=fields.count("duration_ms"),
+		error=fields.text("error", required=False),
+	)
+
+
+def _payload(written: dict[str, Any] | None) -> dict[str, Any] | None:
+	if written is None:
+		return None
+	fields = Fields(written, "payload")
+	checked: dict[str, Any] = {"node_id": fields.text("node_id")}
+	for name in ("cpu_pct", "memory_pct", "disk_pct"):
+		if name in fields:
+			checked[name] = fields.number(name)
+	checked["tenant_count"] = fields.count("tenant_count")
+	if "save_snapshot" in fields:
+		checked["save_snapshot"] = fields.required("save_snapshot", bool)
+	checked["source"] = fields.text("source")
+	return checked
+
+
+def _transition(fields: Fields) -> Transition:
+	return Transition(
+		id=fields.text("id") or "",
+		at=fields.number("at"),
+		kind=fields.name("kind", ("failing", "recovered")),
+		failures=fields.count("failures"),
+		error=fields.text("error", required=False),
+		claimed=fields.numbers("claimed"),
+	)
+
+
+def _cpu(fields: Fields) -> CpuReading:
+	return CpuReading(
+		boot_id=fields.text("boot_id") or "",
+		boot_seconds=fields.number("boot_seconds"),
+		cpus=fields.count("cpus"),
+		times=fields.numbers("times"),
+	)
+
+
+def parse_tick(fields: Fields, driver: str) -> Tick:
+	return Tick(
+		driver=driver,
+		at=fields.number("at"),
+		push_interval=fields.number("push_interval"),
+		node_id=fields.text("node_id") or "",
+		outcome=fields.text("outcome") or "",
+	)

@@ -1,0 +1,136 @@
+"""Is this node delivering? The answer for `status`, the doctor and the Desk, from the state alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from prego_metrics.agent.config import Config
+from prego_metrics.agent.due import fresh_seconds
+from prego_metrics.agent.printable import printable
+from prego_metrics.agent.result import iso_utc
+from prego_metrics.agent.state import Push, State
+
+FRESH = "fresh"
+FAILING = "failing"
+STALE = "stale"
+NEVER = "never"
+_EXIT_CODES = {FRESH: 0, FAILING: 1, STALE: 2, NEVER: 3}
+# The words that monitoring systems know (the monitoring-plugins guidelines) for those exit codes.
+_PLUGIN_WORDS = {FRESH: "OK", FAILING: "WARNING", STALE: "CRITICAL", NEVER: "UNKNOWN"}
+
+
+@dataclass(frozen=True)
+class Status:
+	"""The verdict; age_seconds is that of the last delivered push, None without one."""
+
+	verdict: str
+	sentence: str
+	age_seconds: float | None
+	max_age_seconds: float
+	last: Push | None
+	last_delivered: Push | None
+	failures_in_a_row: int
+
+	@property
+	def exit_code(self) -> int:
+		"""0 fresh, 1 fresh but the last attempt failed, 2 stale, 3 never pushed."""
+		return _EXIT_CODES[self.verdict]
+
+	@property
+	def plugin_line(self) -> str:
+		"""One line as monitoring plugins print it, with performance data."""
+		age = "U" if self.age_seconds is None else f"{self.age_seconds:.0f}s"
+		data = f"age={age};;{self.max_age_seconds:.0f};0 failures={self.failures_in_a_row};;;0"
+		if self.last_delivered and self.last_delivered.payload:
+			data += f" tenants={self.last_delivered.payload['tenant_count']};;;0"
+		return f"PREGO {_PLUGIN_WORDS[self.verdict]} - {self.sentence} | {data}"
+
+	def as_dict(self) -> dict[str, Any]:
+		"""Return the status as JSON has it."""
+		return {
+			"status": self.verdict,
+			"sentence": self.sentence,
+			"age_seconds": None if self.age_seconds is None else round(self.age_seconds, 1),
+			"max_age_seconds": self.max_age_seconds,
+			"failures_in_a_row": self.failures_in_a_row,
+			"last": _push_as_dict(self.last),
+			"last_delivered": _push_as_dict(self.last_delivered),
+		}
+
+
+def judge_status(state: State, config: Config, now: float, max_age_seconds: float | None = None) -> Status:
+	"""Judge how fresh the control plane's row of this node is.
+
+	`max_age_seconds` is what counts as fresh, by default what the platform expects for the interval.
+	A push that was delivered under another node_id says nothing of this node.
+	"""
+	max_age = fresh_seconds(config.push_interval) if max_age_seconds is None else max_age_seconds
+	delivered = state.last_delivered
+	if delivered and delivered.payload and config.node_id and delivered.payload["node_id"] != config.node_id:
+		delivered = None
+	age = None if delivered is None else now - delivered.at
+	failure = _failure(state)
+	if delivered is None or age is None:
+		verdict = NEVER
+		sentence = f"never delivered a push as {printable(config.node_id) or 'this node'}{failure or _nothing_yet(state)}"
+	elif age < -5:
+		verdict = STALE
+		sentence = f"the last delivered push lies {-age:.0f} s in the future: the clock went back{failure}"
+	elif age > max_age:
+		verdict = STALE
+		sentence = (
+			f"last delivered {_duration(age)} ago, which is more than {max_age:.0f} s{failure or _stopped()}"
+		)
+	else:
+		verdict = FAILING if failure else FRESH
+		tenants = delivered.payload["tenant_count"] if delivered.payload else "?"
+		sentence = (
+			f"delivered {_duration(age)} ago, every {config.push_interval:g} s, {tenants} tenants{failure}"
+		)
+	return Status(verdict, sentence, age, max_age, state.last, delivered, state.failures_in_a_row)
+
+
+def _failure(state: State) -> str:
+	last = state.last
+	if last is None or last.outcome == "delivered":
+		return ""
+	first_line = printable((last.error or last.outcome).splitlines()[0], 300)
+	return f"; the last attempt ({iso_utc(last.at)}, {last.driver}) was not delivered: {first_line}"
+
+
+def _nothing_yet(state: State) -> str:
+	if state.unfinished:
+		return "; an attempt was begun and did not end"
+	return (
+		"; no push was tried yet. Try `prego-metrics push`, and see `prego-metrics doctor` for what drives it"
+	)
+
+
+def _stopped() -> str:
+	return "; no driver has pushed since: see `prego-metrics doctor`"
+
+
+def _duration(seconds: float) -> str:
+	seconds = max(0.0, seconds)
+	if seconds < 120:
+		return f"{seconds:.0f} s"
+	if seconds < 7200:
+		return f"{seconds / 60:.0f} min"
+	return f"{seconds / 3600:.1f} h"
+
+
+def _push_as_dict(push: Push | None) -> dict[str, Any] | None:
+	if push is None:
+		return None
+	return {
+		"id": printable(push.id, 64),
+		"at": iso_utc(push.at),
+		"driver": push.driver,
+		"outcome": push.outcome,
+		"payload": dict(push.payload) if push.payload else None,
+		"status_code": push.status_code,
+		"attempts": push.attempts,
+		"duration_ms": push.duration_ms,
+		"error": printable(push.error) if push.error else None,
+	}
