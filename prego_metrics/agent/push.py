@@ -86,6 +86,8 @@ def dry_run(bench: Bench, environ: Mapping[str, str] | None = None) -> Result:
 
 
 def _push(config: Config, folder: StateFolder, request: Request, environ: Mapping[str, str]) -> Result:
+	if request.driver == "frappe" and not config.scheduler_pushes:
+		return Result(result.NOT_DUE, time.time())
 	if request.if_due:
 		state, _ = folder.read()
 		if not _is_due(config, state):

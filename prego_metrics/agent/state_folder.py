@@ -19,6 +19,8 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 
+from prego_metrics.agent.errors import LockUnsupported
+from prego_metrics.agent.lock import PushLock
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.state import DRIVERS, VERSION, Push, State, Tick, Transition
 from prego_metrics.agent.state_parser import Fields, parse_object, parse_push, parse_state, parse_tick
@@ -30,6 +32,7 @@ HISTORY_NAME = "history.jsonl"
 # Between half of it and all of it is kept: one to two days of pushes, one a minute.
 MAX_HISTORY_BYTES = 1 << 20
 _MAX_BYTES = 1 << 16
+_CLAIM_WAIT_SECONDS = 2.0
 
 
 class StateFolder:
@@ -218,12 +221,18 @@ def _remove(name: str, folder: int) -> None:
 def claim_transitions(
 	folder: StateFolder, channel: str, *, clock: Callable[[], float] = time.time
 ) -> list[Transition]:
-	"""Claim what `channel` has not told yet, and return it. The caller holds the lock.
+	"""Claim what `channel` has not told yet, and return it.
 
-	Nothing is returned if the claim could not be written: told again at every tick is worse than late.
+	Nothing is returned while a push holds the lock, which is soon over, nor if the claim could not be
+	written: told again at every tick is worse than late.
 	"""
-	state, _ = folder.read()
-	claimed, unclaimed = state.claimed(channel, clock())
-	if not unclaimed or folder.write(claimed):
+	if not folder.read()[0].claimed(channel, clock())[1]:
 		return []
-	return unclaimed
+	with PushLock(os.path.dirname(folder.path)) as lock:
+		try:
+			if not lock.acquire(_CLAIM_WAIT_SECONDS):
+				return []
+		except (OSError, LockUnsupported):
+			return []
+		claimed, unclaimed = folder.read()[0].claimed(channel, clock())
+		return [] if folder.write(claimed) else unclaimed

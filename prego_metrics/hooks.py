@@ -1,0 +1,18 @@
+"""What Frappe reads of this app. Every public name here is a hook: literals only."""
+
+app_name = "prego_metrics"
+app_title = "Prego Metrics"
+app_publisher = "prego_metrics contributors"
+app_description = "Counts the bench's tenants and pushes them, with the host's load, to the control plane"
+app_license = "MIT"
+
+# Due at every tick of the scheduler, whatever its length: the sixth field is seconds. The interval that the
+# operator configured is applied inside, from the file. A plain "* * * * *" would lose ticks: Frappe writes
+# last_execution when the job ends, and one that ends in the next minute is not due at the next tick.
+scheduler_events = {"cron": {"* * * * * */10": ["prego_metrics.prego_push.push_if_due"]}}
+
+after_install = "prego_metrics.install.after_install"
+after_sync = "prego_metrics.install.after_sync"
+after_migrate = "prego_metrics.install.after_migrate"
+before_uninstall = "prego_metrics.install.before_uninstall"
+after_uninstall = "prego_metrics.install.after_uninstall"

@@ -1,0 +1,96 @@
+"""What installing, migrating and uninstalling the app does to a site."""
+
+from __future__ import annotations
+
+import os
+
+import click
+import frappe
+from frappe.utils import add_days, get_datetime, now_datetime
+
+from prego_metrics.agent.config import load_config
+from prego_metrics.agent.doctor import count_tenants
+from prego_metrics.agent.errors import PregoMetricsError
+from prego_metrics.agent.printable import printable
+from prego_metrics.agent.state_folder import FOLDER_NAME
+from prego_metrics.prego_push import this_bench
+
+METHOD = "prego_metrics.prego_push.push_if_due"
+
+
+def after_install() -> None:
+	"""Say what the node counts from now on, and what is still to be set."""
+	_say_what_is_counted()
+
+
+def after_sync() -> None:
+	"""Mend the scheduler's row, which exists only now."""
+	mend_job_row()
+
+
+def after_migrate() -> None:
+	"""Mend the scheduler's row again: migrate makes it anew when its cron changed."""
+	mend_job_row()
+
+
+def before_uninstall() -> None:
+	"""Delete what Frappe would leave behind (frappe#17441); nothing in a dry run, which calls this too."""
+	if not _is_dry_run():
+		jobs = frappe.get_all("Scheduled Job Type", filters={"method": METHOD}, pluck="name")
+		frappe.db.delete("Scheduled Job Log", {"scheduled_job_type": ("in", jobs)})
+		frappe.db.delete("Scheduled Job Type", {"method": METHOD})
+		frappe.db.delete("Error Log", {"method": ("like", "Prego Metrics:%")})
+
+
+def after_uninstall() -> None:
+	"""Say what stays on the node, since a timer or another site may still use it."""
+	if _is_dry_run():
+		return
+	sites = this_bench().sites
+	click.echo("The settings and the state stay, since another site or a timer may push. To remove them:")
+	click.echo(f"  rm -r {printable(os.path.join(sites, FOLDER_NAME))}")
+	click.echo("  bench set-config -g -p prego_metrics '{}'")
+
+
+def mend_job_row() -> None:
+	"""Leave the scheduler's row such that each tick runs it, without a log row each time.
+
+	Frappe sets create_log on a cron job (1,440 rows a day) when the row is saved, so it is set without
+	saving. A last execution that is empty counts from the row's creation, which a later change of the
+	site's time zone can move hours into the future, as it can a last execution: the job is not due until
+	then, and says nothing.
+	"""
+	for row in frappe.get_all(
+		"Scheduled Job Type", filters={"method": METHOD}, fields=["name", "last_execution"]
+	):
+		values = {"create_log": 0}
+		if not row.last_execution or get_datetime(row.last_execution) > now_datetime():
+			values["last_execution"] = add_days(now_datetime(), -1)
+		frappe.db.set_value("Scheduled Job Type", row.name, values, update_modified=False)
+
+
+def _say_what_is_counted() -> None:
+	"""Print the count, and how to leave this site out of it. Never raises: installing needs no settings yet."""
+	site = printable(frappe.local.site)
+	try:
+		config = load_config(this_bench(), os.environ)
+		census = count_tenants(config)
+	except PregoMetricsError as error:
+		click.secho(f"prego_metrics cannot count this bench yet: {error}", fg="yellow")
+		return
+	click.echo(
+		f"prego_metrics counts {census.tenant_count} tenants of {len(census.sites)} sites on this bench."
+	)
+	if any(entry.name == site and entry.counted for entry in census.sites):
+		click.echo(f"This site, {site}, is one of them. If it is no tenant: bench prego-metrics configure")
+		click.echo(
+			f'  --exclude-sites {site} (beside those already excluded), or "prego_tenant": 0 in its own'
+		)
+		click.echo("  site_config.json.")
+	if config.problems:
+		click.echo("Nothing is pushed before the settings are there. Next: bench prego-metrics configure")
+
+
+def _is_dry_run() -> bool:
+	context = click.get_current_context(silent=True)
+	return bool(context and context.params.get("dry_run"))

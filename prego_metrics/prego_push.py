@@ -1,0 +1,98 @@
+"""Frappe's driver: its scheduler's tick, and the push by hand through `bench execute`.
+
+Both only forward to `prego_metrics.agent.push`, which imports no frappe.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import frappe
+
+from prego_metrics.agent.bench import Bench, open_bench
+from prego_metrics.agent.config import load_config
+from prego_metrics.agent.errors import PregoMetricsError
+from prego_metrics.agent.owner import become_owner
+from prego_metrics.agent.printable import printable
+from prego_metrics.agent.push import Request
+from prego_metrics.agent.push import dry_run as show_payload
+from prego_metrics.agent.push import push as push_once
+from prego_metrics.agent.report import summary
+from prego_metrics.agent.state import Transition
+from prego_metrics.agent.state_folder import StateFolder, claim_transitions
+
+CHANNEL = "error-log"
+
+
+def push_if_due() -> None:
+	"""Push if the interval is over: what Frappe's scheduler runs at each of its ticks.
+
+	Any site with the app may carry the push. What happened is told on the operator's site alone, which
+	catches up from the state even when its own push was not due. Never raises for a foreseen condition.
+	"""
+	try:
+		bench = this_bench()
+		become_owner(bench)
+	except PregoMetricsError as error:
+		_log(f"Not sent: {error}")
+		return
+	ended = push_once(bench, Request(driver="frappe", if_due=True))
+	if ended.exit_code:
+		_log(summary(ended))
+	if is_operators_site(bench):
+		for transition in claim_transitions(StateFolder(bench.sites), CHANNEL):
+			_tell(transition)
+
+
+def push(dry_run: bool = False, save_snapshot: bool = False) -> dict[str, Any]:
+	"""Push by hand: `bench execute prego_metrics.prego_push.push`.
+
+	Returns the result. On failure it prints the reason and exits as `prego-metrics push` does: an exception
+	would be buried by bench under a NameError.
+	"""
+	try:
+		bench = this_bench()
+		become_owner(bench)
+		ended = (
+			show_payload(bench) if dry_run else push_once(bench, Request(save_snapshot=bool(save_snapshot)))
+		)
+	except PregoMetricsError as error:
+		print(f"Not sent: {error}", file=sys.stderr)
+		sys.exit(2)
+	for warning in ended.warnings:
+		print(f"Warning: {warning}", file=sys.stderr)
+	if ended.exit_code:
+		print(summary(ended), file=sys.stderr)
+		sys.exit(ended.exit_code)
+	return ended.as_dict()
+
+
+def this_bench() -> Bench:
+	"""Return the bench that this Frappe process works in. Raises BenchError."""
+	return open_bench(os.path.abspath(frappe.local.sites_path))
+
+
+def is_operators_site(bench: Bench) -> bool:
+	"""Tell whether the current site is the one that the node is shown on."""
+	return frappe.local.site == load_config(bench, os.environ).site
+
+
+def _log(text: str) -> None:
+	# Into the bench's logs/prego_metrics.log: a site's own log would show a tenant the node.
+	frappe.logger("prego_metrics", allow_site=False).error(text)
+
+
+def _tell(transition: Transition) -> None:
+	"""Write a transition to failing into the Error Log, with a message of our own.
+
+	Without one Frappe logs a traceback, which prints local variables.
+	"""
+	if transition.kind == "failing":
+		frappe.log_error(
+			title="Prego Metrics: this node's pushes fail",
+			message=f"{transition.failures} pushes in a row were not delivered. The last one: "
+			f"{printable(transition.error or 'no reason was recorded', 1000)}\n\n"
+			"Run `bench prego-metrics doctor` on the node: it names what is wrong and what to do.",
+		)
