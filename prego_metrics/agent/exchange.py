@@ -267,11 +267,18 @@ def _reason(error: BaseException, timeout_seconds: float) -> str:
 			return f"the host name cannot be resolved: {cause.strerror}"
 		if isinstance(cause, ssl.SSLError):
 			return f"TLS: {printable(cause.reason or str(cause), 200)}"
+	# Before the time-outs: urllib3 1.x derives "connection refused" from its time-out.
+	for cause in causes:
+		if (
+			isinstance(cause, OSError)
+			and not isinstance(cause, TimeoutError)
+			and cause.errno
+			and cause.strerror
+		):
+			return f"no connection: {cause.strerror}"
 	for cause in causes:
 		if isinstance(cause, TimeoutError | requests.Timeout | urllib3.exceptions.TimeoutError):
 			return f"no answer within {timeout_seconds:g} s"
-		if isinstance(cause, OSError) and cause.errno and cause.strerror:
-			return f"no connection: {cause.strerror}"
 	return f"no connection: {printable(str(causes[-1]) or type(causes[-1]).__name__, 200)}"
 
 

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from prego_metrics.agent.census import Census
-from prego_metrics.agent.config import Config
+from prego_metrics.agent.config import FILE_NAME, Config, config_file
 from prego_metrics.agent.doctor import FAIL, PASS, SKIP, WARN, Check
 from prego_metrics.agent.errors import ConfigurationError
 from prego_metrics.agent.printable import printable
@@ -92,7 +92,7 @@ def print_settings(config: Config, environ: Mapping[str, str]) -> None:
 		value = _shown(config, setting.name)
 		text = "" if value in (None, "") else value if isinstance(value, str) else json.dumps(value)
 		style = "dim" if config.sources[setting.name] == "default" else ""
-		cells = (setting.name, printable(str(text)), config.sources[setting.name])
+		cells = (setting.name, printable(str(text)), _short_source(config, setting.name))
 		table.add_row(*(Text(cell, style=style) for cell in cells))
 	source, trouble = _key_source(config, environ)
 	table.add_row(Text("the key"), Text("set" if source else "not set"), Text(source or ""))
@@ -104,8 +104,15 @@ def print_settings(config: Config, environ: Mapping[str, str]) -> None:
 		screen.print(Text(f"Warning: {text}", style=_STYLES[WARN]))
 
 
+def _short_source(config: Config, name: str) -> str:
+	source = config.sources[name]
+	return FILE_NAME if source == printable(config_file(config.bench)) else source
+
+
 def _shown(config: Config, name: str) -> Any:
 	value = getattr(config, name)
+	if isinstance(value, float) and value.is_integer():
+		return int(value)
 	if name == "heartbeat_url" and value:
 		from urllib.parse import urlsplit
 

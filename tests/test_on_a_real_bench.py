@@ -1,0 +1,199 @@
+"""The app on a real bench: needs PREGO_TEST_BENCH (its path) and PREGO_TEST_SITE (a site with the app).
+
+The site is a test site: these tests uninstall the app from it and install it again, and push to a control
+plane of their own. The bench's settings and its other sites are not touched.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pwd
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from prego_metrics.agent.state_folder import StateFolder
+from prego_metrics.local_control_plane.server import LocalControlPlane
+
+BENCH = os.environ.get("PREGO_TEST_BENCH", "")
+SITE = os.environ.get("PREGO_TEST_SITE", "")
+METHOD = "prego_metrics.prego_push.push"
+KEY = "a-key-of-the-bench-tests"
+
+pytestmark = pytest.mark.skipif(
+	not (BENCH and SITE), reason="no bench: set PREGO_TEST_BENCH (its path) and PREGO_TEST_SITE (a site)"
+)
+
+
+def bench(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+	"""Run what `bench …` runs, as the owner of the bench."""
+	sites = Path(BENCH) / "sites"
+	owner = pwd.getpwuid(sites.stat().st_uid)
+	as_owner = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []} if os.geteuid() == 0 else {}
+	environ = {name: value for name, value in os.environ.items() if not name.startswith("PREGO_")}
+	return subprocess.run(
+		[str(Path(BENCH) / "env/bin/python"), "-m", "frappe.utils.bench_helper", "frappe", *arguments],
+		cwd=sites,
+		env={**environ, "HOME": owner.pw_dir, "USER": owner.pw_name, **variables},
+		capture_output=True,
+		text=True,
+		timeout=300,
+		**as_owner,
+	)
+
+
+def execute(method: str, kwargs: dict[str, object] | None = None, **variables: str):
+	arguments = ["--kwargs", repr(kwargs)] if kwargs else []
+	return bench("--site", SITE, "execute", method, *arguments, **variables)
+
+
+def sql(query: str) -> list[list[object]]:
+	ended = execute("frappe.db.sql", {"query": query})
+	assert ended.returncode == 0, ended.stderr
+	return json.loads(ended.stdout) if ended.stdout.strip() else []
+
+
+@pytest.fixture
+def plane() -> Iterator[LocalControlPlane]:
+	with LocalControlPlane(KEY) as plane:
+		plane.store.register_node("bench-test", "eu", "127.0.0.1")
+		yield plane
+
+
+@pytest.fixture
+def variables(plane: LocalControlPlane) -> dict[str, str]:
+	return {
+		"INTERNAL_API_KEY": KEY,
+		"PREGO_METRICS_NODE_ID": "bench-test",
+		"PREGO_METRICS_CONTROL_PLANE_URL": plane.url,
+	}
+
+
+def test_every_site_that_frappe_sees_is_counted_once(variables: dict[str, str]) -> None:
+	sites = json.loads(execute("frappe.utils.get_sites").stdout)
+	ended = bench("prego-metrics", "tenants", "--json", PREGO_METRICS_EXCLUDE_SITES="[]", **variables)
+	assert sorted(site["site"] for site in json.loads(ended.stdout)["sites"]) == sorted(sites)
+	assert json.loads(ended.stdout)["tenant_count"] == len(sites)
+
+
+def test_a_push_by_bench_execute_arrives_with_the_count_of_the_bench(
+	plane: LocalControlPlane, variables: dict[str, str]
+) -> None:
+	ended = execute(METHOD, {"save_snapshot": True}, **variables)
+	assert ended.returncode == 0, ended.stderr
+	result = json.loads(ended.stdout)
+	count = json.loads(bench("prego-metrics", "tenants", "--json", **variables).stdout)["tenant_count"]
+	row = plane.store.server_metrics("bench-test")
+	assert result["outcome"] == "delivered"
+	assert row is not None and row["tenant_count"] == count == result["payload"]["tenant_count"]
+	assert len(plane.store.snapshots("bench-test")) == 1
+
+
+def test_a_dry_run_by_bench_execute_shows_the_payload_and_sends_nothing(
+	plane: LocalControlPlane, variables: dict[str, str]
+) -> None:
+	ended = execute(METHOD, {"dry_run": True}, **variables)
+	assert json.loads(ended.stdout)["outcome"] == "dry_run"
+	assert plane.store.server_metrics("bench-test") is None
+
+
+@pytest.mark.parametrize(
+	("changed", "code", "words"),
+	[
+		(
+			{"INTERNAL_API_KEY": "a-wrong-key-of-the-bench-tests"},
+			1,
+			"Refused: the control plane refuses the key",
+		),
+		({"PREGO_METRICS_NODE_ID": "nobody"}, 1, "does not know this node_id"),
+		({"PREGO_METRICS_CONTROL_PLANE_URL": "http://127.0.0.1:9"}, 1, "Failed: no connection"),
+		({"PREGO_METRICS_PUSH_INTERVAL": "soon"}, 2, "push_interval"),
+		({"PREGO_METRICS_BENCHES": "[]"}, 2, "benches"),
+	],
+)
+def test_a_failed_push_by_bench_execute_says_why_and_exits_as_the_command_line_does(
+	variables: dict[str, str], changed: dict[str, str], code: int, words: str
+) -> None:
+	ended = execute(METHOD, **{**variables, **changed})
+	assert ended.returncode == code
+	assert words in ended.stderr
+	assert "NameError" not in ended.stdout + ended.stderr
+	assert "Traceback" not in ended.stdout + ended.stderr
+	assert KEY not in ended.stdout + ended.stderr
+
+
+def test_the_job_row_is_due_at_every_tick_and_logs_nothing() -> None:
+	rows = sql(
+		"select cron_format, create_log, stopped, last_execution is not null from `tabScheduled Job Type` "
+		"where method = 'prego_metrics.prego_push.push_if_due'"
+	)
+	assert rows == [["* * * * * */10", 0, 0, 1]]
+
+
+def test_migrate_leaves_the_job_row_right() -> None:
+	assert bench("--site", SITE, "migrate").returncode == 0
+	test_the_job_row_is_due_at_every_tick_and_logs_nothing()
+
+
+def test_a_dry_run_of_uninstall_leaves_the_job_row() -> None:
+	ended = bench("--site", SITE, "uninstall-app", "prego_metrics", "--dry-run", "--yes")
+	assert ended.returncode == 0, ended.stderr
+	test_the_job_row_is_due_at_every_tick_and_logs_nothing()
+
+
+def test_uninstall_leaves_nothing_of_ours_in_the_database_and_install_brings_it_back() -> None:
+	def install() -> None:
+		ended = bench("--site", SITE, "install-app", "prego_metrics")
+		assert ended.returncode == 0, ended.stderr
+
+	def uninstall() -> subprocess.CompletedProcess[str]:
+		return bench("--site", SITE, "uninstall-app", "prego_metrics", "--yes", "--no-backup")
+
+	try:
+		ended = uninstall()
+		assert ended.returncode == 0, ended.stderr
+		assert "rm -r" in ended.stdout
+		assert rows_that_name_us() == []
+	finally:
+		install()
+		install()
+	test_the_job_row_is_due_at_every_tick_and_logs_nothing()
+
+
+def rows_that_name_us() -> list[str]:
+	"""Search every text column of the site's database for the app's names."""
+	columns = sql(
+		"select table_name, column_name from information_schema.columns where table_schema = database() "
+		"and data_type in ('varchar', 'text', 'longtext', 'mediumtext')"
+	)
+	by_table: dict[str, list[str]] = {}
+	for table, column in columns:
+		by_table.setdefault(str(table), []).append(str(column))
+	found = []
+	for table, names in by_table.items():
+		condition = " or ".join(
+			f"`{name}` like '%%prego_metrics%%' or `{name}` = 'Node Metrics' or `{name}` like 'Prego Metrics%%'"
+			for name in names
+		)
+		if sql(f"select 1 from `{table}` where {condition} limit 1"):
+			found.append(table)
+	return found
+
+
+def test_the_scheduler_pushes_once_a_minute_five_times_in_a_row() -> None:
+	"""Needs the bench's scheduler and a worker running, and settings that reach a control plane."""
+	folder = StateFolder(str(Path(BENCH) / "sites"))
+	interval = json.loads(bench("prego-metrics", "configure", "--show", "--json").stdout)["settings"]
+	seconds = interval["push_interval"]["value"]
+	begun = time.time()
+	pushes = []
+	while len(pushes) < 6 and time.time() < begun + 7 * (seconds + 60):
+		time.sleep(2)
+		pushes = [push for push in folder.history() if push.driver == "frappe" and push.at > begun]
+	assert [push.outcome for push in pushes] == ["delivered"] * 6
+	gaps = [later.at - earlier.at for earlier, later in zip(pushes, pushes[1:], strict=False)]
+	assert all(seconds - 15 <= gap <= seconds + 60 for gap in gaps), gaps
