@@ -15,6 +15,7 @@ from prego_metrics.agent.printable import printable
 from prego_metrics.agent.state_folder import FOLDER_NAME
 from prego_metrics.prego_push import this_bench
 
+MODULE = "Node Metrics"
 METHOD = "prego_metrics.prego_push.push_if_due"
 
 
@@ -43,9 +44,11 @@ def before_uninstall() -> None:
 
 
 def after_uninstall() -> None:
-	"""Say what stays on the node, since a timer or another site may still use it."""
+	"""Delete the copy that Frappe keeps of the module it deleted, and say what stays on the node, and why."""
 	if _is_dry_run():
 		return
+	frappe.db.delete("Deleted Document", {"deleted_doctype": "Module Def", "deleted_name": MODULE})
+	frappe.db.commit()  # uninstall-app has committed before it calls this, and does not do so again
 	sites = this_bench().sites
 	click.echo("The settings and the state stay, since another site or a timer may push. To remove them:")
 	click.echo(f"  rm -r {printable(os.path.join(sites, FOLDER_NAME))}")

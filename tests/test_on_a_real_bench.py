@@ -153,6 +153,7 @@ def test_uninstall_leaves_nothing_of_ours_in_the_database_and_install_brings_it_
 	def uninstall() -> subprocess.CompletedProcess[str]:
 		return bench("--site", SITE, "uninstall-app", "prego_metrics", "--yes", "--no-backup")
 
+	assert "tabScheduled Job Type" in rows_that_name_us()
 	try:
 		ended = uninstall()
 		assert ended.returncode == 0, ended.stderr
@@ -165,7 +166,10 @@ def test_uninstall_leaves_nothing_of_ours_in_the_database_and_install_brings_it_
 
 
 def rows_that_name_us() -> list[str]:
-	"""Search every text column of the site's database for the app's names."""
+	"""Search every text column of the site's database for the app's names.
+
+	What Frappe itself notes of its list of installed apps, in that list's own history, stays Frappe's.
+	"""
 	columns = sql(
 		"select table_name, column_name from information_schema.columns where table_schema = database() "
 		"and data_type in ('varchar', 'text', 'longtext', 'mediumtext')"
@@ -173,15 +177,17 @@ def rows_that_name_us() -> list[str]:
 	by_table: dict[str, list[str]] = {}
 	for table, column in columns:
 		by_table.setdefault(str(table), []).append(str(column))
-	found = []
+	queries = []
 	for table, names in by_table.items():
 		condition = " or ".join(
 			f"`{name}` like '%%prego_metrics%%' or `{name}` = 'Node Metrics' or `{name}` like 'Prego Metrics%%'"
 			for name in names
 		)
-		if sql(f"select 1 from `{table}` where {condition} limit 1"):
-			found.append(table)
-	return found
+		if table == "tabVersion":
+			condition = f"ref_doctype != 'Installed Applications' and ({condition})"
+		queries.append(f"(select '{table}' from `{table}` where {condition} limit 1)")
+	batches = [queries[start : start + 20] for start in range(0, len(queries), 20)]
+	return [str(table) for batch in batches for (table,) in sql(" union all ".join(batch))]
 
 
 def test_the_scheduler_pushes_once_a_minute_five_times_in_a_row() -> None:

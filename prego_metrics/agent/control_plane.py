@@ -94,7 +94,7 @@ class _Sending:
 					reply.status_code, reply.words, reply.headers.get("retry-after")
 				)
 			else:
-				delivery = self._ended(FAILED, None, reply.reason)
+				delivery = self._ended(FAILED, None, f"{reply.reason} ({printable(self._url)})")
 				wait, unclear = None, reply.unclear
 			if self.payload.save_snapshot and (delivery.outcome == DELIVERED or unclear):
 				self.snapshot_taken = True
@@ -228,9 +228,13 @@ def _retry_after_seconds(value: str | None) -> float | None:
 	value = value.strip()
 	if value.isascii() and value.isdigit():
 		return float(value[:12])
+	import datetime
 	import email.utils
 
 	try:
-		return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+		moment = email.utils.parsedate_to_datetime(value)
+		# A date without a zone is in UTC, as every date of HTTP, and not in the node's own.
+		moment = moment if moment.tzinfo else moment.replace(tzinfo=datetime.timezone.utc)
+		return max(0.0, moment.timestamp() - time.time())
 	except (ValueError, TypeError, OverflowError):
 		return None
