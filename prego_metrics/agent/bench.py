@@ -39,12 +39,15 @@ def open_bench(path: str) -> Bench:
 	A folder is a bench only if its sites folder holds apps.txt or common_site_config.json: an empty mount
 	point must be an error and not a bench with zero sites. Raises BenchError.
 	"""
-	path = os.path.abspath(path)
+	path = path if os.path.isabs(path) else os.path.join(_working_directory(), path)
+	path = os.path.normpath(path)
 	for sites in (os.path.join(path, "sites"), path):
 		try:
 			identity = _sites_identity(sites)
 		except OSError as error:
 			raise BenchError(f"the bench {printable(path)} cannot be read: {error.strerror}") from None
+		except ValueError:
+			raise BenchError(f"the bench {printable(path)} cannot be read: no file has such a name") from None
 		if identity:
 			return Bench(sites, identity)
 	raise NotABench(
@@ -58,9 +61,11 @@ def find_bench(path: str | None) -> Bench:
 
 	Raises BenchError.
 	"""
+	if path == "":
+		raise BenchError("the name of the bench is empty: give --bench a path, or leave it out")
 	if path is not None:
 		return open_bench(path)
-	here = os.getcwd()
+	here = _working_directory()
 	folder = here
 	while True:
 		try:
@@ -87,6 +92,24 @@ def open_benches(paths: Iterable[str]) -> list[Bench]:
 			bench = open_bench(match)
 			benches.setdefault(bench.identity, bench)
 	return list(benches.values())
+
+
+def is_sites_folder(folder: str) -> bool:
+	"""Tell whether a folder itself holds what makes it the sites folder of a bench."""
+	try:
+		return _sites_identity(folder) is not None
+	except OSError:
+		return False
+
+
+def _working_directory() -> str:
+	try:
+		return os.getcwd()
+	except OSError as error:
+		raise BenchError(
+			f"the working directory is not there any more ({error.strerror}): name the bench with --bench and "
+			"an absolute path"
+		) from None
 
 
 def _sites_identity(sites: str) -> tuple[int, int] | None:

@@ -8,6 +8,7 @@ the folder stands only if nothing can have changed meanwhile; see `_passes`.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fnmatch
 import json
@@ -15,8 +16,9 @@ import os
 import re
 import stat
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 
 from prego_metrics.agent.bench import Bench
 from prego_metrics.agent.errors import BenchError, CensusError
@@ -28,13 +30,16 @@ MAX_PASSES = 5
 SETTLED_SECONDS = 0.02
 _REREADS = 3
 _REREAD_PAUSE_SECONDS = 0.02
+_USUAL_CONFIG_BYTES = 1 << 12
 _MAX_CONFIG_BYTES = 1 << 20
+_JSON_SPACE = " \t\n\r"
+_parse_json = json.JSONDecoder().raw_decode
 
 Identity = tuple[int, int]
+Entry = TypeVar("Entry", "Site", "NotASite")
 
 
-@dataclass(frozen=True)
-class Site:
+class Site(NamedTuple):
 	"""One site folder and its verdict. name and bench are fit to show."""
 
 	name: str
@@ -44,8 +49,7 @@ class Site:
 	warning: bool = False
 
 
-@dataclass(frozen=True)
-class NotASite:
+class NotASite(NamedTuple):
 	"""A folder or link beside the sites that is none, and why."""
 
 	name: str
@@ -71,11 +75,21 @@ class Census:
 
 @dataclass
 class _Pass:
-	"""What one pass saw: verdicts by identity, the paths of sites whose configuration was not readable."""
+	"""What one pass saw: verdicts by identity, and where the sites lie that count for want of a readable file."""
 
 	sites: dict[Identity, Site]
-	unreadable: dict[Identity, str]
+	doubtful: dict[Identity, str]
 	not_sites: list[NotASite]
+
+	def add(self, identity: Identity, site: Site, doubtful_path: str | None) -> None:
+		"""Add a sighting of a site, seen before under this name or another: counted once is counted."""
+		known = self.sites.get(identity)
+		if known and (not site.counted or (known.counted and identity not in self.doubtful)):
+			return
+		self.sites[identity] = site
+		self.doubtful.pop(identity, None)
+		if doubtful_path:
+			self.doubtful[identity] = doubtful_path
 
 
 def take_census(
@@ -107,10 +121,13 @@ def take_census(
 		_reread(seen, bench, exclude, sleep)
 		sites += seen.sites.values()
 		not_sites += seen.not_sites
-	return Census(
-		tuple(sorted(sites, key=lambda site: (site.bench, site.name))),
-		tuple(sorted(not_sites, key=lambda entry: (entry.bench, entry.name))),
-	)
+	return Census(_in_order(sites), _in_order(not_sites))
+
+
+def _in_order(entries: list[Entry]) -> tuple[Entry, ...]:
+	# By name, then by bench, which keeps the names in order: single texts compare faster than pairs.
+	by_name = sorted(entries, key=lambda entry: entry.name)
+	return tuple(sorted(by_name, key=lambda entry: entry.bench))
 
 
 class _Exclusion:
@@ -140,27 +157,31 @@ def _passes(
 		if number:
 			sleep(SETTLED_SECONDS)
 		before = _stamp(bench)
-		settled = clock() - before[2] / 1e9 >= SETTLED_SECONDS
+		settled = clock() - before.st_mtime >= SETTLED_SECONDS
 		seen = _one_pass(bench, exclude)
-		if settled and _stamp(bench) == before:
+		if _unchanged(before, _stamp(bench)) and settled:
 			return seen
 		union = _united(union, seen) if union else seen
 	assert union is not None
 	return union
 
 
-def _stamp(bench: Bench) -> tuple[int, int, int]:
+def _stamp(bench: Bench) -> os.stat_result:
 	found = os.stat(bench.sites)
 	if (found.st_dev, found.st_ino) != bench.identity:
 		raise OSError(0, "it was replaced by another folder while it was read")
-	return found.st_dev, found.st_ino, found.st_mtime_ns
+	return found
+
+
+def _unchanged(before: os.stat_result, after: os.stat_result) -> bool:
+	# The time of change too: a program may set the modification time back (rsync does), but not that.
+	return (before.st_mtime_ns, before.st_ctime_ns) == (after.st_mtime_ns, after.st_ctime_ns)
 
 
 def _one_pass(bench: Bench, exclude: _Exclusion) -> _Pass:
 	seen = _Pass({}, {}, [])
-	prefix = bench.sites + "/"
 	bench_name = printable(bench.root)
-	with os.scandir(bench.sites) as entries:
+	with _opened(bench.sites) as folder, os.scandir(bench.sites) as entries:
 		for entry in entries:
 			name = entry.name
 			if not entry.is_dir(follow_symlinks=False):
@@ -173,60 +194,90 @@ def _one_pass(bench: Bench, exclude: _Exclusion) -> _Pass:
 				found = entry.stat(follow_symlinks=False)
 			except FileNotFoundError:
 				continue  # renamed or dropped since it was listed: this pass does not stand
-			path = f"{prefix}{name}/site_config.json"
 			config: dict[str, object] | str
 			try:
-				config = _read_site_config(path)
+				config = _read_site_config(f"{name}/site_config.json", folder)
 			except (FileNotFoundError, NotADirectoryError):
 				seen.not_sites.append(NotASite(printable(name), bench_name, "no site_config.json"))
 				continue
 			except _Unreadable as error:
-				if name == "lost+found" and found.st_uid == 0:
+				if isinstance(error, _Denied) and name == "lost+found" and found.st_uid == 0:
 					seen.not_sites.append(NotASite(name, bench_name, "the file system's own folder"))
 					continue
 				config = str(error)
-			identity = (found.st_dev, found.st_ino)
-			if isinstance(config, str):
-				seen.unreadable[identity] = path
 			site = _judge(name, bench_name, config, exclude)
-			known = seen.sites.get(identity)
-			seen.sites[identity] = _more_counted(known, site) if known else site
+			doubtful = site.counted and isinstance(config, str)
+			path = f"{bench.sites}/{name}/site_config.json" if doubtful else None
+			seen.add((found.st_dev, found.st_ino), site, path)
 	return seen
+
+
+@contextlib.contextmanager
+def _opened(folder: str) -> Iterator[int]:
+	descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+	try:
+		yield descriptor
+	finally:
+		os.close(descriptor)
 
 
 class _Unreadable(Exception):
 	"""A site_config.json that exists and cannot be read or parsed; the message says why."""
 
 
-def _read_site_config(path: str) -> dict[str, object]:
-	"""Return what a site_config.json holds.
+class _Denied(_Unreadable):
+	"""It, or the folder that would hold it, may not be looked into."""
+
+
+def _read_site_config(path: str, folder: int | None = None) -> dict[str, object]:
+	"""Return what a site_config.json holds; a relative path is one from `folder`, a descriptor.
 
 	Raises FileNotFoundError or NotADirectoryError where Frappe would see none, _Unreadable otherwise.
 	"""
 	try:
 		# O_NONBLOCK: a FIFO of that name must not hold up the count.
-		descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+		descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
 		try:
-			found = os.fstat(descriptor)
-			if not stat.S_ISREG(found.st_mode):
-				raise _Unreadable("is not a regular file")
-			if found.st_size > _MAX_CONFIG_BYTES:
-				raise _Unreadable("is larger than 1 MiB")
-			content = os.read(descriptor, _MAX_CONFIG_BYTES)
+			content = _content(descriptor)
 		finally:
 			os.close(descriptor)
-		parsed = json.loads(content.decode())
+		# What json.loads does, less its searches for an encoding and for spaces.
+		text = content.decode().strip(_JSON_SPACE)
+		parsed, end = _parse_json(text)
+		if end != len(text):
+			raise ValueError
 	except (FileNotFoundError, NotADirectoryError):
 		raise
 	except OSError as error:
 		if error.errno == errno.ELOOP:
 			raise FileNotFoundError from None
-		raise _Unreadable(f"cannot be read ({error.strerror})") from None
+		kind = _Denied if isinstance(error, PermissionError) else _Unreadable
+		raise kind(f"cannot be read ({error.strerror})") from None
 	except (ValueError, RecursionError):
 		raise _Unreadable("cannot be parsed") from None
 	if not isinstance(parsed, dict):
 		raise _Unreadable("holds no JSON object")
 	return parsed
+
+
+def _content(descriptor: int) -> bytes:
+	"""Return what a file holds. Raises _Unreadable for what is no file or too large a one.
+
+	One call does for nearly every site: pipes, terminals and folders refuse it, devices return nothing or
+	fill the buffer, and only then is it worth asking what it is.
+	"""
+	try:
+		content = os.pread(descriptor, _USUAL_CONFIG_BYTES, 0)
+		if 0 < len(content) < _USUAL_CONFIG_BYTES:
+			return content
+	except OSError:
+		pass
+	found = os.fstat(descriptor)
+	if not stat.S_ISREG(found.st_mode):
+		raise _Unreadable("is not a regular file")
+	if found.st_size > _MAX_CONFIG_BYTES:
+		raise _Unreadable("is larger than 1 MiB")
+	return os.pread(descriptor, _MAX_CONFIG_BYTES, 0)
 
 
 def _judge(name: str, bench: str, config: dict[str, object] | str, exclude: _Exclusion) -> Site:
@@ -248,8 +299,7 @@ def _judge(name: str, bench: str, config: dict[str, object] | str, exclude: _Exc
 				shown,
 				bench,
 				True,
-				f'counted: "prego_tenant" is {printable(json.dumps(tenant), 40)}, and only 0 or false leaves '
-				"a site out",
+				f'counted: "prego_tenant" is {_shown(tenant)}, and only 0 or false leaves a site out',
 				True,
 			)
 	if config.get("maintenance_mode"):
@@ -259,22 +309,15 @@ def _judge(name: str, bench: str, config: dict[str, object] | str, exclude: _Exc
 	return Site(shown, bench, True, "tenant")
 
 
-def _more_counted(one: Site, other: Site) -> Site:
-	return one if one.counted and not other.counted else other
+def _shown(value: object) -> str:
+	# A list or an object may be nested deeper than json.dumps can follow.
+	return type(value).__name__ if isinstance(value, list | dict) else printable(json.dumps(value), 40)
 
 
 def _united(one: _Pass, other: _Pass) -> _Pass:
-	"""Join two passes by identity; a verdict from a readable configuration replaces one from doubt."""
+	"""Join a later pass to what was seen before; what is no site is what the later pass saw."""
 	for identity, site in other.sites.items():
-		known = one.sites.get(identity)
-		if known is None or identity in one.unreadable:
-			one.sites[identity] = site
-		elif identity not in other.unreadable:
-			one.sites[identity] = _more_counted(known, site)
-		if identity not in other.unreadable:
-			one.unreadable.pop(identity, None)
-		elif known is None:
-			one.unreadable[identity] = other.unreadable[identity]
+		one.add(identity, site, other.doubtful.get(identity))
 	one.not_sites = other.not_sites
 	return one
 
@@ -282,15 +325,14 @@ def _united(one: _Pass, other: _Pass) -> _Pass:
 def _reread(seen: _Pass, bench: Bench, exclude: _Exclusion, sleep: Callable[[float], None]) -> None:
 	"""Read half-written configurations again for a moment, all of them together: Frappe rewrites in place."""
 	for _ in range(_REREADS):
-		if not seen.unreadable:
+		if not seen.doubtful:
 			return
 		sleep(_REREAD_PAUSE_SECONDS)
-		for identity, path in list(seen.unreadable.items()):
+		for identity, path in list(seen.doubtful.items()):
 			try:
 				config = _read_site_config(path)
 			except (_Unreadable, FileNotFoundError, NotADirectoryError):
 				continue
 			name = os.path.basename(os.path.dirname(path))
-			site = _judge(name, seen.sites[identity].bench, config, exclude)
-			seen.sites[identity] = replace(site, bench=printable(bench.root))
-			del seen.unreadable[identity]
+			seen.sites[identity] = _judge(name, printable(bench.root), config, exclude)
+			del seen.doubtful[identity]

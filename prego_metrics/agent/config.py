@@ -13,18 +13,19 @@ from __future__ import annotations
 import json
 import os
 import re
-import stat
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from prego_metrics.agent.bench import Bench
+from prego_metrics.agent.common_config import FILE_NAME as FILE_NAME
+from prego_metrics.agent.common_config import config_file as config_file
+from prego_metrics.agent.common_config import read_common_config as read_common_config
 from prego_metrics.agent.errors import ConfigurationError, Problem
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.settings import SETTING_BY_NAME, SETTINGS, Setting
 
 CONFIG_KEY = "prego_metrics"
-FILE_NAME = "common_site_config.json"
 DEFAULT_SOURCE = "default"
 
 CENSUS_KEYS = frozenset(("benches", "exclude_sites", "allow_empty"))
@@ -43,9 +44,6 @@ HARDENED_KEYS = frozenset(
 _KEY_NAMES = frozenset(("api_key", "internal_api_key", "key", "token", "bearer", "secret"))
 _TOP_LEVEL_KEY_NAMES = frozenset(("internal_api_key", "INTERNAL_API_KEY"))
 _NOT_SETTINGS = frozenset((HARDENED_VARIABLE,))
-_MAX_BYTES = 1 << 20
-_READ_TRIES = 5
-_READ_PAUSE_SECONDS = 0.04
 _NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?")
 
 
@@ -83,11 +81,6 @@ class Config:
 			raise ConfigurationError(problems)
 
 
-def config_file(bench: Bench) -> str:
-	"""Return the path of the file that holds the bench's common configuration."""
-	return os.path.join(bench.sites, FILE_NAME)
-
-
 def load_config(
 	bench: Bench, environ: Mapping[str, str], *, sleep: Callable[[float], None] = time.sleep
 ) -> Config:
@@ -107,20 +100,24 @@ def judge_config(
 	warnings: list[str] = []
 	hardened = _hardened(environ, problems)
 	written = _written(common, bench, problems)
-	_refuse_unknown(written, _file_source(bench), environ, problems)
+	_refuse_unknown(written or {}, _file_source(bench), environ, problems)
 
 	values: dict[str, object] = {}
 	sources: dict[str, str] = {}
 	for setting in SETTINGS:
-		from_file = None if hardened and setting.name in HARDENED_KEYS else written
-		if from_file is None and setting.name in written:
-			warnings.append(
-				f"{setting.name} in {_file_source(bench)} is not used: in the hardened mode it comes from "
-				f"{setting.variable} alone"
-			)
+		from_file = written or {}
+		if hardened and setting.name in HARDENED_KEYS:
+			if setting.name in from_file:
+				warnings.append(
+					f"{setting.name} in {_file_source(bench)} is not used: in the hardened mode it comes from "
+					f"{setting.variable} alone"
+				)
+			from_file = {}
 		values[setting.name], sources[setting.name] = _effective(
-			setting, from_file or {}, environ, _file_source(bench), problems, warnings
+			setting, from_file, environ, _file_source(bench), problems, warnings
 		)
+	if hardened or not (known_problems or written is None):
+		_name_missing(sources, hardened, problems)
 	_judge_together(values, sources, problems, warnings)
 	return Config(
 		bench=bench,
@@ -130,44 +127,6 @@ def judge_config(
 		warnings=tuple(warnings),
 		**_completed(values, bench),  # type: ignore[arg-type]
 	)
-
-
-def read_common_config(bench: Bench, sleep: Callable[[float], None] = time.sleep) -> dict[str, object]:
-	"""Return the whole of `common_site_config.json`; an absent file is an empty one.
-
-	Frappe rewrites the file in place, so a half-written one is read again for a moment. Raises ValueError
-	with what is wrong if it stays unreadable.
-	"""
-	path = config_file(bench)
-	for attempt in range(_READ_TRIES):
-		if attempt:
-			sleep(_READ_PAUSE_SECONDS)
-		try:
-			content = _read_regular_file(path)
-			parsed = json.loads(content) if content is not None else {}
-		except OSError as error:
-			raise ValueError(f"{printable(path)} cannot be read: {error.strerror or error}") from None
-		except (ValueError, RecursionError) as error:
-			reason = str(error) if isinstance(error, ValueError) else "nested too deeply"
-			continue
-		if not isinstance(parsed, dict):
-			raise ValueError(f"{printable(path)} must hold a JSON object")
-		return parsed
-	raise ValueError(f"{printable(path)} is not valid JSON: {printable(reason, 200)}")
-
-
-def _read_regular_file(path: str) -> str | None:
-	try:
-		descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-	except FileNotFoundError:
-		return None
-	with open(descriptor, "rb") as file:
-		if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-			raise OSError(0, "it is not a regular file")
-		content = file.read(_MAX_BYTES + 1)
-	if len(content) > _MAX_BYTES:
-		raise OSError(0, f"it is larger than {_MAX_BYTES} bytes")
-	return content.decode("utf-8")
 
 
 def _file_source(bench: Bench) -> str:
@@ -181,24 +140,26 @@ def _hardened(environ: Mapping[str, str], problems: list[Problem]) -> bool:
 	return value == "1"
 
 
-def _written(common: Mapping[str, object], bench: Bench, problems: list[Problem]) -> Mapping[str, object]:
-	"""Return our own part of the common configuration."""
-	written = common.get(CONFIG_KEY, {})
-	if not isinstance(written, dict):
-		problems.append(Problem("", f"{CONFIG_KEY} in {_file_source(bench)} must be a JSON object"))
-		return {}
-	for name in _TOP_LEVEL_KEY_NAMES & common.keys():
+def _written(
+	common: Mapping[str, object], bench: Bench, problems: list[Problem]
+) -> Mapping[str, object] | None:
+	"""Return our own part of the common configuration, None if it cannot be understood."""
+	for name in sorted(_TOP_LEVEL_KEY_NAMES & common.keys()):
 		problems.append(Problem("", _key_refused(name, _file_source(bench))))
-	return written
+	written = common.get(CONFIG_KEY, {})
+	if isinstance(written, dict):
+		return written
+	problems.append(Problem("", f"{CONFIG_KEY} in {_file_source(bench)} must be a JSON object"))
+	return None
 
 
 def _refuse_unknown(
 	written: Mapping[str, object], file_source: str, environ: Mapping[str, str], problems: list[Problem]
 ) -> None:
-	for name in written.keys() - SETTING_BY_NAME.keys():
+	for name in sorted(written.keys() - SETTING_BY_NAME.keys()):
 		problems.append(Problem("", _unknown(name, name, file_source)))
 	variables = {setting.variable for setting in SETTINGS} | _NOT_SETTINGS
-	for variable in environ.keys() - variables:
+	for variable in sorted(environ.keys() - variables):
 		if variable.startswith("PREGO_METRICS_"):
 			name = variable.removeprefix("PREGO_METRICS_").lower()
 			problems.append(Problem("", _unknown(variable, name, "the environment")))
@@ -239,13 +200,6 @@ def _effective(
 	elif setting.name in written:
 		raw, source = written[setting.name], file_source
 	else:
-		if setting.required:
-			problems.append(
-				Problem(
-					setting.name,
-					f"{setting.name} is not set: give it by `prego-metrics configure`, or by {setting.variable}",
-				)
-			)
 		return setting.default, DEFAULT_SOURCE
 	try:
 		return setting.parse(raw), source
@@ -253,6 +207,16 @@ def _effective(
 		seen = "" if setting.secret else f" = {_shown(raw)}"
 		problems.append(Problem(setting.name, f"{setting.name}{seen} ({source}) {error}"))
 		return setting.default, source
+
+
+def _name_missing(sources: Mapping[str, str], hardened: bool, problems: list[Problem]) -> None:
+	for setting in SETTINGS:
+		if setting.required and sources[setting.name] == DEFAULT_SOURCE:
+			if hardened:
+				remedy = f"in the hardened mode it comes from {setting.variable} alone"
+			else:
+				remedy = f"give it by `prego-metrics configure`, or by {setting.variable}"
+			problems.append(Problem(setting.name, f"{setting.name} is not set: {remedy}"))
 
 
 def value_from_text(setting: Setting, text: str) -> object:
@@ -271,8 +235,11 @@ def value_from_text(setting: Setting, text: str) -> object:
 
 def _shown(raw: object) -> str:
 	"""Show a refused value; userinfo of a URL may be a password, and is not shown."""
-	text = json.dumps(raw, ensure_ascii=False, default=repr)
-	return printable(re.sub(r"//[^/\"]*@", "//…@", text), 120)
+	try:
+		text = json.dumps(raw, ensure_ascii=False, default=repr)
+	except (ValueError, RecursionError):
+		text = "…"  # nested too deeply, or a number of thousands of digits
+	return printable(re.sub(r"(://|//|:).*@", r"\1…@", text, flags=re.DOTALL), 120)
 
 
 def _judge_together(
@@ -297,10 +264,12 @@ def _completed(values: dict[str, object], bench: Bench) -> dict[str, object]:
 	"""Fill in the defaults that depend on the bench, and make paths absolute."""
 	benches = values["benches"]
 	named = benches if isinstance(benches, tuple) else (bench.sites,)
+	# What looks like a pattern in the bench's own path is none.
+	root = re.sub(r"([*?\[])", r"[\1]", bench.root)
 	return {
 		**values,
 		"node_id": values["node_id"] or "",
 		"control_plane_url": values["control_plane_url"] or "",
 		"disk_paths": values["disk_paths"] or (bench.sites, "/"),
-		"benches": tuple(os.path.join(bench.root, path) for path in named),
+		"benches": tuple(os.path.join(root, path) for path in named),
 	}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import stat
@@ -48,8 +49,12 @@ def configure(
 			)
 		merged = {name: value for name, value in {**section, **changes}.items() if name not in unset}
 		wanted = {**common, CONFIG_KEY: merged}
-		config = judge_config(bench, wanted, {})
-		wrong = [problem for problem in config.problems if not problem.key or problem.key in changes]
+		known = judge_config(bench, common, {}).problems
+		wrong = [
+			problem
+			for problem in judge_config(bench, wanted, {}).problems
+			if not problem.key or problem.key in changes or not (problem in known or problem.key in unset)
+		]
 		if wrong:
 			raise ConfigurationError(wrong)
 		if _replace(path, wanted, before):
@@ -69,8 +74,8 @@ def _stamp(path: str) -> tuple[int, int, int] | None:
 
 def _replace(path: str, content: Mapping[str, Any], before: tuple[int, int, int] | None) -> bool:
 	"""Replace the file, unless it changed since `before`; tell whether it was replaced."""
-	mode = stat.S_IMODE(os.stat(path).st_mode) if before else 0o644
 	try:
+		old = os.stat(path) if before else None
 		descriptor, temporary = tempfile.mkstemp(prefix=".common_site_config.", dir=os.path.dirname(path))
 		try:
 			with open(descriptor, "w", encoding="utf-8") as file:
@@ -78,7 +83,12 @@ def _replace(path: str, content: Mapping[str, Any], before: tuple[int, int, int]
 				json.dump(content, file, indent=1, ensure_ascii=True)
 				file.write("\n")
 				file.flush()
-				os.fchmod(descriptor, mode)
+				if old:
+					with contextlib.suppress(PermissionError):
+						os.fchown(descriptor, -1, old.st_gid)
+					with contextlib.suppress(PermissionError):
+						os.fchown(descriptor, old.st_uid, -1)
+				os.fchmod(descriptor, stat.S_IMODE(old.st_mode) if old else 0o644)
 				os.fsync(descriptor)
 			if _stamp(path) != before:
 				return False
@@ -91,6 +101,8 @@ def _replace(path: str, content: Mapping[str, Any], before: tuple[int, int, int]
 		raise ConfigurationError(
 			[Problem("", f"{printable(path)} cannot be written: {error.strerror}")]
 		) from None
+	except RecursionError:
+		raise ConfigurationError([Problem("", f"{printable(path)} is nested too deeply")]) from None
 	return True
 
 

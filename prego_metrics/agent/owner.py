@@ -6,12 +6,29 @@ any file; and an api_key_file written into the bench's configuration would make 
 
 from __future__ import annotations
 
+import importlib
 import os
 import pwd
 
 from prego_metrics.agent.bench import Bench
 from prego_metrics.agent.errors import OwnerError
 from prego_metrics.agent.printable import printable
+
+# What is otherwise imported when it is needed: root's interpreter may lie where the owner cannot read it.
+_NEEDED_LATER = (
+	"email.utils",
+	"encodings.ascii",
+	"encodings.idna",
+	"encodings.latin_1",
+	"html.entities",
+	"psutil",
+	"prego_metrics.agent.census",
+	"prego_metrics.agent.doctor",
+	"prego_metrics.agent.exchange",
+	"prego_metrics.agent.heartbeat",
+	"secrets",
+	"tempfile",
+)
 
 
 def become_owner(bench: Bench) -> None:
@@ -24,6 +41,8 @@ def become_owner(bench: Bench) -> None:
 	found = os.stat(bench.sites)
 	if found.st_uid == 0:
 		return
+	for module in _NEEDED_LATER:
+		importlib.import_module(module)
 	try:
 		user = pwd.getpwuid(found.st_uid)
 	except KeyError:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from urllib.parse import SplitResult, urlsplit
+from typing import TypeGuard
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from prego_metrics.agent.printable import printable
 
 DAY_SECONDS = 86400.0
 
-_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\.?")
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
+_HOST = re.compile(rf"(?=.{{1,254}}\Z){_LABEL}(?:\.{_LABEL})*\.?")
 
 
 @dataclass(frozen=True)
@@ -45,7 +50,18 @@ def is_loopback(host: str) -> bool:
 	if host == "localhost":
 		return True
 	try:
-		return ipaddress.ip_address(host).is_loopback
+		return "%" not in host and ipaddress.ip_address(host).is_loopback
+	except ValueError:
+		return False
+
+
+def _is_host(netloc: str, host: str) -> bool:
+	import ipaddress
+
+	if "[" not in netloc:
+		return _HOST.fullmatch(host) is not None
+	try:
+		return "%" not in host and ipaddress.ip_address(host).version == 6
 	except ValueError:
 		return False
 
@@ -59,14 +75,14 @@ def _url(value: object) -> SplitResult:
 	try:
 		parts = urlsplit(value)
 		host, port = parts.hostname or "", parts.port
-	except ValueError as error:
-		raise ValueError(f"must be {allowed}; this is none: {error}") from None
+	except ValueError:
+		raise ValueError(f"must be {allowed}; its host or port is none") from None
 	if parts.scheme not in ("http", "https") or not host or port == 0:
 		raise ValueError(f"must be {allowed}")
 	if "@" in parts.netloc:
 		raise ValueError("must not contain a user name or password")
-	if ":" not in host and not _HOST.fullmatch(host):
-		raise ValueError(f"must be {allowed}; its host is not a host name")
+	if not _is_host(parts.netloc, host):
+		raise ValueError(f"must be {allowed}; its host is neither a host name nor an address")
 	if parts.scheme == "http" and not is_loopback(host):
 		raise ValueError("must begin with https:// (http:// would carry the key in clear; only loopback may)")
 	return parts
@@ -80,7 +96,7 @@ def _control_plane_url(value: object) -> str:
 	path = parts.path.rstrip("/")
 	if path.endswith("/internal/server-metrics"):
 		raise ValueError("must be the control plane's base URL, without /internal/server-metrics")
-	if any(segment in (".", "..") for segment in path.split("/")):
+	if any(unquote(segment) in (".", "..") for segment in path.split("/")):
 		raise ValueError("must have no . or .. in its path")
 	return url.rstrip("/")
 
@@ -130,6 +146,14 @@ def _boolean(value: object) -> bool:
 	return bool(value)
 
 
+def _is_file_name(value: object) -> TypeGuard[str]:
+	"""Tell whether the file system could know a name; JSON can hold halves of characters that it cannot."""
+	try:
+		return isinstance(value, str) and value != "" and b"\0" not in os.fsencode(value)
+	except UnicodeEncodeError:
+		return False
+
+
 def _texts(*, empty: bool, absolute: bool = False) -> Callable[[object], tuple[str, ...]]:
 	allowed = "must be a list of " + ("absolute paths" if absolute else "texts")
 	example = '["/"]' if absolute else '["pool-*"]'
@@ -140,17 +164,17 @@ def _texts(*, empty: bool, absolute: bool = False) -> Callable[[object], tuple[s
 		if not value and not empty:
 			raise ValueError(f"{allowed} with at least one entry")
 		for entry in value:
-			if not isinstance(entry, str) or not entry or "\0" in entry:
-				raise ValueError(f"{allowed}, none of them empty")
+			if not _is_file_name(entry):
+				raise ValueError(f"{allowed}, none of them empty or impossible as a name of files")
 			if absolute and not entry.startswith("/"):
-				raise ValueError(f"{allowed}; {entry!r} does not begin with /")
+				raise ValueError(f"{allowed}; '{printable(entry, 80)}' does not begin with /")
 		return tuple(value)
 
 	return parse
 
 
 def _absolute_path(value: object) -> str:
-	if not isinstance(value, str) or not value.startswith("/") or "\0" in value:
+	if not _is_file_name(value) or not value.startswith("/"):
 		raise ValueError("must be an absolute path, outside sites/")
 	return value
 
@@ -163,7 +187,7 @@ def _benches(value: object) -> tuple[str, ...]:
 
 
 def _site(value: object) -> str:
-	if not isinstance(value, str) or not value or "/" in value or "\0" in value or value in (".", ".."):
+	if not _is_file_name(value) or "/" in value or value in (".", ".."):
 		raise ValueError("must be the name of a site, as its folder in sites/ is called")
 	return value
 

@@ -1,0 +1,230 @@
+"""What all tests share: a clean environment, a bench in a temporary folder, a control plane on loopback."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
+
+from prego_metrics.local_control_plane.server import LocalControlPlane
+
+KEY = "a-key-for-tests-0123456789"
+NODE_ID = "node-1"
+SITE_NAMES = ("acme.example", "brightfoods.example", "cedar.example")
+
+_CLEARED = {
+	"INTERNAL_API_KEY",
+	"CREDENTIALS_DIRECTORY",
+	"INVOCATION_ID",
+	"REQUESTS_CA_BUNDLE",
+	"CURL_CA_BUNDLE",
+	"SSL_CERT_FILE",
+	# What changes how Python, click and rich write.
+	"COLUMNS",
+	"FORCE_COLOR",
+	"LINES",
+	"NO_COLOR",
+	"PYTHONIOENCODING",
+	"PYTHONUNBUFFERED",
+	"PYTHONUTF8",
+}
+
+hypothesis_settings.register_profile(
+	"prego_metrics",
+	deadline=None,
+	max_examples=100,
+	print_blob=True,
+	suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
+)
+hypothesis_settings.load_profile("prego_metrics")
+
+
+class WatchedControlPlane(LocalControlPlane):
+	"""A control plane that knows its key and keeps a line, `POST /path 200`, for each answer."""
+
+	key = KEY
+
+	def __init__(self, **options: Any) -> None:
+		self.answers: list[str] = []
+		super().__init__(KEY, on_request=self.answers.append, **options)
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+	"""Leave no setting, key or proxy of whoever runs the tests."""
+	for name in list(os.environ):
+		if name in _CLEARED or name.startswith("PREGO_METRICS_") or name.lower().endswith("_proxy"):
+			monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def make_site() -> Callable[..., Path]:
+	"""`make_site(bench_folder, name, **config)` makes a site and returns its folder."""
+
+	def make(bench_folder: Path, name: str, **config: object) -> Path:
+		site = bench_folder / "sites" / name
+		site.mkdir(parents=True)
+		(site / "site_config.json").write_text(json.dumps({"db_name": "_0123456789abcdef", **config}))
+		return site
+
+	return make
+
+
+@pytest.fixture
+def make_bench(make_site: Callable[..., Path]) -> Callable[..., Path]:
+	"""`make_bench(folder, *names)` lays out a bench with these sites and returns its folder."""
+
+	def make(folder: Path, *names: str) -> Path:
+		(folder / "sites").mkdir(parents=True)
+		(folder / "sites" / "apps.txt").write_text("frappe\nprego_metrics\n")
+		(folder / "sites" / "common_site_config.json").write_text(json.dumps({"webserver_port": 8000}))
+		for name in names:
+			make_site(folder, name)
+		return folder
+
+	return make
+
+
+@pytest.fixture
+def bench_folder(tmp_path: Path, make_bench: Callable[..., Path]) -> Path:
+	"""A bench with three sites, which holds no settings of ours yet."""
+	return make_bench(tmp_path / "frappe-bench", *SITE_NAMES)
+
+
+@pytest.fixture
+def settings() -> Callable[..., Path]:
+	"""`settings(bench_folder, **values)` writes the prego_metrics section and returns the file."""
+
+	def write(bench_folder: Path, **values: object) -> Path:
+		path = bench_folder / "sites" / "common_site_config.json"
+		path.write_text(json.dumps({**json.loads(path.read_text()), "prego_metrics": values}, indent=1))
+		return path
+
+	return write
+
+
+@pytest.fixture
+def control_plane() -> Iterator[WatchedControlPlane]:
+	"""A control plane on loopback that knows node-1; it has `.url`, `.key`, `.store` and `.answers`."""
+	with WatchedControlPlane() as control_plane:
+		control_plane.store.register_node(NODE_ID, "sg", "10.0.0.1")
+		yield control_plane
+
+
+# Whoever gives up root may no longer be able to read the interpreter's own files, where that is root's
+# alone: what the command line imports late is imported before.
+_RUN_AS = """
+import base64, difflib, email.utils, encodings.ascii, encodings.idna, encodings.latin_1, html.entities, importlib, ipaddress
+import netrc, os, pkgutil, pwd, random, secrets, stringprep, sys, tempfile, threading, traceback
+import psutil, requests, rich.console, rich.table
+import prego_metrics.agent
+for found in pkgutil.iter_modules(prego_metrics.agent.__path__, "prego_metrics.agent."):
+	if not found.name.endswith("__main__"):
+		importlib.import_module(found.name)
+from prego_metrics.agent.__main__ import main
+uid = int(sys.argv.pop(1))
+if uid:
+	os.setgroups([])
+	os.setresgid(uid, uid, uid)
+	os.setresuid(uid, uid, uid)
+main()
+"""
+
+
+@pytest.fixture
+def run_agent() -> Callable[..., subprocess.CompletedProcess[str]]:
+	"""`run_agent("push", "--bench", path, INTERNAL_API_KEY=…)` runs the command line as a real process.
+
+	With `uid`, as that user with the group of the same number and no other. `uid=0` is for what gives up
+	root by itself.
+	"""
+
+	def run(
+		*arguments: object,
+		timeout: float = 30,
+		cwd: Path | None = None,
+		uid: int | None = None,
+		**environ: str,
+	) -> subprocess.CompletedProcess[str]:
+		program = ["-m", "prego_metrics.agent"] if uid is None else ["-c", _RUN_AS, str(uid)]
+		return subprocess.run(
+			[sys.executable, *program, *map(str, arguments)],
+			env={**os.environ, **environ},
+			cwd=cwd,
+			capture_output=True,
+			text=True,
+			timeout=timeout,
+			stdin=subprocess.DEVNULL,
+		)
+
+	return run
+
+
+@pytest.fixture
+def shared_folder() -> Iterator[Path]:
+	"""A temporary folder that other users can look into, which pytest's own does not let them."""
+	folder = Path(tempfile.mkdtemp(prefix="prego-metrics-"))
+	folder.chmod(0o755)
+	try:
+		yield folder
+	finally:
+		shutil.rmtree(folder)
+
+
+@pytest.fixture
+def as_user() -> Callable[..., Any]:
+	"""`as_user(uid, function)` returns what `function` returns, as JSON, in a child process of that user.
+
+	An exception comes out as an AssertionError with its name and text. Skips where this is not root.
+	"""
+	if os.geteuid() != 0:
+		pytest.skip("only root can become another user")
+
+	def run(
+		uid: int, function: Callable[[], object], *, gid: int | None = None, groups: Sequence[int] = ()
+	) -> Any:
+		reading, writing = os.pipe()
+		with warnings.catch_warnings():
+			# Python 3.12 warns of a fork beside threads; the child takes none of their locks.
+			warnings.simplefilter("ignore", DeprecationWarning)
+			child = os.fork()
+		if child == 0:
+			_answer_as(uid, uid if gid is None else gid, groups, function, writing)
+		os.close(writing)
+		with open(reading) as pipe:
+			answer = json.loads(pipe.read())
+		os.waitpid(child, 0)
+		if "raised" in answer:
+			raise AssertionError(f"{answer['raised']}: {answer['text']}")
+		return answer["returned"]
+
+	return run
+
+
+def _answer_as(
+	uid: int, gid: int, groups: Sequence[int], function: Callable[[], object], writing: int
+) -> NoReturn:
+	"""Become a user for good, call, write down what came of it, and end the process."""
+	try:
+		os.setgroups(list(groups))
+		os.setresgid(gid, gid, gid)
+		os.setresuid(uid, uid, uid)
+		answer: dict[str, object] = {"returned": function()}
+	except BaseException as error:  # noqa: BLE001 the parent judges it
+		answer = {"raised": type(error).__name__, "text": str(error)}
+	try:
+		with open(writing, "w") as pipe:
+			json.dump(answer, pipe)
+	finally:
+		os._exit(0)
