@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import html
-import json
 import os
 from collections.abc import Mapping
-from urllib.parse import quote
 
 from prego_metrics.agent.config import Config
 from prego_metrics.agent.errors import ConfigurationError, Problem
+from prego_metrics.agent.masking import masked
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.secret_file import read_secret_file
 
 KEY_VARIABLE = "INTERNAL_API_KEY"
 CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
 CREDENTIAL_NAME = "internal_api_key"
-MASK = "[key]"
-# A shorter beginning of the key at the end of a text that was cut is no secret, and may be a plain word.
-_MIN_PARTIAL = 4
 
 
 class Secret:
@@ -41,35 +36,26 @@ class Secret:
 
 	def mask(self, text: str) -> str:
 		"""Return `text` without the secret, in whatever notation an answer may echo it."""
-		for notation in sorted(self._notations(), key=len, reverse=True):
-			text = text.replace(notation, MASK)
-		# Where an answer was cut, its end may be the beginning of the secret.
-		for length in range(len(self._text) - 1, _MIN_PARTIAL - 1, -1):
-			if text.endswith(self._text[:length]):
-				return text[:-length] + MASK
-		return text
-
-	def _notations(self) -> set[str]:
-		import base64
-
-		escaped = json.dumps(self._text)[1:-1]
-		return {
-			self._text,
-			escaped,
-			escaped.replace("/", "\\/"),
-			html.escape(self._text),
-			quote(self._text, safe=""),
-			repr(self._text)[1:-1],
-			base64.b64encode(self._text.encode("ascii")).decode("ascii"),
-		}
+		return masked(text, self._text)
 
 
 def load_api_key(config: Config, environ: Mapping[str, str]) -> tuple[Secret, list[str]]:
 	"""Return the bearer key and warnings about it.
 
 	The order: INTERNAL_API_KEY in the environment, systemd's credential, `api_key_file`. Raises
-	ConfigurationError; its message never holds a part of the key.
+	ConfigurationError; neither its message nor its traceback holds a part of the key.
 	"""
+	try:
+		return _load(config, environ)
+	except ConfigurationError as error:
+		refused = error.with_traceback(None)
+		refused.__context__ = None
+	# Loggers that print a traceback's local variables would print the environment.
+	del environ
+	raise refused
+
+
+def _load(config: Config, environ: Mapping[str, str]) -> tuple[Secret, list[str]]:
 	warnings: list[str] = []
 	text = environ.get(KEY_VARIABLE)
 	if text:

@@ -32,6 +32,7 @@ ATTEMPTS = 3
 BACKOFF_BASE_SECONDS = 0.5
 BACKOFF_CAP_SECONDS = 8.0
 WORDS_SHOWN = 300
+_WORDS_LOOKED_AT = 4096
 _RETRIED = frozenset((408, 429))
 
 DELIVERED = "delivered"
@@ -127,7 +128,8 @@ class _Sending:
 		"""Return what an answer means, how long it asks to wait, and whether it may have been carried out."""
 		if 200 <= status_code < 300:
 			return self._ended(DELIVERED, status_code, None), None, False
-		shown = printable(self.key.mask(words).strip(), WORDS_SHOWN)
+		# Looking for the key in all of 64 KiB would take longer than the few words that are shown are worth.
+		shown = printable(self.key.mask(words[:_WORDS_LOOKED_AT]).strip(), WORDS_SHOWN)
 		said = f"{status_code}" + (f", and the server says: {shown}" if shown else "")
 		if status_code in _RETRIED or 500 <= status_code < 600:
 			meaning = f"the control plane answers {said}"

@@ -11,11 +11,12 @@ requests is imported here, and only when something is sent.
 from __future__ import annotations
 
 import contextlib
+import http.cookiejar
 import os
 import socket
 import ssl
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +35,7 @@ MAX_ANSWER_BYTES = 64 * 1024
 # The status code says what an answer means; its words are worth a moment, not the whole attempt.
 WORDS_SECONDS = 2.0
 _CHUNK_BYTES = 512
+_REASON_SHOWN = 200
 
 
 @dataclass(frozen=True)
@@ -71,12 +73,17 @@ class Bearer(requests.auth.AuthBase):
 
 
 class Client:
-	"""Exchanges with one server: no redirects, no cookies kept, TLS verified, and to be cut off at any time."""
+	"""Exchanges with one server: no redirects, no cookies kept, TLS verified, and to be cut off at any time.
 
-	def __init__(self, base_url: str, key: Secret | None = None) -> None:
+	No reason for a missing answer shows the key, nor `hidden`.
+	"""
+
+	def __init__(self, base_url: str, key: Secret | None = None, *, hidden: Secret | None = None) -> None:
 		self._wire = _Wire()
 		self._auth = Bearer(key) if key else _NoAuth()
+		self._hidden = hidden or key
 		self._session = requests.Session()
+		self._session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
 		adapter = _CuttableAdapter(self._wire)
 		self._session.mount("https://", adapter)
 		self._session.mount("http://", adapter)
@@ -130,16 +137,23 @@ class Client:
 					verify=os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True,
 				)
 				with contextlib.closing(response):
+					if self._wire.cut:
+						# To http.client, headers that were cut off are headers that are complete.
+						return NoAnswer(f"no answer within {timeout_seconds:g} s", unclear=True)
 					wanted = words_of_success or not 200 <= response.status_code < 300
 					words = self._words(response) if wanted else ""
 					return Answer(response.status_code, dict(response.headers.lower_items()), words)
 		except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
 			if self._wire.cut:
 				return NoAnswer(f"no answer within {timeout_seconds:g} s", self._wire.reached)
-			return NoAnswer(_reason(error, timeout_seconds), self._wire.reached)
+			return NoAnswer(_reason(error, timeout_seconds, self._shown), self._wire.reached)
 		finally:
 			self._session.close()
 			self._wire.end()
+
+	def _shown(self, text: str) -> str:
+		# Masked before it is cut: half a key at the end would not be found any more.
+		return printable(self._hidden.mask(text) if self._hidden else text, _REASON_SHOWN)
 
 	def _words(self, response: requests.Response) -> str:
 		words = b""
@@ -173,8 +187,8 @@ class _Wire:
 
 	def begin(self) -> None:
 		with self._lock:
-			self._refuse_if_abandoned()
 			self.cut = self.reached = False
+			self._refuse_if_over()
 
 	def end(self) -> None:
 		with self._lock:
@@ -182,14 +196,17 @@ class _Wire:
 				self._socket.close()
 				self._socket = None
 
-	def connected(self, connection: socket.socket) -> None:
-		"""Note a connection before anything is sent on it; refuse it if its time is over."""
+	def opened(self, connection: socket.socket) -> None:
+		"""Note a connection before TLS or a proxy's tunnel begin on it; refuse it if its time is over."""
 		with self._lock:
-			self._refuse_if_abandoned()
-			if self.cut:
-				raise OSError("too late")
-			# A second handle on the same connection: TLS has taken the first one apart.
+			self._refuse_if_over()
+			# A second handle on the same connection: TLS takes the first one apart.
 			self._socket = socket.socket(fileno=os.dup(connection.fileno()))
+
+	def connected(self) -> None:
+		"""Note that the request follows now; refuse it if its time is over."""
+		with self._lock:
+			self._refuse_if_over()
 			self.reached = True
 
 	def abandon(self) -> None:
@@ -213,10 +230,12 @@ class _Wire:
 			yield
 		finally:
 			watchdog.cancel()
+			# One that is just going off must not cut what comes next.
+			watchdog.join()
 
-	def _refuse_if_abandoned(self) -> None:
-		if self._abandoned:
-			raise OSError("abandoned")
+	def _refuse_if_over(self) -> None:
+		if self._abandoned or self.cut:
+			raise OSError("too late")
 
 
 class _CuttableAdapter(requests.adapters.HTTPAdapter):
@@ -238,14 +257,20 @@ class _CuttableAdapter(requests.adapters.HTTPAdapter):
 
 def _pools(wire: _Wire) -> dict[str, Any]:
 	class PlainConnection(urllib3.connection.HTTPConnection):
+		def _new_conn(self) -> socket.socket:
+			return _noted(wire, super()._new_conn())
+
 		def connect(self) -> None:
 			super().connect()
-			wire.connected(self.sock)
+			wire.connected()
 
 	class TlsConnection(urllib3.connection.HTTPSConnection):
+		def _new_conn(self) -> socket.socket:
+			return _noted(wire, super()._new_conn())
+
 		def connect(self) -> None:
 			super().connect()
-			wire.connected(self.sock)
+			wire.connected()
 
 	class PlainPool(HTTPConnectionPool):
 		ConnectionCls = PlainConnection
@@ -256,17 +281,29 @@ def _pools(wire: _Wire) -> dict[str, Any]:
 	return {"http": PlainPool, "https": TlsPool}
 
 
-def _reason(error: BaseException, timeout_seconds: float) -> str:
-	"""Say in a few words why there was no answer: the innermost cause, not the wrappings around it."""
+def _noted(wire: _Wire, connection: socket.socket) -> socket.socket:
+	try:
+		wire.opened(connection)
+	except BaseException:
+		connection.close()
+		raise
+	return connection
+
+
+def _reason(error: BaseException, timeout_seconds: float, shown: Callable[[str], str]) -> str:
+	"""Say in a few words why there was no answer: the innermost cause, not the wrappings around it.
+
+	`shown` makes what the other side may have had a hand in fit to show.
+	"""
 	causes = _causes(error)
 	for cause in causes:
 		if isinstance(cause, ssl.SSLCertVerificationError):
-			return f"TLS: the certificate is not to be trusted: {printable(cause.verify_message, 200)}"
+			return f"TLS: the certificate is not to be trusted: {shown(cause.verify_message)}"
 	for cause in causes:
 		if isinstance(cause, socket.gaierror):
 			return f"the host name cannot be resolved: {cause.strerror}"
 		if isinstance(cause, ssl.SSLError):
-			return f"TLS: {printable(cause.reason or str(cause), 200)}"
+			return f"TLS: {shown(cause.reason or str(cause))}"
 	# Before the time-outs: urllib3 1.x derives "connection refused" from its time-out.
 	for cause in causes:
 		if (
@@ -279,7 +316,7 @@ def _reason(error: BaseException, timeout_seconds: float) -> str:
 	for cause in causes:
 		if isinstance(cause, TimeoutError | requests.Timeout | urllib3.exceptions.TimeoutError):
 			return f"no answer within {timeout_seconds:g} s"
-	return f"no connection: {printable(str(causes[-1]) or type(causes[-1]).__name__, 200)}"
+	return f"no connection: {shown(str(causes[-1]) or type(causes[-1]).__name__)}"
 
 
 def _causes(error: BaseException) -> list[BaseException]:

@@ -37,16 +37,22 @@ def ping(config: Config) -> str | None:
 		return str(error)
 	if url is None:
 		return None
-	parts = urlsplit(url.reveal())
-	client = Client(f"{parts.scheme}://{parts.netloc}")
-	path = url.reveal().removeprefix(f"{parts.scheme}://{parts.netloc}")
+	base, path = _split(url)
+	client = Client(base, hidden=path)
 	answer = within_deadline(
-		lambda: client.request("GET", path, LIMIT_SECONDS), client.abandon, LIMIT_SECONDS
+		lambda: client.request("GET", path.reveal(), LIMIT_SECONDS), client.abandon, LIMIT_SECONDS
 	)
 	if isinstance(answer, Answer) and 200 <= answer.status_code < 300:
 		return None
-	where = f"the heartbeat at {printable(parts.hostname or '', 80)}"
+	where = f"the heartbeat at {printable(urlsplit(base).hostname or '', 80)}"
 	if isinstance(answer, Answer):
 		return f"{where} answers {answer.status_code}"
 	reason = answer.reason if isinstance(answer, NoAnswer) else f"no answer within {LIMIT_SECONDS:g} s"
-	return f"{where} was not reached: {url.mask(reason)}"
+	return f"{where} was not reached: {reason}"
+
+
+def _split(url: Secret) -> tuple[str, Secret]:
+	"""Return scheme and host, which may be shown, and the rest, which may not."""
+	scheme, _, rest = url.reveal().partition("://")
+	host = urlsplit(url.reveal()).netloc
+	return f"{scheme}://{host}", Secret(rest.removeprefix(host), url.source)

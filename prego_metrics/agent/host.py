@@ -27,6 +27,10 @@ MIN_SAMPLE_SECONDS = 1.0
 MAX_SAMPLE_SECONDS = 900.0
 _STATVFS_LIMIT_SECONDS = 3.0
 _BOOT_ID_FILE = "/proc/sys/kernel/random/boot_id"
+# What psutil raises where /proc is hidden, cut short, or not what it expects.
+_UNREADABLE = (OSError, ValueError, TypeError, LookupError, AttributeError, RuntimeError)
+# A device and its percentage, or why there is none; empty until the file system answers.
+_DiskAnswer = list[tuple[int, float | None] | str]
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ def read_cpu_counters() -> CpuReading | None:
 		times = psutil.cpu_times()._asdict()
 		with open(_BOOT_ID_FILE, encoding="ascii") as file:
 			boot_id = file.read(64).strip()
-	except (OSError, ValueError, RuntimeError):
+	except _UNREADABLE:
 		return None
 	return CpuReading(
 		boot_id=boot_id,
@@ -142,7 +146,7 @@ def memory_percent() -> float | None:
 
 	try:
 		memory = psutil.virtual_memory()
-	except (OSError, ValueError, KeyError, RuntimeError):
+	except _UNREADABLE:
 		return None
 	return _percent(memory.total - memory.available, memory.total)
 
@@ -150,21 +154,21 @@ def memory_percent() -> float | None:
 def disk_percents(paths: Iterable[str]) -> tuple[dict[str, float], list[str]]:
 	"""Return the use of the file system of each path, one path a device, and what could not be read.
 
-	A dead network mount can hold statvfs for ever, so each path gets a thread of its own and a time limit.
+	A dead network mount can hold statvfs for ever, so each path gets a thread of its own, and all of them
+	one time limit.
 	"""
 	found: dict[str, float] = {}
 	problems: list[str] = []
 	devices: set[int] = set()
-	for path in paths:
-		answer: list[tuple[int, float | None] | OSError] = []
-		thread = threading.Thread(target=_ask_disk, args=(path, answer), daemon=True)
-		thread.start()
-		thread.join(_STATVFS_LIMIT_SECONDS)
+	asked = [(path, *_ask_in_thread(path)) for path in paths]
+	give_up_at = time.monotonic() + _STATVFS_LIMIT_SECONDS
+	for path, thread, answer in asked:
+		thread.join(max(0.0, give_up_at - time.monotonic()))
 		shown = printable(path)
 		if not answer:
 			problems.append(f"the file system of {shown} did not answer within {_STATVFS_LIMIT_SECONDS:g} s")
-		elif isinstance(answer[0], OSError):
-			problems.append(f"{shown}: {answer[0].strerror}")
+		elif isinstance(answer[0], str):
+			problems.append(f"{shown}: {answer[0]}")
 		elif answer[0][1] is None:
 			problems.append(f"{shown}: its file system reports no size")
 		elif answer[0][0] not in devices:
@@ -173,16 +177,25 @@ def disk_percents(paths: Iterable[str]) -> tuple[dict[str, float], list[str]]:
 	return found, problems
 
 
-def _ask_disk(path: str, answer: list[tuple[int, float | None] | OSError]) -> None:
+def _ask_in_thread(path: str) -> tuple[threading.Thread, _DiskAnswer]:
+	answer: _DiskAnswer = []
+	thread = threading.Thread(target=_ask_disk, args=(path, answer), daemon=True)
+	thread.start()
+	return thread, answer
+
+
+def _ask_disk(path: str, answer: _DiskAnswer) -> None:
 	import psutil
 
 	try:
 		device = os.stat(path).st_dev
 		usage = psutil.disk_usage(path)
 	except OSError as error:
-		answer.append(error)
-		return
-	answer.append((device, _percent(usage.used, usage.used + usage.free)))
+		answer.append(error.strerror or str(error))
+	except ValueError:
+		answer.append("no path that a file system could hold")
+	else:
+		answer.append((device, _percent(usage.used, usage.used + usage.free)))
 
 
 def _percent(part: float, whole: float) -> float | None:

@@ -6,6 +6,7 @@ container of the bench, and gone with its holder, however that ends.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import os
@@ -62,6 +63,9 @@ class PushLock:
 	def release(self) -> None:
 		"""Give the lock back; without it, do nothing."""
 		if self._descriptor is not None:
+			# Closing alone would leave it to a child that was forked meanwhile and has a copy.
+			with contextlib.suppress(OSError):
+				fcntl.flock(self._descriptor, fcntl.LOCK_UN)
 			os.close(self._descriptor)
 			self._descriptor = None
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from prego_metrics.agent.bench import Bench
 from prego_metrics.agent.config import ALL_KEYS, DRY_RUN_KEYS, Config, load_config
 from prego_metrics.agent.errors import LockUnsupported, NotSent
 from prego_metrics.agent.lock import PushLock
+from prego_metrics.agent.printable import printable
 from prego_metrics.agent.result import Result
 from prego_metrics.agent.state import Push, State, Tick
 from prego_metrics.agent.state_folder import StateFolder
@@ -51,12 +52,31 @@ class Request:
 	limits: Limits = Limits()
 
 
+class _Environment(Mapping[str, str]):
+	"""The environment, which may hold the key, unseen: tracebacks show local variables."""
+
+	def __init__(self, environ: Mapping[str, str]) -> None:
+		self._values = environ
+
+	def __getitem__(self, name: str) -> str:
+		return self._values[name]
+
+	def __iter__(self) -> Iterator[str]:
+		return iter(self._values)
+
+	def __len__(self) -> int:
+		return len(self._values)
+
+	def __repr__(self) -> str:
+		return "<environment>"
+
+
 def push(bench: Bench, request: Request, environ: Mapping[str, str] | None = None) -> Result:
 	"""Push once for `bench`, if that is due or was asked for by hand, and record how it ended.
 
 	Foreseen conditions never raise: they are the result, whose error names the thing and the next step.
 	"""
-	environ = os.environ if environ is None else environ
+	environ = _Environment(os.environ if environ is None else environ)
 	config = load_config(bench, environ)
 	folder = StateFolder(bench.sites)
 	ended = _push(config, folder, request, environ)
@@ -74,7 +94,8 @@ def push(bench: Bench, request: Request, environ: Mapping[str, str] | None = Non
 def dry_run(bench: Bench, environ: Mapping[str, str] | None = None) -> Result:
 	"""Return what a push would send now; nothing is sent and nothing is recorded."""
 	at = time.time()
-	config = load_config(bench, os.environ if environ is None else environ)
+	environ = _Environment(os.environ if environ is None else environ)
+	config = load_config(bench, environ)
 	state, _ = StateFolder(bench.sites).read()
 	try:
 		config.require(DRY_RUN_KEYS)
@@ -102,14 +123,16 @@ def _push(config: Config, folder: StateFolder, request: Request, environ: Mappin
 		except LockUnsupported as error:
 			if request.if_due:
 				ended = Result(result.NOT_SENT, time.time(), error=str(error))
-				_record(config, folder, folder.read()[0], request.driver, ended)
-				return ended
+				state, troubles = folder.read(set_aside=True)
+				troubles += _record(config, folder, state, request.driver, ended)
+				return replace(ended, warnings=tuple(troubles))
 			got = True
 		except OSError as error:
-			return Result(result.NOT_SENT, time.time(), error=f"{config.bench.sites}: {error.strerror}")
+			reason = f"{printable(config.bench.sites)} cannot be locked: {error.strerror}"
+			return Result(result.NOT_SENT, time.time(), error=reason)
 		if not got:
 			return _busy(folder, time.monotonic() - started)
-		state, troubles = folder.read()
+		state, troubles = folder.read(set_aside=True)
 		if request.if_due and not _is_due(config, state):
 			return Result(result.NOT_DUE, time.time())
 		if request.limits.total_seconds is None:
@@ -214,12 +237,11 @@ def _record(config: Config, folder: StateFolder, state: State, driver: str, ende
 		duration_ms=ended.duration_ms,
 		error=ended.error[:1000] if ended.error else None,
 	)
-	trouble = folder.write(state.recorded(push, config.alert_after)) or folder.append_history(push)
-	return (
-		[f"{trouble}. The push itself is not affected, but every tick pushes until that is mended"]
-		if trouble
-		else []
-	)
+	trouble = folder.write(state.recorded(push, config.alert_after))
+	if trouble:
+		return [f"{trouble}. The push itself is not affected, but every tick pushes until that is mended"]
+	trouble = folder.append_history(push)
+	return [f"{trouble}. Only this push's line in the history is lost"] if trouble else []
 
 
 def _is_due(config: Config, state: State) -> bool:

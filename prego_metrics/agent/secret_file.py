@@ -10,8 +10,7 @@ from __future__ import annotations
 import os
 import stat
 
-from prego_metrics.agent.bench import open_bench
-from prego_metrics.agent.errors import BenchError
+from prego_metrics.agent.bench import is_sites_folder
 from prego_metrics.agent.printable import printable
 
 ENGINE_FOLDER = "/run/secrets/"
@@ -30,17 +29,28 @@ def read_secret_file(path: str, *, checked: bool = True) -> str:
 		descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 	except OSError as error:
 		raise ValueError(f"{shown} cannot be read by {_user()}: {error.strerror}") from None
-	with open(descriptor, "rb") as file:
+	try:
 		found = os.fstat(descriptor)
 		if not stat.S_ISREG(found.st_mode):
 			raise ValueError(f"{shown} is not a regular file")
 		if checked and not os.path.normpath(path).startswith(ENGINE_FOLDER):
 			_check_access(shown, found)
 			_check_place(shown, path)
-		content = file.read(_MAX_BYTES + 1)
-	if len(content) > _MAX_BYTES:
+		content = _read(descriptor)
+	except OSError as error:
+		raise ValueError(f"{shown} cannot be read by {_user()}: {error.strerror}") from None
+	finally:
+		os.close(descriptor)
+	if content is None:
 		raise ValueError(f"{shown} is larger than {_MAX_BYTES} bytes, which no key is")
 	return content.decode("latin-1").removesuffix("\n")
+
+
+def _read(descriptor: int) -> bytes | None:
+	"""Return all of a file, None if that is too much for a secret."""
+	with open(descriptor, "rb", closefd=False) as file:
+		content = file.read(_MAX_BYTES + 1)
+	return content if len(content) <= _MAX_BYTES else None
 
 
 def _check_access(shown: str, found: os.stat_result) -> None:
@@ -59,11 +69,7 @@ def _check_access(shown: str, found: os.stat_result) -> None:
 def _check_place(shown: str, path: str) -> None:
 	folder = os.path.dirname(os.path.realpath(path))
 	while True:
-		try:
-			inside = os.path.realpath(open_bench(folder).sites) == folder
-		except BenchError:
-			inside = False
-		if inside:
+		if is_sites_folder(folder):
 			raise ValueError(f"{shown} lies under {printable(folder)}: move it outside sites/")
 		if folder == os.path.dirname(folder):
 			return

@@ -31,7 +31,8 @@ SET_ASIDE_NAME = "state.json.set-aside"
 HISTORY_NAME = "history.jsonl"
 # Between half of it and all of it is kept: one to two days of pushes, one a minute.
 MAX_HISTORY_BYTES = 1 << 20
-_MAX_BYTES = 1 << 16
+# Twenty transitions, each with a long error in escapes of twelve bytes a character, fit into it.
+_MAX_BYTES = 1 << 19
 _CLAIM_WAIT_SECONDS = 2.0
 
 
@@ -45,8 +46,12 @@ class StateFolder:
 	def __init__(self, sites: str) -> None:
 		self.path = os.path.join(sites, FOLDER_NAME)
 
-	def read(self) -> tuple[State, list[str]]:
-		"""Return the state. A corrupt, foreign or future one is set aside, and a new one begun."""
+	def read(self, *, set_aside: bool = False) -> tuple[State, list[str]]:
+		"""Return the state; a corrupt, foreign or future one counts as none.
+
+		With `set_aside` such a one is moved away, to be looked at later. Only who holds the lock may ask
+		for that: another's good state may have taken its place since it was read.
+		"""
 		try:
 			content = self._read(STATE_NAME)
 			if content is None:
@@ -58,31 +63,37 @@ class StateFolder:
 				"before is not known"
 			]
 		except ValueError as error:
-			return State(), [f"{printable(self.path)}/{STATE_NAME} {error}: {self._set_aside()}"]
+			fate = self._set_aside() if set_aside else "it is ignored, and the next push sets it aside"
+			return State(), [f"{printable(self.path)}/{STATE_NAME} {error}: {fate}"]
 
 	def write(self, state: State) -> str | None:
 		"""Replace the state atomically; return what went wrong, or None."""
-		content = json.dumps({"version": VERSION, **asdict(state)}, ensure_ascii=True)
-		return self._write(STATE_NAME, content, durable=True)
+		content = json.dumps({"version": VERSION, **asdict(state)})
+		return self._write(STATE_NAME, content.encode("ascii"), durable=True)
 
 	def tick(self, tick: Tick) -> str | None:
 		"""Leave a driver's sign of life; return what went wrong, or None."""
-		return self._write(f"tick-{tick.driver}.json", json.dumps(asdict(tick)), durable=False)
+		return self._write(
+			f"tick-{tick.driver}.json", json.dumps(asdict(tick)).encode("ascii"), durable=False
+		)
 
 	def append_history(self, push: Push) -> str | None:
 		"""Add a push to the history; return what went wrong, or None. The caller holds the lock."""
-		line = json.dumps(asdict(push)) + "\n"
+		line = json.dumps(asdict(push)).encode("ascii") + b"\n"
 		try:
 			with _Folder(self.path) as folder:
 				with open(folder.create(HISTORY_NAME, os.O_RDWR | os.O_APPEND), "a+b") as file:
 					size = file.seek(0, os.SEEK_END)
 					# A line that a full disk cut short must not take the next one with it.
 					if size and os.pread(file.fileno(), 1, size - 1) != b"\n":
-						line = "\n" + line
-					file.write(line.encode("ascii"))
-					if size + len(line) < MAX_HISTORY_BYTES:
+						line = b"\n" + line
+					file.write(line)
+					file.flush()
+					size += len(line)
+					if size < MAX_HISTORY_BYTES:
 						return None
-			return self._write(HISTORY_NAME, self._newest_half(), durable=True)
+					newest = os.pread(file.fileno(), MAX_HISTORY_BYTES // 2, size - MAX_HISTORY_BYTES // 2)
+			return self._write(HISTORY_NAME, newest[newest.find(b"\n") + 1 :], durable=True)
 		except OSError as error:
 			return f"{printable(self.path)} cannot be written: {error.strerror or error}"
 
@@ -90,7 +101,7 @@ class StateFolder:
 		"""Return the pushes of about the last day, oldest first; lines that are not ours are left out."""
 		found = []
 		try:
-			lines = (self._read(HISTORY_NAME, 2 * MAX_HISTORY_BYTES) or "").splitlines()
+			lines = (self._read(HISTORY_NAME, 2 * MAX_HISTORY_BYTES) or "").split("\n")
 		except (OSError, ValueError):
 			return []
 		for line in lines:
@@ -114,11 +125,7 @@ class StateFolder:
 
 	def unwritable(self) -> str | None:
 		"""Return why the folder cannot be written, or None; tries it with a file of its own."""
-		return self._write("write-test", "", durable=True) or self._remove("write-test")
-
-	def _newest_half(self) -> str:
-		content = self._read(HISTORY_NAME, 2 * MAX_HISTORY_BYTES) or ""
-		return content[content.find("\n", len(content) // 2) + 1 :]
+		return self._write("write-test", b"", durable=True) or self._remove("write-test")
 
 	def _read(self, name: str, most: int = _MAX_BYTES) -> str | None:
 		try:
@@ -133,23 +140,22 @@ class StateFolder:
 			return None
 		finally:
 			os.close(folder)
+		if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+			os.close(descriptor)
+			raise ValueError("is not a regular file")
 		with open(descriptor, "rb") as file:
-			if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-				raise ValueError("is not a regular file")
 			content = file.read(most + 1)
 		if len(content) > most:
 			raise ValueError("is larger than any state of ours")
 		return content.decode("utf-8")
 
-	def _write(self, name: str, content: str, *, durable: bool) -> str | None:
-		# The state is written under the lock; ticks are not, so their writers are kept apart by process id.
-		temporary = f".{name}.tmp" if durable else f".{name}.{os.getpid()}"
+	def _write(self, name: str, content: bytes, *, durable: bool) -> str | None:
+		# The state is written under the lock; ticks are not, and in containers two writers may share a pid.
+		temporary = f".{name}.tmp" if durable else f".{name}.{os.urandom(6).hex()}"
 		try:
 			with _Folder(self.path) as folder:
 				try:
-					with open(
-						folder.create(temporary, os.O_WRONLY | os.O_TRUNC), "w", encoding="ascii"
-					) as file:
+					with open(folder.create(temporary, os.O_WRONLY | os.O_TRUNC), "wb") as file:
 						file.write(content)
 						file.flush()
 						if durable:
@@ -203,8 +209,9 @@ class _Folder:
 		shared = bool(mode & stat.S_ISGID and mode & stat.S_IWGRP)
 		flags |= os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 		descriptor = os.open(name, flags, 0o600, dir_fd=self.descriptor)
-		if shared and os.fstat(descriptor).st_uid == os.geteuid():
-			os.fchmod(descriptor, 0o660)
+		# A file that was there already may have any mode.
+		if os.fstat(descriptor).st_uid == os.geteuid():
+			os.fchmod(descriptor, 0o660 if shared else 0o600)
 		return descriptor
 
 

@@ -27,7 +27,7 @@ def parse_state(content: str) -> State:
 	"""Return the state that `content` holds. Raises ValueError with what is not ours in it."""
 	written = parse_object(content)
 	version = written.get("version")
-	if version != VERSION:
+	if type(version) is not int or version != VERSION:
 		raise ValueError(
 			f"has version {printable(str(version), 20)}, and this prego_metrics writes {VERSION}"
 		)
@@ -137,7 +137,7 @@ def parse_push(fields: Fields) -> Push:
 		driver=fields.name("driver", DRIVERS),
 		outcome=fields.name("outcome", OUTCOMES),
 		payload=_payload(fields.get("payload", dict)),
-		status_code=fields.get("status_code", int),
+		status_code=fields.count("status_code") if fields.get("status_code", int) is not None else None,
 		attempts=fields.count("attempts"),
 		duration_ms=fields.count("duration_ms"),
 		error=fields.text("error", required=False),

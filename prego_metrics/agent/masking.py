@@ -1,0 +1,83 @@
+"""Take a secret out of a text that may echo it: in any usual notation, whole or cut off at the end."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+MASK = "[key]"
+# A shorter beginning of the secret at the end of a text that was cut is no secret, and may be a plain word.
+_MIN_PARTIAL = 4
+
+
+def masked(text: str, secret: str) -> str:
+	"""Return `text` with MASK in place of each echo of `secret`, in clear or in base64.
+
+	Each character may be written in its own way: as it is, or escaped as in JSON, HTML, URLs or Python.
+	"""
+	import base64
+
+	text = _without(text, secret)
+	if len(secret) >= _MIN_PARTIAL:
+		coded = base64.b64encode(secret.encode()).decode("ascii")
+		for form in (coded, coded.translate({0x2B: "-", 0x2F: "_"})):
+			text = _without(_without(text, form), form.rstrip("="))
+	return text
+
+
+def _without(text: str, secret: str) -> str:
+	notations = [_notations(character) for character in secret]
+	pieces, kept, position = [], 0, 0
+	while position < len(text):
+		end = _end_of_echo(text, position, notations) if text.startswith(notations[0], position) else None
+		if end is None:
+			position += 1
+		else:
+			pieces += [text[kept:position], MASK]
+			kept = position = end
+	return "".join(pieces) + text[kept:]
+
+
+def _end_of_echo(text: str, start: int, notations: list[tuple[str, ...]]) -> int | None:
+	"""Return where the echo that begins at `start` ends, or None if there is none.
+
+	One text can be read in several ways (a backslash may escape or be one), so all of them are followed.
+	"""
+	ends = {start}
+	for number, of_character in enumerate(notations):
+		if number >= _MIN_PARTIAL and any(_is_cut(text, end, of_character) for end in ends):
+			return len(text)
+		ends = {
+			end + len(notation) for end in ends for notation in of_character if text.startswith(notation, end)
+		}
+		if not ends:
+			return None
+	return max(ends)
+
+
+def _is_cut(text: str, end: int, of_character: tuple[str, ...]) -> bool:
+	"""Tell whether the text ends here, or within a notation of the next character."""
+	return len(text) - end < 8 and any(notation.startswith(text[end:]) for notation in of_character)
+
+
+@lru_cache(maxsize=256)
+def _notations(character: str) -> tuple[str, ...]:
+	from html.entities import codepoint2name
+
+	code = ord(character)
+	found = {
+		character,
+		f"\\u{code:04x}",
+		f"\\u{code:04X}",
+		f"\\x{code:02x}",
+		f"\\x{code:02X}",
+		f"%{code:02x}",
+		f"%{code:02X}",
+		f"&#{code};",
+		f"&#{code:03};",
+		f"&#x{code:x};",
+		f"&#x{code:X};",
+		f"&{codepoint2name.get(code, 'apos' if character == chr(39) else f'#{code}')};",
+	}
+	if not character.isalnum():
+		found.add("\\" + character)
+	return tuple(found)

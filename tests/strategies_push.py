@@ -1,0 +1,151 @@
+"""What a state file may hold, ours or anybody's, and how time may pass for a node and its drivers."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import strategies as st
+
+from prego_metrics.agent.host import CpuReading
+from prego_metrics.agent.state import DRIVERS, OUTCOMES, Push, State, Transition
+
+times = st.floats(min_value=0, max_value=1e11, allow_nan=False)
+counts = st.integers(min_value=0, max_value=10**9)
+percents = st.floats(min_value=0, max_value=100, allow_nan=False)
+texts = st.text(max_size=50)
+
+payloads = st.fixed_dictionaries(
+	{"node_id": st.text(min_size=1, max_size=20), "tenant_count": counts, "source": st.just("node_push")},
+	optional={
+		"cpu_pct": percents,
+		"memory_pct": percents,
+		"disk_pct": percents,
+		"save_snapshot": st.just(True),
+	},
+)
+pushes = st.builds(
+	Push,
+	id=st.text("0123456789abcdef", min_size=16, max_size=16),
+	at=times,
+	driver=st.sampled_from(DRIVERS),
+	outcome=st.sampled_from(OUTCOMES),
+	payload=st.none() | payloads,
+	status_code=st.none() | st.integers(100, 599),
+	attempts=st.integers(0, 3),
+	duration_ms=counts,
+	error=st.none() | texts,
+)
+transitions = st.builds(
+	Transition,
+	id=texts,
+	at=times,
+	kind=st.sampled_from(("failing", "recovered")),
+	failures=counts,
+	error=st.none() | texts,
+	claimed=st.dictionaries(texts, times, max_size=3),
+)
+readings = st.builds(
+	CpuReading,
+	boot_id=texts,
+	boot_seconds=times,
+	cpus=st.integers(1, 1024),
+	times=st.dictionaries(st.sampled_from(("user", "system", "idle", "iowait", "steal")), times),
+)
+states = st.builds(
+	State,
+	last_attempt_at=st.none() | times,
+	last_snapshot_at=st.none() | times,
+	failures_in_a_row=counts,
+	failing_since=st.none() | times,
+	alerted=st.booleans(),
+	cpu=st.none() | readings,
+	last_delivered=st.none() | pushes,
+	totals=st.dictionaries(st.sampled_from(OUTCOMES), counts),
+	last=st.none() | pushes,
+	transitions=st.lists(transitions, max_size=20).map(tuple),
+)
+
+json_values = st.recursive(
+	st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+	lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+	max_leaves=20,
+)
+
+
+@st.composite
+def mutated(draw: st.DrawFn, written: dict[str, Any]) -> dict[str, Any]:
+	"""A state as we write it, with one value somewhere in it replaced, removed or added."""
+	content = json.loads(json.dumps(written))
+	places: list[tuple[Any, Any]] = []
+	waiting: list[Any] = [content]
+	while waiting:
+		value = waiting.pop()
+		places += [(value, key) for key in (value if isinstance(value, dict) else range(len(value)))]
+		inner = value.values() if isinstance(value, dict) else value
+		waiting += [one for one in inner if isinstance(one, dict | list)]
+	holder, key = draw(st.sampled_from(places))
+	how = draw(st.sampled_from(("replace", "remove", "add")))
+	if how == "replace":
+		holder[key] = draw(json_values)
+	elif how == "remove":
+		del holder[key]
+	elif isinstance(holder, dict):
+		holder[draw(st.text(max_size=12))] = draw(json_values)
+	else:
+		holder.append(draw(json_values))
+	return content
+
+
+@dataclass(frozen=True)
+class Driver:
+	"""Something that ticks: every `every` seconds, first at its `phase`, late by up to `jitter`, drifting."""
+
+	every: float
+	phase: float
+	jitter: float
+	drift: float
+
+
+@dataclass(frozen=True)
+class World:
+	"""A node for some hours: its interval, its drivers, and how often a push fails."""
+
+	interval: float
+	drivers: tuple[Driver, ...]
+	failing: float
+	send_seconds: float
+	seed: int
+
+	def ticks(self, seconds: float) -> list[float]:
+		"""The moments, in order, at which one of the drivers asks whether a push is due."""
+		chance = random.Random(self.seed)
+		found = []
+		for driver in self.drivers:
+			moment = driver.every * driver.phase
+			while moment < seconds:
+				found.append(moment + chance.uniform(0, driver.jitter))
+				moment += driver.every * (1 + driver.drift)
+		return sorted(found)
+
+
+drivers = st.builds(
+	Driver,
+	every=st.sampled_from((60.0, 60.0, 60.0, 240.0)),
+	phase=st.floats(0, 1),
+	jitter=st.floats(0, 14.9),
+	drift=st.floats(-0.0005, 0.0005),
+)
+
+
+def worlds(failing: st.SearchStrategy[float]) -> st.SearchStrategy[World]:
+	return st.builds(
+		World,
+		interval=st.sampled_from((5.0, 20.0, 60.0, 60.0, 90.0, 120.0, 300.0, 3600.0)),
+		drivers=st.lists(drivers, min_size=1, max_size=4).map(tuple),
+		failing=failing,
+		send_seconds=st.floats(0, 3),
+		seed=st.integers(0, 2**32),
+	)
