@@ -42,8 +42,7 @@ def push_if_due() -> None:
 	if ended.exit_code:
 		_log(summary(ended))
 	if is_operators_site(bench):
-		for transition in claim_transitions(StateFolder(bench.sites), CHANNEL):
-			_tell(transition)
+		_tell(claim_transitions(StateFolder(bench.sites), CHANNEL))
 
 
 def push(dry_run: bool = False, save_snapshot: bool = False) -> dict[str, Any]:
@@ -84,15 +83,16 @@ def _log(text: str) -> None:
 	frappe.logger("prego_metrics", allow_site=False).error(text)
 
 
-def _tell(transition: Transition) -> None:
-	"""Write a transition to failing into the Error Log, with a message of our own.
-
-	Without one Frappe logs a traceback, which prints local variables.
+def _tell(transitions: list[Transition]) -> None:
+	"""Write that pushes fail into the Error Log, with a message of our own: by default Frappe logs a
+	traceback, which prints local variables. What has recovered by now is not worth an error.
 	"""
-	if transition.kind == "failing":
-		frappe.log_error(
-			title="Prego Metrics: this node's pushes fail",
-			message=f"{transition.failures} pushes in a row were not delivered. The last one: "
-			f"{printable(transition.error or 'no reason was recorded', 1000)}\n\n"
-			"Run `bench prego-metrics doctor` on the node: it names what is wrong and what to do.",
-		)
+	if not transitions or transitions[-1].kind != "failing":
+		return
+	failing = transitions[-1]
+	frappe.log_error(
+		title="Prego Metrics: this node's pushes fail",
+		message=f"{failing.failures} pushes in a row were not delivered. The last one: "
+		f"{printable(failing.error or 'no reason was recorded', 1000)}\n\n"
+		"Run `bench prego-metrics doctor` on the node: it names what is wrong and what to do.",
+	)

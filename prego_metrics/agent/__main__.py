@@ -12,23 +12,31 @@ import sys
 
 def main() -> None:
 	"""Run the command line and exit with its code."""
+	from prego_metrics.agent.report import escape_what_cannot_be_encoded
+
+	escape_what_cannot_be_encoded()
 	arguments = sys.argv[1:]
 	if arguments[:2] == ["push", "--if-due"]:
 		rest = arguments[2:]
 		if not rest or (len(rest) == 2 and rest[0] == "--bench"):
-			sys.exit(scheduled_push(rest[1] if rest else None))
-	from prego_metrics.agent.cli import cli
+			code = scheduled_push(rest[1] if rest else None)
+			# What was said is flushed, and taking the interpreter apart takes a tenth of such a tick.
+			os._exit(code)
+	from prego_metrics.agent.cli import main as command_line
 
-	cli(prog_name="prego-metrics")
+	command_line()
 
 
 def scheduled_push(bench_path: str | None) -> int:
 	"""Push if that is due, as the driver that started this process, and return the exit code."""
+	import time
+
 	from prego_metrics.agent.bench import find_bench
 	from prego_metrics.agent.errors import PregoMetricsError
 	from prego_metrics.agent.owner import become_owner
 	from prego_metrics.agent.push import Request, push
 	from prego_metrics.agent.report import report
+	from prego_metrics.agent.result import NOT_SENT, Result
 
 	try:
 		bench = find_bench(bench_path)
@@ -37,8 +45,9 @@ def scheduled_push(bench_path: str | None) -> int:
 		driver = "timer" if "INVOCATION_ID" in os.environ else "cron"
 		ended = push(bench, Request(driver=driver, if_due=True, spread=True))
 	except PregoMetricsError as error:
-		print(f"Not sent: {error}", file=sys.stderr)
-		return 2
+		ended = Result(NOT_SENT, time.time(), error=str(error))
+	except KeyboardInterrupt:
+		return 130
 	report(ended)
 	return ended.exit_code
 

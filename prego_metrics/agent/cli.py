@@ -6,7 +6,9 @@ imported inside, since every `bench` call imports this module.
 
 from __future__ import annotations
 
+import errno
 import json
+import math
 import os
 import sys
 from collections.abc import Callable
@@ -37,6 +39,23 @@ def cli() -> None:
 
 	Exit codes: 0 done or nothing to do, 1 not delivered, 2 nothing could be counted or configured.
 	"""
+	from prego_metrics.agent.report import escape_what_cannot_be_encoded
+
+	escape_what_cannot_be_encoded()  # here as well as in __main__: bench comes by another way
+
+
+def main() -> None:
+	"""Run the command line by itself, and exit with its code."""
+	try:
+		cli(prog_name="prego-metrics")
+	except OSError as error:
+		if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EIO):
+			raise
+		from prego_metrics.agent.report import discard
+
+		discard(sys.stdout)
+		click.echo(f"Error: {error.strerror}", err=True)
+		sys.exit(1)
 
 
 @cli.command()
@@ -109,6 +128,8 @@ def status(bench_path: str | None, max_age: float | None, as_json: bool) -> None
 	from prego_metrics.agent.state_folder import StateFolder
 	from prego_metrics.agent.status import judge_status
 
+	if max_age is not None and not math.isfinite(max_age):
+		raise click.BadParameter("must be a number of seconds", param_hint="'--max-age'")
 	bench = _found(bench_path)
 	state, warnings = StateFolder(bench.sites).read()
 	for warning in warnings:
@@ -185,14 +206,14 @@ def configure(
 	from prego_metrics.agent.configure import as_written, configure, missing
 	from prego_metrics.agent.errors import PregoMetricsError
 
+	changes = as_written({name: value for name, value in given.items() if value not in (None, ())})
+	if show and (changes or unset):
+		raise click.UsageError("--show changes nothing: it goes with no setting and not with --unset")
 	try:
 		bench = _open(bench_path)
-		changes = as_written({name: value for name, value in given.items() if value not in (None, ())})
-		if not changes and not unset and not show:
+		if not changes and not unset and not show and sys.stdin and sys.stdin.isatty():
 			for setting in missing(load_config(bench, {})):
-				if not sys.stdin.isatty():
-					break
-				changes[setting.name] = click.prompt(f"{setting.name} ({setting.help})")
+				changes[setting.name] = click.prompt(f"{setting.name} ({setting.help})", err=True)
 		if changes or unset:
 			configure(bench, changes, unset, os.environ)
 		config = load_config(bench, os.environ)
@@ -239,7 +260,7 @@ def demo(keep: bool) -> None:
 	"""Push from a sample bench to a local control plane, and show what arrived."""
 	from prego_metrics.local_control_plane.demo import run
 
-	sys.exit(run(keep=keep))
+	_exit_on_error(lambda: sys.exit(run(keep=keep)))
 
 
 def _open(bench_path: str | None) -> Bench:

@@ -299,8 +299,15 @@ def _control_plane(seen: _Examination, online: bool) -> Iterator[Check]:
 		yield Check(
 			"control_plane",
 			FAIL,
-			f"a redirect to {printable(answer.headers.get('location', ''), 200)}, which is not followed",
+			f"a redirect to {printable(key.mask(answer.headers.get('location', '')), 200)}, which is not followed",
 			"set control_plane_url to where it leads, if that is the control plane",
+		)
+	elif answer.status_code in (408, 429) or answer.status_code >= 500:
+		yield Check(
+			"control_plane",
+			FAIL,
+			f"the control plane is out of reach: it answers {answer.status_code} {words}",
+			"look at the control plane, and at what stands before it; pushes are tried again by themselves",
 		)
 	else:
 		yield Check(
@@ -313,10 +320,14 @@ def _control_plane(seen: _Examination, online: bool) -> Iterator[Check]:
 
 
 def _clock(date: str | None) -> Check:
+	import datetime
 	import email.utils
 
 	try:
-		skew = time.time() - email.utils.parsedate_to_datetime(date or "").timestamp()
+		moment = email.utils.parsedate_to_datetime(date or "")
+		# A date without a zone is in UTC, as every date of HTTP, and not in the node's own.
+		moment = moment if moment.tzinfo else moment.replace(tzinfo=datetime.timezone.utc)
+		skew = time.time() - moment.timestamp()
 	except (ValueError, TypeError, OverflowError):
 		return Check("clock", SKIP, "the control plane's answer has no date to compare with")
 	if abs(skew) > MAX_CLOCK_SKEW_SECONDS:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 import sys
+from typing import TextIO
 
 from prego_metrics.agent import result
 from prego_metrics.agent.printable import printable
@@ -19,11 +22,11 @@ def report(ended: Result, *, as_json: bool = False) -> None:
 	for warning in ended.warnings:
 		_print_error(f"Warning: {warning}")
 	if as_json:
-		print(json.dumps(ended.as_dict()))
+		_print(json.dumps(ended.as_dict()), sys.stdout)
 	elif ended.outcome == result.DRY_RUN:
-		print(json.dumps(ended.payload))
+		_print(json.dumps(ended.payload), sys.stdout)
 	elif ended.exit_code == 0 and (not ended.scheduled or _is_read()):
-		print(summary(ended))
+		_print(summary(ended), sys.stdout)
 	if ended.exit_code and not as_json:
 		_print_error(summary(ended))
 
@@ -53,11 +56,35 @@ def _figures(ended: Result) -> str:
 	return ", ".join(figures)
 
 
-def _is_read() -> bool:
-	import os
+def escape_what_cannot_be_encoded() -> None:
+	"""Let stdout and stderr write an escape, and not fail, where their encoding lacks a character."""
+	for stream in (sys.stdout, sys.stderr):
+		if isinstance(stream, io.TextIOWrapper):
+			stream.reconfigure(errors="backslashreplace")
 
-	return sys.stdout.isatty() or "INVOCATION_ID" in os.environ
+
+def discard(stream: TextIO | None) -> None:
+	"""Send what a stream still holds nowhere: else the interpreter fails once more when it ends."""
+	try:
+		if stream:
+			os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+	except (OSError, ValueError):
+		pass  # it has no file of its own, so nothing is left to fail
+
+
+def _is_read() -> bool:
+	return bool(sys.stdout and sys.stdout.isatty()) or "INVOCATION_ID" in os.environ
+
+
+def _print(text: str, stream: TextIO | None) -> None:
+	"""Print a line. Who reads it may be gone, or its disk full: that changes nothing of how the push ended."""
+	if stream is None:
+		return  # closed by whoever started us
+	try:
+		print(text, file=stream, flush=True)
+	except OSError:
+		discard(stream)
 
 
 def _print_error(text: str) -> None:
-	print(text, file=sys.stderr)
+	_print(text, sys.stderr)

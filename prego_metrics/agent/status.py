@@ -15,6 +15,8 @@ FRESH = "fresh"
 FAILING = "failing"
 STALE = "stale"
 NEVER = "never"
+# A clock that is being set right steps back by less; more is a fault of its own.
+CLOCK_STEP_SECONDS = 5.0
 _EXIT_CODES = {FRESH: 0, FAILING: 1, STALE: 2, NEVER: 3}
 # The words that monitoring systems know (the monitoring-plugins guidelines) for those exit codes.
 _PLUGIN_WORDS = {FRESH: "OK", FAILING: "WARNING", STALE: "CRITICAL", NEVER: "UNKNOWN"}
@@ -44,7 +46,9 @@ class Status:
 		data = f"age={age};;{self.max_age_seconds:.0f};0 failures={self.failures_in_a_row};;;0"
 		if self.last_delivered and self.last_delivered.payload:
 			data += f" tenants={self.last_delivered.payload['tenant_count']};;;0"
-		return f"PREGO {_PLUGIN_WORDS[self.verdict]} - {self.sentence} | {data}"
+		# The first bar ends the sentence for a monitoring system, and a server's words may hold one.
+		sentence = self.sentence.replace("|", "\\x7c")
+		return f"PREGO {_PLUGIN_WORDS[self.verdict]} - {sentence} | {data}"
 
 	def as_dict(self) -> dict[str, Any]:
 		"""Return the status as JSON has it."""
@@ -70,11 +74,13 @@ def judge_status(state: State, config: Config, now: float, max_age_seconds: floa
 	if delivered and delivered.payload and config.node_id and delivered.payload["node_id"] != config.node_id:
 		delivered = None
 	age = None if delivered is None else now - delivered.at
+	if age is not None and -CLOCK_STEP_SECONDS <= age < 0:
+		age = 0.0  # the clock was set right since then
 	failure = _failure(state)
 	if delivered is None or age is None:
 		verdict = NEVER
 		sentence = f"never delivered a push as {printable(config.node_id) or 'this node'}{failure or _nothing_yet(state)}"
-	elif age < -5:
+	elif age < 0:
 		verdict = STALE
 		sentence = f"the last delivered push lies {-age:.0f} s in the future: the clock went back{failure}"
 	elif age > max_age:

@@ -90,9 +90,9 @@ def print_settings(config: Config, environ: Mapping[str, str]) -> None:
 	table = _table("Setting", "Value", "From")
 	for setting in SETTINGS:
 		value = _shown(config, setting.name)
-		text = "" if value in (None, "") else value if isinstance(value, str) else json.dumps(value)
+		text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 		style = "dim" if config.sources[setting.name] == "default" else ""
-		cells = (setting.name, printable(str(text)), _short_source(config, setting.name))
+		cells = (setting.name, "" if value is None else printable(text), _short_source(config, setting.name))
 		table.add_row(*(Text(cell, style=style) for cell in cells))
 	source, trouble = _key_source(config, environ)
 	table.add_row(Text("the key"), Text("set" if source else "not set"), Text(source or ""))

@@ -6,6 +6,8 @@ import contextlib
 import json
 import secrets
 import shutil
+import signal
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
@@ -22,6 +24,7 @@ from prego_metrics.agent.bench import Bench, open_bench
 from prego_metrics.agent.config import load_config
 from prego_metrics.agent.configure import configure
 from prego_metrics.agent.doctor import count_tenants
+from prego_metrics.agent.errors import PregoMetricsError
 from prego_metrics.agent.push import Request, push
 from prego_metrics.agent.report import summary
 from prego_metrics.agent.result import Result
@@ -41,6 +44,7 @@ INTERVAL_SECONDS = 5
 
 def run(*, keep: bool = False) -> int:
 	"""Run the demo and return the exit code: 0 if the control plane holds what the bench really has."""
+	signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the sample bench is removed then, too
 	screen = console()
 	key = secrets.token_urlsafe(24)
 	with _folder(keep, screen) as folder, LocalControlPlane(key) as plane:
@@ -63,9 +67,8 @@ def run(*, keep: bool = False) -> int:
 
 		_heading(screen, "What the control plane holds now")
 		row = plane.store.server_metrics(NODE_ID)
-		_print_rows(
-			screen, {"server_metrics": row, "server_metrics_snapshots": plane.store.snapshots(NODE_ID)[-1]}
-		)
+		snapshot = next(reversed(plane.store.snapshots(NODE_ID)), None)
+		_print_rows(screen, {"server_metrics": row, "server_metrics_snapshots": snapshot})
 
 		_heading(screen, "What `prego-metrics status` says")
 		state, _ = StateFolder(bench.sites).read()
@@ -91,7 +94,7 @@ def _settings(bench: Bench, url: str) -> None:
 
 def _push_when_due(bench: Bench, environ: Mapping[str, str], screen: Console) -> Result:
 	"""Tick every half second, as a hurried timer would, until a push is due."""
-	with screen.status("Waiting until a push is due ..."):
+	with screen.status("Waiting until a push is due ...", spinner="line"):
 		while True:
 			ended = push(bench, Request(driver="timer", if_due=True), environ)
 			if ended.outcome != result.NOT_DUE:
@@ -115,7 +118,10 @@ def _heading(screen: Console, text: str) -> None:
 
 @contextlib.contextmanager
 def _folder(keep: bool, screen: Console) -> Iterator[Path]:
-	folder = Path(tempfile.mkdtemp(prefix="prego-metrics-demo-"))
+	try:
+		folder = Path(tempfile.mkdtemp(prefix="prego-metrics-demo-"))
+	except OSError as error:
+		raise PregoMetricsError(f"no temporary folder can be made: {error.strerror}") from None
 	try:
 		yield folder
 	finally:

@@ -1,0 +1,351 @@
+"""`status`: is this node delivering, in the words and exit codes of a monitoring plugin."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pushing import folder_of
+
+from prego_metrics.agent.bench import open_bench
+from prego_metrics.agent.config import Config, load_config
+from prego_metrics.agent.state import Push, State
+from prego_metrics.agent.status import Status, judge_status
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+NOW = 1_800_000_000.0
+# 'label'=value[UOM];[warn];[crit];[min];[max] of the monitoring-plugins guidelines.
+PERFDATA = re.compile(r"[a-z_]+=(U|-?[0-9]+(\.[0-9]+)?(s|%|c)?)(;[-0-9.:~@]*){0,4}")
+STATUS_KEYS = [
+	"status",
+	"sentence",
+	"age_seconds",
+	"max_age_seconds",
+	"failures_in_a_row",
+	"last",
+	"last_delivered",
+]
+
+
+@pytest.fixture
+def config(bench_folder: Path, settings: Callable[..., Path]) -> Config:
+	settings(bench_folder, node_id="node-1", control_plane_url="https://control-plane.example")
+	return load_config(open_bench(str(bench_folder)), {})
+
+
+@pytest.fixture
+def bench(bench_folder: Path, config: Config) -> Path:
+	return bench_folder
+
+
+def pushed(at: float, outcome: str = "delivered", **values: Any) -> Push:
+	fields: dict[str, Any] = {
+		"id": "0123456789abcdef",
+		"at": at,
+		"driver": "frappe",
+		"outcome": outcome,
+		"payload": {"node_id": "node-1", "tenant_count": 42, "source": "node_push"},
+		"status_code": 200,
+		"attempts": 1,
+		"duration_ms": 12,
+		"error": None,
+	}
+	return Push(**{**fields, **values})
+
+
+def after(*pushes: Push) -> State:
+	state = State()
+	for push in pushes:
+		state = replace(state.recorded(push, 3), last_attempt_at=push.at)
+	return state
+
+
+def perfdata(status: Status) -> dict[str, str]:
+	"""Split the plugin line as a monitoring system does: at the first bar, then at spaces."""
+	assert "\n" not in status.plugin_line
+	data = status.plugin_line.partition(" | ")[2].split(" ")
+	assert all(PERFDATA.fullmatch(entry) for entry in data), data
+	return dict(entry.split("=") for entry in data)
+
+
+# --- the verdicts ------------------------------------------------------------------------------------
+
+
+def test_a_push_just_delivered_is_fresh(config: Config) -> None:
+	status = judge_status(after(pushed(NOW - 24)), config, NOW)
+	assert (status.verdict, status.exit_code, status.age_seconds) == ("fresh", 0, 24)
+	assert status.plugin_line == (
+		"PREGO OK - delivered 24 s ago, every 60 s, 42 tenants | age=24s;;300;0 failures=0;;;0 tenants=42;;;0"
+	)
+
+
+def test_a_fresh_row_after_a_failed_attempt_is_a_warning(config: Config) -> None:
+	failed = pushed(NOW - 10, "failed", error="no connection: Connection refused", status_code=None)
+	status = judge_status(after(pushed(NOW - 70), failed), config, NOW)
+	assert (status.verdict, status.exit_code, status.failures_in_a_row) == ("failing", 1, 1)
+	assert status.plugin_line.startswith("PREGO WARNING - delivered 70 s ago")
+	assert (
+		"the last attempt (2027-01-15T07:59:50Z, frappe) was not delivered: no connection" in status.sentence
+	)
+	assert perfdata(status)["failures"] == "1;;;0"
+
+
+def test_an_old_row_is_critical_and_says_that_no_driver_pushed_since(config: Config) -> None:
+	status = judge_status(after(pushed(NOW - 301)), config, NOW)
+	assert (status.verdict, status.exit_code) == ("stale", 2)
+	assert status.sentence == (
+		"last delivered 5 min ago, which is more than 300 s; no driver has pushed since: "
+		"see `prego-metrics doctor`"
+	)
+
+
+def test_an_old_row_after_failures_is_critical_and_says_why(config: Config) -> None:
+	refused = pushed(NOW - 5, "refused", error="the control plane refuses the key: it answers 401")
+	status = judge_status(after(pushed(NOW - 9000), refused), config, NOW)
+	assert (status.verdict, status.exit_code) == ("stale", 2)
+	assert status.sentence.startswith("last delivered 2.5 h ago")
+	assert "refuses the key: it answers 401" in status.sentence
+
+
+def test_a_node_that_never_pushed_is_unknown(config: Config) -> None:
+	status = judge_status(State(), config, NOW)
+	assert (status.verdict, status.exit_code, status.age_seconds) == ("never", 3, None)
+	assert "no push was tried yet. Try `prego-metrics push`" in status.sentence
+	assert perfdata(status) == {"age": "U;;300;0", "failures": "0;;;0"}
+
+
+def test_a_node_whose_pushes_all_failed_is_unknown_and_says_why(config: Config) -> None:
+	status = judge_status(
+		after(pushed(NOW - 5, "not_sent", error="there is no key", payload=None)), config, NOW
+	)
+	assert (status.verdict, status.exit_code) == ("never", 3)
+	assert status.sentence.startswith("never delivered a push as node-1; the last attempt")
+	assert status.sentence.endswith("there is no key")
+
+
+def test_an_attempt_that_was_begun_and_never_ended_is_said(config: Config) -> None:
+	assert "was begun and did not end" in judge_status(State(last_attempt_at=NOW - 9), config, NOW).sentence
+
+
+def test_several_problems_are_told_by_their_first_line(config: Config) -> None:
+	push = pushed(NOW - 5, "not_sent", error="node_id is not set\ncontrol_plane_url is not set", payload=None)
+	status = judge_status(after(push), config, NOW)
+	assert status.sentence.endswith("node_id is not set")
+	perfdata(status)
+
+
+@pytest.mark.parametrize("error", ["", "\n", "\n\nlater"])
+def test_a_failure_without_words_is_no_trouble(config: Config, error: str) -> None:
+	perfdata(judge_status(after(pushed(NOW - 5, "failed", error=error)), config, NOW))
+
+
+# --- what is fresh -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+	("interval", "fresh"), [(60, 300), (120, 300), (121, 302), (300, 660), (86400, 172860)]
+)
+def test_fresh_is_five_minutes_or_two_intervals_and_a_minute(
+	bench_folder: Path, settings: Callable[..., Path], interval: int, fresh: int
+) -> None:
+	settings(bench_folder, node_id="node-1", control_plane_url="https://c.example", push_interval=interval)
+	config = load_config(open_bench(str(bench_folder)), {})
+	assert judge_status(after(pushed(NOW - fresh)), config, NOW).verdict == "fresh"
+	stale = judge_status(after(pushed(NOW - fresh - 1)), config, NOW)
+	assert stale.verdict == "stale"
+	assert perfdata(stale)["age"] == f"{fresh + 1}s;;{fresh};0"
+
+
+def test_max_age_replaces_what_is_fresh(config: Config) -> None:
+	state = after(pushed(NOW - 100))
+	assert judge_status(state, config, NOW, 99.0).exit_code == 2
+	assert judge_status(state, config, NOW, 101.0).exit_code == 0
+	assert judge_status(after(pushed(NOW - 1_500_000)), config, NOW, 2_000_000.0).exit_code == 0
+	assert perfdata(judge_status(state, config, NOW, 2_000_000.0))["age"] == "100s;;2000000;0"
+
+
+def test_a_clock_that_stepped_back_a_little_is_no_fault(config: Config) -> None:
+	status = judge_status(after(pushed(NOW + 3)), config, NOW)
+	assert (status.verdict, status.age_seconds) == ("fresh", 0)
+	assert perfdata(status)["age"] == "0s;;300;0"
+
+
+def test_a_push_in_the_future_is_stale_since_nobody_knows_its_age(config: Config) -> None:
+	status = judge_status(after(pushed(NOW + 3600)), config, NOW)
+	assert (status.verdict, status.exit_code) == ("stale", 2)
+	assert "lies 3600 s in the future: the clock went back" in status.sentence
+	perfdata(status)
+
+
+def test_what_was_delivered_under_another_node_id_says_nothing_of_this_one(config: Config) -> None:
+	other = {"node_id": "node-2", "tenant_count": 1, "source": "node_push"}
+	status = judge_status(after(pushed(NOW - 5, payload=other)), config, NOW)
+	assert (status.verdict, status.exit_code, status.last_delivered) == ("never", 3, None)
+	assert "tenants" not in perfdata(status)
+
+
+def test_without_settings_the_last_push_is_still_judged(bench_folder: Path) -> None:
+	config = load_config(open_bench(str(bench_folder)), {})
+	assert judge_status(after(pushed(NOW - 5)), config, NOW).verdict == "fresh"
+	assert "never delivered a push as this node" in judge_status(State(), config, NOW).sentence
+
+
+# --- hostile contents --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+	"words", ["a | b=1", "|", "x\x1b[31m", "\u202eevil", "two\nlines", "a\x85b", "age=1s;;;"], ids=repr
+)
+def test_a_servers_words_neither_reach_the_terminal_raw_nor_the_performance_data(
+	config: Config, words: str
+) -> None:
+	failed = pushed(NOW - 5, "failed", error=f"it says {words}")
+	line = judge_status(after(pushed(NOW - 50), failed), config, NOW).plugin_line
+	assert line.count("|") == 1
+	assert all(raw not in line for raw in ("\x1b", "\u202e", "\n", "\x85"))
+	data = perfdata(judge_status(after(pushed(NOW - 50), failed), config, NOW))
+	assert list(data) == ["age", "failures", "tenants"]
+
+
+def test_a_node_id_with_a_bar_does_not_end_the_sentence(
+	bench_folder: Path, settings: Callable[..., Path]
+) -> None:
+	settings(bench_folder, node_id="sg|1", control_plane_url="https://c.example")
+	config = load_config(open_bench(str(bench_folder)), {})
+	assert judge_status(State(), config, NOW).plugin_line.count("|") == 1
+
+
+def test_a_long_error_is_cut(config: Config) -> None:
+	status = judge_status(after(pushed(NOW - 5, "failed", error="x" * 1000)), config, NOW)
+	assert len(status.plugin_line) < 500
+
+
+# --- the command -------------------------------------------------------------------------------------
+
+
+def write(bench: Path, *pushes: Push) -> None:
+	assert folder_of(bench).write(after(*pushes)) is None
+
+
+@pytest.mark.parametrize(
+	("ages", "code", "word"),
+	[
+		([("delivered", 20)], 0, "OK"),
+		([("delivered", 80), ("failed", 20)], 1, "WARNING"),
+		([("delivered", 400)], 2, "CRITICAL"),
+		([("failed", 20)], 3, "UNKNOWN"),
+		([], 3, "UNKNOWN"),
+	],
+)
+def test_the_exit_code_is_the_verdict(
+	run_agent: Run, bench: Path, ages: list[tuple[str, float]], code: int, word: str
+) -> None:
+	if ages:
+		write(bench, *(pushed(time.time() - age, outcome, error="it failed") for outcome, age in ages))
+	ended = run_agent("status", "--bench", bench)
+	assert (ended.returncode, ended.stderr) == (code, "")
+	assert ended.stdout.startswith(f"PREGO {word} - ")
+	assert len(ended.stdout.splitlines()) == 1
+
+
+def test_json_says_the_same(run_agent: Run, bench: Path) -> None:
+	write(bench, pushed(time.time() - 80), pushed(time.time() - 20, "failed", error="it | \x1b failed"))
+	ended = run_agent("status", "--json", "--bench", bench)
+	assert (ended.returncode, ended.stderr) == (1, "")
+	written = json.loads(ended.stdout)
+	assert list(written) == STATUS_KEYS
+	assert (written["status"], written["failures_in_a_row"], written["max_age_seconds"]) == (
+		"failing",
+		1,
+		300,
+	)
+	assert 80 <= written["age_seconds"] < 90
+	assert written["last"]["error"] == "it | \\x1b failed"
+	assert written["last_delivered"]["payload"]["tenant_count"] == 42
+	assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", written["last"]["at"])
+
+
+def test_json_of_a_node_that_never_pushed(run_agent: Run, bench: Path) -> None:
+	written = json.loads(run_agent("status", "--json", "--bench", bench).stdout)
+	assert list(written) == STATUS_KEYS
+	assert (written["status"], written["age_seconds"]) == ("never", None)
+	assert (written["last"], written["last_delivered"]) == (None, None)
+
+
+def test_max_age_is_in_seconds(run_agent: Run, bench: Path) -> None:
+	write(bench, pushed(time.time() - 80))
+	assert run_agent("status", "--max-age", 60, "--bench", bench).returncode == 2
+	assert run_agent("status", "--max-age", "1000.5", "--bench", bench).returncode == 0
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "1e999", "five"])
+def test_a_max_age_that_would_never_or_always_alarm_is_refused(
+	run_agent: Run, bench: Path, value: str
+) -> None:
+	write(bench, pushed(time.time() - 8000))
+	ended = run_agent("status", f"--max-age={value}", "--bench", bench)
+	assert (ended.returncode, ended.stdout) == (2, "")
+	assert "Error: Invalid value for '--max-age'" in ended.stderr
+
+
+def test_status_reads_only(run_agent: Run, bench: Path) -> None:
+	run_agent("status", "--bench", bench)
+	assert not (bench / "sites" / ".prego-metrics").exists()
+
+
+@pytest.mark.parametrize(
+	"content",
+	[
+		b"",
+		b"{",
+		b"[]",
+		b"null",
+		b'{"version": 99}',
+		b'{"version": 1, "last": 7}',
+		b'{"version": 1, "last_delivered": {"id": "x", "at": NaN}}',
+		b'{"version": 1, "last": {"id": "x", "at": 1e300, "driver": "cron", "outcome": "failed"}}',
+		b'{"version": 1, "last_delivered": {"id": "x", "at": 1, "driver": "\x1b[31m", "outcome": "delivered"}}',
+		b"\xff\xfe",
+		b"[" * 100_000,
+		b" " * (1 << 20),
+	],
+	ids=lambda content: repr(content[:40]),
+)
+def test_a_state_that_is_not_ours_is_said_and_counts_as_none(
+	run_agent: Run, bench: Path, content: bytes
+) -> None:
+	folder = bench / "sites" / ".prego-metrics"
+	folder.mkdir(0o700)
+	(folder / "state.json").write_bytes(content)
+	ended = run_agent("status", "--bench", bench)
+	assert ended.returncode == 3
+	assert ended.stdout.startswith("PREGO UNKNOWN - never delivered a push as node-1")
+	assert re.fullmatch(r"Warning: [^\n]+/\.prego-metrics/state\.json [^\n]+\n", ended.stderr)
+	assert "\x1b" not in ended.stdout + ended.stderr
+	assert (folder / "state.json").read_bytes() == content
+
+
+def test_a_state_of_the_largest_numbers_is_shown(run_agent: Run, bench: Path) -> None:
+	push = pushed(9.9e10, "failed", error="x", attempts=10**11, duration_ms=10**11, status_code=10**11)
+	write(bench, pushed(9.9e10), push)
+	for option in ("--json", "--max-age=5"):
+		ended = run_agent("status", option, "--bench", bench)
+		assert (ended.returncode, ended.stderr) == (2, "")
+
+
+def test_a_link_in_place_of_the_state_is_not_followed(run_agent: Run, bench: Path, tmp_path: Path) -> None:
+	write(bench, pushed(time.time() - 20))
+	folder = bench / "sites" / ".prego-metrics"
+	folder.rename(tmp_path / "elsewhere")
+	folder.symlink_to(tmp_path / "elsewhere")
+	ended = run_agent("status", "--bench", bench)
+	assert ended.returncode == 3
+	assert "cannot be read" in ended.stderr
