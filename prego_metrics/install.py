@@ -9,10 +9,10 @@ import frappe
 from frappe.utils import add_days, get_datetime, now_datetime
 
 from prego_metrics.agent.config import load_config
-from prego_metrics.agent.doctor import count_tenants
 from prego_metrics.agent.errors import PregoMetricsError
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.state_folder import FOLDER_NAME
+from prego_metrics.agent.tenants import count_tenants
 from prego_metrics.prego_push import this_bench
 
 MODULE = "Node Metrics"

@@ -344,10 +344,10 @@ def imported_by(*arguments: object) -> set[str]:
 def test_a_tick_that_is_not_due_imports_neither_click_nor_what_sends_and_samples(
 	bench: Path, key: str, control_plane: Any
 ) -> None:
-	due = imported_by("push", "--if-due", "--bench", bench)
+	when_due = imported_by("push", "--if-due", "--bench", bench)
 	assert control_plane.answers == ["POST /internal/server-metrics 200"]
-	assert {"prego_metrics", "requests"} <= due
-	assert not {"click", "rich", "werkzeug"} & due
+	assert {"prego_metrics", "requests"} <= when_due
+	assert not {"click", "rich", "werkzeug"} & when_due
 
 	not_due = imported_by("push", "--if-due", "--bench", bench)
 	assert len(control_plane.answers) == 1

@@ -138,6 +138,17 @@ def test_unset_removes_a_setting_and_a_misspelt_one(
 	)
 	assert (ended.returncode, ended.stderr) == (0, "")
 	assert written(bench_folder) == {"node_id": "sg-1", "control_plane_url": URL}
+	unknown = run_agent("configure", "--unset", "intervals", "--bench", bench_folder)
+	assert unknown.returncode == 2 and "intervals" in unknown.stderr
+	assert run_agent("configure", "--unset", "node-id", "--bench", bench_folder).returncode == 0
+	assert written(bench_folder) == {"control_plane_url": URL}
+
+
+def test_a_wrong_value_is_said_to_come_from_the_command_line(run_agent: Run, bench_folder: Path) -> None:
+	ended = run_agent("configure", "--push-interval", "soon", "--bench", bench_folder)
+	assert ended.returncode == 2 and "(the command line)" in ended.stderr
+	mistaken = run_agent("configure", "--api-key-file", "the-key-itself-123", "--bench", bench_folder)
+	assert mistaken.returncode == 2 and "123" not in mistaken.stderr
 
 
 def test_everything_else_in_the_file_is_kept(run_agent: Run, bench_folder: Path) -> None:

@@ -302,7 +302,11 @@ def test_the_table_is_the_designs() -> None:
 		"heartbeat_url_file": None,
 	}
 	assert {setting.name for setting in SETTINGS if setting.required} == {"node_id", "control_plane_url"}
-	assert {setting.name for setting in SETTINGS if setting.secret} == {"heartbeat_url"}
+	assert {setting.name for setting in SETTINGS if setting.secret} == {
+		"api_key_file",
+		"heartbeat_url",
+		"heartbeat_url_file",
+	}
 	assert SETTING_BY_NAME["push_interval"].variable == "PREGO_METRICS_PUSH_INTERVAL"
 
 

@@ -9,12 +9,10 @@ the folder stands only if nothing can have changed meanwhile; see `_passes`.
 from __future__ import annotations
 
 import contextlib
-import errno
 import fnmatch
 import json
 import os
 import re
-import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -23,6 +21,7 @@ from typing import NamedTuple, TypeVar
 from prego_metrics.agent.bench import Bench
 from prego_metrics.agent.errors import BenchError, CensusError
 from prego_metrics.agent.printable import printable
+from prego_metrics.agent.site_config import Denied, Unreadable, read_site_config
 
 MAX_PASSES = 5
 # Older kernels stamp a folder's modification time in steps of 4 ms (a jiffy, up to 10 ms): a change right
@@ -30,10 +29,6 @@ MAX_PASSES = 5
 SETTLED_SECONDS = 0.02
 _REREADS = 3
 _REREAD_PAUSE_SECONDS = 0.02
-_USUAL_CONFIG_BYTES = 1 << 12
-_MAX_CONFIG_BYTES = 1 << 20
-_JSON_SPACE = " \t\n\r"
-_parse_json = json.JSONDecoder().raw_decode
 
 Identity = tuple[int, int]
 Entry = TypeVar("Entry", "Site", "NotASite")
@@ -196,12 +191,12 @@ def _one_pass(bench: Bench, exclude: _Exclusion) -> _Pass:
 				continue  # renamed or dropped since it was listed: this pass does not stand
 			config: dict[str, object] | str
 			try:
-				config = _read_site_config(f"{name}/site_config.json", folder)
+				config = read_site_config(f"{name}/site_config.json", folder)
 			except (FileNotFoundError, NotADirectoryError):
 				seen.not_sites.append(NotASite(printable(name), bench_name, "no site_config.json"))
 				continue
-			except _Unreadable as error:
-				if isinstance(error, _Denied) and name == "lost+found" and found.st_uid == 0:
+			except Unreadable as error:
+				if isinstance(error, Denied) and name == "lost+found" and found.st_uid == 0:
 					seen.not_sites.append(NotASite(name, bench_name, "the file system's own folder"))
 					continue
 				config = str(error)
@@ -219,65 +214,6 @@ def _opened(folder: str) -> Iterator[int]:
 		yield descriptor
 	finally:
 		os.close(descriptor)
-
-
-class _Unreadable(Exception):
-	"""A site_config.json that exists and cannot be read or parsed; the message says why."""
-
-
-class _Denied(_Unreadable):
-	"""It, or the folder that would hold it, may not be looked into."""
-
-
-def _read_site_config(path: str, folder: int | None = None) -> dict[str, object]:
-	"""Return what a site_config.json holds; a relative path is one from `folder`, a descriptor.
-
-	Raises FileNotFoundError or NotADirectoryError where Frappe would see none, _Unreadable otherwise.
-	"""
-	try:
-		# O_NONBLOCK: a FIFO of that name must not hold up the count.
-		descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
-		try:
-			content = _content(descriptor)
-		finally:
-			os.close(descriptor)
-		# What json.loads does, less its searches for an encoding and for spaces.
-		text = content.decode().strip(_JSON_SPACE)
-		parsed, end = _parse_json(text)
-		if end != len(text):
-			raise ValueError
-	except (FileNotFoundError, NotADirectoryError):
-		raise
-	except OSError as error:
-		if error.errno == errno.ELOOP:
-			raise FileNotFoundError from None
-		kind = _Denied if isinstance(error, PermissionError) else _Unreadable
-		raise kind(f"cannot be read ({error.strerror})") from None
-	except (ValueError, RecursionError):
-		raise _Unreadable("cannot be parsed") from None
-	if not isinstance(parsed, dict):
-		raise _Unreadable("holds no JSON object")
-	return parsed
-
-
-def _content(descriptor: int) -> bytes:
-	"""Return what a file holds. Raises _Unreadable for what is no file or too large a one.
-
-	One call does for nearly every site: pipes, terminals and folders refuse it, devices return nothing or
-	fill the buffer, and only then is it worth asking what it is.
-	"""
-	try:
-		content = os.pread(descriptor, _USUAL_CONFIG_BYTES, 0)
-		if 0 < len(content) < _USUAL_CONFIG_BYTES:
-			return content
-	except OSError:
-		pass
-	found = os.fstat(descriptor)
-	if not stat.S_ISREG(found.st_mode):
-		raise _Unreadable("is not a regular file")
-	if found.st_size > _MAX_CONFIG_BYTES:
-		raise _Unreadable("is larger than 1 MiB")
-	return os.pread(descriptor, _MAX_CONFIG_BYTES, 0)
 
 
 def _judge(name: str, bench: str, config: dict[str, object] | str, exclude: _Exclusion) -> Site:
@@ -330,8 +266,8 @@ def _reread(seen: _Pass, bench: Bench, exclude: _Exclusion, sleep: Callable[[flo
 		sleep(_REREAD_PAUSE_SECONDS)
 		for identity, path in list(seen.doubtful.items()):
 			try:
-				config = _read_site_config(path)
-			except (_Unreadable, FileNotFoundError, NotADirectoryError):
+				config = read_site_config(path)
+			except (Unreadable, FileNotFoundError, NotADirectoryError):
 				continue
 			name = os.path.basename(os.path.dirname(path))
 			seen.sites[identity] = _judge(name, printable(bench.root), config, exclude)

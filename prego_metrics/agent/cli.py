@@ -96,8 +96,8 @@ def tenants(bench_path: str | None, as_json: bool) -> None:
 	"""Show every site, counted or not, and why."""
 	from prego_metrics.agent import tables
 	from prego_metrics.agent.config import load_config
-	from prego_metrics.agent.doctor import count_tenants
 	from prego_metrics.agent.errors import PregoMetricsError
+	from prego_metrics.agent.tenants import count_tenants
 
 	try:
 		census = count_tenants(load_config(_open(bench_path), os.environ))
@@ -152,7 +152,8 @@ def doctor(bench_path: str | None, offline: bool, as_json: bool) -> None:
 	Exit codes: 0 nothing failed, 1 something did.
 	"""
 	from prego_metrics.agent import tables
-	from prego_metrics.agent.doctor import FAIL, Check, examine
+	from prego_metrics.agent.checks import FAIL, Check
+	from prego_metrics.agent.doctor import examine
 	from prego_metrics.agent.errors import PregoMetricsError
 
 	checks: list[Check] = []
@@ -200,6 +201,8 @@ def configure(
 	"""Write settings into the bench's common_site_config.json, and keep everything else in it.
 
 	On a terminal, what is required and missing is asked for. The key is never written there.
+
+	Exit codes: 0 written, 2 refused; where nothing was to be written, 2 also if the settings are not valid.
 	"""
 	from prego_metrics.agent import tables
 	from prego_metrics.agent.config import load_config
@@ -212,7 +215,7 @@ def configure(
 	try:
 		bench = _open(bench_path)
 		if not changes and not unset and not show and sys.stdin and sys.stdin.isatty():
-			for setting in missing(load_config(bench, {})):
+			for setting in missing(load_config(bench, os.environ)):
 				changes[setting.name] = click.prompt(f"{setting.name} ({setting.help})", err=True)
 		if changes or unset:
 			configure(bench, changes, unset, os.environ)
@@ -223,7 +226,8 @@ def configure(
 		_print_json(tables.settings_as_dict(config, os.environ))
 	else:
 		tables.print_settings(config, os.environ)
-	sys.exit(2 if config.problems else 0)
+		tables.print_operator_site_note(config)
+	sys.exit(2 if config.problems and not (changes or unset) else 0)
 
 
 @cli.command("control-plane")

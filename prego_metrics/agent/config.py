@@ -14,7 +14,7 @@ import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from prego_metrics.agent.bench import Bench
@@ -27,6 +27,7 @@ from prego_metrics.agent.settings import SETTING_BY_NAME, SETTINGS, Setting
 
 CONFIG_KEY = "prego_metrics"
 DEFAULT_SOURCE = "default"
+COMMAND_LINE = "the command line"
 
 CENSUS_KEYS = frozenset(("benches", "exclude_sites", "allow_empty"))
 KEY_KEYS = frozenset(("api_key_file",))
@@ -93,9 +94,16 @@ def load_config(
 
 
 def judge_config(
-	bench: Bench, common: Mapping[str, object], environ: Mapping[str, str], *known_problems: Problem
+	bench: Bench,
+	common: Mapping[str, object],
+	environ: Mapping[str, str],
+	*known_problems: Problem,
+	given: Collection[str] = (),
 ) -> Config:
-	"""Return the effective settings that `common`, a whole common_site_config.json, and `environ` give."""
+	"""Return the effective settings that `common`, a whole common_site_config.json, and `environ` give.
+
+	The settings named in `given` are not in the file yet: they come from the command line.
+	"""
 	problems = list(known_problems)
 	warnings: list[str] = []
 	hardened = _hardened(environ, problems)
@@ -114,7 +122,12 @@ def judge_config(
 				)
 			from_file = {}
 		values[setting.name], sources[setting.name] = _effective(
-			setting, from_file, environ, _file_source(bench), problems, warnings
+			setting,
+			from_file,
+			environ,
+			COMMAND_LINE if setting.name in given else _file_source(bench),
+			problems,
+			warnings,
 		)
 	if hardened or not (known_problems or written is None):
 		_name_missing(sources, hardened, problems)

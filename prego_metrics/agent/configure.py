@@ -34,7 +34,7 @@ def configure(
 	The file is replaced atomically and keeps its mode; another program's change in the meantime is not
 	overwritten. Raises ConfigurationError, and writes nothing, if a value is wrong.
 	"""
-	unset = frozenset(unset)
+	names = tuple(unset)
 	path = os.path.realpath(config_file(bench))
 	for _ in range(_TRIES):
 		before = _stamp(path)
@@ -47,12 +47,13 @@ def configure(
 			raise ConfigurationError(
 				[Problem("", f"{CONFIG_KEY} in {printable(path)} must be a JSON object")]
 			)
+		unset = frozenset(_as_called(name, section) for name in names)
 		merged = {name: value for name, value in {**section, **changes}.items() if name not in unset}
 		wanted = {**common, CONFIG_KEY: merged}
 		known = judge_config(bench, common, {}).problems
 		wrong = [
 			problem
-			for problem in judge_config(bench, wanted, {}).problems
+			for problem in judge_config(bench, wanted, {}, given=changes).problems
 			if not problem.key or problem.key in changes or not (problem in known or problem.key in unset)
 		]
 		if wrong:
@@ -62,6 +63,16 @@ def configure(
 	raise ConfigurationError(
 		[Problem("", f"{printable(path)} is being changed by another program: try again")]
 	)
+
+
+def _as_called(name: str, section: Mapping[str, object]) -> str:
+	"""Return a setting as the file calls it: an option's spelling, with dashes, is known too, and so is
+	whatever the file holds. Raises ConfigurationError for anything else.
+	"""
+	for called in (name, name.replace("-", "_")):
+		if called in section or called in SETTING_BY_NAME:
+			return called
+	raise ConfigurationError([Problem("", f"{printable(name, 80)} cannot be removed: it is no setting")])
 
 
 def _stamp(path: str) -> tuple[int, int, int] | None:

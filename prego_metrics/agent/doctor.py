@@ -1,72 +1,37 @@
-"""A check for each way in which a push can fail: what was seen, and what to do.
-
-Nothing here writes to the control plane: whether URL, key and node_id are right is asked by
-`GET /internal/nodes/:node_id`, and believed only if the answer holds that node_id.
-"""
+"""A check for each way in which a push can fail: what was seen, and what to do. Sends no metrics."""
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from urllib.parse import quote
 
-from prego_metrics.agent.bench import Bench, open_benches
-from prego_metrics.agent.census import Census, take_census
-from prego_metrics.agent.config import CENSUS_KEYS, DEFAULT_SOURCE, Config, config_file, load_config
+from prego_metrics.agent.bench import Bench
+from prego_metrics.agent.checks import FAIL, PASS, WARN, Check, Examination
+from prego_metrics.agent.config import DEFAULT_SOURCE, Config, config_file, load_config
+from prego_metrics.agent.control_plane_checks import check_control_plane
 from prego_metrics.agent.due import fresh_seconds
 from prego_metrics.agent.errors import ConfigurationError, LockUnsupported, NotSent
 from prego_metrics.agent.lock import PushLock
 from prego_metrics.agent.printable import printable
-from prego_metrics.agent.state import State, Tick
+from prego_metrics.agent.state import Tick
 from prego_metrics.agent.state_folder import StateFolder
 from prego_metrics.agent.status import FRESH, judge_status
+from prego_metrics.agent.tenants import count_tenants, operator_site_note
 
-PASS = "pass"
-WARN = "warn"
-FAIL = "fail"
-SKIP = "skip"
-MAX_CLOCK_SKEW_SECONDS = 120.0
 _LOCK_WAIT_SECONDS = 5.0
-
-
-@dataclass(frozen=True)
-class Check:
-	"""One thing looked at; action says what to do, and is empty where there is nothing to do."""
-
-	name: str
-	state: str
-	seen: str
-	action: str = ""
-
-	def as_dict(self) -> dict[str, str]:
-		return {"name": self.name, "state": self.state, "seen": self.seen, "action": self.action}
-
-
-@dataclass(frozen=True)
-class _Examination:
-	"""What the checks look at."""
-
-	bench: Bench
-	config: Config
-	state: State
-	state_warnings: tuple[str, ...]
-	folder: StateFolder
-	environ: Mapping[str, str]
 
 
 def examine(bench: Bench, environ: Mapping[str, str], *, online: bool = True) -> Iterator[Check]:
 	"""Yield the checks one after the other, as they are made. Foreseen conditions never raise."""
 	folder = StateFolder(bench.sites)
 	state, warnings = folder.read()
-	seen = _Examination(bench, load_config(bench, environ), state, tuple(warnings), folder, environ)
+	seen = Examination(bench, load_config(bench, environ), state, tuple(warnings), folder, environ)
 	for check in _OFFLINE:
 		yield check(seen)
-	yield from _control_plane(seen, online)
+	yield from check_control_plane(seen, online=online)
 
 
-def _configuration(seen: _Examination) -> Check:
+def _configuration(seen: Examination) -> Check:
 	config = seen.config
 	if config.problems:
 		return Check(
@@ -81,7 +46,7 @@ def _configuration(seen: _Examination) -> Check:
 	return Check("configuration", PASS, f"valid; set: {', '.join(changed)}")
 
 
-def _api_key(seen: _Examination) -> Check:
+def _api_key(seen: Examination) -> Check:
 	from prego_metrics.agent.api_key import load_api_key
 
 	try:
@@ -93,7 +58,7 @@ def _api_key(seen: _Examination) -> Check:
 	return Check("api_key", PASS, f"set, from {key.source}")
 
 
-def _tenants(seen: _Examination) -> Check:
+def _tenants(seen: Examination) -> Check:
 	try:
 		census = count_tenants(seen.config)
 	except NotSent as error:
@@ -109,24 +74,7 @@ def _tenants(seen: _Examination) -> Check:
 	return Check("tenants", WARN, f"{text}. {note[0]}", note[1]) if note else Check("tenants", PASS, text)
 
 
-def operator_site_note(config: Config, census: Census) -> tuple[str, str] | None:
-	"""Return what to say, and what to do, when the operator's own site counts as a tenant."""
-	if config.site and any(site.counted and site.name == printable(config.site) for site in census.sites):
-		shown = printable(config.site)
-		return (
-			f"the operator's site {shown} is counted as a tenant",
-			f"if it is none: prego-metrics configure --exclude-sites {shown} (beside those already excluded)",
-		)
-	return None
-
-
-def count_tenants(config: Config) -> Census:
-	"""Count the tenants as a push would. Raises NotSent where there is no count."""
-	config.require(CENSUS_KEYS)
-	return take_census(open_benches(config.benches), config.exclude_sites, allow_empty=config.allow_empty)
-
-
-def _host(seen: _Examination) -> Check:
+def _host(seen: Examination) -> Check:
 	from prego_metrics.agent.host import sample_host
 
 	host = sample_host(seen.state.cpu, seen.config.disk_paths)
@@ -137,7 +85,7 @@ def _host(seen: _Examination) -> Check:
 	return Check("host", PASS, text)
 
 
-def _lock(seen: _Examination) -> Check:
+def _lock(seen: Examination) -> Check:
 	with PushLock(seen.bench.sites) as lock:
 		try:
 			got = lock.acquire(_LOCK_WAIT_SECONDS)
@@ -152,7 +100,7 @@ def _lock(seen: _Examination) -> Check:
 	return Check("lock", PASS, "sites/ can be locked")
 
 
-def _state(seen: _Examination) -> Check:
+def _state(seen: Examination) -> Check:
 	trouble = seen.folder.unwritable()
 	if trouble:
 		return Check(
@@ -163,7 +111,7 @@ def _state(seen: _Examination) -> Check:
 	return Check("state", PASS, f"{printable(seen.folder.path)} is readable and writable")
 
 
-def _drivers(seen: _Examination) -> Check:
+def _drivers(seen: Examination) -> Check:
 	now = time.time()
 	ticks = seen.folder.ticks()
 	start = (
@@ -208,7 +156,7 @@ def _ago(now: float, tick: Tick) -> str:
 	return f"{now - tick.at:.0f} s ago"
 
 
-def _last_push(seen: _Examination) -> Check:
+def _last_push(seen: Examination) -> Check:
 	status = judge_status(seen.state, seen.config, time.time())
 	if status.verdict == FRESH:
 		return Check("last_push", PASS, status.sentence)
@@ -219,7 +167,7 @@ def _last_push(seen: _Examination) -> Check:
 	)
 
 
-_OFFLINE: tuple[Callable[[_Examination], Check], ...] = (
+_OFFLINE: tuple[Callable[[Examination], Check], ...] = (
 	_configuration,
 	_api_key,
 	_tenants,
@@ -229,130 +177,3 @@ _OFFLINE: tuple[Callable[[_Examination], Check], ...] = (
 	_drivers,
 	_last_push,
 )
-
-
-def _control_plane(seen: _Examination, online: bool) -> Iterator[Check]:
-	"""Ask the control plane for this node, and compare its clock with ours."""
-	from prego_metrics.agent.api_key import load_api_key
-
-	config = seen.config
-	if not online:
-		yield Check("control_plane", SKIP, "not asked (--offline)")
-		return
-	try:
-		config.require(("node_id", "control_plane_url"))
-		key, _ = load_api_key(config, seen.environ)
-	except ConfigurationError:
-		yield Check("control_plane", SKIP, "not asked: the settings or the key are not there yet")
-		return
-
-	from prego_metrics.agent.control_plane import NODES_ROUTE, WORDS_SHOWN, within_deadline
-	from prego_metrics.agent.exchange import Answer, Client, NoAnswer
-
-	client = Client(config.control_plane_url, key)
-
-	def ask(path: str) -> Answer | NoAnswer:
-		answer = within_deadline(
-			lambda: client.request("GET", path, config.timeout, words_of_success=True),
-			client.abandon,
-			config.timeout + 2,
-		)
-		if isinstance(answer, Answer | NoAnswer):
-			return answer
-		return NoAnswer(str(answer or f"no answer within {config.timeout:g} s"), True)
-
-	answer = ask(f"{NODES_ROUTE}/{quote(config.node_id, safe='')}")
-	if isinstance(answer, NoAnswer):
-		yield Check(
-			"control_plane",
-			FAIL,
-			f"{printable(config.control_plane_url)}: {key.mask(answer.reason)}",
-			"check control_plane_url, the name's resolution, the firewall and proxies, then run this again",
-		)
-		return
-	known = _holds_node_id(answer.words, config.node_id)
-	words = printable(key.mask(answer.words).strip(), WORDS_SHOWN)
-	if answer.status_code == 200 and known:
-		yield Check("control_plane", PASS, "the URL is right, the key is accepted, the node is registered")
-	elif answer.status_code in (401, 403):
-		yield Check(
-			"control_plane",
-			FAIL,
-			f"the key from {key.source} is refused: {answer.status_code} {words}",
-			"give the node the same INTERNAL_API_KEY that the control plane has",
-		)
-	elif answer.status_code == 404 and _lists_nodes(ask(NODES_ROUTE)):
-		yield Check(
-			"control_plane",
-			FAIL,
-			f"the node {printable(config.node_id)} is not registered: {words}",
-			"register exactly this node_id in the control plane, or correct it",
-		)
-	elif answer.status_code == 404:
-		yield Check(
-			"control_plane",
-			WARN,
-			f"there is no route {NODES_ROUTE} here, so only the last real push tells: {words}",
-			"if pushes are not delivered either, control_plane_url is wrong",
-		)
-	elif 300 <= answer.status_code < 400:
-		yield Check(
-			"control_plane",
-			FAIL,
-			f"a redirect to {printable(key.mask(answer.headers.get('location', '')), 200)}, which is not followed",
-			"set control_plane_url to where it leads, if that is the control plane",
-		)
-	elif answer.status_code in (408, 429) or answer.status_code >= 500:
-		yield Check(
-			"control_plane",
-			FAIL,
-			f"the control plane is out of reach: it answers {answer.status_code} {words}",
-			"look at the control plane, and at what stands before it; pushes are tried again by themselves",
-		)
-	else:
-		yield Check(
-			"control_plane",
-			WARN,
-			f"an answer that does not name this node: {answer.status_code} {words}",
-			"check that control_plane_url is the control plane's base URL",
-		)
-	yield _clock(answer.headers.get("date"))
-
-
-def _clock(date: str | None) -> Check:
-	import datetime
-	import email.utils
-
-	try:
-		moment = email.utils.parsedate_to_datetime(date or "")
-		# A date without a zone is in UTC, as every date of HTTP, and not in the node's own.
-		moment = moment if moment.tzinfo else moment.replace(tzinfo=datetime.timezone.utc)
-		skew = time.time() - moment.timestamp()
-	except (ValueError, TypeError, OverflowError):
-		return Check("clock", SKIP, "the control plane's answer has no date to compare with")
-	if abs(skew) > MAX_CLOCK_SKEW_SECONDS:
-		return Check(
-			"clock", WARN, f"{skew:+.0f} s beside the control plane's", "set the clock by NTP (timedatectl)"
-		)
-	return Check("clock", PASS, f"{skew:+.0f} s beside the control plane's")
-
-
-def _lists_nodes(answer: object) -> bool:
-	return getattr(answer, "status_code", None) == 200
-
-
-def _holds_node_id(words: str, node_id: str) -> bool:
-	"""Tell whether a JSON answer holds this node_id, wherever in it: the exact shape is not published."""
-	try:
-		waiting: list[object] = [json.loads(words)]
-	except (ValueError, RecursionError):
-		return False
-	while waiting:
-		value = waiting.pop()
-		if isinstance(value, dict):
-			if value.get("node_id") == node_id:
-				return True
-			waiting += value.values()
-		elif isinstance(value, list):
-			waiting += value
-	return False

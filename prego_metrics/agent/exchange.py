@@ -15,21 +15,17 @@ import http.cookiejar
 import os
 import socket
 import ssl
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import requests
-import requests.adapters
 import urllib3
-import urllib3.connection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from prego_metrics import __version__
 from prego_metrics.agent.api_key import Secret
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.settings import is_loopback
+from prego_metrics.agent.wire import CuttableAdapter, Wire
 
 MAX_ANSWER_BYTES = 64 * 1024
 # The status code says what an answer means; its words are worth a moment, not the whole attempt.
@@ -79,12 +75,12 @@ class Client:
 	"""
 
 	def __init__(self, base_url: str, key: Secret | None = None, *, hidden: Secret | None = None) -> None:
-		self._wire = _Wire()
+		self._wire = Wire()
 		self._auth = Bearer(key) if key else _NoAuth()
 		self._hidden = hidden or key
 		self._session = requests.Session()
 		self._session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
-		adapter = _CuttableAdapter(self._wire)
+		adapter = CuttableAdapter(self._wire)
 		self._session.mount("https://", adapter)
 		self._session.mount("http://", adapter)
 		# requests would hand a bearer for loopback to an HTTP_PROXY, in clear.
@@ -175,121 +171,6 @@ class _NoAuth(requests.auth.AuthBase):
 		return request
 
 
-class _Wire:
-	"""The connection that is open now, seen from the threads that may have to cut it."""
-
-	def __init__(self) -> None:
-		self._lock = threading.Lock()
-		self._socket: socket.socket | None = None
-		self._abandoned = False
-		self.cut = False
-		self.reached = False
-
-	def begin(self) -> None:
-		with self._lock:
-			self.cut = self.reached = False
-			self._refuse_if_over()
-
-	def end(self) -> None:
-		with self._lock:
-			if self._socket:
-				self._socket.close()
-				self._socket = None
-
-	def opened(self, connection: socket.socket) -> None:
-		"""Note a connection before TLS or a proxy's tunnel begin on it; refuse it if its time is over."""
-		with self._lock:
-			self._refuse_if_over()
-			# A second handle on the same connection: TLS takes the first one apart.
-			self._socket = socket.socket(fileno=os.dup(connection.fileno()))
-
-	def connected(self) -> None:
-		"""Note that the request follows now; refuse it if its time is over."""
-		with self._lock:
-			self._refuse_if_over()
-			self.reached = True
-
-	def abandon(self) -> None:
-		with self._lock:
-			self._abandoned = True
-		self.shut_down()
-
-	def shut_down(self) -> None:
-		with self._lock:
-			self.cut = True
-			if self._socket:
-				with contextlib.suppress(OSError):
-					self._socket.shutdown(socket.SHUT_RDWR)
-
-	@contextlib.contextmanager
-	def limit(self, seconds: float) -> Any:
-		watchdog = threading.Timer(seconds, self.shut_down)
-		watchdog.daemon = True
-		watchdog.start()
-		try:
-			yield
-		finally:
-			watchdog.cancel()
-			# One that is just going off must not cut what comes next.
-			watchdog.join()
-
-	def _refuse_if_over(self) -> None:
-		if self._abandoned or self.cut:
-			raise OSError("too late")
-
-
-class _CuttableAdapter(requests.adapters.HTTPAdapter):
-	"""requests' adapter, with connections that report themselves to a wire."""
-
-	def __init__(self, wire: _Wire) -> None:
-		self._pools = _pools(wire)
-		super().__init__(max_retries=0)
-
-	def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-		super().init_poolmanager(*args, **kwargs)
-		self.poolmanager.pool_classes_by_scheme = self._pools
-
-	def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
-		manager = super().proxy_manager_for(*args, **kwargs)
-		manager.pool_classes_by_scheme = self._pools
-		return manager
-
-
-def _pools(wire: _Wire) -> dict[str, Any]:
-	class PlainConnection(urllib3.connection.HTTPConnection):
-		def _new_conn(self) -> socket.socket:
-			return _noted(wire, super()._new_conn())
-
-		def connect(self) -> None:
-			super().connect()
-			wire.connected()
-
-	class TlsConnection(urllib3.connection.HTTPSConnection):
-		def _new_conn(self) -> socket.socket:
-			return _noted(wire, super()._new_conn())
-
-		def connect(self) -> None:
-			super().connect()
-			wire.connected()
-
-	class PlainPool(HTTPConnectionPool):
-		ConnectionCls = PlainConnection
-
-	class TlsPool(HTTPSConnectionPool):
-		ConnectionCls = TlsConnection
-
-	return {"http": PlainPool, "https": TlsPool}
-
-
-def _noted(wire: _Wire, connection: socket.socket) -> socket.socket:
-	try:
-		wire.opened(connection)
-	except BaseException:
-		connection.close()
-		raise
-	return connection
-
-
 def _reason(error: BaseException, timeout_seconds: float, shown: Callable[[str], str]) -> str:
 	"""Say in a few words why there was no answer: the innermost cause, not the wrappings around it.
 
@@ -316,7 +197,10 @@ def _reason(error: BaseException, timeout_seconds: float, shown: Callable[[str],
 	for cause in causes:
 		if isinstance(cause, TimeoutError | requests.Timeout | urllib3.exceptions.TimeoutError):
 			return f"no answer within {timeout_seconds:g} s"
-	return f"no connection: {shown(str(causes[-1]) or type(causes[-1]).__name__)}"
+	# urllib3 before 2.0 compares host names itself, with an error that is none of ssl's.
+	is_tls = any(isinstance(cause, urllib3.exceptions.SSLError) for cause in causes)
+	last = shown(str(causes[-1]) or type(causes[-1]).__name__)
+	return f"TLS: {last}" if is_tls else f"no connection: {last}"
 
 
 def _causes(error: BaseException) -> list[BaseException]:

@@ -203,12 +203,11 @@ class _Observed:
 
 def _observe(config: Config, state: State, at: float, *, save_snapshot: bool) -> _Observed:
 	"""Count the tenants and sample the host. Raises NotSent where there is no count."""
-	from prego_metrics.agent.bench import open_benches
-	from prego_metrics.agent.census import take_census
 	from prego_metrics.agent.host import sample_host
 	from prego_metrics.agent.payload import Payload
+	from prego_metrics.agent.tenants import count_tenants
 
-	census = take_census(open_benches(config.benches), config.exclude_sites, allow_empty=config.allow_empty)
+	census = count_tenants(config)
 	host = sample_host(state.cpu, config.disk_paths)
 	payload = Payload(
 		node_id=config.node_id,

@@ -23,7 +23,7 @@ class Setting:
 
 	kind says how its text in an environment variable is read: "text" as it stands, "number" as decimal
 	digits, "json" for lists and booleans. parse returns the value to use, or raises ValueError with what
-	is allowed. secret values are never shown.
+	is allowed. A secret value is not shown when it is refused.
 	"""
 
 	name: str
@@ -202,7 +202,15 @@ SETTINGS: tuple[Setting, ...] = (
 		"base URL of the control plane, https://…",
 		required=True,
 	),
-	Setting("api_key_file", None, "text", _absolute_path, "file that holds the bearer key, outside sites/"),
+	# Secret, though only a path: somebody may have typed the key itself, and a refusal would show it.
+	Setting(
+		"api_key_file",
+		None,
+		"text",
+		_absolute_path,
+		"file that holds the bearer key, outside sites/",
+		secret=True,
+	),
 	Setting("push_interval", 60.0, "number", _number(5, DAY_SECONDS), "seconds between pushes"),
 	Setting(
 		"spread", 5.0, "number", _number(0, 60), "seconds over which cron's pushes of a fleet are spread"
@@ -240,7 +248,14 @@ SETTINGS: tuple[Setting, ...] = (
 		"pinged after each delivered push; a secret, better in heartbeat_url_file",
 		secret=True,
 	),
-	Setting("heartbeat_url_file", None, "text", _absolute_path, "file that holds the heartbeat URL"),
+	Setting(
+		"heartbeat_url_file",
+		None,
+		"text",
+		_absolute_path,
+		"file that holds the heartbeat URL",
+		secret=True,
+	),
 )
 
 SETTING_BY_NAME = {setting.name: setting for setting in SETTINGS}

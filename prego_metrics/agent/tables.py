@@ -14,11 +14,12 @@ from rich.table import Table
 from rich.text import Text
 
 from prego_metrics.agent.census import Census
+from prego_metrics.agent.checks import FAIL, PASS, SKIP, WARN, Check
 from prego_metrics.agent.config import FILE_NAME, Config, config_file
-from prego_metrics.agent.doctor import FAIL, PASS, SKIP, WARN, Check
-from prego_metrics.agent.errors import ConfigurationError
+from prego_metrics.agent.errors import ConfigurationError, NotSent
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.settings import SETTINGS
+from prego_metrics.agent.tenants import count_tenants, operator_site_note
 
 _STYLES = {PASS: "green", WARN: "yellow", FAIL: "bold red", SKIP: "dim"}
 
@@ -102,6 +103,16 @@ def print_settings(config: Config, environ: Mapping[str, str]) -> None:
 		screen.print(Text(f"Error: {problem.text}", style=_STYLES[FAIL]))
 	for text in (*config.warnings, *([trouble] if trouble and not config.problems else [])):
 		screen.print(Text(f"Warning: {text}", style=_STYLES[WARN]))
+
+
+def print_operator_site_note(config: Config) -> None:
+	"""Say so when the operator's own site counts as a tenant; nothing where there is no count yet."""
+	try:
+		note = operator_site_note(config, count_tenants(config))
+	except NotSent:
+		return
+	if note:
+		console().print(Text(f"Note: {note[0]}; {note[1]}"))
 
 
 def _short_source(config: Config, name: str) -> str:

@@ -23,7 +23,6 @@ from prego_metrics.agent.api_key import KEY_VARIABLE
 from prego_metrics.agent.bench import Bench, open_bench
 from prego_metrics.agent.config import load_config
 from prego_metrics.agent.configure import configure
-from prego_metrics.agent.doctor import count_tenants
 from prego_metrics.agent.errors import PregoMetricsError
 from prego_metrics.agent.push import Request, push
 from prego_metrics.agent.report import summary
@@ -31,6 +30,7 @@ from prego_metrics.agent.result import Result
 from prego_metrics.agent.state_folder import StateFolder
 from prego_metrics.agent.status import judge_status
 from prego_metrics.agent.tables import console, print_census
+from prego_metrics.agent.tenants import count_tenants
 from prego_metrics.local_control_plane.sample_bench import (
 	EXCLUDE_SITES,
 	SAMPLE_ENTRIES,

@@ -1,0 +1,145 @@
+"""Ask the control plane whether it would accept this node's pushes, and write nothing there.
+
+Whether URL, key and node_id are right is asked by `GET /internal/nodes/:node_id`, and believed only if the
+answer holds that node_id. No probe is posted: a lax upsert would make a row of it.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from urllib.parse import quote
+
+from prego_metrics.agent.checks import FAIL, PASS, SKIP, WARN, Check, Examination
+from prego_metrics.agent.errors import ConfigurationError
+from prego_metrics.agent.printable import printable
+
+MAX_CLOCK_SKEW_SECONDS = 120.0
+
+
+def check_control_plane(seen: Examination, *, online: bool) -> Iterator[Check]:
+	"""Ask the control plane for this node, and compare its clock with ours."""
+	from prego_metrics.agent.api_key import load_api_key
+
+	config = seen.config
+	if not online:
+		yield Check("control_plane", SKIP, "not asked (--offline)")
+		return
+	try:
+		config.require(("node_id", "control_plane_url"))
+		key, _ = load_api_key(config, seen.environ)
+	except ConfigurationError:
+		yield Check("control_plane", SKIP, "not asked: the settings or the key are not there yet")
+		return
+
+	from prego_metrics.agent.control_plane import NODES_ROUTE, WORDS_SHOWN, within_deadline
+	from prego_metrics.agent.exchange import Answer, Client, NoAnswer
+
+	client = Client(config.control_plane_url, key)
+
+	def ask(path: str) -> Answer | NoAnswer:
+		answer = within_deadline(
+			lambda: client.request("GET", path, config.timeout, words_of_success=True),
+			client.abandon,
+			config.timeout + 2,
+		)
+		if isinstance(answer, Answer | NoAnswer):
+			return answer
+		return NoAnswer(str(answer or f"no answer within {config.timeout:g} s"), True)
+
+	answer = ask(f"{NODES_ROUTE}/{quote(config.node_id, safe='')}")
+	if isinstance(answer, NoAnswer):
+		yield Check(
+			"control_plane",
+			FAIL,
+			f"{printable(config.control_plane_url)}: {key.mask(answer.reason)}",
+			"check control_plane_url, the name's resolution, the firewall and proxies, then run this again",
+		)
+		return
+	known = _holds_node_id(answer.words, config.node_id)
+	words = printable(key.mask(answer.words).strip(), WORDS_SHOWN)
+	if answer.status_code == 200 and known:
+		yield Check("control_plane", PASS, "the URL is right, the key is accepted, the node is registered")
+	elif answer.status_code in (401, 403):
+		yield Check(
+			"control_plane",
+			FAIL,
+			f"the key from {key.source} is refused: {answer.status_code} {words}",
+			"give the node the same INTERNAL_API_KEY that the control plane has",
+		)
+	elif answer.status_code == 404 and _lists_nodes(ask(NODES_ROUTE)):
+		yield Check(
+			"control_plane",
+			FAIL,
+			f"the node {printable(config.node_id)} is not registered: {words}",
+			"register exactly this node_id in the control plane, or correct it",
+		)
+	elif answer.status_code == 404:
+		yield Check(
+			"control_plane",
+			WARN,
+			f"there is no route {NODES_ROUTE} here, so only the last real push tells: {words}",
+			"if pushes are not delivered either, control_plane_url is wrong",
+		)
+	elif 300 <= answer.status_code < 400:
+		yield Check(
+			"control_plane",
+			FAIL,
+			f"a redirect to {printable(key.mask(answer.headers.get('location', '')), 200)}, which is not followed",
+			"set control_plane_url to where it leads, if that is the control plane",
+		)
+	elif answer.status_code in (408, 429) or answer.status_code >= 500:
+		yield Check(
+			"control_plane",
+			FAIL,
+			f"the control plane is out of reach: it answers {answer.status_code} {words}",
+			"look at the control plane, and at what stands before it; pushes are tried again by themselves",
+		)
+	else:
+		yield Check(
+			"control_plane",
+			WARN,
+			f"an answer that does not name this node: {answer.status_code} {words}",
+			"check that control_plane_url is the control plane's base URL",
+		)
+	yield _clock(answer.headers.get("date"))
+
+
+def _clock(date: str | None) -> Check:
+	import datetime
+	import email.utils
+
+	try:
+		moment = email.utils.parsedate_to_datetime(date or "")
+		# A date without a zone is in UTC, as every date of HTTP, and not in the node's own.
+		moment = moment if moment.tzinfo else moment.replace(tzinfo=datetime.timezone.utc)
+		skew = time.time() - moment.timestamp()
+	except (ValueError, TypeError, OverflowError):
+		return Check("clock", SKIP, "the control plane's answer has no date to compare with")
+	if abs(skew) > MAX_CLOCK_SKEW_SECONDS:
+		return Check(
+			"clock", WARN, f"{skew:+.0f} s beside the control plane's", "set the clock by NTP (timedatectl)"
+		)
+	return Check("clock", PASS, f"{skew:+.0f} s beside the control plane's")
+
+
+def _lists_nodes(answer: object) -> bool:
+	return getattr(answer, "status_code", None) == 200
+
+
+def _holds_node_id(words: str, node_id: str) -> bool:
+	"""Tell whether a JSON answer holds this node_id, wherever in it: the exact shape is not published."""
+	try:
+		waiting: list[object] = [json.loads(words)]
+	except (ValueError, RecursionError):
+		return False
+	while waiting:
+		value = waiting.pop()
+		if isinstance(value, dict):
+			if value.get("node_id") == node_id:
+				return True
+			waiting += value.values()
+		elif isinstance(value, list):
+			waiting += value
+	return False

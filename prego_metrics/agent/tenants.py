@@ -1,0 +1,25 @@
+"""The tenants of this node, counted as a push counts them."""
+
+from __future__ import annotations
+
+from prego_metrics.agent.bench import open_benches
+from prego_metrics.agent.census import Census, take_census
+from prego_metrics.agent.config import CENSUS_KEYS, Config
+from prego_metrics.agent.printable import printable
+
+
+def operator_site_note(config: Config, census: Census) -> tuple[str, str] | None:
+	"""Return what to say, and what to do, when the operator's own site counts as a tenant."""
+	if config.site and any(site.counted and site.name == printable(config.site) for site in census.sites):
+		shown = printable(config.site)
+		return (
+			f"the operator's site {shown} is counted as a tenant",
+			f"if it is none: prego-metrics configure --exclude-sites {shown} (beside those already excluded)",
+		)
+	return None
+
+
+def count_tenants(config: Config) -> Census:
+	"""Count the tenants as a push would. Raises NotSent where there is no count."""
+	config.require(CENSUS_KEYS)
+	return take_census(open_benches(config.benches), config.exclude_sites, allow_empty=config.allow_empty)

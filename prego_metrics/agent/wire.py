@@ -1,0 +1,142 @@
+"""The connection under an exchange, to be cut at any time by whoever waits for it.
+
+A watchdog, or the caller who gives up, shuts the socket down under urllib3, whatever that is doing: TLS,
+a proxy's tunnel, sending, reading. What is not connected yet (a resolver cannot be interrupted) is refused
+the moment it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import requests.adapters
+import urllib3.connection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+
+class Wire:
+	"""The connection that is open now, seen from the threads that may have to cut it.
+
+	cut: its time is over. reached: the request may have got to the server.
+	"""
+
+	def __init__(self) -> None:
+		self._lock = threading.Lock()
+		self._socket: socket.socket | None = None
+		self._abandoned = False
+		self.cut = False
+		self.reached = False
+
+	def begin(self) -> None:
+		"""Begin an attempt; refuse it if the exchange was abandoned."""
+		with self._lock:
+			self.cut = self.reached = False
+			self._refuse_if_over()
+
+	def end(self) -> None:
+		"""Forget the attempt's connection."""
+		with self._lock:
+			if self._socket:
+				self._socket.close()
+				self._socket = None
+
+	def opened(self, connection: socket.socket) -> None:
+		"""Note a connection before TLS or a proxy's tunnel begin on it; refuse it if its time is over."""
+		with self._lock:
+			self._refuse_if_over()
+			# A second handle on the same connection: TLS takes the first one apart.
+			self._socket = socket.socket(fileno=os.dup(connection.fileno()))
+
+	def connected(self) -> None:
+		"""Note that the request follows now; refuse it if its time is over."""
+		with self._lock:
+			self._refuse_if_over()
+			self.reached = True
+
+	def abandon(self) -> None:
+		"""Cut the connection, and refuse every other from now on."""
+		with self._lock:
+			self._abandoned = True
+		self.shut_down()
+
+	def shut_down(self) -> None:
+		"""Cut the connection of this attempt, or refuse it when it comes."""
+		with self._lock:
+			self.cut = True
+			if self._socket:
+				with contextlib.suppress(OSError):
+					self._socket.shutdown(socket.SHUT_RDWR)
+
+	@contextlib.contextmanager
+	def limit(self, seconds: float) -> Iterator[None]:
+		"""Cut the connection when `seconds` are over, unless the block is left before."""
+		watchdog = threading.Timer(seconds, self.shut_down)
+		watchdog.daemon = True
+		watchdog.start()
+		try:
+			yield
+		finally:
+			watchdog.cancel()
+			# One that is just going off must not cut what comes next.
+			watchdog.join()
+
+	def _refuse_if_over(self) -> None:
+		if self._abandoned or self.cut:
+			raise OSError("too late")
+
+
+class CuttableAdapter(requests.adapters.HTTPAdapter):
+	"""requests' adapter, with connections that report themselves to a wire."""
+
+	def __init__(self, wire: Wire) -> None:
+		self._pools = _pools(wire)
+		super().__init__(max_retries=0)
+
+	def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+		super().init_poolmanager(*args, **kwargs)
+		self.poolmanager.pool_classes_by_scheme = self._pools
+
+	def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+		manager = super().proxy_manager_for(*args, **kwargs)
+		manager.pool_classes_by_scheme = self._pools
+		return manager
+
+
+def _pools(wire: Wire) -> dict[str, Any]:
+	class PlainConnection(urllib3.connection.HTTPConnection):
+		def _new_conn(self) -> socket.socket:
+			return _noted(wire, super()._new_conn())
+
+		def connect(self) -> None:
+			super().connect()
+			wire.connected()
+
+	class TlsConnection(urllib3.connection.HTTPSConnection):
+		def _new_conn(self) -> socket.socket:
+			return _noted(wire, super()._new_conn())
+
+		def connect(self) -> None:
+			super().connect()
+			wire.connected()
+
+	class PlainPool(HTTPConnectionPool):
+		ConnectionCls = PlainConnection
+
+	class TlsPool(HTTPSConnectionPool):
+		ConnectionCls = TlsConnection
+
+	return {"http": PlainPool, "https": TlsPool}
+
+
+def _noted(wire: Wire, connection: socket.socket) -> socket.socket:
+	try:
+		wire.opened(connection)
+	except BaseException:
+		connection.close()
+		raise
+	return connection
