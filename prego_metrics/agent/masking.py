@@ -21,6 +21,14 @@ def masked(text: str, secret: str) -> str:
 		coded = base64.b64encode(secret.encode()).decode("ascii")
 		for form in (coded, coded.translate({0x2B: "-", 0x2F: "_"})):
 			text = _without(_without(text, form), form.rstrip("="))
+		# In the base64 of a longer text, such as a header, its bytes may begin at two other places.
+		for before in (1, 2):
+			longer = base64.b64encode(bytes(before) + secret.encode()).decode("ascii").rstrip("=")
+			# The first and the last character may hold bits of what stands around the secret.
+			inner = longer[before + 1 : len(longer) - ((before + len(secret)) % 3 > 0)]
+			for form in (inner, inner.translate({0x2B: "-", 0x2F: "_"})):
+				if len(form) >= _MIN_PARTIAL:
+					text = _without(text, form)
 	return text
 
 
