@@ -270,7 +270,7 @@ SITUATIONS: list[tuple[str, Spoil, tuple[str, ...]]] = [
 	),
 	("a key with a line end", variable("INTERNAL_API_KEY", KEY + "\n"), ("the key from INTERNAL_API_KEY",)),
 	("a key that is not ASCII", variable("INTERNAL_API_KEY", "열쇠"), ("the key from INTERNAL_API_KEY",)),
-	("a key file of a relative path", set_to(api_key_file="key"), ("api_key_file = ", "absolute path")),
+	("a key file of a relative path", set_to(api_key_file="key"), ("api_key_file (", "absolute path")),
 	("no key file", key_in_no_file(lambda path: None), ("api_key_file: ", "No such file")),
 	("a key file that all can read", key_in_a_file(KEY.encode(), 0o644), ("has mode 0644", "chmod 600")),
 	(
