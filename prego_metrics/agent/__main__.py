@@ -34,16 +34,14 @@ def scheduled_push(bench_path: str | None) -> int:
 	from prego_metrics.agent.bench import find_bench
 	from prego_metrics.agent.errors import PregoMetricsError
 	from prego_metrics.agent.owner import become_owner
-	from prego_metrics.agent.push import Request, push
+	from prego_metrics.agent.push import push, scheduled_request
 	from prego_metrics.agent.report import report
 	from prego_metrics.agent.result import NOT_SENT, Result
 
 	try:
 		bench = find_bench(bench_path)
 		become_owner(bench)
-		# systemd gives every service it starts an invocation id; cron does not.
-		driver = "timer" if "INVOCATION_ID" in os.environ else "cron"
-		ended = push(bench, Request(driver=driver, if_due=True, spread=True))
+		ended = push(bench, scheduled_request(os.environ))
 	except PregoMetricsError as error:
 		ended = Result(NOT_SENT, time.time(), error=str(error))
 	except KeyboardInterrupt:

@@ -80,8 +80,11 @@ def push(bench_path: str | None, dry_run: bool, if_due: bool, save_snapshot: boo
 		if dry_run:
 			ended = pushing.dry_run(bench)
 		else:
-			driver = "manual" if not if_due else "timer" if "INVOCATION_ID" in os.environ else "cron"
-			request = pushing.Request(driver, if_due=if_due, save_snapshot=save_snapshot, spread=if_due)
+			request = (
+				pushing.scheduled_request(os.environ, save_snapshot=save_snapshot)
+				if if_due
+				else pushing.Request(save_snapshot=save_snapshot)
+			)
 			ended = pushing.push(bench, request)
 	except PregoMetricsError as error:
 		ended = result.Result(result.NOT_SENT, time.time(), error=str(error))

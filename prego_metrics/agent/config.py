@@ -18,9 +18,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from prego_metrics.agent.bench import Bench
-from prego_metrics.agent.common_config import FILE_NAME as FILE_NAME
-from prego_metrics.agent.common_config import config_file as config_file
-from prego_metrics.agent.common_config import read_common_config as read_common_config
+from prego_metrics.agent.common_config import config_file, read_common_config
 from prego_metrics.agent.errors import ConfigurationError, Problem
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.settings import SETTING_BY_NAME, SETTINGS, Setting

@@ -11,14 +11,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from prego_metrics.agent.bench import Bench
-from prego_metrics.agent.config import (
-	CONFIG_KEY,
-	Config,
-	config_file,
-	judge_config,
-	read_common_config,
-	value_from_text,
-)
+from prego_metrics.agent.common_config import config_file, read_common_config
+from prego_metrics.agent.config import CONFIG_KEY, Config, judge_config, value_from_text
 from prego_metrics.agent.errors import ConfigurationError, Problem
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.settings import SETTING_BY_NAME, SETTINGS, Setting

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from prego_metrics.agent.api_key import Secret
 from prego_metrics.agent.payload import Payload
 from prego_metrics.agent.printable import printable
+from prego_metrics.agent.result import DELIVERED, FAILED, REFUSED
 
 ROUTE = "/internal/server-metrics"
 NODES_ROUTE = "/internal/nodes"
@@ -34,10 +35,6 @@ BACKOFF_CAP_SECONDS = 8.0
 WORDS_SHOWN = 300
 _WORDS_LOOKED_AT = 4096
 _RETRIED = frozenset((408, 429))
-
-DELIVERED = "delivered"
-REFUSED = "refused"
-FAILED = "failed"
 
 
 @dataclass(frozen=True)
@@ -128,8 +125,7 @@ class _Sending:
 		"""Return what an answer means, how long it asks to wait, and whether it may have been carried out."""
 		if 200 <= status_code < 300:
 			return self._ended(DELIVERED, status_code, None), None, False
-		# Looking for the key in all of 64 KiB would take longer than the few words that are shown are worth.
-		shown = printable(self.key.mask(words[:_WORDS_LOOKED_AT]).strip(), WORDS_SHOWN)
+		shown = shown_words(words, self.key)
 		said = f"{status_code}" + (f", and the server says: {shown}" if shown else "")
 		if status_code in _RETRIED or 500 <= status_code < 600:
 			meaning = f"the control plane answers {said}"
@@ -213,6 +209,12 @@ def within_deadline(
 	return results[0] if results else None
 
 
+def shown_words(words: str, key: Secret) -> str:
+	"""Return a server's words fit to show: cut, escaped, and without the key should they echo it."""
+	# Looking for the key in all of 64 KiB would take longer than the few words that are shown are worth.
+	return printable(key.mask(words[:_WORDS_LOOKED_AT]).strip(), WORDS_SHOWN)
+
+
 def _meaning(status_code: int) -> str:
 	if status_code in (401, 403):
 		return "the control plane refuses the key"
@@ -230,6 +232,12 @@ def _retry_after_seconds(value: str | None) -> float | None:
 	value = value.strip()
 	if value.isascii() and value.isdigit():
 		return float(value[:12])
+	moment = http_date_seconds(value)
+	return None if moment is None else max(0.0, moment - time.time())
+
+
+def http_date_seconds(value: str) -> float | None:
+	"""Return a date of an HTTP header in seconds since the epoch, or None if it is none."""
 	import datetime
 	import email.utils
 
@@ -237,6 +245,6 @@ def _retry_after_seconds(value: str | None) -> float | None:
 		moment = email.utils.parsedate_to_datetime(value)
 		# A date without a zone is in UTC, as every date of HTTP, and not in the node's own.
 		moment = moment if moment.tzinfo else moment.replace(tzinfo=datetime.timezone.utc)
-		return max(0.0, moment.timestamp() - time.time())
+		return moment.timestamp()
 	except (ValueError, TypeError, OverflowError):
 		return None

@@ -33,7 +33,7 @@ def check_control_plane(seen: Examination, *, online: bool) -> Iterator[Check]:
 		yield Check("control_plane", SKIP, "not asked: the settings or the key are not there yet")
 		return
 
-	from prego_metrics.agent.control_plane import NODES_ROUTE, WORDS_SHOWN, within_deadline
+	from prego_metrics.agent.control_plane import NODES_ROUTE, shown_words, within_deadline
 	from prego_metrics.agent.exchange import Answer, Client, NoAnswer
 
 	client = Client(config.control_plane_url, key)
@@ -58,7 +58,7 @@ def check_control_plane(seen: Examination, *, online: bool) -> Iterator[Check]:
 		)
 		return
 	known = _holds_node_id(answer.words, config.node_id)
-	words = printable(key.mask(answer.words).strip(), WORDS_SHOWN)
+	words = shown_words(answer.words, key)
 	if answer.status_code == 200 and known:
 		yield Check("control_plane", PASS, "the URL is right, the key is accepted, the node is registered")
 	elif answer.status_code in (401, 403):
@@ -107,16 +107,12 @@ def check_control_plane(seen: Examination, *, online: bool) -> Iterator[Check]:
 
 
 def _clock(date: str | None) -> Check:
-	import datetime
-	import email.utils
+	from prego_metrics.agent.control_plane import http_date_seconds
 
-	try:
-		moment = email.utils.parsedate_to_datetime(date or "")
-		# A date without a zone is in UTC, as every date of HTTP, and not in the node's own.
-		moment = moment if moment.tzinfo else moment.replace(tzinfo=datetime.timezone.utc)
-		skew = time.time() - moment.timestamp()
-	except (ValueError, TypeError, OverflowError):
+	moment = http_date_seconds(date or "")
+	if moment is None:
 		return Check("clock", SKIP, "the control plane's answer has no date to compare with")
+	skew = time.time() - moment
 	if abs(skew) > MAX_CLOCK_SKEW_SECONDS:
 		return Check(
 			"clock", WARN, f"{skew:+.0f} s beside the control plane's", "set the clock by NTP (timedatectl)"

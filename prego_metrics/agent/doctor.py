@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping
 
 from prego_metrics.agent.bench import Bench
 from prego_metrics.agent.checks import FAIL, PASS, WARN, Check, Examination
-from prego_metrics.agent.config import DEFAULT_SOURCE, Config, config_file, load_config
+from prego_metrics.agent.common_config import config_file
+from prego_metrics.agent.config import DEFAULT_SOURCE, Config, load_config
 from prego_metrics.agent.control_plane_checks import check_control_plane
 from prego_metrics.agent.due import fresh_seconds
 from prego_metrics.agent.errors import ConfigurationError, LockUnsupported, NotSent

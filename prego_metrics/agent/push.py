@@ -34,14 +34,6 @@ LOCK_GRACE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
-class Limits:
-	"""What bounds a push by hand over HTTP; a driver's push has none of its own."""
-
-	attempts: int | None = None
-	total_seconds: float | None = None
-
-
-@dataclass(frozen=True)
 class Request:
 	"""What is asked for: by whom, and how."""
 
@@ -49,7 +41,13 @@ class Request:
 	if_due: bool = False
 	save_snapshot: bool = False
 	spread: bool = False
-	limits: Limits = Limits()
+
+
+def scheduled_request(environ: Mapping[str, str], *, save_snapshot: bool = False) -> Request:
+	"""Return what `push --if-due` asks for, by the driver that started this process."""
+	# systemd gives every service it starts an invocation id; cron does not.
+	driver = "timer" if "INVOCATION_ID" in environ else "cron"
+	return Request(driver, if_due=True, save_snapshot=save_snapshot, spread=True)
 
 
 class _Environment(Mapping[str, str]):
@@ -115,11 +113,11 @@ def _push(config: Config, folder: StateFolder, request: Request, environ: Mappin
 			return Result(result.NOT_DUE, time.time())
 		if request.spread:
 			time.sleep(due.spread_share_seconds(config.node_id, config.spread))
-	started = time.monotonic()
-	deadline = request.limits.total_seconds or due.deadline_seconds(config.push_interval)
+	began_waiting = time.monotonic()
+	deadline = due.deadline_seconds(config.push_interval)
 	with PushLock(config.bench.sites) as lock:
 		try:
-			got = lock.acquire(0 if request.if_due else _lock_wait_seconds(request, deadline))
+			got = lock.acquire(0 if request.if_due else deadline + LOCK_GRACE_SECONDS)
 		except LockUnsupported as error:
 			if request.if_due:
 				ended = Result(result.NOT_SENT, time.time(), error=str(error))
@@ -131,13 +129,11 @@ def _push(config: Config, folder: StateFolder, request: Request, environ: Mappin
 			reason = f"{printable(config.bench.sites)} cannot be locked: {error.strerror}"
 			return Result(result.NOT_SENT, time.time(), error=reason)
 		if not got:
-			return _busy(folder, time.monotonic() - started)
+			return _busy(folder, time.monotonic() - began_waiting)
 		state, troubles = folder.read(set_aside=True)
 		if request.if_due and not _is_due(config, state):
 			return Result(result.NOT_DUE, time.time())
-		if request.limits.total_seconds is None:
-			started = time.monotonic()
-		ended, state = _push_locked(config, folder, state, request, environ, started + deadline)
+		ended, state = _push_locked(config, folder, state, request, environ, time.monotonic() + deadline)
 		troubles += _record(config, folder, state, request.driver, ended)
 		return replace(ended, warnings=(*ended.warnings, *troubles))
 
@@ -152,7 +148,7 @@ def _push_locked(
 ) -> tuple[Result, State]:
 	"""Count, sample and send; `deadline` is of the monotonic clock. Returns how it ended, and the state so far."""
 	from prego_metrics.agent.api_key import load_api_key
-	from prego_metrics.agent.control_plane import ATTEMPTS, send
+	from prego_metrics.agent.control_plane import send
 
 	at, began = time.time(), time.monotonic()
 	try:
@@ -173,7 +169,6 @@ def _push_locked(
 		observed.payload,
 		attempt_seconds=config.timeout,
 		deadline_seconds=max(0.1, deadline - time.monotonic()),
-		max_attempts=request.limits.attempts or ATTEMPTS,
 	)
 	if delivery.snapshot_taken:
 		state = replace(state, last_snapshot_at=at)
@@ -246,12 +241,6 @@ def _record(config: Config, folder: StateFolder, state: State, driver: str, ende
 def _is_due(config: Config, state: State) -> bool:
 	# The clock is read after the state: a stamp from a push that is just beginning must not look like the future.
 	return due.is_due(time.time(), state.last_attempt_at, config.push_interval, last_failed=state.last_failed)
-
-
-def _lock_wait_seconds(request: Request, deadline: float) -> float:
-	if request.limits.total_seconds is not None:
-		return request.limits.total_seconds
-	return deadline + LOCK_GRACE_SECONDS
 
 
 def _busy(folder: StateFolder, waited: float) -> Result:

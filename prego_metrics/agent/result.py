@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -55,4 +54,6 @@ class Result:
 
 def iso_utc(at: float) -> str:
 	"""Return a time in seconds since the epoch as ISO 8601 in UTC, to the second."""
+	import datetime
+
 	return datetime.datetime.fromtimestamp(at, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")

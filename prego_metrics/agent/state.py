@@ -7,11 +7,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from prego_metrics.agent.host import CpuReading
+from prego_metrics.agent.result import DELIVERED, FAILED, NOT_SENT, REFUSED
 
 VERSION = 1
 TRANSITIONS_LENGTH = 20
 DRIVERS = ("frappe", "timer", "cron", "manual")
-OUTCOMES = ("delivered", "refused", "failed", "not_sent")
+OUTCOMES = (DELIVERED, REFUSED, FAILED, NOT_SENT)
 
 
 @dataclass(frozen=True)
@@ -77,11 +78,11 @@ class State:
 	@property
 	def last_failed(self) -> bool:
 		"""Whether the next push should come sooner than a long interval says."""
-		return self.unfinished or (self.last is not None and self.last.outcome != "delivered")
+		return self.unfinished or (self.last is not None and self.last.outcome != DELIVERED)
 
 	def recorded(self, push: Push, alert_after: int) -> State:
 		"""Return the state after `push` ended, with the transition that it may have caused."""
-		delivered = push.outcome == "delivered"
+		delivered = push.outcome == DELIVERED
 		failures = 0 if delivered else self.failures_in_a_row + 1
 		alerted = failures >= alert_after or (self.alerted and not delivered)
 		transitions = self.transitions

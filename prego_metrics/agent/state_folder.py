@@ -95,7 +95,7 @@ class StateFolder:
 					newest = os.pread(file.fileno(), MAX_HISTORY_BYTES // 2, size - MAX_HISTORY_BYTES // 2)
 			return self._write(HISTORY_NAME, newest[newest.find(b"\n") + 1 :], durable=True)
 		except OSError as error:
-			return f"{printable(self.path)} cannot be written: {error.strerror or error}"
+			return self._unwritten(error)
 
 	def history(self) -> list[Push]:
 		"""Return the pushes of about the last day, oldest first; lines that are not ours are left out."""
@@ -165,7 +165,7 @@ class StateFolder:
 					_remove(temporary, folder.descriptor)
 					raise
 		except OSError as error:
-			return f"{printable(self.path)} cannot be written: {error.strerror or error}"
+			return self._unwritten(error)
 		return None
 
 	def _remove(self, name: str) -> str | None:
@@ -173,8 +173,11 @@ class StateFolder:
 			with _Folder(self.path) as folder:
 				_remove(name, folder.descriptor)
 		except OSError as error:
-			return f"{printable(self.path)} cannot be written: {error.strerror or error}"
+			return self._unwritten(error)
 		return None
+
+	def _unwritten(self, error: OSError) -> str:
+		return f"{printable(self.path)} cannot be written: {error.strerror or error}"
 
 	def _set_aside(self) -> str:
 		try:

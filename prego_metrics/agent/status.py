@@ -8,7 +8,7 @@ from typing import Any
 from prego_metrics.agent.config import Config
 from prego_metrics.agent.due import fresh_seconds
 from prego_metrics.agent.printable import printable
-from prego_metrics.agent.result import iso_utc
+from prego_metrics.agent.result import DELIVERED, iso_utc
 from prego_metrics.agent.state import Push, State
 
 FRESH = "fresh"
@@ -99,7 +99,7 @@ def judge_status(state: State, config: Config, now: float, max_age_seconds: floa
 
 def _failure(state: State) -> str:
 	last = state.last
-	if last is None or last.outcome == "delivered":
+	if last is None or last.outcome == DELIVERED:
 		return ""
 	first_line = printable((last.error or last.outcome).splitlines()[0], 300)
 	return f"; the last attempt ({iso_utc(last.at)}, {last.driver}) was not delivered: {first_line}"

@@ -15,7 +15,8 @@ from rich.text import Text
 
 from prego_metrics.agent.census import Census
 from prego_metrics.agent.checks import FAIL, PASS, SKIP, WARN, Check
-from prego_metrics.agent.config import FILE_NAME, Config, config_file
+from prego_metrics.agent.common_config import FILE_NAME, config_file
+from prego_metrics.agent.config import Config
 from prego_metrics.agent.errors import ConfigurationError, NotSent
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.settings import SETTINGS
