@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from typing import Any
 
 import frappe
@@ -19,7 +20,8 @@ from prego_metrics.agent.printable import printable
 from prego_metrics.agent.push import Request
 from prego_metrics.agent.push import dry_run as show_payload
 from prego_metrics.agent.push import push as push_once
-from prego_metrics.agent.report import summary
+from prego_metrics.agent.report import report_trouble, summary
+from prego_metrics.agent.result import NOT_SENT, Result
 from prego_metrics.agent.state import Transition
 from prego_metrics.agent.state_folder import StateFolder, claim_transitions
 
@@ -58,12 +60,9 @@ def push(dry_run: bool = False, save_snapshot: bool = False) -> dict[str, Any]:
 			show_payload(bench) if dry_run else push_once(bench, Request(save_snapshot=bool(save_snapshot)))
 		)
 	except PregoMetricsError as error:
-		print(f"Not sent: {error}", file=sys.stderr)
-		sys.exit(2)
-	for warning in ended.warnings:
-		print(f"Warning: {warning}", file=sys.stderr)
+		ended = Result(NOT_SENT, time.time(), error=str(error))
+	report_trouble(ended)
 	if ended.exit_code:
-		print(summary(ended), file=sys.stderr)
 		sys.exit(ended.exit_code)
 	return ended.as_dict()
 

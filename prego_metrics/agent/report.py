@@ -19,15 +19,20 @@ def report(ended: Result, *, as_json: bool = False) -> None:
 	A scheduled push that had nothing to do, or that was delivered, says nothing on stdout unless somebody
 	is looking or systemd's journal takes it: cron mails every line.
 	"""
-	for warning in ended.warnings:
-		_print_error(f"Warning: {warning}")
+	report_trouble(ended, failure=not as_json)
 	if as_json:
 		_print(json.dumps(ended.as_dict()), sys.stdout)
 	elif ended.outcome == result.DRY_RUN:
 		_print(json.dumps(ended.payload), sys.stdout)
 	elif ended.exit_code == 0 and (not ended.scheduled or _is_read()):
 		_print(summary(ended), sys.stdout)
-	if ended.exit_code and not as_json:
+
+
+def report_trouble(ended: Result, *, failure: bool = True) -> None:
+	"""Print to stderr what to be warned of and, with `failure`, why a push was not delivered."""
+	for warning in ended.warnings:
+		_print_error(f"Warning: {warning}")
+	if failure and ended.exit_code:
 		_print_error(summary(ended))
 
 
