@@ -7,11 +7,12 @@ imported inside, since every `bench` call imports this module.
 from __future__ import annotations
 
 import errno
+import importlib
 import json
 import math
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
@@ -32,7 +33,36 @@ bench_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
 
 
-@click.group(name="prego-metrics", context_settings={"help_option_names": ["-h", "--help"]})
+class LazyGroup(click.Group):
+	"""A group of which some commands live in modules of their own, imported when they are asked for.
+
+	lazy maps a command's name to the module that holds it under the same name.
+	"""
+
+	def __init__(self, *args: Any, lazy: Mapping[str, str], **kwargs: Any) -> None:
+		super().__init__(*args, **kwargs)
+		self._lazy = lazy
+
+	def list_commands(self, context: click.Context) -> list[str]:
+		return sorted([*super().list_commands(context), *self._lazy])
+
+	def get_command(self, context: click.Context, name: str) -> click.Command | None:
+		if name not in self._lazy:
+			return super().get_command(context, name)
+		command = getattr(importlib.import_module(self._lazy[name]), name.replace("-", "_"))
+		assert isinstance(command, click.Command)
+		return command
+
+
+_ELSEWHERE: dict[str, str] = {}
+
+
+@click.group(
+	name="prego-metrics",
+	cls=LazyGroup,
+	lazy=_ELSEWHERE,
+	context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="prego-metrics")
 def cli() -> None:
 	"""Count this node's tenants, sample the host, and push both to the control plane.
