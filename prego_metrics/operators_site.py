@@ -37,8 +37,8 @@ def why_not_shown(config: Config | None) -> Wording | None:
 		)
 	if not is_operators_site(config):
 		return wording(
-			"This is not the operator's site, and the node is shown on that one alone. If this app is on this site "
-			"by mistake, uninstall it here: nothing of the node depends on it."
+			"This is not the operator's site, and the node is shown on that one alone. Whoever runs the node opens "
+			"that one. If this app is on this site by mistake, uninstall it here."
 		)
 	return None
 
