@@ -7,6 +7,7 @@ see the node or the other tenants, so nothing is shown before the operator's sit
 from __future__ import annotations
 
 import os
+
 import frappe
 
 from prego_metrics.agent.bench import Bench, open_bench
