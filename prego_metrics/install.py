@@ -13,7 +13,7 @@ from prego_metrics.agent.errors import PregoMetricsError
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.state_folder import FOLDER_NAME
 from prego_metrics.agent.tenants import count_tenants
-from prego_metrics.prego_push import this_bench
+from prego_metrics.operators_site import this_bench
 
 MODULE = "Node Metrics"
 METHOD = "prego_metrics.prego_push.push_if_due"

@@ -12,7 +12,6 @@ from typing import Any
 
 import frappe
 
-from prego_metrics.agent.bench import Bench, open_bench
 from prego_metrics.agent.config import load_config
 from prego_metrics.agent.errors import PregoMetricsError
 from prego_metrics.agent.owner import become_owner
@@ -24,6 +23,7 @@ from prego_metrics.agent.report import report_trouble, summary
 from prego_metrics.agent.result import NOT_SENT, Result
 from prego_metrics.agent.state import Transition
 from prego_metrics.agent.state_folder import StateFolder, claim_transitions
+from prego_metrics.operators_site import is_operators_site, this_bench
 
 CHANNEL = "error-log"
 
@@ -43,7 +43,7 @@ def push_if_due() -> None:
 	ended = push_once(bench, Request(driver="frappe", if_due=True))
 	if ended.exit_code:
 		_log(summary(ended))
-	if is_operators_site(bench):
+	if is_operators_site(load_config(bench, os.environ)):
 		_tell(claim_transitions(StateFolder(bench.sites), CHANNEL))
 
 
@@ -65,16 +65,6 @@ def push(dry_run: bool = False, save_snapshot: bool = False) -> dict[str, Any]:
 	if ended.exit_code:
 		sys.exit(ended.exit_code)
 	return ended.as_dict()
-
-
-def this_bench() -> Bench:
-	"""Return the bench that this Frappe process works in. Raises BenchError."""
-	return open_bench(os.path.abspath(frappe.local.sites_path))
-
-
-def is_operators_site(bench: Bench) -> bool:
-	"""Tell whether the current site is the one that the node is shown on."""
-	return frappe.local.site == load_config(bench, os.environ).site
 
 
 def _log(text: str) -> None:
