@@ -17,6 +17,7 @@ from prego_metrics.operators_site import this_bench
 
 MODULE = "Node Metrics"
 METHOD = "prego_metrics.prego_push.push_if_due"
+READER_ROLE = "Prego Metrics Reader"
 
 
 def after_install() -> None:
@@ -25,18 +26,22 @@ def after_install() -> None:
 
 
 def after_sync() -> None:
-	"""Mend the scheduler's row, which exists only now."""
+	"""Mend the scheduler's row, which exists only now, and make the role for scrapers."""
 	mend_job_row()
+	make_reader_role()
 
 
 def after_migrate() -> None:
 	"""Mend the scheduler's row again: migrate makes it anew when its cron changed."""
 	mend_job_row()
+	make_reader_role()
 
 
 def before_uninstall() -> None:
 	"""Delete what Frappe would leave behind (frappe#17441); nothing in a dry run, which calls this too."""
 	if not _is_dry_run():
+		frappe.db.delete("Has Role", {"role": READER_ROLE})
+		frappe.db.delete("Role", {"name": READER_ROLE})
 		jobs = frappe.get_all("Scheduled Job Type", filters={"method": METHOD}, pluck="name")
 		frappe.db.delete("Scheduled Job Log", {"scheduled_job_type": ("in", jobs)})
 		frappe.db.delete("Scheduled Job Type", {"method": METHOD})
@@ -70,6 +75,14 @@ def mend_job_row() -> None:
 		if not row.last_execution or get_datetime(row.last_execution) > now_datetime():
 			values["last_execution"] = add_days(now_datetime(), -1)
 		frappe.db.set_value("Scheduled Job Type", row.name, values, update_modified=False)
+
+
+def make_reader_role() -> None:
+	"""Make the role that may read the metrics and nothing else: a scraper needs no System Manager's secret."""
+	if not frappe.db.exists("Role", READER_ROLE):
+		role = frappe.new_doc("Role")
+		role.update({"role_name": READER_ROLE, "desk_access": 0})
+		role.insert(ignore_permissions=True)
 
 
 def _say_what_is_counted() -> None:

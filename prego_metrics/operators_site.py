@@ -59,3 +59,11 @@ def require_operators_site() -> Config:
 	if reason or config is None:
 		frappe.throw(translated(reason, frappe._), frappe.PermissionError)
 	return config
+
+
+def may_open_app() -> bool:
+	"""Tell whether the app's icon is offered: to System Managers, where the node is shown."""
+	if "System Manager" not in frappe.get_roles():
+		return False
+	config = config_here()
+	return config is not None and is_operators_site(config)
