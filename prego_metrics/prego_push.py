@@ -71,13 +71,13 @@ def _log(text: str) -> None:
 
 def _log_and_tell(folder: StateFolder, config: Config) -> None:
 	"""Bring the log of pushes up to date, and tell what is to be told. Never raises: the push is over."""
-	from prego_metrics.history import catch_up
-	from prego_metrics.telling import tell
-
 	try:
+		from prego_metrics.history import catch_up
+		from prego_metrics.telling import tell
+
 		catch_up(folder, config)
 		# It stands, whatever becomes of the telling.
 		frappe.db.commit()  # nosemgrep
-	except Exception as error:
+		tell(folder, config, _log)
+	except Exception as error:  # noqa: BLE001 whatever it is, the push must not suffer
 		_log(f"The log of pushes was not written: {type(error).__name__}. The next tick tries again")
-	tell(folder, config, _log)

@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 import frappe
 from frappe.desk.doctype.notification_settings.notification_settings import is_notifications_enabled
-from frappe.utils import format_datetime, get_system_managers
+from frappe.utils import format_datetime
+from frappe.utils.user import get_system_managers
 
 from prego_metrics.agent import transition as transitions
 from prego_metrics.agent.claims import claim_transitions, return_claim
@@ -34,7 +35,7 @@ def tell(folder: StateFolder, config: Config, log: Callable[[str], None]) -> Non
 				means(transition, config)
 				# The claim stands in a file: what was told must not be rolled back with what comes after it.
 				frappe.db.commit()  # nosemgrep
-			except Exception as error:
+			except Exception as error:  # noqa: BLE001 whatever it is, the push must not suffer
 				return_claim(folder, channel, transition)
 				_roll_back()
 				log(f"{transition.kind} was not told by {channel}: {type(error).__name__}")
