@@ -21,6 +21,9 @@ add_to_apps_screen = [
 	}
 ]
 
+# Days for which Frappe's Log Settings keep the log of pushes, unless the operator says otherwise there.
+default_log_clearing_doctypes = {"Prego Metrics Push": 30}
+
 after_install = "prego_metrics.install.after_install"
 after_sync = "prego_metrics.install.after_sync"
 after_migrate = "prego_metrics.install.after_migrate"

@@ -13,6 +13,10 @@ from prego_metrics.agent.errors import PregoMetricsError
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.state_folder import FOLDER_NAME
 from prego_metrics.agent.tenants import count_tenants
+<<<<<<< HEAD
+=======
+from prego_metrics.history import DOCTYPE
+>>>>>>> log
 from prego_metrics.operators_site import this_bench
 
 MODULE = "Node Metrics"
@@ -46,6 +50,20 @@ def before_uninstall() -> None:
 		frappe.db.delete("Scheduled Job Log", {"scheduled_job_type": ("in", jobs)})
 		frappe.db.delete("Scheduled Job Type", {"method": METHOD})
 		frappe.db.delete("Error Log", {"method": ("like", "Prego Metrics:%")})
+		_delete_what_the_log_left()
+
+
+def _delete_what_the_log_left() -> None:
+	"""Delete the rows of others that name the log of pushes: told alerts, mails, and how long it is kept."""
+	frappe.db.delete("Notification Log", {"document_type": DOCTYPE})
+	# Without its DocType this row would keep the form Log Settings from being saved.
+	frappe.db.delete("Logs To Clear", {"ref_doctype": DOCTYPE})
+	mails = frappe.get_all("Email Queue", filters={"reference_doctype": DOCTYPE}, pluck="name")
+	frappe.db.delete("Email Queue Recipient", {"parent": ("in", mails)})
+	frappe.db.delete("Email Queue", {"reference_doctype": DOCTYPE})
+	letters = frappe.get_all("Communication", filters={"reference_doctype": DOCTYPE}, pluck="name")
+	frappe.db.delete("Communication Link", {"parent": ("in", letters)})
+	frappe.db.delete("Communication", {"reference_doctype": DOCTYPE})
 
 
 def after_uninstall() -> None:
@@ -53,6 +71,9 @@ def after_uninstall() -> None:
 	if _is_dry_run():
 		return
 	frappe.db.delete("Deleted Document", {"deleted_doctype": "Module Def", "deleted_name": MODULE})
+	frappe.db.delete(
+		"Deleted Document", {"deleted_doctype": "Notification", "deleted_name": "Prego Metrics Alert"}
+	)
 	frappe.db.commit()  # uninstall-app has committed before it calls this, and does not do so again
 	sites = this_bench().sites
 	click.echo("The settings and the state stay, since another site or a timer may push. To remove them:")

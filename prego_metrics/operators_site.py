@@ -59,6 +59,7 @@ def require_operators_site() -> Config:
 	if reason or config is None:
 		frappe.throw(translated(reason, frappe._), frappe.PermissionError)
 	return config
+<<<<<<< HEAD
 
 
 def may_open_app() -> bool:
@@ -67,3 +68,5 @@ def may_open_app() -> bool:
 		return False
 	config = config_here()
 	return config is not None and is_operators_site(config)
+=======
+>>>>>>> log

@@ -15,6 +15,7 @@ from frappe.utils import add_days, format_date, format_datetime, getdate, nowdat
 from prego_metrics.agent.result import DELIVERED, FAILED, NOT_SENT, REFUSED
 from prego_metrics.agent.state_folder import StateFolder
 from prego_metrics.agent.status import Status, judge_status
+from prego_metrics.history import DOCTYPE, local_time, shown_node_id
 from prego_metrics.operators_site import config_here, is_operators_site
 
 CHART_DAYS = 14
@@ -42,7 +43,7 @@ def last_delivered() -> str:
 	status = _status()
 	if status is None or status.last_delivered is None:
 		return NOTHING
-	return format_datetime(local_datetime(status.last_delivered.at))
+	return format_datetime(local_time(status.last_delivered.at))
 
 
 @frappe.whitelist(methods=["GET", "POST"])
@@ -59,12 +60,12 @@ def pushes_per_day(**_chart: Any) -> dict[str, Any]:
 		from frappe.query_builder import DocType
 		from frappe.query_builder.functions import Count, Date
 
-		log = DocType("Prego Metrics Push")
+		log = DocType(DOCTYPE)
 		day = Date(log.pushed_at)
 		rows = (
 			frappe.qb.from_(log)
 			.select(day, log.outcome, Count("*"))
-			.where((log.node_id == config.node_id) & (log.pushed_at >= days[0]))
+			.where((log.node_id == shown_node_id(config)) & (log.pushed_at >= days[0]))
 			.groupby(day, log.outcome)
 		).run()
 		counts = {(getdate(on), outcome): count for on, outcome, count in rows}
@@ -81,17 +82,6 @@ def pushes_per_day(**_chart: Any) -> dict[str, Any]:
 			for outcome, name in names.items()
 		],
 	}
-
-
-def local_datetime(at: float) -> str:
-	"""Return a time in seconds since the epoch in the site's time zone, as Frappe keeps times."""
-	import datetime
-	from zoneinfo import ZoneInfo
-
-	from frappe.utils import get_system_timezone
-
-	moment = datetime.datetime.fromtimestamp(at, ZoneInfo(get_system_timezone()))
-	return moment.strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _status() -> Status | None:

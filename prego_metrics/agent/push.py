@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 
 from prego_metrics.agent import due, result
 from prego_metrics.agent.bench import Bench
+from prego_metrics.agent.claims import was_told_stale
 from prego_metrics.agent.config import ALL_KEYS, DRY_RUN_KEYS, Config, load_config
 from prego_metrics.agent.errors import LockUnsupported, NotSent
 from prego_metrics.agent.lock import PushLock
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.result import Result
-from prego_metrics.agent.state import Push, State, Tick
+from prego_metrics.agent.state import MAX_WHO, Push, State, Tick
 from prego_metrics.agent.state_folder import StateFolder
 
 if TYPE_CHECKING:
@@ -31,13 +32,16 @@ if TYPE_CHECKING:
 MANUAL = "manual"
 # A push by hand waits this much longer for the lock than the push before it may take.
 LOCK_GRACE_SECONDS = 5.0
+# A scheduled one waits this long: the doctor tries the lock for a moment, and that must cost no tick.
+LOCK_MOMENT_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
 class Request:
-	"""What is asked for: by whom, and how."""
+	"""What is asked for: by which driver, for a push by hand also by whom if that is known, and how."""
 
 	driver: str = MANUAL
+	who: str | None = None
 	if_due: bool = False
 	save_snapshot: bool = False
 	spread: bool = False
@@ -117,12 +121,12 @@ def _push(config: Config, folder: StateFolder, request: Request, environ: Mappin
 	deadline = due.deadline_seconds(config.push_interval)
 	with PushLock(config.bench.sites) as lock:
 		try:
-			got = lock.acquire(0 if request.if_due else deadline + LOCK_GRACE_SECONDS)
+			got = lock.acquire(LOCK_MOMENT_SECONDS if request.if_due else deadline + LOCK_GRACE_SECONDS)
 		except LockUnsupported as error:
 			if request.if_due:
 				ended = Result(result.NOT_SENT, time.time(), error=str(error))
 				state, troubles = folder.read(set_aside=True)
-				troubles += _record(config, folder, state, request.driver, ended)
+				troubles += _record(config, folder, state, request, ended)
 				return replace(ended, warnings=tuple(troubles))
 			got = True
 		except OSError as error:
@@ -134,7 +138,7 @@ def _push(config: Config, folder: StateFolder, request: Request, environ: Mappin
 		if request.if_due and not _is_due(config, state):
 			return Result(result.NOT_DUE, time.time())
 		ended, state = _push_locked(config, folder, state, request, environ, time.monotonic() + deadline)
-		troubles += _record(config, folder, state, request.driver, ended)
+		troubles += _record(config, folder, state, request, ended)
 		return replace(ended, warnings=(*ended.warnings, *troubles))
 
 
@@ -216,22 +220,25 @@ def _observe(config: Config, state: State, at: float, *, save_snapshot: bool) ->
 	return _Observed(payload, host.cpu, (*census.warnings, *host.warnings))
 
 
-def _record(config: Config, folder: StateFolder, state: State, driver: str, ended: Result) -> list[str]:
+def _record(config: Config, folder: StateFolder, state: State, request: Request, ended: Result) -> list[str]:
 	"""Write down how a push ended; return what could not be written."""
 	import secrets
 
 	push = Push(
 		id=secrets.token_hex(8),
 		at=ended.at,
-		driver=driver,
+		driver=request.driver,
 		outcome=ended.outcome,
 		payload=ended.payload,
 		status_code=ended.status_code,
 		attempts=ended.attempts,
 		duration_ms=ended.duration_ms,
 		error=ended.error[:1000] if ended.error else None,
+		who=printable(request.who, MAX_WHO) if request.who else None,
 	)
-	trouble = folder.write(state.recorded(push, config.alert_after))
+	# Who was told that pushes have stopped is told once when they are back, and not that they fail as well.
+	state = replace(state, alerted=state.alerted or was_told_stale(folder, state))
+	trouble = folder.write(state.recorded(push, config.alert_after, config.disk_alert_pct))
 	if trouble:
 		return [f"{trouble}. The push itself is not affected, but every tick pushes until that is mended"]
 	trouble = folder.append_history(push)
