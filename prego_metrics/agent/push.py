@@ -35,12 +35,19 @@ LOCK_GRACE_SECONDS = 5.0
 
 @dataclass(frozen=True)
 class Request:
-	"""What is asked for: by whom, and how."""
+	"""What is asked for: by whom, and how.
+
+	within_seconds bounds all of a push that is made while somebody waits for a page, the wait for the lock
+	included; max_attempts how often it is tried. who is the user who asked for it, where one is known.
+	"""
 
 	driver: str = MANUAL
 	if_due: bool = False
 	save_snapshot: bool = False
 	spread: bool = False
+	within_seconds: float | None = None
+	max_attempts: int | None = None
+	who: str | None = None
 
 
 def scheduled_request(environ: Mapping[str, str], *, save_snapshot: bool = False) -> Request:
@@ -115,14 +122,18 @@ def _push(config: Config, folder: StateFolder, request: Request, environ: Mappin
 			time.sleep(due.spread_share_seconds(config.node_id, config.spread))
 	began_waiting = time.monotonic()
 	deadline = due.deadline_seconds(config.push_interval)
+	wait = 0.0 if request.if_due else deadline + LOCK_GRACE_SECONDS
+	if request.within_seconds is not None:
+		# Half for the lock, so that what is left is enough for one exchange.
+		wait = min(wait, request.within_seconds / 2)
 	with PushLock(config.bench.sites) as lock:
 		try:
-			got = lock.acquire(0 if request.if_due else deadline + LOCK_GRACE_SECONDS)
+			got = lock.acquire(wait)
 		except LockUnsupported as error:
 			if request.if_due:
 				ended = Result(result.NOT_SENT, time.time(), error=str(error))
 				state, troubles = folder.read(set_aside=True)
-				troubles += _record(config, folder, state, request.driver, ended)
+				troubles += _record(config, folder, state, request, ended)
 				return replace(ended, warnings=tuple(troubles))
 			got = True
 		except OSError as error:
@@ -133,8 +144,11 @@ def _push(config: Config, folder: StateFolder, request: Request, environ: Mappin
 		state, troubles = folder.read(set_aside=True)
 		if request.if_due and not _is_due(config, state):
 			return Result(result.NOT_DUE, time.time())
-		ended, state = _push_locked(config, folder, state, request, environ, time.monotonic() + deadline)
-		troubles += _record(config, folder, state, request.driver, ended)
+		give_up_at = time.monotonic() + deadline
+		if request.within_seconds is not None:
+			give_up_at = min(give_up_at, began_waiting + request.within_seconds)
+		ended, state = _push_locked(config, folder, state, request, environ, give_up_at)
+		troubles += _record(config, folder, state, request, ended)
 		return replace(ended, warnings=(*ended.warnings, *troubles))
 
 
@@ -148,7 +162,7 @@ def _push_locked(
 ) -> tuple[Result, State]:
 	"""Count, sample and send; `deadline` is of the monotonic clock. Returns how it ended, and the state so far."""
 	from prego_metrics.agent.api_key import load_api_key
-	from prego_metrics.agent.control_plane import send
+	from prego_metrics.agent.control_plane import ATTEMPTS, send
 
 	at, began = time.time(), time.monotonic()
 	try:
@@ -169,6 +183,7 @@ def _push_locked(
 		observed.payload,
 		attempt_seconds=config.timeout,
 		deadline_seconds=max(0.1, deadline - time.monotonic()),
+		max_attempts=request.max_attempts or ATTEMPTS,
 	)
 	if delivery.snapshot_taken:
 		state = replace(state, last_snapshot_at=at)
@@ -216,20 +231,23 @@ def _observe(config: Config, state: State, at: float, *, save_snapshot: bool) ->
 	return _Observed(payload, host.cpu, (*census.warnings, *host.warnings))
 
 
-def _record(config: Config, folder: StateFolder, state: State, driver: str, ended: Result) -> list[str]:
+def _record(
+	config: Config, folder: StateFolder, state: State, request: Request, ended: Result
+) -> list[str]:
 	"""Write down how a push ended; return what could not be written."""
 	import secrets
 
 	push = Push(
 		id=secrets.token_hex(8),
 		at=ended.at,
-		driver=driver,
+		driver=request.driver,
 		outcome=ended.outcome,
 		payload=ended.payload,
 		status_code=ended.status_code,
 		attempts=ended.attempts,
 		duration_ms=ended.duration_ms,
 		error=ended.error[:1000] if ended.error else None,
+		who=request.who,
 	)
 	trouble = folder.write(state.recorded(push, config.alert_after))
 	if trouble:

@@ -17,7 +17,7 @@ OUTCOMES = (DELIVERED, REFUSED, FAILED, NOT_SENT)
 
 @dataclass(frozen=True)
 class Push:
-	"""One push that was tried, as it ended. `at` is in seconds since the epoch."""
+	"""One push that was tried, as it ended. `at` is in seconds since the epoch; who asked for it, if known."""
 
 	id: str
 	at: float
@@ -28,6 +28,7 @@ class Push:
 	attempts: int
 	duration_ms: int
 	error: str | None
+	who: str | None = None
 
 
 @dataclass(frozen=True)

@@ -141,6 +141,7 @@ def parse_push(fields: Fields) -> Push:
 		attempts=fields.count("attempts"),
 		duration_ms=fields.count("duration_ms"),
 		error=fields.text("error", required=False),
+		who=fields.text("who", required=False),
 	)
 
 
