@@ -13,10 +13,7 @@ from prego_metrics.agent.errors import PregoMetricsError
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.state_folder import FOLDER_NAME
 from prego_metrics.agent.tenants import count_tenants
-<<<<<<< HEAD
-=======
 from prego_metrics.history import DOCTYPE
->>>>>>> log
 from prego_metrics.operators_site import this_bench
 
 MODULE = "Node Metrics"

@@ -59,7 +59,6 @@ def require_operators_site() -> Config:
 	if reason or config is None:
 		frappe.throw(translated(reason, frappe._), frappe.PermissionError)
 	return config
-<<<<<<< HEAD
 
 
 def may_open_app() -> bool:
@@ -68,5 +67,3 @@ def may_open_app() -> bool:
 		return False
 	config = config_here()
 	return config is not None and is_operators_site(config)
-=======
->>>>>>> log

@@ -38,13 +38,19 @@ LOCK_MOMENT_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class Request:
-	"""What is asked for: by which driver, for a push by hand also by whom if that is known, and how."""
+	"""What is asked for: by whom, and how.
+
+	within_seconds bounds all of a push that is made while somebody waits for a page, the wait for the lock
+	included; max_attempts how often it is tried. who is the user who asked for it, where one is known.
+	"""
 
 	driver: str = MANUAL
-	who: str | None = None
 	if_due: bool = False
 	save_snapshot: bool = False
 	spread: bool = False
+	within_seconds: float | None = None
+	max_attempts: int | None = None
+	who: str | None = None
 
 
 def scheduled_request(environ: Mapping[str, str], *, save_snapshot: bool = False) -> Request:
@@ -119,9 +125,13 @@ def _push(config: Config, folder: StateFolder, request: Request, environ: Mappin
 			time.sleep(due.spread_share_seconds(config.node_id, config.spread))
 	began_waiting = time.monotonic()
 	deadline = due.deadline_seconds(config.push_interval)
+	wait = LOCK_MOMENT_SECONDS if request.if_due else deadline + LOCK_GRACE_SECONDS
+	if request.within_seconds is not None:
+		# Half for the lock, so that what is left is enough for one exchange.
+		wait = min(wait, request.within_seconds / 2)
 	with PushLock(config.bench.sites) as lock:
 		try:
-			got = lock.acquire(LOCK_MOMENT_SECONDS if request.if_due else deadline + LOCK_GRACE_SECONDS)
+			got = lock.acquire(wait)
 		except LockUnsupported as error:
 			if request.if_due:
 				ended = Result(result.NOT_SENT, time.time(), error=str(error))
@@ -137,7 +147,10 @@ def _push(config: Config, folder: StateFolder, request: Request, environ: Mappin
 		state, troubles = folder.read(set_aside=True)
 		if request.if_due and not _is_due(config, state):
 			return Result(result.NOT_DUE, time.time())
-		ended, state = _push_locked(config, folder, state, request, environ, time.monotonic() + deadline)
+		give_up_at = time.monotonic() + deadline
+		if request.within_seconds is not None:
+			give_up_at = min(give_up_at, began_waiting + request.within_seconds)
+		ended, state = _push_locked(config, folder, state, request, environ, give_up_at)
 		troubles += _record(config, folder, state, request, ended)
 		return replace(ended, warnings=(*ended.warnings, *troubles))
 
@@ -152,7 +165,7 @@ def _push_locked(
 ) -> tuple[Result, State]:
 	"""Count, sample and send; `deadline` is of the monotonic clock. Returns how it ended, and the state so far."""
 	from prego_metrics.agent.api_key import load_api_key
-	from prego_metrics.agent.control_plane import send
+	from prego_metrics.agent.control_plane import ATTEMPTS, send
 
 	at, began = time.time(), time.monotonic()
 	try:
@@ -173,6 +186,7 @@ def _push_locked(
 		observed.payload,
 		attempt_seconds=config.timeout,
 		deadline_seconds=max(0.1, deadline - time.monotonic()),
+		max_attempts=request.max_attempts or ATTEMPTS,
 	)
 	if delivery.snapshot_taken:
 		state = replace(state, last_snapshot_at=at)
