@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 import frappe
-from frappe.utils import add_days, format_date, format_datetime, getdate, nowdate
+from frappe.utils import add_days, format_datetime, getdate, nowdate
 
 from prego_metrics.agent.result import DELIVERED, FAILED, NOT_SENT, REFUSED
 from prego_metrics.agent.state_folder import StateFolder
@@ -76,7 +76,7 @@ def pushes_per_day(**_chart: Any) -> dict[str, Any]:
 		REFUSED: frappe._("Refused"),
 	}
 	return {
-		"labels": [format_date(day) for day in days],
+		"labels": [f"{day:%m-%d}" for day in days],
 		"datasets": [
 			{"name": name, "values": [counts.get((day, outcome), 0) for day in days]}
 			for outcome, name in names.items()
