@@ -64,13 +64,11 @@ def _delete_what_the_log_left() -> None:
 
 
 def after_uninstall() -> None:
-	"""Delete the copy that Frappe keeps of the module it deleted, and say what stays on the node, and why."""
+	"""Delete the copies that Frappe keeps of what it deleted, and say what stays on the node, and why."""
 	if _is_dry_run():
 		return
 	frappe.db.delete("Deleted Document", {"deleted_doctype": "Module Def", "deleted_name": MODULE})
-	frappe.db.delete(
-		"Deleted Document", {"deleted_doctype": "Notification", "deleted_name": "Prego Metrics Alert"}
-	)
+	frappe.db.delete("Deleted Document", {"data": ("like", f'%"module": "{MODULE}"%')})
 	frappe.db.commit()  # uninstall-app has committed before it calls this, and does not do so again
 	sites = this_bench().sites
 	click.echo("The settings and the state stay, since another site or a timer may push. To remove them:")
