@@ -95,7 +95,7 @@ def test_the_unit_may_write_the_state_alone_and_its_owner_makes_it_first() -> No
 	for units, mode in ((PLAIN, "0700"), (HARDENED, "2770")):
 		said = directives(units.render()["prego-metrics.service"])
 		assert said["ProtectSystem"] == ["strict"]
-		assert said["ReadWritePaths"] == [f"{BENCH}/sites/.prego-metrics"]
+		assert said["ReadWritePaths"] == [f"-{BENCH}/sites/.prego-metrics"]
 		(made,) = said["ExecStartPre"]
 		assert made.startswith("+/usr/bin/setpriv --reuid=frappe --regid=frappe --init-groups") and mode in made
 
