@@ -87,6 +87,8 @@ class Units:
 			"group": self.group,
 			"bench_user": self.user,
 			"bench_group": self.group,
+			# A user of a container has only a number on its host.
+			"groups": "--clear-groups" if self.user.isdigit() else "--init-groups",
 			"environment": "".join(
 				f"Environment={quoted(f'{key}={value}')}\n" for key, value in environment.items()
 			),
