@@ -6,12 +6,13 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hostile_server import HostileServer, answer
-from pushing import aim, folder_of, push_now, scheduled, spare_the_sample, state_of
+from pushing import KEY, aim, folder_of, push_now, scheduled, spare_the_sample, state_of
 
 from prego_metrics.agent.bench import open_bench
 from prego_metrics.agent.claims import claim_transitions, return_claim, to_be_told
@@ -25,6 +26,13 @@ from prego_metrics.local_control_plane.server import LocalControlPlane
 
 NOW = 1.7e9
 MINUTE = 60.0
+
+
+@pytest.fixture
+def control_plane() -> Iterator[LocalControlPlane]:
+	with LocalControlPlane(KEY) as plane:
+		plane.store.register_node("node-1", "sg", "10.0.0.1")
+		yield plane
 
 
 @pytest.fixture
@@ -238,14 +246,10 @@ def test_a_tick_that_does_not_push_tells_that_nobody_does_and_a_delivery_that_it
 ) -> None:
 	delivered_long_ago(bench, control_plane, scheduler_pushes=False)
 	for expected in (["stale"], [], []):
-		assert push_now_kept(bench, scheduled("frappe")) == "not_due"
+		assert push_now(bench, scheduled("frappe")).outcome == "not_due"
 		assert claim(bench, "mail") == expected
 	assert push_now(bench).outcome == "delivered"
 	assert [claim(bench, "mail") for _ in range(2)] == [["recovered"], []]
-
-
-def push_now_kept(bench: Path, request: Request) -> str:
-	return push_now(bench, request).outcome
 
 
 def test_one_that_holds_the_lock_and_never_ends_is_told_as_stale(
