@@ -17,6 +17,7 @@ from prego_metrics.history import DOCTYPE
 from prego_metrics.operators_site import this_bench
 
 MODULE = "Node Metrics"
+ALERT = "Prego Metrics Alert"
 METHOD = "prego_metrics.prego_push.push_if_due"
 
 
@@ -53,19 +54,20 @@ def _delete_what_the_log_left() -> None:
 	mails = frappe.get_all("Email Queue", filters={"reference_doctype": DOCTYPE}, pluck="name")
 	frappe.db.delete("Email Queue Recipient", {"parent": ("in", mails)})
 	frappe.db.delete("Email Queue", {"reference_doctype": DOCTYPE})
+	frappe.db.delete("Version", {"ref_doctype": "Notification", "docname": ALERT})
+	# The exports of the log, with what was exported.
+	frappe.db.delete("Access Log", {"export_from": DOCTYPE})
 	letters = frappe.get_all("Communication", filters={"reference_doctype": DOCTYPE}, pluck="name")
 	frappe.db.delete("Communication Link", {"parent": ("in", letters)})
 	frappe.db.delete("Communication", {"reference_doctype": DOCTYPE})
 
 
 def after_uninstall() -> None:
-	"""Delete the copy that Frappe keeps of the module it deleted, and say what stays on the node, and why."""
+	"""Delete the copies that Frappe keeps of what it deleted, and say what stays on the node, and why."""
 	if _is_dry_run():
 		return
-	frappe.db.delete("Deleted Document", {"deleted_doctype": "Module Def", "deleted_name": MODULE})
-	frappe.db.delete(
-		"Deleted Document", {"deleted_doctype": "Notification", "deleted_name": "Prego Metrics Alert"}
-	)
+	for doctype, name in (("Module Def", MODULE), ("Notification", ALERT), ("DocType", DOCTYPE)):
+		frappe.db.delete("Deleted Document", {"deleted_doctype": doctype, "deleted_name": name})
 	frappe.db.commit()  # uninstall-app has committed before it calls this, and does not do so again
 	sites = this_bench().sites
 	click.echo("The settings and the state stay, since another site or a timer may push. To remove them:")
