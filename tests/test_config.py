@@ -91,7 +91,7 @@ def test_every_setting_is_taken_from_the_file_and_every_one_from_the_environment
 		"scheduler_pushes": False,
 		"timeout": 1,
 		"alert_after": 1,
-		"disk_alert_pct": 80,
+		"disk_alert_pct": 80.5,
 		"heartbeat_url": "https://file.example/x",
 	}
 	in_environment = {
