@@ -188,6 +188,7 @@ def doctor(bench_path: str | None, offline: bool, as_json: bool) -> None:
 	from prego_metrics.agent.checks import FAIL, Check
 	from prego_metrics.agent.doctor import examine
 	from prego_metrics.agent.errors import PregoMetricsError
+	from prego_metrics.agent.wording import wording
 
 	checks: list[Check] = []
 	try:
@@ -196,7 +197,7 @@ def doctor(bench_path: str | None, offline: bool, as_json: bool) -> None:
 			if not as_json:
 				tables.print_check(check)
 	except PregoMetricsError as error:
-		checks.append(Check("bench", FAIL, str(error), "name the bench with --bench PATH"))
+		checks.append(Check("bench", FAIL, str(error), wording("name the bench with --bench PATH")))
 		if not as_json:
 			tables.print_check(checks[-1])
 	healthy = all(check.state != FAIL for check in checks)
