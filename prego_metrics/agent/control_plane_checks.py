@@ -19,12 +19,12 @@ from prego_metrics.agent.wording import wording
 MAX_CLOCK_SKEW_SECONDS = 120.0
 
 
-def check_control_plane(seen: Examination, *, online: bool) -> Iterator[Check]:
+def check_control_plane(seen: Examination) -> Iterator[Check]:
 	"""Ask the control plane for this node, and compare its clock with ours."""
 	from prego_metrics.agent.api_key import load_api_key
 
 	config = seen.config
-	if not online:
+	if not seen.online:
 		yield Check("control_plane", SKIP, wording("not asked (--offline)"))
 		return
 	try:

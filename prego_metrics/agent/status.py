@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ STALE = "stale"
 NEVER = "never"
 # A clock that is being set right steps back by less; more is a fault of its own.
 CLOCK_STEP_SECONDS = 5.0
+_PERCENTS = ("cpu", "memory", "disk")
 _EXIT_CODES = {FRESH: 0, FAILING: 1, STALE: 2, NEVER: 3}
 # The words that monitoring systems know (the monitoring-plugins guidelines) for those exit codes.
 _PLUGIN_WORDS = {FRESH: "OK", FAILING: "WARNING", STALE: "CRITICAL", NEVER: "UNKNOWN"}
@@ -43,10 +45,17 @@ class Status:
 	@property
 	def plugin_line(self) -> str:
 		"""One line as monitoring plugins print it, with performance data."""
-		age = "U" if self.age_seconds is None else f"{self.age_seconds:.0f}s"
-		data = f"age={age};;{self.max_age_seconds:.0f};0 failures={self.failures_in_a_row};;;0"
-		if self.last_delivered and self.last_delivered.payload:
-			data += f" tenants={self.last_delivered.payload['tenant_count']};;;0"
+		payload: Mapping[str, Any] = (self.last_delivered.payload if self.last_delivered else None) or {}
+		taken = self.last_delivered.duration_ms / 1000 if self.last_delivered else None
+		data = " ".join(
+			(
+				f"age={_figure(self.age_seconds, '.0f', 's')};;{self.max_age_seconds:.0f};0",
+				f"failures={self.failures_in_a_row};0;;0",
+				f"tenants={_figure(payload.get('tenant_count'))};;;0",
+				*(f"{name}={_figure(payload.get(f'{name}_pct'), 'g', '%')};;;0;100" for name in _PERCENTS),
+				f"duration={_figure(taken, '.3f', 's')};;;0",
+			)
+		)
 		# The first bar ends the sentence for a monitoring system, and a server's words may hold one.
 		sentence = self.sentence.replace("|", "\\x7c")
 		return f"PREGO {_PLUGIN_WORDS[self.verdict]} - {sentence} | {data}"
@@ -109,6 +118,11 @@ def judge_status(state: State, config: Config, now: float, max_age_seconds: floa
 	if reason:
 		sentence = wording("{sentence}; {reason}", sentence=sentence, reason=reason)
 	return Status(verdict, sentence, age, max_age, state.last, delivered, state.failures_in_a_row)
+
+
+def _figure(value: float | None, form: str = "", unit: str = "") -> str:
+	"""Return a figure of the performance data; U is that of monitoring plugins for one that is not known."""
+	return "U" if value is None else f"{value:{form}}{unit}"
 
 
 def _failure(state: State) -> Wording | None:
