@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +15,7 @@ from typing import Any
 
 import pytest
 from pushing import folder_of
+from terminals import on_a_terminal
 
 from prego_metrics.agent.bench import open_bench
 from prego_metrics.agent.config import Config, load_config
@@ -83,7 +86,8 @@ def test_a_push_just_delivered_is_fresh(config: Config) -> None:
 	status = judge_status(after(pushed(NOW - 24)), config, NOW)
 	assert (status.verdict, status.exit_code, status.age_seconds) == ("fresh", 0, 24)
 	assert status.plugin_line == (
-		"PREGO OK - delivered 24 s ago, every 60 s, 42 tenants | age=24s;;300;0 failures=0;;;0 tenants=42;;;0"
+		"PREGO OK - delivered 24 s ago, every 60 s, 42 tenants | age=24s;;300;0 failures=0;;;0 tenants=42;;;0 "
+		"cpu=U;;;0;100 memory=U;;;0;100 disk=U;;;0;100 duration=0.012s;;;0"
 	)
 
 
@@ -212,7 +216,7 @@ def test_a_servers_words_neither_reach_the_terminal_raw_nor_the_performance_data
 	assert line.count("|") == 1
 	assert all(raw not in line for raw in ("\x1b", "\u202e", "\n", "\x85"))
 	data = perfdata(judge_status(after(pushed(NOW - 50), failed), config, NOW))
-	assert list(data) == ["age", "failures", "tenants"]
+	assert list(data) == ["age", "failures", "tenants", "cpu", "memory", "disk", "duration"]
 
 
 def test_a_node_id_with_a_bar_does_not_end_the_sentence(
@@ -225,7 +229,7 @@ def test_a_node_id_with_a_bar_does_not_end_the_sentence(
 
 def test_a_long_error_is_cut(config: Config) -> None:
 	status = judge_status(after(pushed(NOW - 5, "failed", error="x" * 1000)), config, NOW)
-	assert len(status.plugin_line) < 500
+	assert len(status.plugin_line) < 600
 
 
 # --- the command -------------------------------------------------------------------------------------
@@ -349,3 +353,63 @@ def test_a_link_in_place_of_the_state_is_not_followed(run_agent: Run, bench: Pat
 	ended = run_agent("status", "--bench", bench)
 	assert ended.returncode == 3
 	assert "cannot be read" in ended.stderr
+
+
+def test_the_figures_of_the_host_are_performance_data_too(config: Config) -> None:
+	payload = {
+		"node_id": "node-1",
+		"cpu_pct": 12.5,
+		"memory_pct": 48.0,
+		"tenant_count": 3,
+		"source": "node_push",
+	}
+	data = perfdata(judge_status(after(pushed(NOW - 5, payload=payload)), config, NOW))
+	assert (data["cpu"], data["memory"], data["disk"]) == ("12.5%;;;0;100", "48%;;;0;100", "U;;;0;100")
+
+
+def test_json_without_a_bench_is_json_too(run_agent: Run, tmp_path: Path) -> None:
+	ended = run_agent("status", "--json", "--bench", tmp_path)
+	assert ended.returncode == 2
+	written = json.loads(ended.stdout)
+	assert list(written) == [*STATUS_KEYS, "error"]
+	assert written["status"] == "unknown" and "is not a bench" in written["error"]
+	assert "is not a bench" in ended.stderr
+
+
+# --- watching ----------------------------------------------------------------------------------------
+
+
+def watch(bench: Path, *options: str, seconds: float = 2.5) -> tuple[int, str, str]:
+	process = subprocess.Popen(
+		[sys.executable, "-m", "prego_metrics.agent", "status", "--bench", str(bench), *options],
+		stdout=subprocess.PIPE,
+		stderr=subprocess.PIPE,
+		text=True,
+	)
+	time.sleep(seconds)
+	process.send_signal(signal.SIGINT)
+	out, err = process.communicate(timeout=10)
+	return process.returncode, out, err
+
+
+def test_watching_elsewhere_than_on_a_terminal_prints_a_line_each_time_until_ctrl_c(bench: Path) -> None:
+	write(bench, pushed(time.time() - 20))
+	code, out, err = watch(bench, "--watch", "0.3")
+	assert (code, err) == (0, "")
+	lines = out.splitlines()
+	assert len(lines) >= 3
+	assert all(re.match(r"\d{4}-\d\d-\d\dT[0-9:]{8}Z PREGO OK - delivered 2\d s ago", line) for line in lines)
+
+
+def test_watching_ends_with_the_code_of_what_was_seen_last(bench: Path) -> None:
+	code, out, _ = watch(bench, "--json", "--watch", "0.3")
+	assert code == 3
+	assert [json.loads(line)["status"] for line in out.splitlines()][:2] == ["never", "never"]
+
+
+def test_watching_on_a_terminal_redraws_it(bench: Path) -> None:
+	write(bench, pushed(time.time() - 20))
+	seen = on_a_terminal("status", "--watch", "0.5", "--bench", bench, typed_later=(2.5, "\x03"))
+	assert seen.code == 0
+	assert seen.screen.count("\x1b[H\x1b[J") >= 2
+	assert "Traceback" not in seen.screen and "PREGO OK" in seen.screen and "Drivers" in seen.screen

@@ -114,10 +114,11 @@ def configure(
 	notes = onboarding.notes(config, changes, scheduler_tick_interval)
 	if enable_scheduler:
 		notes.append(_enable_scheduler(bench, config))
-	row = onboarding.row(config) if "node_id" in changes or region or host or asks else None
+	row = onboarding.row(config) if "node_id" in changes or region or host else None
 	if as_json:
 		shown = tables.settings_as_dict(config, os.environ)
-		print_json({**shown, "notes": notes, "nodes_row": row.sql if row else None})
+		more = {"notes": notes, "nodes_row": row.sql if row else None}
+		print_json({**shown, **{name: value for name, value in more.items() if value}})
 	else:
 		tables.print_settings(config, os.environ)
 		tables.print_operator_site_note(config)

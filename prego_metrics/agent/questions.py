@@ -35,13 +35,15 @@ def ask(onboarding: Onboarding) -> Answers:
 	"""Ask for what is required and missing, each again until it is right, and for what needs consent."""
 	answers = Answers()
 	config = onboarding.config
-	for setting in missing(config):
+	first_time = missing(config)
+	for setting in first_time:
 		suggestion = onboarding.metadata.get("hostname") if setting.name == "node_id" else None
 		answers.changes[setting.name] = _setting(setting, suggestion)
-	if not config.site:
+	if first_time and not config.site:
 		_ask_site(onboarding, answers)
 	_ask_key(config, onboarding, answers)
-	_ask_tick(onboarding, answers)
+	if first_time:
+		_ask_scheduler(onboarding, answers)
 	return answers
 
 
@@ -108,7 +110,7 @@ def _ask_key(config: Config, onboarding: Onboarding, answers: Answers) -> None:
 		)
 
 
-def _ask_tick(onboarding: Onboarding, answers: Answers) -> None:
+def _ask_scheduler(onboarding: Onboarding, answers: Answers) -> None:
 	from prego_metrics.agent.common_config import read_common_config
 
 	version = frappe_version(onboarding.bench)

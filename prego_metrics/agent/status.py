@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,17 +44,18 @@ class Status:
 	@property
 	def plugin_line(self) -> str:
 		"""One line as monitoring plugins print it, with performance data."""
-		payload: Mapping[str, Any] = (self.last_delivered.payload if self.last_delivered else None) or {}
-		taken = self.last_delivered.duration_ms / 1000 if self.last_delivered else None
-		data = " ".join(
-			(
-				f"age={_figure(self.age_seconds, '.0f', 's')};;{self.max_age_seconds:.0f};0",
-				f"failures={self.failures_in_a_row};0;;0",
-				f"tenants={_figure(payload.get('tenant_count'))};;;0",
+		figures = [
+			f"age={_figure(self.age_seconds, '.0f', 's')};;{self.max_age_seconds:.0f};0",
+			f"failures={self.failures_in_a_row};;;0",
+		]
+		if self.last_delivered and self.last_delivered.payload:
+			payload = self.last_delivered.payload
+			figures += [
+				f"tenants={payload['tenant_count']};;;0",
 				*(f"{name}={_figure(payload.get(f'{name}_pct'), 'g', '%')};;;0;100" for name in _PERCENTS),
-				f"duration={_figure(taken, '.3f', 's')};;;0",
-			)
-		)
+				f"duration={self.last_delivered.duration_ms / 1000:.3f}s;;;0",
+			]
+		data = " ".join(figures)
 		# The first bar ends the sentence for a monitoring system, and a server's words may hold one.
 		sentence = self.sentence.replace("|", "\\x7c")
 		return f"PREGO {_PLUGIN_WORDS[self.verdict]} - {sentence} | {data}"
