@@ -12,7 +12,8 @@ from typing import Any
 
 import frappe
 
-from prego_metrics.agent.checks import PASS, SKIP, Check, Examination
+from prego_metrics.agent.checks import FAIL, PASS, SKIP, WARN, Check, Examination
+from prego_metrics.agent.checks_drivers import is_driven
 from prego_metrics.agent.doctor import Group
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.wording import wording
@@ -98,6 +99,10 @@ def _check_site(seen: Examination, chosen: ChosenSite) -> Iterator[Check]:
 		return
 	yield Check("database", PASS, wording("the database of {site} answers", site=shown))
 	yield _app_on_site(seen, facts, shown)
+	if not facts.has_app:
+		for name in _SITE_NAMES[2:]:
+			yield Check(name, SKIP, wording("the app is not installed on {site}", site=shown))
+		return
 	yield _scheduler(seen, facts, shown)
 	yield _dormant(seen, facts, shown)
 	yield _job(seen, facts, shown)
@@ -108,7 +113,7 @@ def _app_on_site(seen: Examination, facts: _SiteFacts, site: str) -> Check:
 		return Check("app_on_site", PASS, wording("the app is installed on {site}", site=site))
 	return Check(
 		"app_on_site",
-		severity(seen),
+		WARN if is_driven(seen) else FAIL,
 		wording("the app is not installed on {site}, so Frappe's scheduler there pushes nothing", site=site),
 		wording(
 			"install it (`bench --site {site} install-app prego_metrics`), or name another site: `prego-metrics configure --site SITE`",
@@ -148,8 +153,6 @@ def _dormant(seen: Examination, facts: _SiteFacts, site: str) -> Check:
 def _job(seen: Examination, facts: _SiteFacts, site: str) -> Check:
 	job = facts.job
 	if job is None:
-		if not facts.has_app:
-			return Check("job", SKIP, wording("the app is not installed on {site}", site=site))
 		return Check(
 			"job",
 			severity(seen),

@@ -92,7 +92,7 @@ def check_workers(seen: Examination, chosen: ChosenSite) -> Iterator[Check]:
 			"workers",
 			severity(seen),
 			wording(
-				"no worker takes jobs of the queue {queue} ({waiting} wait; {known} are registered and gone)",
+				"no worker takes jobs of the queue {queue}: jobs waiting {waiting}, workers registered and gone {known}",
 				queue=QUEUE,
 				waiting=waiting,
 				known=known,
@@ -104,7 +104,7 @@ def check_workers(seen: Examination, chosen: ChosenSite) -> Iterator[Check]:
 			"workers",
 			WARN,
 			wording(
-				"{waiting} jobs wait in the queue {queue} for {living} workers",
+				"many jobs wait in the queue {queue}: workers {living}, jobs waiting {waiting}",
 				waiting=waiting,
 				queue=QUEUE,
 				living=living,
@@ -118,7 +118,7 @@ def check_workers(seen: Examination, chosen: ChosenSite) -> Iterator[Check]:
 			"workers",
 			PASS,
 			wording(
-				"{living} workers take jobs of the queue {queue}, {waiting} wait",
+				"the queue {queue}: workers {living}, jobs waiting {waiting}",
 				living=living,
 				queue=QUEUE,
 				waiting=waiting,

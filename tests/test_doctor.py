@@ -73,6 +73,12 @@ def tick(bench: Path, driver: str = "frappe", ago: float = 20, **values: Any) ->
 	assert folder_of(bench).tick(Tick(driver=driver, at=time.time() - ago, **fields)) is None
 
 
+def settings_of(bench: Path, ago: float) -> None:
+	"""Let the settings have been the same for some time."""
+	at = time.time() - ago
+	os.utime(bench / "sites" / "common_site_config.json", (at, at))
+
+
 def remember(bench: Path, *pushes: Push) -> None:
 	"""Leave a state in which these pushes ended, and in which the CPU was just sampled."""
 	state = State(cpu=earlier_reading())
@@ -433,10 +439,17 @@ def test_one_driver_that_stopped_beside_one_that_works_is_a_warning_that_names_i
 def test_drivers_that_see_other_settings_are_a_warning(
 	bench: Path, environ: dict[str, str], values: dict[str, Any], words: str
 ) -> None:
+	settings_of(bench, 60)
 	tick(bench, "timer", 20, **values)
 	check = judge(bench, environ, "driver_settings")
 	assert (check.state, check.seen) == ("warn", words)
 	assert "PREGO_METRICS_" in check.action
+
+
+def test_a_tick_from_before_the_settings_changed_says_nothing(bench: Path, environ: dict[str, str]) -> None:
+	settings_of(bench, 10)
+	tick(bench, "timer", 20, node_id="node-2")
+	assert judge(bench, environ, "driver_settings").state == "pass"
 
 
 def test_a_tick_that_is_not_ours_is_left_out(bench: Path, environ: dict[str, str]) -> None:

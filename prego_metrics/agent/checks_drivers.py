@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import os
 import statistics
 import time
 
 from prego_metrics.agent.checks import FAIL, PASS, SKIP, WARN, Check, Examination
+from prego_metrics.agent.common_config import config_file
 from prego_metrics.agent.due import MAX_SLACK_SECONDS, fresh_seconds
 from prego_metrics.agent.frappe_on_disk import frappe_version, tick_seconds
 from prego_metrics.agent.printable import printable
@@ -27,8 +29,9 @@ def drivers(seen: Examination) -> Check:
 	now = time.time()
 	ticks = seen.ticks
 	start = wording(
-		"enable the scheduler of a site that has the app (`bench --site SITE enable-scheduler`), or a timer "
-		"or cron that runs `prego-metrics push --if-due` every minute"
+		"mend what the checks of Frappe name (scheduler, workers, job and the others), or enable the scheduler of "
+		"a site that has the app (`bench --site SITE enable-scheduler`), or a timer or cron that runs "
+		"`prego-metrics push --if-due` every minute"
 	)
 	if not ticks:
 		return Check("drivers", FAIL, wording("no driver has ever ticked"), start)
@@ -90,16 +93,20 @@ def second_driver(seen: Examination) -> Check:
 def driver_settings(seen: Examination) -> Check:
 	"""Every driver pushes as the same node, and as often."""
 	alive = _alive(seen, time.time())
+	changed_at = _settings_changed_at(seen)
 	differing = [
 		tick
 		for tick in alive
-		if tick.node_id != seen.config.node_id or tick.push_interval != seen.config.push_interval
+		if tick.at > changed_at
+		and (tick.node_id != seen.config.node_id or tick.push_interval != seen.config.push_interval)
 	]
 	if not alive:
 		return Check("driver_settings", SKIP, wording("no driver ticks"))
 	# In the hardened mode the node's name is not in the file that this run of the doctor has read.
-	if differing and not seen.config.node_id and len({(t.node_id, t.push_interval) for t in alive}) == 1:
-		return Check("driver_settings", SKIP, wording("the settings of the driver are not known here"))
+	if not seen.config.node_id:
+		return Check(
+			"driver_settings", SKIP, wording("node_id is not set here, so there is nothing to compare")
+		)
 	if differing:
 		return Check(
 			"driver_settings",
@@ -126,6 +133,14 @@ def driver_settings(seen: Examination) -> Check:
 			interval=f"{seen.config.push_interval:g}",
 		),
 	)
+
+
+def _settings_changed_at(seen: Examination) -> float:
+	"""Return since when the settings are what they are: a tick before that knew no better."""
+	try:
+		return os.stat(config_file(seen.bench)).st_mtime
+	except OSError:
+		return 0.0
 
 
 def interval(seen: Examination) -> Check:

@@ -68,11 +68,16 @@ def scheduler_switches(seen: Examination) -> Check:
 		joined(found),
 		wording(
 			"Frappe's scheduler does nothing until it is off again (`bench update` leaves maintenance_mode and "
-			"pause_scheduler on when it fails): bench set-config -g -p {switch} 0, or for one site: bench --site "
-			"SITE set-config -p {switch} 0",
-			switch=found[0].values["switch"],
+			"pause_scheduler on when it fails): {commands}",
+			commands=", ".join(_off(text) for text in found),
 		),
 	)
+
+
+def _off(found: Wording) -> str:
+	"""Return the command that sets a switch off where it was found."""
+	where = f"--site {found.values['site']} set-config" if "site" in found.values else "set-config -g"
+	return f"bench {where} -p {found.values['switch']} 0"
 
 
 def _site_config(seen: Examination, site: str) -> Mapping[str, object] | str:
