@@ -11,9 +11,14 @@ import click
 
 from prego_metrics.agent.bench import Bench
 from prego_metrics.agent.cli import bench_option, fail, json_option, open_bench_as_owner, print_json
-from prego_metrics.agent.config import Config
+from prego_metrics.agent.config import Config, load_config
+from prego_metrics.agent.configure import as_written
+from prego_metrics.agent.configure import configure as write_settings
+from prego_metrics.agent.errors import PregoMetricsError
+from prego_metrics.agent.key_file import MAX_KEY_BYTES, write_key
 from prego_metrics.agent.nodes_row import REGIONS
 from prego_metrics.agent.onboarding import TICK_SECONDS_ALLOWED, Onboarding
+from prego_metrics.agent.questions import ask
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -78,11 +83,6 @@ def configure(
 	Exit codes: 0 written, 2 refused; where nothing was to be written, 2 also if the settings are not valid.
 	"""
 	from prego_metrics.agent import tables
-	from prego_metrics.agent.config import load_config
-	from prego_metrics.agent.configure import as_written
-	from prego_metrics.agent.configure import configure as write_settings
-	from prego_metrics.agent.errors import PregoMetricsError
-	from prego_metrics.agent.key_file import write_key
 
 	changes = as_written({name: value for name, value in given.items() if value not in (None, ())})
 	others = api_key_stdin or scheduler_tick_interval is not None or enable_scheduler
@@ -95,8 +95,6 @@ def configure(
 		onboarding = Onboarding(bench, config, os.environ, online=not offline, region=region, host=host)
 		key = None
 		if asks:
-			from prego_metrics.agent.questions import ask
-
 			answers = ask(onboarding)
 			changes, key = answers.changes, answers.key
 			scheduler_tick_interval, enable_scheduler = answers.tick_seconds, answers.enable_scheduler
@@ -129,8 +127,6 @@ def configure(
 
 
 def _key_from_stdin() -> str:
-	from prego_metrics.agent.key_file import MAX_KEY_BYTES
-
 	if sys.stdin is None or sys.stdin.closed:
 		raise click.UsageError("--api-key-stdin: there is no standard input")
 	if sys.stdin.isatty():

@@ -24,7 +24,6 @@ _NEEDED_LATER = (
 	"psutil",
 	"prego_metrics.agent.census",
 	"prego_metrics.agent.doctor",
-	"prego_metrics.agent.doctor_command",
 	"prego_metrics.agent.exchange",
 	"prego_metrics.agent.heartbeat",
 	"secrets",
