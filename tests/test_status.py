@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,7 +13,6 @@ from typing import Any
 
 import pytest
 from pushing import folder_of
-from terminals import on_a_terminal
 
 from prego_metrics.agent.bench import open_bench
 from prego_metrics.agent.config import Config, load_config
@@ -374,42 +371,3 @@ def test_json_without_a_bench_is_json_too(run_agent: Run, tmp_path: Path) -> Non
 	assert list(written) == [*STATUS_KEYS, "error"]
 	assert written["status"] == "unknown" and "is not a bench" in written["error"]
 	assert "is not a bench" in ended.stderr
-
-
-# --- watching ----------------------------------------------------------------------------------------
-
-
-def watch(bench: Path, *options: str, seconds: float = 2.5) -> tuple[int, str, str]:
-	process = subprocess.Popen(
-		[sys.executable, "-m", "prego_metrics.agent", "status", "--bench", str(bench), *options],
-		stdout=subprocess.PIPE,
-		stderr=subprocess.PIPE,
-		text=True,
-	)
-	time.sleep(seconds)
-	process.send_signal(signal.SIGINT)
-	out, err = process.communicate(timeout=10)
-	return process.returncode, out, err
-
-
-def test_watching_elsewhere_than_on_a_terminal_prints_a_line_each_time_until_ctrl_c(bench: Path) -> None:
-	write(bench, pushed(time.time() - 20))
-	code, out, err = watch(bench, "--watch", "0.3")
-	assert (code, err) == (0, "")
-	lines = out.splitlines()
-	assert len(lines) >= 3
-	assert all(re.match(r"\d{4}-\d\d-\d\dT[0-9:]{8}Z PREGO OK - delivered 2\d s ago", line) for line in lines)
-
-
-def test_watching_ends_with_the_code_of_what_was_seen_last(bench: Path) -> None:
-	code, out, _ = watch(bench, "--json", "--watch", "0.3")
-	assert code == 3
-	assert [json.loads(line)["status"] for line in out.splitlines()][:2] == ["never", "never"]
-
-
-def test_watching_on_a_terminal_redraws_it(bench: Path) -> None:
-	write(bench, pushed(time.time() - 20))
-	seen = on_a_terminal("status", "--watch", "0.5", "--bench", bench, typed_later=(2.5, "\x03"))
-	assert seen.code == 0
-	assert seen.screen.count("\x1b[H\x1b[J") >= 2
-	assert "Traceback" not in seen.screen and "PREGO OK" in seen.screen and "Drivers" in seen.screen
