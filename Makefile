@@ -30,7 +30,7 @@ test: $(VENV)/dev ## Run every test that needs no bench (with PREGO_TEST_BENCH a
 
 test-bench: $(VENV)/dev ## Run the tests on the bench that PREGO_TEST_BENCH and PREGO_TEST_SITE name
 	@test -n "$$PREGO_TEST_BENCH" -a -n "$$PREGO_TEST_SITE" || { echo "Set PREGO_TEST_BENCH (a path) and PREGO_TEST_SITE (a site of it that has the app)."; exit 2; }
-	@$(BIN)/python -m pytest tests/test_on_a_real_bench.py
+	@$(BIN)/python -m pytest tests/test_on_a_real_bench.py tests/test_states_of_a_real_bench.py
 
 lint: $(VENV)/dev ## Check style (ruff) and types (mypy --strict)
 	@$(BIN)/ruff check .

@@ -287,6 +287,7 @@ def test_the_table_is_the_designs() -> None:
 	assert {setting.name: setting.default for setting in SETTINGS} == {
 		"node_id": None,
 		"control_plane_url": None,
+		"instance_id": None,
 		"api_key_file": None,
 		"push_interval": 60,
 		"spread": 5,

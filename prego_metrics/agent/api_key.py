@@ -59,7 +59,7 @@ def _load(config: Config, environ: Mapping[str, str]) -> tuple[Secret, list[str]
 	warnings: list[str] = []
 	text = environ.get(KEY_VARIABLE)
 	if text:
-		return _checked(text, KEY_VARIABLE), warnings
+		return checked_key(text, KEY_VARIABLE), warnings
 	if text == "":
 		warnings.append(f"{KEY_VARIABLE} is empty and counts as unset")
 	directory = environ.get(CREDENTIALS_VARIABLE)
@@ -86,10 +86,11 @@ def _from_file(path: str, source: str, *, checked: bool) -> Secret:
 		text = read_secret_file(path, checked=checked)
 	except ValueError as error:
 		raise ConfigurationError([Problem("api_key_file", f"{source}: {error}")]) from None
-	return _checked(text, source if not checked else f"{source} {printable(path)}")
+	return checked_key(text, source if not checked else f"{source} {printable(path)}")
 
 
-def _checked(text: str, source: str) -> Secret:
+def checked_key(text: str, source: str) -> Secret:
+	"""Return a key that is one. Raises ConfigurationError, with no part of it."""
 	if not text:
 		wrong = "is empty"
 	elif not all(0x21 <= ord(character) <= 0x7E for character in text):

@@ -6,6 +6,7 @@ PregoMetricsError
 │   ├── BenchError          a folder that was named as a bench cannot be read
 │   │   └── NotABench       it can be read, and is none
 │   ├── CensusError         the bench was read, and its count is not to be believed
+│   ├── OtherInstance       this server is not the one that the settings were made for
 │   └── LockUnsupported     the file system of sites/ refuses flock
 └── OwnerError              started by root, and the bench's owner cannot be taken on (exit 2)
 """
@@ -34,6 +35,10 @@ class NotABench(BenchError):
 
 class CensusError(NotSent):
 	"""The bench was read, and what it shows is a doubt rather than a number."""
+
+
+class OtherInstance(NotSent):
+	"""This server is another one than that for which the settings were made: a clone of it."""
 
 
 class LockUnsupported(NotSent):

@@ -85,7 +85,8 @@ class Client:
 		self._session.mount("http://", adapter)
 		# requests would hand a bearer for loopback to an HTTP_PROXY, in clear.
 		host = urllib3.util.parse_url(base_url).host or ""
-		self._session.trust_env = not is_loopback(host.strip("[]"))
+		# Hetzner's metadata service, on the link itself, is no proxy's to answer either.
+		self._session.trust_env = not (is_loopback(host.strip("[]")) or host.startswith("169.254."))
 		self._base_url = base_url
 
 	@property
