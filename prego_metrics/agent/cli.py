@@ -54,7 +54,9 @@ class LazyGroup(click.Group):
 		return command
 
 
-_ELSEWHERE: dict[str, str] = {}
+_ELSEWHERE: dict[str, str] = {
+	"fleet": "prego_metrics.fleet.command",
+}
 
 
 @click.group(
