@@ -36,7 +36,7 @@ contract: $(VENV)/dev tests/contract/node_modules/.installed ## Hold a Worker on
 	@$(BIN)/python -m pytest tests/contract
 
 tests/contract/node_modules/.installed: tests/contract/package.json tests/contract/package-lock.json
-	@node -e 'process.exit(process.versions.node.split(".")[0] < 20)' || { echo "make contract needs Node 20 or later"; exit 2; }
+	@node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)' || { echo "make contract needs Node 20 or later"; exit 2; }
 	@cd tests/contract && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
