@@ -59,6 +59,7 @@ _ELSEWHERE: dict[str, str] = {
 	"configure": "prego_metrics.agent.configure_command",
 	"doctor": "prego_metrics.agent.doctor_command",
 	"status": "prego_metrics.agent.status_command",
+	"fleet": "prego_metrics.fleet.command",
 }
 
 

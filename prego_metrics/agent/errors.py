@@ -8,6 +8,7 @@ PregoMetricsError
 │   ├── CensusError         the bench was read, and its count is not to be believed
 │   ├── OtherInstance       this server is not the one that the settings were made for
 │   └── LockUnsupported     the file system of sites/ refuses flock
+├── ExportError             what the fleet is judged from cannot be read, or holds nothing (exit 2)
 └── OwnerError              started by root, and the bench's owner cannot be taken on (exit 2)
 """
 
@@ -43,6 +44,10 @@ class OtherInstance(NotSent):
 
 class LockUnsupported(NotSent):
 	"""The file system that holds sites/ has no flock."""
+
+
+class ExportError(PregoMetricsError):
+	"""An export of the control plane's tables cannot be read, or holds nothing to judge the fleet by."""
 
 
 class OwnerError(PregoMetricsError):
