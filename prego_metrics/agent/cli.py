@@ -54,7 +54,9 @@ class LazyGroup(click.Group):
 		return command
 
 
-_ELSEWHERE: dict[str, str] = {}
+_ELSEWHERE: dict[str, str] = {
+	"hetzner": "prego_metrics.fleet.hetzner",
+}
 
 
 @click.group(
