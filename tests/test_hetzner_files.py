@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from pathlib import Path
 
@@ -144,3 +145,17 @@ def test_a_mapping_gives_names_numbers_and_agentless_nodes(file) -> None:
 def test_a_mapping_that_is_wrong_is_named_with_what_is_allowed(text: str, words: str, file) -> None:
 	with pytest.raises(PregoMetricsError, match=words):
 		read_mapping_file(file(text))
+
+
+WORKFLOWS = sorted((Path(__file__).parent.parent / "deploy/github-actions").glob("*.yml"))
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_a_workflow_pins_its_actions_and_gives_secrets_by_the_environment_alone(workflow: Path) -> None:
+	text = workflow.read_text()
+	used = re.findall(r"uses: (\S+)", text)
+	assert used and all(re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", action) for action in used)
+	assert "permissions:\n  contents: read\n" in text
+	assert re.findall(r"^.*\$\{\{ secrets\..*$", text, re.M) == re.findall(
+		r"^ +[A-Z_]+: \$\{\{ secrets\.[A-Z_]+ \}\}$", text, re.M
+	)
