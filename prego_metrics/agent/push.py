@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from prego_metrics.agent import due, result
 from prego_metrics.agent.bench import Bench
 from prego_metrics.agent.config import ALL_KEYS, DRY_RUN_KEYS, Config, load_config
+from prego_metrics.agent.driver import started_by_systemd
 from prego_metrics.agent.errors import LockUnsupported, NotSent
 from prego_metrics.agent.lock import PushLock
 from prego_metrics.agent.printable import printable
@@ -45,8 +46,7 @@ class Request:
 
 def scheduled_request(environ: Mapping[str, str], *, save_snapshot: bool = False) -> Request:
 	"""Return what `push --if-due` asks for, by the driver that started this process."""
-	# systemd gives every service it starts an invocation id; cron does not.
-	driver = "timer" if "INVOCATION_ID" in environ else "cron"
+	driver = "timer" if started_by_systemd(environ) else "cron"
 	return Request(driver, if_due=True, save_snapshot=save_snapshot, spread=True)
 
 
