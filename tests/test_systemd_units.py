@@ -48,7 +48,9 @@ def directives(text: str) -> dict[str, list[str]]:
 
 @pytest.mark.parametrize("folder", SHIPPED, ids=lambda path: path.name)
 def test_deploy_holds_what_the_templates_give(folder: Path) -> None:
-	shipped = {path.name: path.read_text() for path in folder.iterdir() if path.suffix in (".service", ".timer")}
+	shipped = {
+		path.name: path.read_text() for path in folder.iterdir() if path.suffix in (".service", ".timer")
+	}
 	assert shipped == SHIPPED[folder].render()
 
 
@@ -97,7 +99,9 @@ def test_the_unit_may_write_the_state_alone_and_its_owner_makes_it_first() -> No
 		assert said["ProtectSystem"] == ["strict"]
 		assert said["ReadWritePaths"] == [f"-{BENCH}/sites/.prego-metrics"]
 		(made,) = said["ExecStartPre"]
-		assert made.startswith("+/usr/bin/setpriv --reuid=frappe --regid=frappe --init-groups") and mode in made
+		assert (
+			made.startswith("+/usr/bin/setpriv --reuid=frappe --regid=frappe --init-groups") and mode in made
+		)
 
 
 def test_the_timer_ticks_each_minute_at_a_second_of_its_own() -> None:
@@ -185,9 +189,13 @@ def test_without_a_folder_the_units_are_printed_and_nothing_is_written(
 def test_the_hardened_mode_asks_for_what_the_bench_may_not_say(
 	run_agent: Callable[..., subprocess.CompletedProcess[str]], bench_folder: Path
 ) -> None:
-	done = run_agent("systemd", "--bench", bench_folder, "--hardened", "--control-plane-url", "http://far.example")
+	done = run_agent(
+		"systemd", "--bench", bench_folder, "--hardened", "--control-plane-url", "http://far.example"
+	)
 	assert done.returncode == 2
-	assert "--node-id is missing" in done.stderr and "--control-plane-url must begin with https" in done.stderr
+	assert (
+		"--node-id is missing" in done.stderr and "--control-plane-url must begin with https" in done.stderr
+	)
 
 
 @needs_root

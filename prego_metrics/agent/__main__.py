@@ -62,6 +62,10 @@ def scheduled_push(bench_path: str | None, channel: str | None = None) -> int:
 	from prego_metrics.agent.result import NOT_SENT, Result
 
 	try:
+		if channel is not None:
+			from prego_metrics.agent.news import check_channel
+
+			check_channel(channel)
 		bench = find_bench(bench_path)
 		become_owner(bench)
 		ended = push(bench, scheduled_request(os.environ))

@@ -31,13 +31,18 @@ class ChannelError(PregoMetricsError):
 	"""A channel's name is none."""
 
 
+def check_channel(channel: str) -> None:
+	"""Raise ChannelError if that is no name of a channel."""
+	if not _CHANNEL.fullmatch(channel):
+		raise ChannelError(f"the channel '{printable(channel, 80)}' is none: it must be {CHANNEL_FORM}")
+
+
 def claim_news(folder: StateFolder, channel: str, *, clock: Callable[[], float] = time.time) -> str | None:
 	"""Return what `channel` has to tell now, and claim it; None if there is nothing.
 
 	Only what still holds is told: a recovery that was followed by new failures is over. Raises ChannelError.
 	"""
-	if not _CHANNEL.fullmatch(channel):
-		raise ChannelError(f"the channel {printable(channel, 80)!r} is none: it must be {CHANNEL_FORM}")
+	check_channel(channel)
 	transitions = claim_transitions(folder, channel, clock=clock)
 	if not transitions:
 		return None

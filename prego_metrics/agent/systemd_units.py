@@ -54,7 +54,7 @@ class Units:
 			not _INSTANCE.fullmatch(self.instance) or self.instance.split("-")[-1] == "tell"
 		):
 			raise UnitError(
-				f"the instance {printable(self.instance, 80)!r} is none: it must be 1 to 32 of a-z, 0-9 and -, "
+				f"the instance '{printable(self.instance, 80)}' is none: it must be 1 to 32 of a-z, 0-9 and -, "
 				"begin and end with a letter or digit, and not end with tell"
 			)
 		for path in (self.bench, self.sites, self.program, self.key_file):
@@ -87,6 +87,8 @@ class Units:
 			"group": self.group,
 			"bench_user": self.user,
 			"bench_group": self.group,
+			# A user of a container has only a number on its host.
+			"groups": "--clear-groups" if self.user.isdigit() else "--init-groups",
 			"environment": "".join(
 				f"Environment={quoted(f'{key}={value}')}\n" for key, value in environment.items()
 			),
