@@ -161,7 +161,9 @@ def test_the_role_converges_once_then_changes_nothing_and_uninstalls_without_a_t
 	settings = json.loads((bench / "sites/common_site_config.json").read_text())["prego_metrics"]
 	assert settings["exclude_sites"] == ["pool-*"] and settings["push_interval"] == 120
 	line = (folder / "cron.d/prego-metrics").read_text().splitlines()[-1]
-	assert line == (f"* * * * * {BENCH_USER} {folder}/venv/bin/prego-metrics push --if-due --bench {bench}")
+	assert line == (
+		f"* * * * * {BENCH_USER} {folder}/venv/bin/prego-metrics push --if-due --tell cron --bench {bench}"
+	)
 
 	assert play()[0] == 0
 	assert play("--check")[0] == 0

@@ -55,6 +55,7 @@ class LazyGroup(click.Group):
 
 
 _ELSEWHERE: dict[str, str] = {
+	"fleet": "prego_metrics.fleet.command",
 	"hetzner": "prego_metrics.fleet.hetzner",
 	"systemd": "prego_metrics.agent.systemd",
 	"tell": "prego_metrics.agent.tell",

@@ -7,6 +7,7 @@ PregoMetricsError
 │   │   └── NotABench       it can be read, and is none
 │   ├── CensusError         the bench was read, and its count is not to be believed
 │   └── LockUnsupported     the file system of sites/ refuses flock
+├── ExportError             what the fleet is judged from cannot be read, or holds nothing (exit 2)
 └── OwnerError              started by root, and the bench's owner cannot be taken on (exit 2)
 """
 
@@ -38,6 +39,10 @@ class CensusError(NotSent):
 
 class LockUnsupported(NotSent):
 	"""The file system that holds sites/ has no flock."""
+
+
+class ExportError(PregoMetricsError):
+	"""An export of the control plane's tables cannot be read, or holds nothing to judge the fleet by."""
 
 
 class OwnerError(PregoMetricsError):

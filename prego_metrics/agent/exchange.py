@@ -105,11 +105,14 @@ class Client:
 		body: bytes | None = None,
 		*,
 		words_of_success: bool = False,
+		words_bytes: int = MAX_ANSWER_BYTES,
+		words_seconds: float = WORDS_SECONDS,
 	) -> Answer | NoAnswer:
 		"""Send one request and return its answer, or why there is none, within `timeout_seconds`.
 
-		Name resolution alone may take longer: bound the caller as well. At most 64 KiB of an answer are
-		read; the body of a 2xx is not waited for, unless `words_of_success` asks for it.
+		Name resolution alone may take longer: bound the caller as well. At most `words_bytes` of an answer
+		are read, for at most `words_seconds`; the body of a 2xx is not waited for, unless
+		`words_of_success` asks for it.
 		"""
 		headers = {
 			"Accept": "application/json",
@@ -137,7 +140,7 @@ class Client:
 						# To http.client, headers that were cut off are headers that are complete.
 						return NoAnswer(f"no answer within {timeout_seconds:g} s", unclear=True)
 					wanted = words_of_success or not 200 <= response.status_code < 300
-					words = self._words(response) if wanted else ""
+					words = self._words(response, words_bytes, words_seconds) if wanted else ""
 					return Answer(response.status_code, dict(response.headers.lower_items()), words)
 		except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
 			if self._wire.cut:
@@ -151,17 +154,17 @@ class Client:
 		# Masked before it is cut: half a key at the end would not be found any more.
 		return printable(self._hidden.mask(text) if self._hidden else text, _REASON_SHOWN)
 
-	def _words(self, response: requests.Response) -> str:
-		words = b""
+	def _words(self, response: requests.Response, limit_bytes: int, limit_seconds: float) -> str:
+		words = bytearray()
 		try:
-			with self._wire.limit(WORDS_SECONDS):
+			with self._wire.limit(limit_seconds):
 				for chunk in response.raw.stream(_CHUNK_BYTES, decode_content=False):
 					words += chunk
-					if len(words) >= MAX_ANSWER_BYTES:
+					if len(words) >= limit_bytes:
 						break
 		except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError):
 			pass  # what came until then is what there is: the status code stands
-		return words[:MAX_ANSWER_BYTES].decode("utf-8", "surrogateescape")
+		return words[:limit_bytes].decode("utf-8", "surrogateescape")
 
 
 class _NoAuth(requests.auth.AuthBase):

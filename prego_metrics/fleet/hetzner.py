@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from prego_metrics.agent.errors import PregoMetricsError, Problem
+from prego_metrics.agent.errors import PregoMetricsError
 from prego_metrics.agent.printable import printable
 
 if TYPE_CHECKING:
@@ -46,16 +46,11 @@ class Order:
 	metrics: str | None
 	max_age: float
 	control_plane_url: str | None
+	api_key_file: str | None
 	token_file: str | None
 	time_limit: float
 	save_snapshot: bool
 	dry_run: bool
-
-
-@dataclass(frozen=True)
-class _KeyFile:
-	api_key_file: str | None
-	problems: tuple[Problem, ...] = ()
 
 
 @click.group()
@@ -71,7 +66,11 @@ def hetzner() -> None:
 @click.option("--counts", metavar="FILE", help="Tenant counts: {NODE_ID: count}, or rows as JSON or CSV.")
 @click.option("--tenants", metavar="FILE", help="Export of tenants_master, counted by node_id.")
 @click.option(
-	"--status", "statuses", multiple=True, metavar="TEXT", help="Count tenants of this status (repeatable)."
+	"--statuses",
+	multiple=True,
+	metavar="STATUS",
+	help="Tenants to count, by status (repeatable, or with commas). Default: all but data_purged, failed, "
+	"deleted.",
 )
 @click.option(
 	"--metrics", metavar="FILE", help="Export of server_metrics, at most 300 s old: who pushes for itself."
@@ -84,6 +83,7 @@ def hetzner() -> None:
 	help="Seconds up to which a row is fresh. Default: 300.",
 )
 @click.option("--control-plane-url", metavar="URL", help=f"Base URL. Default: {URL_VARIABLE}.")
+@click.option("--api-key-file", metavar="FILE", help=f"0600 file with the key. Default: {KEY_FILE_VARIABLE}.")
 @click.option("--token-file", metavar="FILE", help=f"0600 file with the token, if {TOKEN_VARIABLE} is unset.")
 @click.option(
 	"--time-limit",
@@ -114,7 +114,7 @@ def push(as_json: bool, **options: Any) -> None:
 		outcomes, unread = _run(order, os.environ)
 	except PregoMetricsError as error:
 		if as_json:
-			click.echo(json.dumps({"ok": False, "error": str(error)}))
+			click.echo(json.dumps({"ok": False, "nodes": [], "error": str(error)}))
 		click.echo(f"Error: {error}", err=True)
 		sys.exit(2)
 	sys.exit(_tell(outcomes, unread, as_json=as_json))
@@ -128,11 +128,9 @@ def _check(order: Order) -> None:
 			"tenant counts are needed, --counts FILE or --tenants FILE: an omitted one is read as 0"
 		)
 	if order.statuses and not order.tenants:
-		raise click.UsageError("--status goes with --tenants")
+		raise click.UsageError("--statuses goes with --tenants")
 	if not (math.isfinite(order.max_age) and math.isfinite(order.time_limit)):
 		raise click.UsageError("--max-age and --time-limit must be numbers of seconds")
-	if [order.counts, order.tenants, order.metrics].count("-") > 1:
-		raise click.UsageError("only one file can come from standard input")
 
 
 def _run(order: Order, environ: Mapping[str, str]) -> tuple[list[Outcome], list[str]]:
@@ -149,7 +147,11 @@ def _run(order: Order, environ: Mapping[str, str]) -> tuple[list[Outcome], list[
 	token = _token(order, environ)
 	send = None if order.dry_run else _sender(order, environ, time_left)
 	entries = read_mapping_file(order.mapping) if order.mapping else None
-	counts = count_tenants_of_nodes(order.tenants, order.statuses) if order.tenants else {}
+	counts: dict[str, int] = {}
+	if order.tenants:
+		statuses = [status for text in order.statuses for status in text.split(",") if status.strip()]
+		counts, warnings = count_tenants_of_nodes(order.tenants, statuses)
+		_warn(warnings)
 	counts |= read_counts(order.counts) if order.counts else {}
 	rows = read_last_rows(order.metrics) if order.metrics else None
 	with _api(token, _endpoint(environ), time_left) as api:
@@ -219,17 +221,24 @@ def _url(value: str, source: str) -> str:
 def _sender(order: Order, environ: Mapping[str, str], time_left: Any) -> Send:
 	from prego_metrics.agent.api_key import load_api_key
 	from prego_metrics.fleet.hetzner_push import control_plane_sender
+	from prego_metrics.fleet.live import KeyFile
 
 	url = order.control_plane_url or environ.get(URL_VARIABLE)
 	if not url:
 		raise PregoMetricsError(f"there is no control plane: set {URL_VARIABLE}, or --control-plane-url")
 	source = "--control-plane-url" if order.control_plane_url else URL_VARIABLE
-	key, warnings = load_api_key(_KeyFile(environ.get(KEY_FILE_VARIABLE) or None), environ)
-	for warning in warnings:
-		click.echo(f"Warning: {warning}", err=True)
+	key, warnings = load_api_key(
+		KeyFile(order.api_key_file or environ.get(KEY_FILE_VARIABLE) or None), environ
+	)
+	_warn(warnings)
 	return control_plane_sender(
 		_url(url, source), key, time_left, attempt_seconds=ATTEMPT_SECONDS, node_seconds=NODE_SECONDS
 	)
+
+
+def _warn(warnings: Iterable[str]) -> None:
+	for warning in warnings:
+		click.echo(f"Warning: {warning}", err=True)
 
 
 def _api(token: Secret, endpoint: str, time_left: Any) -> HetznerApi:
