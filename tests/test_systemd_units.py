@@ -54,6 +54,13 @@ def test_deploy_holds_what_the_templates_give(folder: Path) -> None:
 	assert shipped == SHIPPED[folder].render()
 
 
+def test_the_wheel_holds_the_templates() -> None:
+	(line,) = re.findall(r"^prego_metrics = \[(.*)\]$", (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+	patterns = re.findall(r'"([^"]+)"', line)
+	held = {path for pattern in patterns for path in (ROOT / "prego_metrics").glob(pattern)}
+	assert {path for path in (ROOT / "prego_metrics/agent/units").iterdir()} <= held
+
+
 @needs_systemd
 @pytest.mark.parametrize("units", [PLAIN, HARDENED], ids=["plain", "hardened"])
 def test_systemd_finds_nothing_wrong_with_them(units: Units, tmp_path: Path) -> None:

@@ -92,21 +92,33 @@ def _is_silent(folder: StateFolder, now: float) -> bool:
 
 
 def _failing(transition: Transition, state: State) -> str:
-	return wording(
-		"{at}: the pushes of {node} fail, {failures} in a row. The last one: {error}\n"
-		"Run `prego-metrics doctor` on the node: it names what is wrong and what to do.",
-		at=_utc(transition.at),
-		node=_node(state),
-		failures=transition.failures,
-		error=printable(transition.error or "no reason was recorded", 1000),
+	at, node = _utc(transition.at), _node(state)
+	error = printable(transition.error or "no reason was recorded", 1000)
+	if transition.failures:
+		said = wording(
+			"{at}: the pushes of {node} fail, {failures} in a row. The last one: {error}",
+			at=at,
+			node=node,
+			failures=transition.failures,
+			error=error,
+		)
+	else:
+		said = wording("{at}: the pushes of {node} fail: {error}", at=at, node=node, error=error)
+	return (
+		said
+		+ "\n"
+		+ wording("Run `prego-metrics doctor` on the node: it names what is wrong and what to do.")
 	)
 
 
 def _recovered(transition: Transition, state: State) -> str:
+	at, node = _utc(transition.at), _node(state)
+	if not transition.failures:
+		return wording("{at}: the pushes of {node} are delivered again.", at=at, node=node)
 	return wording(
 		"{at}: the pushes of {node} are delivered again, after {failures} that were not.",
-		at=_utc(transition.at),
-		node=_node(state),
+		at=at,
+		node=node,
 		failures=transition.failures,
 	)
 

@@ -10,7 +10,15 @@ import sys
 import click
 
 from prego_metrics.agent.cli import bench_option
-from prego_metrics.agent.systemd_units import DEFAULT_KEY_FILE, HARDENED_USER, NAME, Units, refuse_untrusted
+from prego_metrics.agent.printable import printable
+from prego_metrics.agent.systemd_units import (
+	DEFAULT_KEY_FILE,
+	HARDENED_USER,
+	NAME,
+	UnitError,
+	Units,
+	refuse_untrusted,
+)
 
 _SYSTEM_FOLDER = "/etc/systemd/system"
 
@@ -71,6 +79,10 @@ def _units(
 	bench = find_bench(bench_path)
 	owner = os.stat(bench.sites)
 	program = os.path.join(os.path.dirname(sys.executable), "prego-metrics")
+	if not os.access(program, os.X_OK):
+		raise UnitError(
+			f"{printable(program)} is not there: run this with the prego-metrics of a virtual environment or bench"
+		)
 	refuse_untrusted(os.path.abspath(key_file), "the key file")
 	if settings is not None:
 		import prego_metrics
@@ -113,9 +125,6 @@ def _checked_settings(given: dict[str, str | None]) -> dict[str, str]:
 
 
 def _write(texts: dict[str, str], folder: str) -> None:
-	from prego_metrics.agent.printable import printable
-	from prego_metrics.agent.systemd_units import UnitError
-
 	try:
 		os.makedirs(folder, exist_ok=True)
 		for name, text in texts.items():

@@ -119,8 +119,8 @@ def refuse_untrusted(path: str, what: str) -> None:
 		while True:
 			try:
 				found = os.stat(judged)
-			except FileNotFoundError:
-				pass
+			except (FileNotFoundError, PermissionError):
+				pass  # the folder that hides or lacks it is judged next
 			except OSError as error:
 				raise UnitError(f"{what} {printable(path)} cannot be looked at: {error.strerror}") from None
 			else:
