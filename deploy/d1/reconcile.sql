@@ -10,8 +10,11 @@ placed AS (
 	WHERE node_id <> '' AND lower(trim(coalesce(status, ''))) NOT IN ('data_purged', 'failed', 'deleted')
 	GROUP BY node_id
 ),
+pushed AS (
+	SELECT * FROM server_metrics WHERE tenant_count IS NOT NULL OR updated_at <> ''
+),
 known AS (
-	SELECT node_id FROM server_metrics
+	SELECT node_id FROM pushed
 	UNION SELECT node_id FROM placed
 )
 SELECT
@@ -26,7 +29,7 @@ SELECT
 	coalesce(placed.tenants, 0) AS placed
 FROM known
 CROSS JOIN settings
-LEFT JOIN server_metrics AS pushed ON pushed.node_id = known.node_id
+LEFT JOIN pushed ON pushed.node_id = known.node_id
 LEFT JOIN placed ON placed.node_id = known.node_id
 WHERE coalesce(pushed.source, 'node_push') <> 'hetzner_api'
 ORDER BY known.node_id;

@@ -21,8 +21,14 @@ def judge_counts(
 	"""
 	verdicts = []
 	not_compared = []
-	for node_id in sorted(metrics.keys() | placed.keys()):
-		row = metrics.get(node_id)
+	# A node that is joined with nothing, as live answers have it, never pushed.
+	pushed = {
+		node_id: row
+		for node_id, row in metrics.items()
+		if row.updated_at is not None or row.tenant_count is not None
+	}
+	for node_id in sorted(pushed.keys() | placed.keys()):
+		row = pushed.get(node_id)
 		if row and row.source == HETZNER_API:
 			not_compared.append(node_id)
 		else:
