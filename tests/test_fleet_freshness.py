@@ -49,7 +49,7 @@ def test_a_fleet_that_delivers_is_well(judge: Judge) -> None:
 	[
 		([node("sg-1")], [], "never"),
 		([node("sg-1")], [metrics("sg-1", 301)], "stale"),
-		([node("sg-1")], [metrics("sg-1", -60)], "stale"),
+		([node("sg-1")], [metrics("sg-1", -86400)], "stale"),
 		([node("sg-1")], [{**metrics("sg-1"), "updated_at": "yesterday"}], "stale"),
 		([node("sg-1")], [{**metrics("sg-1"), "updated_at": None}], "never"),
 		([node("sg-1", "SG")], [metrics("sg-1")], "bad_region"),
