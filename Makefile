@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-bench contract lint format wheel bench-speed clean
+.PHONY: help demo test test-ansible test-bench contract lint format wheel bench-speed clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,10 @@ test: $(VENV)/dev ## Run every test that needs no bench (with PREGO_TEST_BENCH a
 test-bench: $(VENV)/dev ## Run the tests on the bench that PREGO_TEST_BENCH and PREGO_TEST_SITE name
 	@test -n "$$PREGO_TEST_BENCH" -a -n "$$PREGO_TEST_SITE" || { echo "Set PREGO_TEST_BENCH (a path) and PREGO_TEST_SITE (a site of it that has the app)."; exit 2; }
 	@$(BIN)/python -m pytest tests/test_on_a_real_bench.py tests/test_states_of_a_real_bench.py
+
+test-ansible: $(VENV)/dev ## Converge the Ansible role on this machine, twice, and uninstall it (as root; minutes)
+	@test -x $(VENV)/ansible/bin/ansible-lint || { $(PYTHON) -m venv $(VENV)/ansible && $(VENV)/ansible/bin/python -m pip --disable-pip-version-check --quiet install -r deploy/ansible/requirements-dev.txt; }
+	@PREGO_TEST_ANSIBLE=$(CURDIR)/$(VENV)/ansible/bin $(BIN)/python -m pytest tests/test_ansible_role.py
 
 contract: $(VENV)/dev tests/contract/node_modules/.installed ## Hold a Worker on D1 and the local control plane to the same answers (Node 20 or later)
 	@$(BIN)/python -m pytest tests/contract

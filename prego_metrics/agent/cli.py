@@ -60,6 +60,10 @@ _ELSEWHERE: dict[str, str] = {
 	"doctor": "prego_metrics.agent.doctor_command",
 	"status": "prego_metrics.agent.status_command",
 	"fleet": "prego_metrics.fleet.command",
+	"fleet": "prego_metrics.fleet.command",
+	"hetzner": "prego_metrics.fleet.hetzner",
+	"systemd": "prego_metrics.agent.systemd",
+	"tell": "prego_metrics.agent.tell",
 }
 
 

@@ -146,7 +146,7 @@ class Client:
 		except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
 			if self._wire.cut:
 				return NoAnswer(f"no answer within {timeout_seconds:g} s", self._wire.reached)
-			return NoAnswer(_reason(error, timeout_seconds, self._shown), self._wire.reached)
+			return NoAnswer(why_no_answer(error, timeout_seconds, self._shown), self._wire.reached)
 		finally:
 			self._session.close()
 			self._wire.end()
@@ -175,7 +175,7 @@ class _NoAuth(requests.auth.AuthBase):
 		return request
 
 
-def _reason(error: BaseException, timeout_seconds: float, shown: Callable[[str], str]) -> str:
+def why_no_answer(error: BaseException, timeout_seconds: float, shown: Callable[[str], str]) -> str:
 	"""Say in a few words why there was no answer: the innermost cause, not the wrappings around it.
 
 	`shown` makes what the other side may have had a hand in fit to show.
