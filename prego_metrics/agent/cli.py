@@ -54,14 +54,11 @@ class LazyGroup(click.Group):
 
 
 _ELSEWHERE: dict[str, str] = {
-	"systemd": "prego_metrics.agent.systemd",
-	"tell": "prego_metrics.agent.tell",
 	"configure": "prego_metrics.agent.configure_command",
 	"doctor": "prego_metrics.agent.doctor_command",
-	"status": "prego_metrics.agent.status_command",
-	"fleet": "prego_metrics.fleet.command",
 	"fleet": "prego_metrics.fleet.command",
 	"hetzner": "prego_metrics.fleet.hetzner",
+	"status": "prego_metrics.agent.status_command",
 	"systemd": "prego_metrics.agent.systemd",
 	"tell": "prego_metrics.agent.tell",
 }
