@@ -12,7 +12,7 @@ import translatable
 
 KOREAN_CSV = translatable.PACKAGE / "translations" / "ko.csv"
 # Words that Korean operators read as they stand, and units.
-SAME_IN_KOREAN = {"{percent} %", "{sentence}; {reason}", "cron", "frappe"}
+SAME_IN_KOREAN = {"{host}: {reason}", "{percent} %", "{sentence}; {reason}", "cron", "frappe"}
 
 
 def _rows() -> list[list[str]]:
@@ -71,5 +71,11 @@ def test_a_text_put_together_where_it_is_translated_is_found(tmp_path: Path) -> 
 
 def test_texts_are_found_in_each_kind_of_source() -> None:
 	texts = translatable.all_texts()
-	assert {"delivered {age} ago, every {interval} s, {tenants} tenants", "Site contains", "Pushed at"} <= set(texts)
-	assert {"This Node", "not_sent", "Failures in a Row", "Node Metrics", "Local time of this site"} <= set(texts)
+	assert {
+		"delivered {age} ago, every {interval} s, {tenants} tenants",
+		"Site contains",
+		"Pushed at",
+	} <= set(texts)
+	assert {"This Node", "not_sent", "Failures in a Row", "Node Metrics", "Local time of this site"} <= set(
+		texts
+	)
