@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import real_bench
-from real_bench import BENCH, KEY, NODE_ID, SITE, URL, Visitor
+from real_bench import BENCH, KEY, NODE_ID, SITE, URL
 
 from prego_metrics.local_control_plane.server import LocalControlPlane
 
@@ -24,7 +24,7 @@ pytestmark = [
 ]
 
 MANAGER, PLAIN = "manager@browser.test", "plain@browser.test"
-WAIT_SECONDS = 30
+WAIT_SECONDS = 20
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +64,16 @@ class Page:
 		self.browser = browser
 
 	def open(self, who: str, path: str = "/app/prego-node") -> None:
-		sid = Visitor(SITE, who).cookies["sid"]
 		self.browser.get(f"{URL}/assets/prego_metrics/images/logo.svg")
 		self.browser.delete_all_cookies()
-		self.browser.add_cookie({"name": "sid", "value": sid, "path": "/"})
+		logged_in = self.browser.execute_async_script(
+			"""const [usr, pwd, done] = arguments;
+			const body = new URLSearchParams({usr, pwd});
+			fetch("/api/method/login", {method: "POST", body}).then((answer) => done(answer.status))""",
+			who,
+			real_bench.PASSWORD,
+		)
+		assert logged_in == 200
 		self.browser.get(f"{URL}{path}")
 
 	def text(self, css: str = "body") -> str:
@@ -131,6 +137,7 @@ def test_push_now_delivers_and_the_page_says_so_without_a_reload(
 		page.wait_for("Delivered in", ".prego-outcome")
 		page.wait_for("Delivering", ".prego-badge")
 		page.wait_for(MANAGER)
+		assert plane.store.server_metrics(NODE_ID) is not None
 		assert page.run("return window.not_reloaded && !cur_frm.is_dirty()")
 		assert KEY not in page.run("return document.documentElement.outerHTML")
 		assert page.errors() == []
