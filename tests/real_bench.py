@@ -81,6 +81,11 @@ def key_file(key: str = KEY) -> Iterator[str]:
 		yield str(path)
 
 
+def forget_rate_limits() -> None:
+	"""Let each test press the buttons as often as it likes: they count by address, for all tests together."""
+	execute(SITE, "frappe.cache.delete_keys", "rl:")
+
+
 def make_user(site: str, email: str, *roles: str) -> None:
 	"""Make a user with these roles and the tests' password; one that is there already is made anew."""
 	delete_user(site, email)

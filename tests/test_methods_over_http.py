@@ -35,6 +35,7 @@ def plane() -> Iterator[LocalControlPlane]:
 
 @pytest.fixture(scope="module")
 def people(plane: LocalControlPlane) -> Iterator[dict[str, Visitor]]:
+	real_bench.forget_rate_limits()
 	real_bench.make_user(SITE, MANAGER, "System Manager")
 	real_bench.make_user(SITE, PLAIN, "Blogger")
 	real_bench.make_user(SITE, READER, "Prego Metrics Reader")
