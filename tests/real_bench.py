@@ -48,7 +48,9 @@ def bench(*arguments: str) -> str:
 		timeout=300,
 		**as_owner,
 	)
-	assert ended.returncode == 0, f"bench {' '.join(arguments)}: {ended.stdout[-1000:]} {ended.stderr[-2000:]}"
+	assert ended.returncode == 0, (
+		f"bench {' '.join(arguments)}: {ended.stdout[-1000:]} {ended.stderr[-2000:]}"
+	)
 	return ended.stdout
 
 

@@ -126,9 +126,19 @@ def tenants_people(plane: LocalControlPlane) -> Iterator[dict[str, Visitor]]:
 
 CARD = "/api/method/prego_metrics.workspace."
 WAYS_TO_ASK = [
-	*((("post" if method in ACTING else "get"), f"/api/method/prego_metrics.api.{method}", {}) for method in (*READING, *ACTING)),
-	*(("get", f"{CARD}{card}", {}) for card in ("tenants", "failures_in_a_row", "last_delivered", "pushes_per_day")),
-	("get", "/api/method/prego_metrics.node_metrics.doctype.prego_metrics_push.prego_metrics_push.this_node", {}),
+	*(
+		(("post" if method in ACTING else "get"), f"/api/method/prego_metrics.api.{method}", {})
+		for method in (*READING, *ACTING)
+	),
+	*(
+		("get", f"{CARD}{card}", {})
+		for card in ("tenants", "failures_in_a_row", "last_delivered", "pushes_per_day")
+	),
+	(
+		"get",
+		"/api/method/prego_metrics.node_metrics.doctype.prego_metrics_push.prego_metrics_push.this_node",
+		{},
+	),
 	("get", "/api/resource/Prego Node/Prego Node", {}),
 	("get", "/api/resource/Prego Node", {}),
 	("get", "/api/resource/Prego Metrics Push", {"fields": '["*"]'}),

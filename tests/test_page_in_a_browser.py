@@ -99,7 +99,9 @@ class Page:
 
 	def errors(self) -> list[str]:
 		# The icon belongs to the picture that the browser opens first, to log in from.
-		logged = [entry for entry in self.browser.get_log("browser") if "/favicon.ico" not in entry["message"]]
+		logged = [
+			entry for entry in self.browser.get_log("browser") if "/favicon.ico" not in entry["message"]
+		]
 		return [entry["message"] for entry in logged if entry["level"] == "SEVERE"]
 
 
@@ -177,7 +179,9 @@ def test_a_gap_is_drawn_as_a_gap_and_read_by_keyboard(page: Page, settings: dict
 		page.press("push")
 		page.wait_for("Delivered in", ".prego-outcome")
 		page.wait(
-			lambda: page.run("return document.querySelectorAll('[data-figure=tenant_count] .prego-line').length"),
+			lambda: page.run(
+				"return document.querySelectorAll('[data-figure=tenant_count] .prego-line').length"
+			),
 			"a line",
 		)
 		gaps = "return document.querySelectorAll('[data-figure=tenant_count] .prego-gap').length"

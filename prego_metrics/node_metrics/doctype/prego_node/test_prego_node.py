@@ -24,9 +24,7 @@ PAGE = "Prego Node"
 def set_to(site: str):
 	"""Let the settings name this site as the operator's."""
 	settings = {"SITE": site, "NODE_ID": "node-of-the-tests", "CONTROL_PLANE_URL": "http://127.0.0.1:9"}
-	return patch.dict(
-		os.environ, {f"PREGO_METRICS_{name}": value for name, value in settings.items()}
-	)
+	return patch.dict(os.environ, {f"PREGO_METRICS_{name}": value for name, value in settings.items()})
 
 
 class TestPregoNode(IntegrationTestCase):
