@@ -12,7 +12,16 @@ import translatable
 
 KOREAN_CSV = translatable.PACKAGE / "translations" / "ko.csv"
 # Words that Korean operators read as they stand, and units.
-SAME_IN_KOREAN = {"{host}: {reason}", "{percent} %", "{sentence}; {reason}", "cron", "frappe"}
+SAME_IN_KOREAN = {
+	"cron",
+	"frappe",
+	"{0} %",
+	"{0} ({1} to {2})",
+	"{0} to {1}",
+	"{host}: {reason}",
+	"{percent} %",
+	"{sentence}; {reason}",
+}
 
 
 def _rows() -> list[list[str]]:
