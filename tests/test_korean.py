@@ -16,6 +16,7 @@ SAME_IN_KOREAN = {
 	"cron",
 	"frappe",
 	"{0} %",
+	"{0} ms",
 	"{0} ({1} to {2})",
 	"{0} to {1}",
 	"{host}: {reason}",
