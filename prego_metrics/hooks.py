@@ -11,6 +11,19 @@ app_license = "MIT"
 # last_execution when the job ends, and one that ends in the next minute is not due at the next tick.
 scheduler_events = {"cron": {"* * * * * */10": ["prego_metrics.prego_push.push_if_due"]}}
 
+add_to_apps_screen = [
+	{
+		"name": "prego_metrics",
+		"logo": "/assets/prego_metrics/images/logo.svg",
+		"title": "Prego Metrics",
+		"route": "/app/prego-metrics",
+		"has_permission": "prego_metrics.operators_site.may_open_app",
+	}
+]
+
+# Days for which Frappe's Log Settings keep the log of pushes, unless the operator says otherwise there.
+default_log_clearing_doctypes = {"Prego Metrics Push": 30}
+
 after_install = "prego_metrics.install.after_install"
 after_sync = "prego_metrics.install.after_sync"
 after_migrate = "prego_metrics.install.after_migrate"

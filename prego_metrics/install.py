@@ -13,10 +13,12 @@ from prego_metrics.agent.errors import PregoMetricsError
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.state_folder import FOLDER_NAME
 from prego_metrics.agent.tenants import count_tenants
-from prego_metrics.prego_push import this_bench
+from prego_metrics.history import DOCTYPE
+from prego_metrics.operators_site import this_bench
 
 MODULE = "Node Metrics"
 METHOD = "prego_metrics.prego_push.push_if_due"
+READER_ROLE = "Prego Metrics Reader"
 
 
 def after_install() -> None:
@@ -25,29 +27,48 @@ def after_install() -> None:
 
 
 def after_sync() -> None:
-	"""Mend the scheduler's row, which exists only now."""
+	"""Mend the scheduler's row, which exists only now, and make the role for scrapers."""
 	mend_job_row()
+	make_reader_role()
 
 
 def after_migrate() -> None:
 	"""Mend the scheduler's row again: migrate makes it anew when its cron changed."""
 	mend_job_row()
+	make_reader_role()
 
 
 def before_uninstall() -> None:
 	"""Delete what Frappe would leave behind (frappe#17441); nothing in a dry run, which calls this too."""
 	if not _is_dry_run():
+		frappe.db.delete("Has Role", {"role": READER_ROLE})
+		frappe.db.delete("Role", {"name": READER_ROLE})
 		jobs = frappe.get_all("Scheduled Job Type", filters={"method": METHOD}, pluck="name")
 		frappe.db.delete("Scheduled Job Log", {"scheduled_job_type": ("in", jobs)})
 		frappe.db.delete("Scheduled Job Type", {"method": METHOD})
 		frappe.db.delete("Error Log", {"method": ("like", "Prego Metrics:%")})
+		_delete_what_the_log_left()
+
+
+def _delete_what_the_log_left() -> None:
+	"""Delete the rows of others that name the log of pushes: told alerts, mails, and how long it is kept."""
+	frappe.db.delete("Notification Log", {"document_type": DOCTYPE})
+	# Without its DocType this row would keep the form Log Settings from being saved.
+	frappe.db.delete("Logs To Clear", {"ref_doctype": DOCTYPE})
+	mails = frappe.get_all("Email Queue", filters={"reference_doctype": DOCTYPE}, pluck="name")
+	frappe.db.delete("Email Queue Recipient", {"parent": ("in", mails)})
+	frappe.db.delete("Email Queue", {"reference_doctype": DOCTYPE})
+	letters = frappe.get_all("Communication", filters={"reference_doctype": DOCTYPE}, pluck="name")
+	frappe.db.delete("Communication Link", {"parent": ("in", letters)})
+	frappe.db.delete("Communication", {"reference_doctype": DOCTYPE})
 
 
 def after_uninstall() -> None:
-	"""Delete the copy that Frappe keeps of the module it deleted, and say what stays on the node, and why."""
+	"""Delete the copies that Frappe keeps of what it deleted, and say what stays on the node, and why."""
 	if _is_dry_run():
 		return
 	frappe.db.delete("Deleted Document", {"deleted_doctype": "Module Def", "deleted_name": MODULE})
+	frappe.db.delete("Deleted Document", {"data": ("like", f'%"module": "{MODULE}"%')})
 	frappe.db.commit()  # uninstall-app has committed before it calls this, and does not do so again
 	sites = this_bench().sites
 	click.echo("The settings and the state stay, since another site or a timer may push. To remove them:")
@@ -70,6 +91,14 @@ def mend_job_row() -> None:
 		if not row.last_execution or get_datetime(row.last_execution) > now_datetime():
 			values["last_execution"] = add_days(now_datetime(), -1)
 		frappe.db.set_value("Scheduled Job Type", row.name, values, update_modified=False)
+
+
+def make_reader_role() -> None:
+	"""Make the role that may read the metrics and nothing else: a scraper needs no System Manager's secret."""
+	if not frappe.db.exists("Role", READER_ROLE):
+		role = frappe.new_doc("Role")
+		role.update({"role_name": READER_ROLE, "desk_access": 0})
+		role.insert(ignore_permissions=True)
 
 
 def _say_what_is_counted() -> None:

@@ -12,20 +12,16 @@ from typing import Any
 
 import frappe
 
-from prego_metrics.agent.bench import Bench, open_bench
-from prego_metrics.agent.config import load_config
+from prego_metrics.agent.config import Config, load_config
 from prego_metrics.agent.errors import PregoMetricsError
 from prego_metrics.agent.owner import become_owner
-from prego_metrics.agent.printable import printable
 from prego_metrics.agent.push import Request
 from prego_metrics.agent.push import dry_run as show_payload
 from prego_metrics.agent.push import push as push_once
 from prego_metrics.agent.report import report_trouble, summary
 from prego_metrics.agent.result import NOT_SENT, Result
-from prego_metrics.agent.state import Transition
-from prego_metrics.agent.state_folder import StateFolder, claim_transitions
-
-CHANNEL = "error-log"
+from prego_metrics.agent.state_folder import StateFolder
+from prego_metrics.operators_site import is_operators_site, this_bench
 
 
 def push_if_due() -> None:
@@ -43,8 +39,9 @@ def push_if_due() -> None:
 	ended = push_once(bench, Request(driver="frappe", if_due=True))
 	if ended.exit_code:
 		_log(summary(ended))
-	if is_operators_site(bench):
-		_tell(claim_transitions(StateFolder(bench.sites), CHANNEL))
+	config = load_config(bench, os.environ)
+	if is_operators_site(config):
+		_log_and_tell(StateFolder(bench.sites), config)
 
 
 def push(dry_run: bool = False, save_snapshot: bool = False) -> dict[str, Any]:
@@ -67,31 +64,20 @@ def push(dry_run: bool = False, save_snapshot: bool = False) -> dict[str, Any]:
 	return ended.as_dict()
 
 
-def this_bench() -> Bench:
-	"""Return the bench that this Frappe process works in. Raises BenchError."""
-	return open_bench(os.path.abspath(frappe.local.sites_path))
-
-
-def is_operators_site(bench: Bench) -> bool:
-	"""Tell whether the current site is the one that the node is shown on."""
-	return frappe.local.site == load_config(bench, os.environ).site
-
-
 def _log(text: str) -> None:
 	# Into the bench's logs/prego_metrics.log: a site's own log would show a tenant the node.
 	frappe.logger("prego_metrics", allow_site=False).error(text)
 
 
-def _tell(transitions: list[Transition]) -> None:
-	"""Write that pushes fail into the Error Log, with a message of our own: by default Frappe logs a
-	traceback, which prints local variables. What has recovered by now is not worth an error.
-	"""
-	if not transitions or transitions[-1].kind != "failing":
-		return
-	failing = transitions[-1]
-	frappe.log_error(
-		title="Prego Metrics: this node's pushes fail",
-		message=f"{failing.failures} pushes in a row were not delivered. The last one: "
-		f"{printable(failing.error or 'no reason was recorded', 1000)}\n\n"
-		"Run `bench prego-metrics doctor` on the node: it names what is wrong and what to do.",
-	)
+def _log_and_tell(folder: StateFolder, config: Config) -> None:
+	"""Bring the log of pushes up to date, and tell what is to be told. Never raises: the push is over."""
+	try:
+		from prego_metrics.history import catch_up
+		from prego_metrics.telling import tell
+
+		catch_up(folder, config)
+		# It stands, whatever becomes of the telling.
+		frappe.db.commit()  # nosemgrep
+		tell(folder, config, _log)
+	except Exception as error:  # noqa: BLE001 whatever it is, the push must not suffer
+		_log(f"The log of pushes was not written: {type(error).__name__}. The next tick tries again")

@@ -10,7 +10,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from prego_metrics.agent.host import CpuReading
-from prego_metrics.agent.state import DRIVERS, OUTCOMES, Push, State, Transition
+from prego_metrics.agent.state import DRIVERS, OUTCOMES, Push, State
+from prego_metrics.agent.transition import KINDS, Transition
 
 times = st.floats(min_value=0, max_value=1e11, allow_nan=False)
 counts = st.integers(min_value=0, max_value=10**9)
@@ -26,9 +27,10 @@ payloads = st.fixed_dictionaries(
 		"save_snapshot": st.just(True),
 	},
 )
+push_ids = st.text("0123456789abcdef", min_size=16, max_size=16)
 pushes = st.builds(
 	Push,
-	id=st.text("0123456789abcdef", min_size=16, max_size=16),
+	id=push_ids,
 	at=times,
 	driver=st.sampled_from(DRIVERS),
 	outcome=st.sampled_from(OUTCOMES),
@@ -37,15 +39,19 @@ pushes = st.builds(
 	attempts=st.integers(0, 3),
 	duration_ms=counts,
 	error=st.none() | texts,
+	who=st.none() | texts,
 )
 transitions = st.builds(
 	Transition,
-	id=texts,
+	id=push_ids,
 	at=times,
-	kind=st.sampled_from(("failing", "recovered")),
+	kind=st.sampled_from(KINDS),
 	failures=counts,
 	error=st.none() | texts,
-	claimed=st.dictionaries(texts, times, max_size=3),
+	since=st.none() | times,
+	tenants_before=st.none() | counts,
+	tenants=st.none() | counts,
+	disk_pct=st.none() | percents,
 )
 readings = st.builds(
 	CpuReading,
@@ -61,6 +67,7 @@ states = st.builds(
 	failures_in_a_row=counts,
 	failing_since=st.none() | times,
 	alerted=st.booleans(),
+	disk_alerted=st.booleans(),
 	cpu=st.none() | readings,
 	last_delivered=st.none() | pushes,
 	totals=st.dictionaries(st.sampled_from(OUTCOMES), counts),

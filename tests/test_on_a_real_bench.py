@@ -162,6 +162,7 @@ def test_uninstall_leaves_nothing_of_ours_in_the_database_and_install_brings_it_
 		assert ended.returncode == 0, ended.stderr
 		assert "rm -r" in ended.stdout
 		assert rows_that_name_us() == []
+		assert [str(table) for (table,) in sql("show tables like 'tabPrego%%'")] == []
 	finally:
 		install()
 		install()
@@ -171,7 +172,8 @@ def test_uninstall_leaves_nothing_of_ours_in_the_database_and_install_brings_it_
 def rows_that_name_us() -> list[str]:
 	"""Search every text column of the site's database for the app's names.
 
-	What Frappe itself notes of its list of installed apps, in that list's own history, stays Frappe's.
+	What Frappe itself notes of the installed apps stays Frappe's: in that list's own history, and which
+	versions a user has seen at the last login.
 	"""
 	columns = sql(
 		"select table_name, column_name from information_schema.columns where table_schema = database() "
@@ -179,11 +181,12 @@ def rows_that_name_us() -> list[str]:
 	)
 	by_table: dict[str, list[str]] = {}
 	for table, column in columns:
-		by_table.setdefault(str(table), []).append(str(column))
+		if (table, column) != ("tabUser", "last_known_versions"):
+			by_table.setdefault(str(table), []).append(str(column))
 	queries = []
 	for table, names in by_table.items():
 		condition = " or ".join(
-			f"`{name}` like '%%prego_metrics%%' or `{name}` = 'Node Metrics' or `{name}` like 'Prego Metrics%%'"
+			f"`{name}` like '%%prego_metrics%%' or `{name}` = 'Node Metrics' or `{name}` like 'Prego %%'"
 			for name in names
 		)
 		if table == "tabVersion":

@@ -38,7 +38,6 @@ from prego_metrics.agent.bench import open_bench
 from prego_metrics.agent.lock import PushLock
 from prego_metrics.agent.push import Request, dry_run, push
 from prego_metrics.agent.state import State
-from prego_metrics.agent.state_folder import claim_transitions
 from prego_metrics.local_control_plane.server import LocalControlPlane
 
 ROUTE = "/internal/server-metrics"
@@ -758,27 +757,7 @@ def test_an_interrupted_heartbeat_passes_on_without_its_url(
 	assert state_of(bench).last.outcome == "delivered"
 
 
-# --- telling --------------------------------------------------------------------------------------
-
-
-def test_failing_and_recovering_are_told_once_each(bench: Path, control_plane: LocalControlPlane) -> None:
-	told: list[str] = []
-
-	def tick(server_url: str) -> None:
-		push_now(aim(bench, server_url, alert_after=3))
-		told.append(
-			"".join(f"{one.kind} {one.failures}" for one in claim_transitions(folder_of(bench), "error-log"))
-		)
-
-	with HostileServer(answer(400)) as server:
-		for _ in range(5):
-			tick(server.url)
-	for _ in range(3):
-		tick(control_plane.url)
-	assert told == ["", "", "failing 3", "", "", "recovered 5", "", ""]
-	# Another channel has its own claim, and catches up.
-	assert [one.kind for one in claim_transitions(folder_of(bench), "mail")] == ["failing", "recovered"]
-	assert claim_transitions(folder_of(bench), "mail") == []
+# --- failures -------------------------------------------------------------------------------------
 
 
 def test_failures_of_all_kinds_count_and_a_delivery_forgets_them(
@@ -796,23 +775,6 @@ def test_failures_of_all_kinds_count_and_a_delivery_forgets_them(
 	push_now(bench)
 	state = state_of(bench)
 	assert (state.failures_in_a_row, state.alerted, state.failing_since) == (0, False, None)
-
-
-def test_a_claim_by_several_at_once_is_granted_to_one(bench: Path) -> None:
-	with HostileServer(answer(400)) as server:
-		push_now(aim(bench, server.url, alert_after=1))
-	claim = (
-		"import sys\n"
-		"from prego_metrics.agent.state_folder import StateFolder, claim_transitions\n"
-		"print(len(claim_transitions(StateFolder(sys.argv[1]), 'error-log')))\n"
-	)
-	processes = [
-		subprocess.Popen(
-			[sys.executable, "-c", claim, str(bench / "sites")], stdout=subprocess.PIPE, text=True
-		)
-		for _ in range(6)
-	]
-	assert sorted(process.communicate(timeout=30)[0] for process in processes) == ["0\n"] * 5 + ["1\n"]
 
 
 # --- the key --------------------------------------------------------------------------------------

@@ -18,7 +18,14 @@ from prego_metrics.agent.settings import SETTINGS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")])
+DOCUMENTS = sorted(
+	[
+		*ROOT.glob("*.md"),
+		*ROOT.glob("docs/**/*.md"),
+		*ROOT.glob("benchmarks/*.md"),
+		*ROOT.glob("deploy/**/*.md"),
+	]
+)
 
 
 def public_names(module) -> dict[str, object]:

@@ -19,9 +19,10 @@ from pushing import earlier_reading
 from strategies_push import json_values, mutated, pushes, states
 
 from prego_metrics.agent import state_folder as state_folder_module
-from prego_metrics.agent.state import DRIVERS, VERSION, Push, State, Tick, Transition
+from prego_metrics.agent.state import DRIVERS, VERSION, Push, State, Tick
 from prego_metrics.agent.state_folder import StateFolder
 from prego_metrics.agent.state_parser import parse_state
+from prego_metrics.agent.transition import KINDS, Transition, description, title
 
 # The folder is emptied at the start of each example.
 in_one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -65,22 +66,24 @@ def test_every_state_comes_back_as_it_was_written(folder: StateFolder, state: St
 	assert folder.read() == (state, [])
 
 
-@given(states, pushes, st.integers(1, 5))
-def test_every_state_that_follows_can_be_read_again(state: State, push: Push, alert_after: int) -> None:
-	following = state.recorded(push, alert_after)
+@given(states, pushes, st.integers(1, 5), st.sampled_from((0.0, 50.0, 90.0)))
+def test_every_state_that_follows_can_be_read_again_and_its_transitions_told(
+	state: State, push: Push, alert_after: int, disk_alert_pct: float
+) -> None:
+	following = state.recorded(push, alert_after, disk_alert_pct)
 	assert parse_state(json.dumps(written(following))) == following
-	claimed, unclaimed = following.claimed("mail", 1e9)
-	assert parse_state(json.dumps(written(claimed))) == claimed
-	assert claimed.claimed("mail", 2e9) == (claimed, [])
-	assert all("mail" not in transition.claimed for transition in unclaimed)
+	for transition in following.transitions:
+		assert transition.kind in KINDS
+		assert title(transition, "n").isprintable() and description(transition, str).isprintable()
 
 
 def test_the_largest_state_of_ours_can_be_read_again(folder: StateFolder) -> None:
 	error = "\U0001f4a5" * 1000
 	payload = {"node_id": "\U0001f4a5" * 255, "tenant_count": 10**9, "source": "node_push"}
 	push = Push("0" * 16, 1e9, "frappe", "failed", payload, 503, 3, 120000, error)
-	claims = {"error-log": 1e9, "mail": 1e9, "notification": 1e9, "webhook": 1e9}
-	transitions = tuple(Transition("0" * 16, 1e9, "failing", 10**6, error, claims) for _ in range(20))
+	transitions = tuple(
+		Transition("0" * 16, 1e9, "tenants_fell", 10**6, error, 1e9, 10**9, 10**9, 99.9) for _ in range(20)
+	)
 	state = State(last=push, last_delivered=push, transitions=transitions, cpu=earlier_reading())
 	assert folder.write(state) is None
 	assert folder.read() == (state, [])
@@ -191,6 +194,24 @@ def test_names_of_fields_that_a_later_version_may_add_are_no_reason_to_start_ane
 ) -> None:
 	write_raw(folder, b'{"version": 1, "last_attempt_at": 5, "new": {"a": 1}}')
 	assert folder.read() == (State(last_attempt_at=5.0), [])
+
+
+def test_a_state_of_before_there_were_claims_of_their_own_is_read(folder: StateFolder) -> None:
+	transition = {"id": "0" * 16, "at": 1e9, "kind": "failing", "failures": 3, "error": "no", "claimed": {"x": 1}}
+	push = {key: value for key, value in asdict(PUSH).items() if key != "who"}
+	old = {"version": 1, "alerted": True, "last": push, "transitions": [transition]}
+	write_raw(folder, json.dumps(old).encode())
+	state, warnings = folder.read()
+	assert (warnings, state.last, state.disk_alerted) == ([], PUSH, False)
+	assert state.transitions == (Transition("0" * 16, 1e9, "failing", 3, "no"),)
+
+
+@pytest.mark.parametrize("push_id", ["../../etc/passwd", "0123", "0123456789ABCDEF", "0" * 17, "", None, 5])
+def test_an_id_that_becomes_a_files_name_is_one_of_ours_or_refused(
+	folder: StateFolder, push_id: object
+) -> None:
+	transition = {"id": push_id, "at": 1e9, "kind": "failing", "failures": 3}
+	assert_ignored_and_set_aside(folder, json.dumps({"version": 1, "transitions": [transition]}).encode())
 
 
 def test_a_symlink_in_place_of_the_file_is_not_followed(folder: StateFolder, tmp_path: Path) -> None:

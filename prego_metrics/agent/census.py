@@ -35,13 +35,18 @@ Entry = TypeVar("Entry", "Site", "NotASite")
 
 
 class Site(NamedTuple):
-	"""One site folder and its verdict. name and bench are fit to show."""
+	"""One site folder and its verdict. name and bench are fit to show.
+
+	maintenance and paused (the scheduler) are what its site_config.json says; None where it cannot be read.
+	"""
 
 	name: str
 	bench: str
 	counted: bool
 	reason: str
 	warning: bool = False
+	maintenance: bool | None = None
+	paused: bool | None = None
 
 
 class NotASite(NamedTuple):
@@ -218,6 +223,15 @@ def _opened(folder: str) -> Iterator[int]:
 
 def _judge(name: str, bench: str, config: dict[str, object] | str, exclude: _Exclusion) -> Site:
 	"""Decide whether a site is a tenant. `config` is what was read, or why it could not be."""
+	verdict = _verdict(name, bench, config, exclude)
+	if isinstance(config, str):
+		return verdict
+	return verdict._replace(
+		maintenance=bool(config.get("maintenance_mode")), paused=bool(config.get("pause_scheduler"))
+	)
+
+
+def _verdict(name: str, bench: str, config: dict[str, object] | str, exclude: _Exclusion) -> Site:
 	pattern = exclude.matching(name)
 	shown = printable(name)
 	if pattern is not None:

@@ -54,7 +54,10 @@ class LazyGroup(click.Group):
 		return command
 
 
-_ELSEWHERE: dict[str, str] = {}
+_ELSEWHERE: dict[str, str] = {
+	"systemd": "prego_metrics.agent.systemd",
+	"tell": "prego_metrics.agent.tell",
+}
 
 
 @click.group(
@@ -93,9 +96,28 @@ def main() -> None:
 @click.option("--dry-run", is_flag=True, help="Print what would be sent. Sends and records nothing.")
 @click.option("--if-due", is_flag=True, help="Push only if the interval is over: for timers and cron.")
 @click.option("--save-snapshot", is_flag=True, help="Ask the control plane to keep a snapshot as well.")
+@click.option(
+	"--tell",
+	"channel",
+	metavar="CHANNEL",
+	help="With --if-due: print only, and once, that pushes fail or are delivered again. For cron's mail.",
+)
 @json_option
-def push(bench_path: str | None, dry_run: bool, if_due: bool, save_snapshot: bool, as_json: bool) -> None:
+def push(
+	bench_path: str | None,
+	dry_run: bool,
+	if_due: bool,
+	save_snapshot: bool,
+	channel: str | None,
+	as_json: bool,
+) -> None:
 	"""Push once: count, sample, send, record."""
+	if channel is not None:
+		if not if_due or save_snapshot or as_json:
+			raise click.UsageError("--tell goes with --if-due, and not with --save-snapshot or --json")
+		from prego_metrics.agent.__main__ import scheduled_push
+
+		sys.exit(scheduled_push(bench_path, channel))
 	if dry_run and (if_due or save_snapshot):
 		raise click.UsageError("--dry-run goes with neither --if-due nor --save-snapshot")
 	import time

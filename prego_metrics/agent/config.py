@@ -65,6 +65,7 @@ class Config:
 	scheduler_pushes: bool
 	timeout: float
 	alert_after: int
+	disk_alert_pct: float
 	heartbeat_url: str | None = field(repr=False)
 	heartbeat_url_file: str | None
 	hardened: bool

@@ -16,12 +16,14 @@ from typing import TYPE_CHECKING
 
 from prego_metrics.agent import due, result
 from prego_metrics.agent.bench import Bench
+from prego_metrics.agent.claims import was_told_stale
 from prego_metrics.agent.config import ALL_KEYS, DRY_RUN_KEYS, Config, load_config
+from prego_metrics.agent.driver import started_by_systemd
 from prego_metrics.agent.errors import LockUnsupported, NotSent
 from prego_metrics.agent.lock import PushLock
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.result import Result
-from prego_metrics.agent.state import Push, State, Tick
+from prego_metrics.agent.state import MAX_WHO, Push, State, Tick
 from prego_metrics.agent.state_folder import StateFolder
 
 if TYPE_CHECKING:
@@ -31,22 +33,30 @@ if TYPE_CHECKING:
 MANUAL = "manual"
 # A push by hand waits this much longer for the lock than the push before it may take.
 LOCK_GRACE_SECONDS = 5.0
+# A scheduled one waits this long: the doctor tries the lock for a moment, and that must cost no tick.
+LOCK_MOMENT_SECONDS = 0.2
 
 
 @dataclass(frozen=True)
 class Request:
-	"""What is asked for: by whom, and how."""
+	"""What is asked for: by whom, and how.
+
+	within_seconds bounds all of a push that is made while somebody waits for a page, the wait for the lock
+	included; max_attempts how often it is tried. who is the user who asked for it, where one is known.
+	"""
 
 	driver: str = MANUAL
 	if_due: bool = False
 	save_snapshot: bool = False
 	spread: bool = False
+	within_seconds: float | None = None
+	max_attempts: int | None = None
+	who: str | None = None
 
 
 def scheduled_request(environ: Mapping[str, str], *, save_snapshot: bool = False) -> Request:
 	"""Return what `push --if-due` asks for, by the driver that started this process."""
-	# systemd gives every service it starts an invocation id; cron does not.
-	driver = "timer" if "INVOCATION_ID" in environ else "cron"
+	driver = "timer" if started_by_systemd(environ) else "cron"
 	return Request(driver, if_due=True, save_snapshot=save_snapshot, spread=True)
 
 
@@ -115,14 +125,18 @@ def _push(config: Config, folder: StateFolder, request: Request, environ: Mappin
 			time.sleep(due.spread_share_seconds(config.node_id, config.spread))
 	began_waiting = time.monotonic()
 	deadline = due.deadline_seconds(config.push_interval)
+	wait = LOCK_MOMENT_SECONDS if request.if_due else deadline + LOCK_GRACE_SECONDS
+	if request.within_seconds is not None:
+		# Half for the lock, so that what is left is enough for one exchange.
+		wait = min(wait, request.within_seconds / 2)
 	with PushLock(config.bench.sites) as lock:
 		try:
-			got = lock.acquire(0 if request.if_due else deadline + LOCK_GRACE_SECONDS)
+			got = lock.acquire(wait)
 		except LockUnsupported as error:
 			if request.if_due:
 				ended = Result(result.NOT_SENT, time.time(), error=str(error))
 				state, troubles = folder.read(set_aside=True)
-				troubles += _record(config, folder, state, request.driver, ended)
+				troubles += _record(config, folder, state, request, ended)
 				return replace(ended, warnings=tuple(troubles))
 			got = True
 		except OSError as error:
@@ -133,8 +147,11 @@ def _push(config: Config, folder: StateFolder, request: Request, environ: Mappin
 		state, troubles = folder.read(set_aside=True)
 		if request.if_due and not _is_due(config, state):
 			return Result(result.NOT_DUE, time.time())
-		ended, state = _push_locked(config, folder, state, request, environ, time.monotonic() + deadline)
-		troubles += _record(config, folder, state, request.driver, ended)
+		give_up_at = time.monotonic() + deadline
+		if request.within_seconds is not None:
+			give_up_at = min(give_up_at, began_waiting + request.within_seconds)
+		ended, state = _push_locked(config, folder, state, request, environ, give_up_at)
+		troubles += _record(config, folder, state, request, ended)
 		return replace(ended, warnings=(*ended.warnings, *troubles))
 
 
@@ -148,7 +165,7 @@ def _push_locked(
 ) -> tuple[Result, State]:
 	"""Count, sample and send; `deadline` is of the monotonic clock. Returns how it ended, and the state so far."""
 	from prego_metrics.agent.api_key import load_api_key
-	from prego_metrics.agent.control_plane import send
+	from prego_metrics.agent.control_plane import ATTEMPTS, send
 
 	at, began = time.time(), time.monotonic()
 	try:
@@ -169,6 +186,7 @@ def _push_locked(
 		observed.payload,
 		attempt_seconds=config.timeout,
 		deadline_seconds=max(0.1, deadline - time.monotonic()),
+		max_attempts=request.max_attempts or ATTEMPTS,
 	)
 	if delivery.snapshot_taken:
 		state = replace(state, last_snapshot_at=at)
@@ -216,22 +234,25 @@ def _observe(config: Config, state: State, at: float, *, save_snapshot: bool) ->
 	return _Observed(payload, host.cpu, (*census.warnings, *host.warnings))
 
 
-def _record(config: Config, folder: StateFolder, state: State, driver: str, ended: Result) -> list[str]:
+def _record(config: Config, folder: StateFolder, state: State, request: Request, ended: Result) -> list[str]:
 	"""Write down how a push ended; return what could not be written."""
 	import secrets
 
 	push = Push(
 		id=secrets.token_hex(8),
 		at=ended.at,
-		driver=driver,
+		driver=request.driver,
 		outcome=ended.outcome,
 		payload=ended.payload,
 		status_code=ended.status_code,
 		attempts=ended.attempts,
 		duration_ms=ended.duration_ms,
 		error=ended.error[:1000] if ended.error else None,
+		who=printable(request.who, MAX_WHO) if request.who else None,
 	)
-	trouble = folder.write(state.recorded(push, config.alert_after))
+	# Who was told that pushes have stopped is told once when they are back, and not that they fail as well.
+	state = replace(state, alerted=state.alerted or was_told_stale(folder, state))
+	trouble = folder.write(state.recorded(push, config.alert_after, config.disk_alert_pct))
 	if trouble:
 		return [f"{trouble}. The push itself is not affected, but every tick pushes until that is mended"]
 	trouble = folder.append_history(push)

@@ -6,11 +6,15 @@ import io
 import json
 import os
 import sys
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from prego_metrics.agent import result
+from prego_metrics.agent.driver import started_by_systemd
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.result import Result
+
+if TYPE_CHECKING:
+	from prego_metrics.agent.bench import Bench
 
 
 def report(ended: Result, *, as_json: bool = False) -> None:
@@ -21,11 +25,30 @@ def report(ended: Result, *, as_json: bool = False) -> None:
 	"""
 	report_trouble(ended, failure=not as_json)
 	if as_json:
-		_print(json.dumps(ended.as_dict()), sys.stdout)
+		print_line(json.dumps(ended.as_dict()), sys.stdout)
 	elif ended.outcome == result.DRY_RUN:
-		_print(json.dumps(ended.payload), sys.stdout)
+		print_line(json.dumps(ended.payload), sys.stdout)
 	elif ended.exit_code == 0 and (not ended.scheduled or _is_read()):
-		_print(summary(ended), sys.stdout)
+		print_line(summary(ended), sys.stdout)
+
+
+def report_news(ended: Result, bench: Bench, channel: str) -> None:
+	"""Print what `channel` has not told yet, and nothing else: that pushes fail, or are delivered again.
+
+	What could not be recorded cannot be claimed either, and is printed each time. Raises ChannelError.
+	"""
+	from prego_metrics.agent.news import claim_news
+	from prego_metrics.agent.state import OUTCOMES
+	from prego_metrics.agent.state_folder import StateFolder
+
+	folder = StateFolder(bench.sites)
+	news = claim_news(folder, channel)
+	if news is not None:
+		print_line(news, sys.stdout)
+	elif ended.outcome in OUTCOMES:
+		last = folder.read()[0].last
+		if last is None or last.at < ended.at:
+			report_trouble(ended)
 
 
 def report_trouble(ended: Result, *, failure: bool = True) -> None:
@@ -78,10 +101,10 @@ def discard(stream: TextIO | None) -> None:
 
 
 def _is_read() -> bool:
-	return bool(sys.stdout and sys.stdout.isatty()) or "INVOCATION_ID" in os.environ
+	return bool(sys.stdout and sys.stdout.isatty()) or started_by_systemd(os.environ)
 
 
-def _print(text: str, stream: TextIO | None) -> None:
+def print_line(text: str, stream: TextIO | None) -> None:
 	"""Print a line. Who reads it may be gone, or its disk full: that changes nothing of how the push ended."""
 	if stream is None:
 		return  # closed by whoever started us
@@ -92,4 +115,4 @@ def _print(text: str, stream: TextIO | None) -> None:
 
 
 def _print_error(text: str) -> None:
-	_print(text, sys.stderr)
+	print_line(text, sys.stderr)

@@ -241,6 +241,13 @@ SETTINGS: tuple[Setting, ...] = (
 		"alert_after", 3, "number", _whole_number(1, 1000), "failed pushes in a row before somebody is told"
 	),
 	Setting(
+		"disk_alert_pct",
+		90.0,
+		"number",
+		_number(1, 100, zero=True, unit="percent"),
+		"percent of the fullest disk from which somebody is told, 0: never",
+	),
+	Setting(
 		"heartbeat_url",
 		None,
 		"text",

@@ -8,16 +8,28 @@ from typing import Any
 
 from prego_metrics.agent.host import CpuReading
 from prego_metrics.agent.result import DELIVERED, FAILED, NOT_SENT, REFUSED
+from prego_metrics.agent.transition import (
+	DISK_FREED,
+	DISK_FULL,
+	FAILING,
+	RECOVERED,
+	STALE,
+	TENANTS_FELL,
+	Transition,
+)
 
 VERSION = 1
 TRANSITIONS_LENGTH = 20
+# A disk that hovers about the threshold is told of once: it counts as freed only this far below it.
+DISK_HYSTERESIS_PCT = 5.0
+MAX_WHO = 140
 DRIVERS = ("frappe", "timer", "cron", "manual")
 OUTCOMES = (DELIVERED, REFUSED, FAILED, NOT_SENT)
 
 
 @dataclass(frozen=True)
 class Push:
-	"""One push that was tried, as it ended. `at` is in seconds since the epoch."""
+	"""One push that was tried, as it ended. `at` is in seconds since the epoch; who asked for it, if known."""
 
 	id: str
 	at: float
@@ -28,18 +40,12 @@ class Push:
 	attempts: int
 	duration_ms: int
 	error: str | None
+	who: str | None = None
 
-
-@dataclass(frozen=True)
-class Transition:
-	"""From delivering to failing or back; told once by each channel that claims it."""
-
-	id: str
-	at: float
-	kind: str
-	failures: int
-	error: str | None
-	claimed: Mapping[str, float] = field(default_factory=dict)
+	@property
+	def node_id(self) -> str | None:
+		"""Whose numbers it carried; None if there were none."""
+		return self.payload["node_id"] if self.payload else None
 
 
 @dataclass(frozen=True)
@@ -62,6 +68,7 @@ class State:
 	failures_in_a_row: int = 0
 	failing_since: float | None = None
 	alerted: bool = False
+	disk_alerted: bool = False
 	cpu: CpuReading | None = None
 	last_delivered: Push | None = None
 	totals: Mapping[str, int] = field(default_factory=dict)
@@ -80,34 +87,72 @@ class State:
 		"""Whether the next push should come sooner than a long interval says."""
 		return self.unfinished or (self.last is not None and self.last.outcome != DELIVERED)
 
-	def recorded(self, push: Push, alert_after: int) -> State:
-		"""Return the state after `push` ended, with the transition that it may have caused."""
+	def recorded(self, push: Push, alert_after: int, disk_alert_pct: float = 0.0) -> State:
+		"""Return the state after `push` ended, with the transitions that it may have caused.
+
+		`alert_after` is how many failures in a row are told, `disk_alert_pct` how full a disk; 0: never.
+		"""
 		delivered = push.outcome == DELIVERED
 		failures = 0 if delivered else self.failures_in_a_row + 1
+		failing_since = self.failing_since or push.at
 		alerted = failures >= alert_after or (self.alerted and not delivered)
 		transitions = self.transitions
-		if alerted != self.alerted:
-			kind = "failing" if alerted else "recovered"
-			count = failures if alerted else self.failures_in_a_row
-			transitions += (Transition(push.id, push.at, kind, count, push.error),)
+		if alerted and not self.alerted:
+			transitions += (Transition(push.id, push.at, FAILING, failures, push.error, failing_since),)
+		if self.alerted and not alerted:
+			last_delivered_at = self.last_delivered.at if self.last_delivered else None
+			since = self.failing_since or last_delivered_at
+			transitions += (Transition(push.id, push.at, RECOVERED, self.failures_in_a_row, since=since),)
+		disk_alerted = self._disk_alerted(push, disk_alert_pct)
+		if disk_alerted != self.disk_alerted and disk_alert_pct:
+			kind = DISK_FULL if disk_alerted else DISK_FREED
+			transitions += (Transition(push.id, push.at, kind, disk_pct=_disk_pct(push)),)
+		if delivered:
+			transitions += self._tenants_fell(push)
 		return replace(
 			self,
 			failures_in_a_row=failures,
-			failing_since=None if delivered else self.failing_since or push.at,
+			failing_since=None if delivered else failing_since,
 			alerted=alerted,
+			disk_alerted=disk_alerted,
 			last_delivered=push if delivered else self.last_delivered,
 			totals={**self.totals, push.outcome: self.totals.get(push.outcome, 0) + 1},
 			last=push,
 			transitions=transitions[-TRANSITIONS_LENGTH:],
 		)
 
-	def claimed(self, channel: str, now: float) -> tuple[State, list[Transition]]:
-		"""Return the state with every transition claimed by `channel`, and those that it had not told yet."""
-		unclaimed = [transition for transition in self.transitions if channel not in transition.claimed]
-		claimed = tuple(
-			transition
-			if channel in transition.claimed
-			else replace(transition, claimed={**transition.claimed, channel: now})
-			for transition in self.transitions
-		)
-		return replace(self, transitions=claimed), unclaimed
+	def stale(self, node_id: str, now: float, fresh_seconds: float) -> Transition | None:
+		"""Return that pushes have stopped, or None: nothing was delivered, or even tried, for too long.
+
+		Where pushes are tried and fail, FAILING tells it, and one outage is told once. So is one that was
+		never delivered, or as another node: that has not begun yet.
+		"""
+		delivered = self.last_delivered
+		if self.alerted or delivered is None or delivered.node_id != node_id:
+			return None
+		last_tried_at = max(delivered.at, self.last.at if self.last else 0.0)
+		if now - last_tried_at <= fresh_seconds:
+			return None
+		return Transition(delivered.id, delivered.at + fresh_seconds, STALE, since=delivered.at)
+
+	def _disk_alerted(self, push: Push, threshold: float) -> bool:
+		pct = _disk_pct(push)
+		if not threshold:
+			return False
+		if pct is None:
+			return self.disk_alerted
+		return pct >= threshold - (DISK_HYSTERESIS_PCT if self.disk_alerted else 0.0)
+
+	def _tenants_fell(self, push: Push) -> tuple[Transition, ...]:
+		"""Tell whether the count fell to nothing, or by more than half, from one delivered push to the next."""
+		before = self.last_delivered
+		if before is None or not before.payload or not push.payload or before.node_id != push.node_id:
+			return ()
+		was, now = before.payload["tenant_count"], push.payload["tenant_count"]
+		if now >= was or (now > 0 and 2 * now >= was):
+			return ()
+		return (Transition(push.id, push.at, TENANTS_FELL, tenants_before=was, tenants=now),)
+
+
+def _disk_pct(push: Push) -> float | None:
+	return push.payload.get("disk_pct") if push.payload else None

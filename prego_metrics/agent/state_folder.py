@@ -5,6 +5,7 @@
 - tick-DRIVER.json is each driver's last sign of life. Most ticks are not due and hold no lock: in one
   file they would lose each other's marks, and under the lock they would make a due push believe that
   another one is running.
+- told-CHANNEL-KIND-ID, empty, marks a transition that a channel has told: whoever makes the file tells it.
 
 All of it is input too, since any app of the bench can write it: types, sizes and symlinks are checked.
 """
@@ -16,13 +17,11 @@ import json
 import os
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import asdict
 
-from prego_metrics.agent.errors import LockUnsupported
-from prego_metrics.agent.lock import PushLock
 from prego_metrics.agent.printable import printable
-from prego_metrics.agent.state import DRIVERS, VERSION, Push, State, Tick, Transition
+from prego_metrics.agent.state import DRIVERS, VERSION, Push, State, Tick
 from prego_metrics.agent.state_parser import Fields, parse_object, parse_push, parse_state, parse_tick
 
 FOLDER_NAME = ".prego-metrics"
@@ -33,7 +32,7 @@ HISTORY_NAME = "history.jsonl"
 MAX_HISTORY_BYTES = 1 << 20
 # Twenty transitions, each with a long error in escapes of twelve bytes a character, fit into it.
 _MAX_BYTES = 1 << 19
-_CLAIM_WAIT_SECONDS = 2.0
+CLAIM_PREFIX = "told-"
 
 
 class StateFolder:
@@ -99,17 +98,20 @@ class StateFolder:
 
 	def history(self) -> list[Push]:
 		"""Return the pushes of about the last day, oldest first; lines that are not ours are left out."""
-		found = []
+		return list(self.newest_first())[::-1]
+
+	def newest_first(self) -> Iterator[Push]:
+		"""Yield the same, newest first, each line read when it is asked for."""
 		try:
 			lines = (self._read(HISTORY_NAME, 2 * MAX_HISTORY_BYTES) or "").split("\n")
 		except (OSError, ValueError):
-			return []
-		for line in lines:
+			return
+		for line in reversed(lines):
 			try:
-				found.append(parse_push(Fields(parse_object(line), "the history")))
+				push = parse_push(Fields(parse_object(line), "the history"))
 			except ValueError:
 				continue
-		return found
+			yield push
 
 	def ticks(self) -> list[Tick]:
 		"""Return the last tick of each driver that ever ticked; one that cannot be read is left out."""
@@ -122,6 +124,38 @@ class StateFolder:
 			except (OSError, ValueError):
 				continue
 		return found
+
+	def claim(self, name: str) -> bool:
+		"""Make the file of a claim, and tell whether it was made: it was not there, and could be."""
+		try:
+			with _Folder(self.path) as folder:
+				os.close(folder.create(CLAIM_PREFIX + name, os.O_WRONLY | os.O_EXCL))
+		except OSError:
+			return False
+		return True
+
+	def is_claimed(self, ending: str) -> bool:
+		"""Tell whether a claim whose name ends so was made."""
+		try:
+			return any(
+				name.startswith(CLAIM_PREFIX) and name.endswith(ending) for name in os.listdir(self.path)
+			)
+		except OSError:
+			return False
+
+	def give_back(self, name: str) -> None:
+		"""Remove a claim. One that cannot be removed stands: told never is better than at every tick."""
+		self._remove(CLAIM_PREFIX + name)
+
+	def forget_claims(self, older_than_seconds: float) -> None:
+		"""Remove the claims that were made longer ago than this."""
+		oldest = time.time() - older_than_seconds
+		with contextlib.suppress(OSError), _Folder(self.path) as folder:
+			for name in os.listdir(folder.descriptor):
+				if name.startswith(CLAIM_PREFIX):
+					found = os.stat(name, dir_fd=folder.descriptor, follow_symlinks=False)
+					if found.st_mtime < oldest:
+						_remove(name, folder.descriptor)
 
 	def unwritable(self) -> str | None:
 		"""Return why the folder cannot be written, or None; tries it with a file of its own."""
@@ -226,23 +260,3 @@ def _open_folder(path: str) -> int:
 def _remove(name: str, folder: int) -> None:
 	with contextlib.suppress(FileNotFoundError):
 		os.unlink(name, dir_fd=folder)
-
-
-def claim_transitions(
-	folder: StateFolder, channel: str, *, clock: Callable[[], float] = time.time
-) -> list[Transition]:
-	"""Claim what `channel` has not told yet, and return it.
-
-	Nothing is returned while a push holds the lock, which is soon over, nor if the claim could not be
-	written: told again at every tick is worse than late.
-	"""
-	if not folder.read()[0].claimed(channel, clock())[1]:
-		return []
-	with PushLock(os.path.dirname(folder.path)) as lock:
-		try:
-			if not lock.acquire(_CLAIM_WAIT_SECONDS):
-				return []
-		except (OSError, LockUnsupported):
-			return []
-		claimed, unclaimed = folder.read()[0].claimed(channel, clock())
-		return [] if folder.write(claimed) else unclaimed

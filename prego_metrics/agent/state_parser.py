@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,17 +11,19 @@ from prego_metrics.agent.host import CpuReading
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.state import (
 	DRIVERS,
+	MAX_WHO,
 	OUTCOMES,
 	TRANSITIONS_LENGTH,
 	VERSION,
 	Push,
 	State,
 	Tick,
-	Transition,
 )
+from prego_metrics.agent.transition import KINDS, Transition
 
 _MAX_TEXT = 2000
 _MAX_NUMBER = 1e11
+_PUSH_ID = re.compile("[0-9a-f]{16}")
 
 
 def parse_state(content: str) -> State:
@@ -37,11 +40,12 @@ def parse_state(content: str) -> State:
 	last = fields.get("last", dict)
 	totals = fields.within("totals")
 	return State(
-		last_attempt_at=fields.time("last_attempt_at"),
-		last_snapshot_at=fields.time("last_snapshot_at"),
+		last_attempt_at=fields.optional_number("last_attempt_at"),
+		last_snapshot_at=fields.optional_number("last_snapshot_at"),
 		failures_in_a_row=fields.count("failures_in_a_row"),
-		failing_since=fields.time("failing_since"),
+		failing_since=fields.optional_number("failing_since"),
 		alerted=fields.get("alerted", bool) or False,
+		disk_alerted=fields.get("disk_alerted", bool) or False,
 		cpu=_cpu(Fields(cpu, "cpu")) if cpu else None,
 		last_delivered=parse_push(Fields(delivered, "last_delivered")) if delivered else None,
 		totals={outcome: totals.count(outcome) for outcome in OUTCOMES if outcome in totals},
@@ -90,7 +94,7 @@ class Fields:
 			raise self._wrong(name)
 		return float(value)
 
-	def time(self, name: str) -> float | None:
+	def optional_number(self, name: str) -> float | None:
 		return None if self._written.get(name) is None else self.number(name)
 
 	def count(self, name: str) -> int:
@@ -98,6 +102,16 @@ class Fields:
 		if type(value) is not int or not 0 <= value <= _MAX_NUMBER:
 			raise self._wrong(name)
 		return int(value)
+
+	def optional_count(self, name: str) -> int | None:
+		return None if self._written.get(name) is None else self.count(name)
+
+	def push_id(self, name: str) -> str:
+		"""The id of a push becomes the name of files and rows."""
+		value = self.required(name, str)
+		if not _PUSH_ID.fullmatch(value):
+			raise self._wrong(name)
+		return str(value)
 
 	def text(self, name: str, *, required: bool = True) -> str | None:
 		value = self.required(name, str) if required else self.get(name, str)
@@ -132,16 +146,22 @@ class Fields:
 
 def parse_push(fields: Fields) -> Push:
 	return Push(
-		id=fields.text("id") or "",
+		id=fields.push_id("id"),
 		at=fields.number("at"),
 		driver=fields.name("driver", DRIVERS),
 		outcome=fields.name("outcome", OUTCOMES),
 		payload=_payload(fields.get("payload", dict)),
-		status_code=fields.count("status_code") if fields.get("status_code", int) is not None else None,
+		status_code=fields.optional_count("status_code"),
 		attempts=fields.count("attempts"),
 		duration_ms=fields.count("duration_ms"),
 		error=fields.text("error", required=False),
+		who=_who(fields),
 	)
+
+
+def _who(fields: Fields) -> str | None:
+	who = fields.text("who", required=False)
+	return who if who is None else who[:MAX_WHO]
 
 
 def _payload(written: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -161,12 +181,15 @@ def _payload(written: dict[str, Any] | None) -> dict[str, Any] | None:
 
 def _transition(fields: Fields) -> Transition:
 	return Transition(
-		id=fields.text("id") or "",
+		id=fields.push_id("id"),
 		at=fields.number("at"),
-		kind=fields.name("kind", ("failing", "recovered")),
+		kind=fields.name("kind", KINDS),
 		failures=fields.count("failures"),
 		error=fields.text("error", required=False),
-		claimed=fields.numbers("claimed"),
+		since=fields.optional_number("since"),
+		tenants_before=fields.optional_count("tenants_before"),
+		tenants=fields.optional_count("tenants"),
+		disk_pct=fields.optional_number("disk_pct"),
 	)
 
 

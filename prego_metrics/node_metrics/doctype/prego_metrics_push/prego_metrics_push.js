@@ -1,0 +1,5 @@
+frappe.ui.form.on("Prego Metrics Push", {
+	refresh(frm) {
+		frm.disable_save();
+	},
+});

@@ -1,0 +1,47 @@
+"""The log of pushes, as the Desk shows it: a copy of the state's history, written by `prego_metrics.history`."""
+
+from __future__ import annotations
+
+import frappe
+from frappe import _
+from frappe.model.document import Document
+from frappe.utils import add_days, now_datetime
+
+from prego_metrics.history import DOCTYPE, shown_node_id
+from prego_metrics.operators_site import require_operators_site
+
+
+class PregoMetricsPush(Document):
+	"""One push that was tried. Its rows are copied in bulk; nobody writes one here, Administrator included."""
+
+	def before_insert(self) -> None:
+		_refuse()
+
+	def validate(self) -> None:
+		_refuse()
+
+	def before_rename(self, *_names: object, **_options: object) -> None:
+		_refuse()
+
+	def on_trash(self) -> None:
+		if not frappe.flags.in_uninstall:
+			_refuse()
+
+	@staticmethod
+	def clear_old_logs(days: int = 30) -> None:
+		"""Delete what is older than `days`: called daily by Frappe's Log Settings."""
+		table = frappe.qb.DocType(DOCTYPE)
+		frappe.db.delete(table, filters=(table.pushed_at < add_days(now_datetime(), -days)))
+
+
+def _refuse() -> None:
+	frappe.throw(
+		_("The log of pushes is written by the node itself: it can only be read."), frappe.PermissionError
+	)
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def this_node() -> str:
+	"""Return this node's id as the log has it, to filter by: a restored backup shows another node's past too."""
+	frappe.only_for("System Manager")
+	return shown_node_id(require_operators_site())

@@ -1,0 +1,35 @@
+frappe.listview_settings["Prego Metrics Push"] = {
+	add_fields: ["outcome", "status_code", "node_id"],
+	hide_name_column: true,
+
+	get_indicator(push) {
+		const shown = {
+			delivered: [__("Delivered"), "green"],
+			refused: [__("Refused"), "red"],
+			failed: [__("Failed"), "red"],
+			not_sent: [__("Not sent"), "orange"],
+		}[push.outcome];
+		return shown && [...shown, `outcome,=,${push.outcome}`];
+	},
+
+	onload(listview) {
+		frappe.require("logtypes.bundle.js", () => {
+			frappe.utils.logtypes.show_log_retention_message(listview.doctype);
+		});
+		show_this_node_alone(listview);
+	},
+};
+
+// A restored backup brings another node's past with it. Who wants to see that removes the filter.
+function show_this_node_alone(listview) {
+	if (listview.filter_area.get().some((filter) => filter[1] === "node_id")) {
+		return;
+	}
+	frappe
+		.xcall("prego_metrics.node_metrics.doctype.prego_metrics_push.prego_metrics_push.this_node")
+		.then((node_id) => {
+			if (node_id) {
+				listview.filter_area.add([[listview.doctype, "node_id", "=", node_id]]);
+			}
+		});
+}

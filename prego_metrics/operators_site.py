@@ -1,0 +1,69 @@
+"""The one site that shows the node: its pages and methods answer there, and on every other site say why not.
+
+All sites of a bench run the same code, and any of them may have the app. A tenant's System Manager must not
+see the node or the other tenants, so nothing is shown before the operator's site is named.
+"""
+
+from __future__ import annotations
+
+import os
+
+import frappe
+
+from prego_metrics.agent.bench import Bench, open_bench
+from prego_metrics.agent.config import Config, load_config
+from prego_metrics.agent.errors import BenchError
+from prego_metrics.agent.wording import Wording, translated, wording
+
+
+def this_bench() -> Bench:
+	"""Return the bench that this Frappe process works in. Raises BenchError."""
+	return open_bench(os.path.abspath(frappe.local.sites_path))
+
+
+def is_operators_site(config: Config) -> bool:
+	"""Tell whether the current site is the one that the node is shown on."""
+	return config.site is not None and config.site == frappe.local.site
+
+
+def why_not_shown(config: Config | None) -> Wording | None:
+	"""Return why this site shows nothing of the node, or None where it does; None as config: no bench is read.
+
+	Tenants read this too: it names neither the operator's site nor anything else of the node.
+	"""
+	if config is None or config.site is None:
+		return wording(
+			"No operator's site is configured yet, so the node is shown on no site. Whoever runs the node names "
+			"it there: bench prego-metrics configure --site SITE"
+		)
+	if not is_operators_site(config):
+		return wording(
+			"This is not the operator's site, and the node is shown on that one alone. Whoever runs the node opens "
+			"that one. If this app is on this site by mistake, uninstall it here."
+		)
+	return None
+
+
+def config_here() -> Config | None:
+	"""Return the node's settings, or None where the bench cannot be read. They are not for every site to show."""
+	try:
+		return load_config(this_bench(), os.environ)
+	except BenchError:
+		return None
+
+
+def require_operators_site() -> Config:
+	"""Return the node's settings; on any other site raise frappe.PermissionError (HTTP 403) with why not."""
+	config = config_here()
+	reason = why_not_shown(config)
+	if reason or config is None:
+		frappe.throw(translated(reason, frappe._), frappe.PermissionError)
+	return config
+
+
+def may_open_app() -> bool:
+	"""Tell whether the app's icon is offered: to System Managers, where the node is shown."""
+	if "System Manager" not in frappe.get_roles():
+		return False
+	config = config_here()
+	return config is not None and is_operators_site(config)

@@ -1,0 +1,114 @@
+"""Tell people what happened to the node: once by each means, on the operator's site alone.
+
+Each means stands alone: one that fails is logged and tried again at the next tick, and holds up no other.
+None of it needs Redis or a mail server: rows are written, and what is queued is sent by Frappe later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import frappe
+from frappe.desk.doctype.notification_settings.notification_settings import is_notifications_enabled
+from frappe.utils import format_datetime
+from frappe.utils.user import get_system_managers
+
+from prego_metrics.agent import transition as transitions
+from prego_metrics.agent.claims import claim_transitions, return_claim
+from prego_metrics.agent.config import Config
+from prego_metrics.agent.state_folder import StateFolder
+from prego_metrics.agent.transition import Transition
+from prego_metrics.agent.wording import translated
+from prego_metrics.history import DOCTYPE, local_time
+
+ERROR_TITLE = "Prego Metrics"
+REALTIME_EVENT = "prego_node_changed"
+# The event of the email Notification that this app brings: it happens to the push that made the transition.
+EMAIL_EVENT = "prego_tell"
+
+
+def tell(folder: StateFolder, config: Config, log: Callable[[str], None]) -> None:
+	"""Tell what was not told yet; `log` takes what went wrong with it. Never raises."""
+	for channel, means in MEANS.items():
+		for transition in claim_transitions(folder, channel, config):
+			try:
+				means(transition, config)
+				# The claim stands in a file: what was told must not be rolled back with what comes after it.
+				frappe.db.commit()  # nosemgrep
+			except Exception as error:  # noqa: BLE001 whatever it is, the push must not suffer
+				return_claim(folder, channel, transition)
+				_roll_back()
+				log(f"{transition.kind} was not told by {channel}: {type(error).__name__}")
+
+
+def recipients() -> list[str]:
+	"""Return the users who may see the node: the enabled System Managers, and Administrator."""
+	return sorted({"Administrator", *get_system_managers(only_name=True)})
+
+
+def _notify(transition: Transition, config: Config) -> None:
+	for user in recipients():
+		if is_notifications_enabled(user):
+			title, text = _sentences(transition, config, user)
+			frappe.get_doc(
+				{
+					"doctype": "Notification Log",
+					"type": "Alert",
+					"for_user": user,
+					"from_user": "Administrator",
+					"subject": frappe.utils.escape_html(title),
+					"email_content": frappe.utils.escape_html(text),
+					"document_type": DOCTYPE,
+					"document_name": transition.id,
+				}
+			).insert(ignore_permissions=True)
+
+
+def _log_error(transition: Transition, config: Config) -> None:
+	"""Write an Error Log with a message of our own: by default it is a traceback with local variables."""
+	if transition.kind not in transitions.GOOD_NEWS:
+		title = f"{ERROR_TITLE}: {transitions.title(transition, config.node_id)}"
+		frappe.log_error(title=title[:140], message=str(transitions.description(transition)))
+
+
+def _publish(transition: Transition, config: Config) -> None:
+	"""Let the open page look again, at those who may see it: without a user, all Desk users would hear it."""
+	for user in recipients():
+		frappe.publish_realtime(REALTIME_EVENT, {"kind": transition.kind}, user=user)
+
+
+def _email(transition: Transition, config: Config) -> None:
+	"""Run the Notifications that listen to our event, which the operator has to enable first."""
+	if not frappe.db.exists("Notification", {"document_type": DOCTYPE, "event": "Method", "enabled": 1}):
+		return
+	push = frappe.get_doc(DOCTYPE, transition.id)
+	push.flags.title, push.flags.description = _sentences(transition, config, None)
+	push.flags.kind = transition.kind
+	push.run_notifications(EMAIL_EVENT)
+
+
+def _sentences(transition: Transition, config: Config, user: str | None) -> tuple[str, str]:
+	"""Return title and description in the language of `user`, or of the site."""
+	language = frappe.db.get_value("User", user, "language") if user else None
+	language = language or frappe.db.get_default("lang") or "en"
+
+	def translate(text: str) -> str:
+		return frappe._(text, language)
+
+	text = transitions.description(transition, lambda at: format_datetime(local_time(at)))
+	return translated(transitions.title(transition, config.node_id), translate), translated(text, translate)
+
+
+def _roll_back() -> None:
+	try:
+		frappe.db.rollback()
+	except Exception:  # noqa: BLE001, S110 the database is gone, and with it what was to be rolled back
+		pass
+
+
+MEANS: dict[str, Callable[[Transition, Config], None]] = {
+	"notification": _notify,
+	"error-log": _log_error,
+	"realtime": _publish,
+	"email": _email,
+}

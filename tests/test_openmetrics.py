@@ -1,0 +1,118 @@
+"""OpenMetrics text, read back by prometheus_client's own parser."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from strategies import folder_names
+
+from prego_metrics.agent.bench import open_bench
+from prego_metrics.agent.config import Config, load_config
+from prego_metrics.agent.openmetrics import MissingLibrary, openmetrics
+from prego_metrics.agent.state import Push, State
+
+NOW = 1_795_000_000.0
+PAYLOAD = {"node_id": "sg-1", "cpu_pct": 12.5, "memory_pct": 48.1, "tenant_count": 2, "source": "node_push"}
+
+
+def pushed(at: float = NOW - 41, outcome: str = "delivered") -> Push:
+	return Push("x", at, "frappe", outcome, PAYLOAD, 200, 1, 41, None)
+
+
+def config_of(bench_folder: Path, **environ: str) -> Config:
+	return load_config(open_bench(str(bench_folder)), environ)
+
+
+def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+	assert text.endswith("# EOF\n")
+	return {
+		(sample.name, tuple(sorted(sample.labels.items()))): sample.value
+		for family in text_string_to_metric_families(text)
+		for sample in family.samples
+	}
+
+
+def test_the_last_push_is_shown_in_base_units(bench_folder: Path) -> None:
+	push = pushed()
+	state = State(last=push, last_delivered=push, totals={"delivered": 7, "failed": 2})
+	found = samples(openmetrics(config_of(bench_folder), state, now=NOW))
+	assert found["prego_cpu_ratio", ()] == 0.125
+	assert found["prego_memory_ratio", ()] == 0.481
+	assert found["prego_push_last_success_timestamp_seconds", ()] == NOW - 41
+	assert found["prego_push_duration_seconds", ()] == 0.041
+	assert found["prego_push_consecutive_failures", ()] == 0
+	assert found["prego_pushes_total", (("outcome", "delivered"),)] == 7
+	assert found["prego_pushes_total", (("outcome", "not_sent"),)] == 0
+
+
+def test_a_figure_that_was_unknown_is_left_out(bench_folder: Path) -> None:
+	found = samples(openmetrics(config_of(bench_folder), State(last=pushed()), now=NOW))
+	assert ("prego_disk_ratio", ()) not in found
+
+
+@pytest.mark.parametrize("age", [301, -10])
+def test_figures_that_are_no_longer_fresh_are_left_out(bench_folder: Path, age: float) -> None:
+	found = samples(openmetrics(config_of(bench_folder), State(last=pushed(NOW - age)), now=NOW))
+	assert not [name for name, _ in found if name.endswith("_ratio")]
+
+
+def test_a_node_that_never_pushed_has_no_time_of_success(bench_folder: Path) -> None:
+	found = samples(openmetrics(config_of(bench_folder), State(), now=NOW))
+	assert not [name for name, _ in found if "last_success" in name or "duration" in name]
+
+
+def test_each_site_says_whether_it_counts_and_why(tmp_path: Path, make_bench: Callable[..., Path]) -> None:
+	folder = make_bench(tmp_path / "one", "acme.example", "pool-1")
+	config = config_of(folder, PREGO_METRICS_EXCLUDE_SITES='["pool-*"]')
+	found = samples(openmetrics(config, State(), now=NOW))
+	assert found["prego_tenants", ()] == 1
+	counted = (("counted", "true"), ("reason", "tenant"), ("site", "acme.example"))
+	left_out = (("counted", "false"), ("reason", "excluded by exclude_sites: pool-*"), ("site", "pool-1"))
+	assert found["prego_tenant_info", counted] == found["prego_tenant_info", left_out] == 1
+
+
+def test_one_name_on_two_benches_is_two_series(tmp_path: Path, make_bench: Callable[..., Path]) -> None:
+	folders = [make_bench(tmp_path / name, "acme.example") for name in ("one", "two")]
+	config = config_of(folders[0], PREGO_METRICS_BENCHES=f'["{folders[0]}", "{folders[1]}"]')
+	found = samples(openmetrics(config, State(), now=NOW))
+	assert len([name for name, _ in found if name == "prego_tenant_info"]) == 2
+
+
+def test_a_bench_that_cannot_be_counted_has_no_number_of_tenants(
+	tmp_path: Path, make_bench: Callable[..., Path]
+) -> None:
+	found = samples(openmetrics(config_of(make_bench(tmp_path / "empty")), State(), now=NOW))
+	assert ("prego_tenants", ()) not in found
+	assert ("prego_push_consecutive_failures", ()) in found
+
+
+@given(names=st.lists(folder_names, min_size=1, max_size=4, unique=True))
+def test_hostile_names_of_sites_are_parsed_back_as_they_are_shown_everywhere(
+	tmp_path_factory: pytest.TempPathFactory, names: list[str]
+) -> None:
+	folder = tmp_path_factory.mktemp("hostile")
+	(folder / "sites").mkdir()
+	(folder / "sites" / "apps.txt").write_text("frappe\n")
+	for name in names:
+		site = os.path.join(folder, "sites", name)
+		if os.path.exists(site):
+			continue
+		os.mkdir(site)
+		Path(site, "site_config.json").write_text("{}")
+	found = samples(openmetrics(config_of(folder), State(), now=NOW))
+	assert found["prego_tenants", ()] == len([name for name, _ in found if name == "prego_tenant_info"])
+
+
+def test_without_the_library_it_says_how_to_install_it(
+	bench_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	monkeypatch.setitem(sys.modules, "prometheus_client", None)
+	with pytest.raises(MissingLibrary, match="pip install"):
+		openmetrics(config_of(bench_folder), State())
