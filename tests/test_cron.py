@@ -15,9 +15,16 @@ import pytest
 from hostile_server import HostileServer, answer
 from pushing import ENVIRON, KEY, aim, earlier_reading, folder_of, leaked, spare_the_sample, state_of
 
+from prego_metrics.agent.bench import open_bench
+from prego_metrics.agent.config import Config, load_config
 from prego_metrics.agent.driver import started_by_systemd
 from prego_metrics.agent.news import ChannelError, claim_news, record_silence
 from prego_metrics.agent.state import State, Tick
+
+
+def config_of(bench_folder: Path) -> Config:
+	return load_config(open_bench(str(bench_folder)), {})
+
 
 ROOT = Path(__file__).parent.parent
 CRONTAB = ROOT / "deploy/cron/prego_metrics"
@@ -46,10 +53,10 @@ def test_cron_mails_an_outage_once_and_its_end_once(tick: Callable[..., str]) ->
 	mails = [tick(status) for status in (200, 401, 401, 401, 401, 200, 200)]
 	assert [bool(mail) for mail in mails] == [False, False, True, False, False, True, False]
 	assert re.match(
-		r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC: the pushes of node-1 fail, 2 in a row\. The last one: .*401",
+		r"Node node-1: pushes fail\n2 pushes in a row were not delivered, the first at \S+Z\. The last one: .*401",
 		mails[2],
 	)
-	assert "are delivered again, after 4 that were not." in mails[5]
+	assert "after 4 pushes in a row that were not" in mails[5]
 	assert not leaked("".join(mails), KEY)
 
 
@@ -60,7 +67,7 @@ def test_each_channel_is_told_for_itself(
 	assert tick(401) != ""
 	told = [run_agent("tell", "--channel", "systemd", "--bench", bench_folder) for _ in range(2)]
 	assert [one.returncode for one in told] == [0, 1]
-	assert "the pushes of node-1 fail" in told[0].stdout and told[1].stdout == ""
+	assert "Node node-1: pushes fail" in told[0].stdout and told[1].stdout == ""
 
 
 @pytest.mark.parametrize("order", ["the quick way in", "any other way in"])
@@ -80,7 +87,7 @@ def test_the_order_of_options_changes_nothing(
 def test_a_recovery_that_is_over_is_not_told(tick: Callable[..., str], bench_folder: Path) -> None:
 	for status in (401, 401, 200, 401):
 		tick(status, channel="other")
-	assert claim_news(folder_of(bench_folder), "systemd") is None
+	assert claim_news(folder_of(bench_folder), "systemd", config_of(bench_folder)) is None
 
 
 def test_what_cannot_be_recorded_is_said_each_time(
@@ -102,7 +109,7 @@ def test_a_channel_is_a_plain_name(run_agent: Run, bench_folder: Path) -> None:
 	done = run_agent("tell", "--channel", "a b\x1b", "--bench", bench_folder)
 	assert done.returncode == 2 and r"'a b\x1b' is none" in done.stderr
 	with pytest.raises(ChannelError):
-		claim_news(folder_of(bench_folder), "")
+		claim_news(folder_of(bench_folder), "", config_of(bench_folder))
 
 
 def test_tell_says_that_a_bench_cannot_be_read(run_agent: Run, tmp_path: Path) -> None:
@@ -120,34 +127,55 @@ def test_a_driver_that_never_gets_as_far_as_a_push_is_told_once(run_agent: Run, 
 	assert "no push was recorded yet" in told[0].stdout
 
 
-def test_silence_becomes_a_transition_after_what_is_fresh_and_a_push_ends_it(
+def test_a_driver_that_failed_and_then_fell_silent_is_told_after_what_is_fresh(
 	tick: Callable[..., str], bench_folder: Path
 ) -> None:
-	tick(200)
-	folder = folder_of(bench_folder)
+	tick(401)
+	folder, config = folder_of(bench_folder), config_of(bench_folder)
 	later = time.time() + 299
-	record_silence(folder, clock=lambda: later)
-	assert claim_news(folder, "systemd") is None
+	record_silence(folder, config, clock=lambda: later)
+	assert claim_news(folder, "systemd", config) is None
 	later += 3
 	for _ in range(2):
-		record_silence(folder, clock=lambda: later)
+		record_silence(folder, config, clock=lambda: later)
 	assert [transition.kind for transition in state_of(bench_folder).transitions] == ["failing"]
-	assert "no push was recorded since " in (claim_news(folder, "systemd") or "")
+	assert "no push was recorded since " in (claim_news(folder, "systemd", config) or "")
 	assert "delivered again" in tick(200)
 
 
-def test_a_long_interval_is_no_silence(tick: Callable[..., str], bench_folder: Path) -> None:
+def test_a_driver_that_delivered_and_stopped_is_told_once_and_so_is_its_return(
+	tick: Callable[..., str], bench_folder: Path
+) -> None:
 	tick(200)
+	folder, config = folder_of(bench_folder), config_of(bench_folder)
+	later = time.time() + 302
+	told = [claim_news(folder, "systemd", config, clock=lambda: later) for _ in range(2)]
+	assert "pushes have stopped" in (told[0] or "") and told[1] is None
+	tick(200)
+	assert "delivered again" in (claim_news(folder, "systemd", config) or "")
+
+
+def test_the_stop_of_a_push_whose_node_id_only_its_own_unit_knows_is_told(
+	tick: Callable[..., str], bench_folder: Path
+) -> None:
+	tick(200)
+	config = replace(config_of(bench_folder), node_id="")
+	news = claim_news(folder_of(bench_folder), "systemd", config, clock=lambda: time.time() + 302)
+	assert news and news.startswith("Node node-1: pushes have stopped")
+
+
+def test_a_long_interval_is_no_silence(tick: Callable[..., str], bench_folder: Path) -> None:
+	tick(401)
 	folder = folder_of(bench_folder)
 	folder.tick(Tick("cron", time.time(), 3600.0, "node-1", "delivered"))
-	record_silence(folder, clock=lambda: time.time() + 7000)
+	record_silence(folder, config_of(bench_folder), clock=lambda: time.time() + 7000)
 	assert state_of(bench_folder).transitions == ()
 
 
 def test_silence_is_not_recorded_beside_an_outage_that_is_known(bench_folder: Path) -> None:
 	folder = folder_of(bench_folder)
 	folder.write(State(alerted=True))
-	record_silence(folder)
+	record_silence(folder, config_of(bench_folder))
 	assert state_of(bench_folder).transitions == ()
 
 

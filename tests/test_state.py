@@ -197,7 +197,14 @@ def test_names_of_fields_that_a_later_version_may_add_are_no_reason_to_start_ane
 
 
 def test_a_state_of_before_there_were_claims_of_their_own_is_read(folder: StateFolder) -> None:
-	transition = {"id": "0" * 16, "at": 1e9, "kind": "failing", "failures": 3, "error": "no", "claimed": {"x": 1}}
+	transition = {
+		"id": "0" * 16,
+		"at": 1e9,
+		"kind": "failing",
+		"failures": 3,
+		"error": "no",
+		"claimed": {"x": 1},
+	}
 	push = {key: value for key, value in asdict(PUSH).items() if key != "who"}
 	old = {"version": 1, "alerted": True, "last": push, "transitions": [transition]}
 	write_raw(folder, json.dumps(old).encode())

@@ -83,6 +83,7 @@ def scheduled_push(bench_path: str | None, channel: str | None = None) -> int:
 def tell_news(bench_path: str | None, channel: str) -> int:
 	"""Print what `channel` has not told yet; return 0, or 1 for nothing, 2 for a bench that cannot be read."""
 	from prego_metrics.agent.bench import find_bench
+	from prego_metrics.agent.config import load_config
 	from prego_metrics.agent.errors import PregoMetricsError
 	from prego_metrics.agent.news import claim_news, record_silence
 	from prego_metrics.agent.owner import become_owner
@@ -92,9 +93,9 @@ def tell_news(bench_path: str | None, channel: str) -> int:
 	try:
 		bench = find_bench(bench_path)
 		become_owner(bench)
-		folder = StateFolder(bench.sites)
-		record_silence(folder)
-		news = claim_news(folder, channel)
+		folder, config = StateFolder(bench.sites), load_config(bench, os.environ)
+		record_silence(folder, config)
+		news = claim_news(folder, channel, config)
 	except PregoMetricsError as error:
 		print_line(f"Error: {error}", sys.stderr)
 		return 2

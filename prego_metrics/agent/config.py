@@ -53,6 +53,7 @@ class Config:
 	bench: Bench
 	node_id: str
 	control_plane_url: str
+	instance_id: str | None
 	api_key_file: str | None
 	push_interval: float
 	spread: float

@@ -37,12 +37,13 @@ def report_news(ended: Result, bench: Bench, channel: str) -> None:
 
 	What could not be recorded cannot be claimed either, and is printed each time. Raises ChannelError.
 	"""
+	from prego_metrics.agent.config import load_config
 	from prego_metrics.agent.news import claim_news
 	from prego_metrics.agent.state import OUTCOMES
 	from prego_metrics.agent.state_folder import StateFolder
 
 	folder = StateFolder(bench.sites)
-	news = claim_news(folder, channel)
+	news = claim_news(folder, channel, load_config(bench, os.environ))
 	if news is not None:
 		print_line(news, sys.stdout)
 	elif ended.outcome in OUTCOMES:
