@@ -7,7 +7,7 @@ such a thing: only its own database knows (see `site_database`).
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from prego_metrics.agent.backups import Backups, read_backups
@@ -140,12 +140,3 @@ def read_site(located: LocatedSite, *, sizes: bool) -> SiteOnDisk:
 
 def _bytes(usage: DiskUsage | None) -> int | None:
 	return None if usage is None else usage.bytes
-
-
-def read_sites(
-	sites: Iterable[LocatedSite], *, sizes: bool, progress: Callable[[str], None] = lambda name: None
-) -> Iterator[tuple[LocatedSite, SiteOnDisk]]:
-	"""Read one site after the other, and say which one is over."""
-	for located in sites:
-		yield located, read_site(located, sizes=sizes)
-		progress(located.site.name)
