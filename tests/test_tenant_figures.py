@@ -16,7 +16,9 @@ from prego_metrics.agent.bench import open_bench
 from prego_metrics.agent.config import load_config
 from prego_metrics.agent.disk_usage import disk_usage
 from prego_metrics.agent.inventory import LocatedSite
+from prego_metrics.agent.openmetrics import openmetrics
 from prego_metrics.agent.site_database import DatabaseFigures
+from prego_metrics.agent.state import State
 from prego_metrics.agent.tenant import Tenant
 from prego_metrics.agent.tenant_history import HistoryError, TenantHistory, cached_tenants
 
@@ -108,3 +110,14 @@ def test_a_tenant_nobody_can_ask_fails_alone_and_without_its_password(
 
 def test_a_figure_that_was_not_read_is_no_zero() -> None:
 	assert DatabaseFigures(error="refused").bytes is None
+
+
+@pytest.mark.parametrize(("most", "series"), [("10000", 3), ("1", 1), ("0", 0)])
+def test_a_scrape_shows_the_cache_of_as_many_sites_as_allowed(
+	bench_folder: Path, most: str, series: int
+) -> None:
+	config = load_config(open_bench(str(bench_folder)), {"PREGO_METRICS_TENANT_SERIES": most})
+	collection.collect(config, {})
+	text = openmetrics(config, State())
+	assert text.count("prego_tenant_files_bytes{") == series
+	assert ("prego_tenant_info{" in text) == (series == 3)
