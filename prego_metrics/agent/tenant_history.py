@@ -26,7 +26,8 @@ _VERSION = 1
 _BUSY_SECONDS = 5.0
 _SCHEMA = """
 CREATE TABLE latest (
-	bench TEXT, site TEXT, read_at REAL NOT NULL, content TEXT NOT NULL, PRIMARY KEY (bench, site)
+	bench TEXT, site TEXT, read_at REAL NOT NULL, content TEXT NOT NULL, total_bytes INTEGER, files_bytes INTEGER,
+	database_bytes INTEGER, backup_at REAL, PRIMARY KEY (bench, site)
 ) WITHOUT ROWID;
 CREATE TABLE days (
 	bench TEXT, site TEXT, day INTEGER, files_bytes INTEGER, backups_bytes INTEGER, database_bytes INTEGER,
@@ -150,7 +151,16 @@ class TenantHistory:
 		content = json.dumps(tenant_as_dict(tenant, tenant.read_at))
 		with self._said(), self._transaction():
 			self._connection.execute(
-				"REPLACE INTO latest VALUES (?, ?, ?, ?)", (*key, tenant.read_at, content)
+				"REPLACE INTO latest VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+				(
+					*key,
+					tenant.read_at,
+					content,
+					tenant.total_bytes,
+					tenant.files_bytes,
+					tenant.database_bytes,
+					tenant.disk.backups.newest_at if tenant.disk else None,
+				),
 			)
 			self._connection.execute(
 				"REPLACE INTO days VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -180,6 +190,19 @@ class TenantHistory:
 			rows = self._connection.execute("SELECT content FROM latest").fetchall()
 		return list(_tenants(rows))
 
+	def largest(self, most: int) -> list[tuple[Any, ...]]:
+		"""Return bench, site, bytes of files and database, and the newest backup's time, the largest first.
+
+		Without reading all that is known of them: a scrape asks this of ten thousand.
+		"""
+		with self._said():
+			rows = self._connection.execute(
+				"SELECT bench, site, files_bytes, database_bytes, backup_at FROM latest "
+				"ORDER BY total_bytes DESC LIMIT ?",
+				(most,),
+			).fetchall()
+		return [row for row in rows if _is_plain(row)]
+
 	def days(self, since: float) -> list[Day]:
 		"""Return the days from `since` (Unix seconds) on, of all tenants, oldest first."""
 		with self._said():
@@ -189,6 +212,14 @@ class TenantHistory:
 				(int(since // _DAY_SECONDS),),
 			).fetchall()
 		return [Day(*row) for row in rows if _is_day(row)]
+
+
+def cached_series(sites: str, most: int) -> list[tuple[Any, ...]]:
+	"""Return what `TenantHistory.largest` has, an empty list before the first collection. Raises HistoryError."""
+	if not os.path.lexists(os.path.join(sites, FOLDER_NAME, FILE_NAME)):
+		return []
+	with TenantHistory(sites) as history:
+		return history.largest(most)
 
 
 def cached_tenants(sites: str) -> list[Tenant]:
@@ -205,6 +236,12 @@ def _tenants(rows: list[tuple[Any]]) -> Iterator[Tenant]:
 			yield tenant_from_dict(json.loads(content))
 		except (ValueError, TypeError, RecursionError):
 			continue
+
+
+def _is_plain(row: tuple[Any, ...]) -> bool:
+	return all(isinstance(text, str) for text in row[:2]) and all(
+		number is None or type(number) in (int, float) for number in row[2:]
+	)
 
 
 def _is_day(row: tuple[Any, ...]) -> bool:
