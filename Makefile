@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-bench lint format wheel bench-speed clean
+.PHONY: help demo test test-ansible test-bench contract lint format wheel bench-speed clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,7 +31,19 @@ test: $(VENV)/dev ## Run every test that needs no bench (with PREGO_TEST_BENCH a
 test-bench: $(VENV)/dev ## Run the tests on the bench that PREGO_TEST_BENCH, _SITE, _URL and _TENANT_SITE name
 	@test -n "$$PREGO_TEST_BENCH" -a -n "$$PREGO_TEST_SITE" || { echo "Set PREGO_TEST_BENCH (a path) and PREGO_TEST_SITE (a site of it that has the app)."; exit 2; }
 	@$(PIP) install --editable '.[dev,bench-test]'
-	@$(BIN)/python -m pytest tests/test_on_a_real_bench.py tests/test_methods_over_http.py tests/test_page_in_a_browser.py
+	@$(BIN)/python -m pytest tests/test_on_a_real_bench.py tests/test_states_of_a_real_bench.py tests/test_methods_over_http.py tests/test_page_in_a_browser.py
+
+test-ansible: $(VENV)/dev ## Converge the Ansible role on this machine, twice, and uninstall it (as root; minutes)
+	@test -x $(VENV)/ansible/bin/ansible-lint || { $(PYTHON) -m venv $(VENV)/ansible && $(VENV)/ansible/bin/python -m pip --disable-pip-version-check --quiet install -r deploy/ansible/requirements-dev.txt; }
+	@PREGO_TEST_ANSIBLE=$(CURDIR)/$(VENV)/ansible/bin $(BIN)/python -m pytest tests/test_ansible_role.py
+
+contract: $(VENV)/dev tests/contract/node_modules/.installed ## Hold a Worker on D1 and the local control plane to the same answers (Node 20 or later)
+	@$(BIN)/python -m pytest tests/contract
+
+tests/contract/node_modules/.installed: tests/contract/package.json tests/contract/package-lock.json
+	@node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)' || { echo "make contract needs Node 20 or later"; exit 2; }
+	@cd tests/contract && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
 
 lint: $(VENV)/dev ## Check style (ruff) and types (mypy --strict)
 	@$(BIN)/ruff check .
@@ -55,4 +67,4 @@ bench-speed: $(VENV)/dev ## Measure beside peers, as ratios (see benchmarks/)
 	@$(BIN)/python benchmarks/push.py
 
 clean: ## Remove the environment and what was built
-	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) tests/contract/node_modules build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

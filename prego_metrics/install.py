@@ -17,6 +17,7 @@ from prego_metrics.history import DOCTYPE
 from prego_metrics.operators_site import this_bench
 
 MODULE = "Node Metrics"
+ALERT = "Prego Metrics Alert"
 METHOD = "prego_metrics.prego_push.push_if_due"
 READER_ROLE = "Prego Metrics Reader"
 
@@ -58,6 +59,9 @@ def _delete_what_the_log_left() -> None:
 	mails = frappe.get_all("Email Queue", filters={"reference_doctype": DOCTYPE}, pluck="name")
 	frappe.db.delete("Email Queue Recipient", {"parent": ("in", mails)})
 	frappe.db.delete("Email Queue", {"reference_doctype": DOCTYPE})
+	frappe.db.delete("Version", {"ref_doctype": "Notification", "docname": ALERT})
+	# The exports of the log, with what was exported.
+	frappe.db.delete("Access Log", {"export_from": DOCTYPE})
 	letters = frappe.get_all("Communication", filters={"reference_doctype": DOCTYPE}, pluck="name")
 	frappe.db.delete("Communication Link", {"parent": ("in", letters)})
 	frappe.db.delete("Communication", {"reference_doctype": DOCTYPE})

@@ -26,6 +26,7 @@ class Seen:
 def on_a_terminal(
 	*arguments: object,
 	typed: str = "",
+	typed_later: tuple[float, str] | None = None,
 	columns: int = 80,
 	stdout_elsewhere: bool = False,
 	cwd: Path | None = None,
@@ -42,11 +43,15 @@ def on_a_terminal(
 		stdout=subprocess.PIPE if stdout_elsewhere else inside,
 		stderr=inside,
 		start_new_session=True,
+		# Of its own session, and with the terminal for its own: then Ctrl-C on it is a signal.
+		preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
 	)
 	os.close(inside)
 	too_long = threading.Timer(30, process.kill)
 	too_long.start()
 	os.write(terminal, typed.encode())
+	if typed_later:
+		threading.Timer(typed_later[0], os.write, (terminal, typed_later[1].encode())).start()
 	screen = b""
 	try:
 		while part := os.read(terminal, 65536):

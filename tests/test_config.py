@@ -79,6 +79,7 @@ def test_every_setting_is_taken_from_the_file_and_every_one_from_the_environment
 	in_file = {
 		"node_id": "file",
 		"control_plane_url": "https://file.example",
+		"instance_id": "111",
 		"api_key_file": "/file/key",
 		"push_interval": 61,
 		"spread": 1,
@@ -91,12 +92,14 @@ def test_every_setting_is_taken_from_the_file_and_every_one_from_the_environment
 		"scheduler_pushes": False,
 		"timeout": 1,
 		"alert_after": 1,
-		"disk_alert_pct": 80,
+		"disk_alert_pct": 80.5,
+		"tenant_series": 5,
 		"heartbeat_url": "https://file.example/x",
 	}
 	in_environment = {
 		"node_id": ("environment", "environment"),
 		"control_plane_url": ("https://environment.example/", "https://environment.example"),
+		"instance_id": ("222", "222"),
 		"api_key_file": ("/environment/key", "/environment/key"),
 		"push_interval": ("62", 62),
 		"spread": ("2.5", 2.5),
@@ -110,6 +113,7 @@ def test_every_setting_is_taken_from_the_file_and_every_one_from_the_environment
 		"timeout": ("2", 2),
 		"alert_after": ("2", 2),
 		"disk_alert_pct": ("0", 0),
+		"tenant_series": ("0", 0),
 		"heartbeat_url": ("https://environment.example/x", "https://environment.example/x"),
 	}
 	path = settings(bench_folder, **in_file)

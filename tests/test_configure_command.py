@@ -342,36 +342,72 @@ def test_the_table_fits_80_columns(run_agent: Run, bench_folder: Path) -> None:
 
 
 def test_what_is_required_and_missing_is_asked_for_on_a_terminal(bench_folder: Path) -> None:
-	seen = on_a_terminal("configure", "--bench", bench_folder, typed=f"sg-1\n{URL}\n", NO_COLOR="1")
+	seen = on_a_terminal(
+		"configure", "--bench", bench_folder, typed=f"sg-1\n{URL}\n\n", NO_COLOR="1", INTERNAL_API_KEY="k"
+	)
 	assert seen.code == 0
 	assert "node_id (this node, exactly nodes.node_id): " in seen.screen
 	assert "control_plane_url (base URL of the control plane, https://…): " in seen.screen
 	assert written(bench_folder) == {"node_id": "sg-1", "control_plane_url": URL}
-	assert "the key" in seen.screen and "not set" in seen.screen
+	assert "INSERT INTO nodes (node_id, region, host) VALUES ('sg-1', REGION, HOST);" in seen.screen
 
 
 def test_only_what_is_missing_is_asked_for(bench_folder: Path, settings: Callable[..., Path]) -> None:
 	settings(bench_folder, node_id="sg-1")
-	seen = on_a_terminal("configure", "--bench", bench_folder, typed=f"{URL}\n")
+	seen = on_a_terminal("configure", "--bench", bench_folder, typed=f"{URL}\n\n", INTERNAL_API_KEY="k")
 	assert "exactly nodes.node_id" not in seen.screen
 	assert written(bench_folder) == {"node_id": "sg-1", "control_plane_url": URL}
-	assert "base URL" not in on_a_terminal("configure", "--bench", bench_folder).screen
+	again = on_a_terminal("configure", "--bench", bench_folder, INTERNAL_API_KEY="k")
+	assert "base URL" not in again.screen and "site (" not in again.screen
 
 
 def test_questions_do_not_end_up_among_the_results(bench_folder: Path) -> None:
 	seen = on_a_terminal(
-		"configure", "--json", "--bench", bench_folder, typed=f"sg-1\n{URL}\n", stdout_elsewhere=True
+		"configure",
+		"--json",
+		"--bench",
+		bench_folder,
+		typed=f"sg-1\n{URL}\n\n",
+		stdout_elsewhere=True,
+		INTERNAL_API_KEY="k",
 	)
 	assert seen.code == 0
 	assert json.loads(seen.stdout)["settings"]["node_id"]["value"] == "sg-1"
 	assert "node_id (" in seen.screen
 
 
-def test_a_wrong_answer_is_refused_and_nothing_is_written(bench_folder: Path) -> None:
-	seen = on_a_terminal("configure", "--bench", bench_folder, typed="sg-1\nhttp://far.example\n")
-	assert seen.code == 2
-	assert "must begin with https://" in " ".join(seen.screen.split())
-	assert written(bench_folder) == {}
+def test_a_wrong_answer_is_asked_for_again(bench_folder: Path) -> None:
+	typed = f"..\nsg-1\nhttp://far.example\n{URL}\nno/site\nacme.example\nn\n"
+	seen = on_a_terminal(
+		"configure", "--bench", bench_folder, typed=typed, INTERNAL_API_KEY="k", COLUMNS="300"
+	)
+	assert seen.code == 0
+	for words in ("and not be . or ..", "must begin with https://", "must be the name of a site"):
+		assert f"Error: {words}" in seen.screen or words in seen.screen
+	assert written(bench_folder) == {
+		"node_id": "sg-1",
+		"control_plane_url": URL,
+		"site": "acme.example",
+		"exclude_sites": ["acme.example"],
+	}
+
+
+def test_the_key_is_asked_for_hidden_and_put_into_a_file_of_its_own(
+	bench_folder: Path, tmp_path: Path
+) -> None:
+	path = tmp_path / "secrets" / "internal_api_key"
+	seen = on_a_terminal(
+		"configure",
+		"--bench",
+		bench_folder,
+		typed=f"sg-1\n{URL}\n\n{path}\n",
+		typed_later=(4, "typed-key-987654321\n"),
+	)
+	assert seen.code == 0
+	assert "987654321" not in seen.screen
+	assert path.read_text() == "typed-key-987654321\n"
+	assert path.stat().st_mode & 0o777 == 0o600 and path.parent.stat().st_mode & 0o777 == 0o700
+	assert written(bench_folder)["api_key_file"] == str(path)
 
 
 def test_ctrl_d_at_a_question_writes_nothing(bench_folder: Path) -> None:

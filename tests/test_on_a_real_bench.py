@@ -190,7 +190,7 @@ def rows_that_name_us() -> list[str]:
 			for name in names
 		)
 		if table == "tabVersion":
-			condition = f"ref_doctype != 'Installed Applications' and ({condition})"
+			condition = f"ref_doctype not in ('Installed Applications', 'Log Settings') and ({condition})"
 		queries.append(f"(select '{table}' from `{table}` where {condition} limit 1)")
 	batches = [queries[start : start + 20] for start in range(0, len(queries), 20)]
 	return [str(table) for batch in batches for (table,) in sql(" union all ".join(batch))]

@@ -227,6 +227,7 @@ def test_what_can_be_no_node_id_is_refused(node_id: object) -> None:
 		("spread", [0, 0.5, 5, 60], [-0.1, 61]),
 		("timeout", [0.1, 1, 10, 120], [0, 0.09, 121, -1]),
 		("alert_after", [1, 3, 1000], [0, 1001, -1, 3.0, 2.5]),
+		("disk_alert_pct", [0, 1, 90, 99.5, 100], [0.5, -1, 100.1]),
 	],
 )
 def test_numbers_have_bounds(name: str, accepted: list[float], refused: list[float]) -> None:
@@ -286,6 +287,7 @@ def test_the_table_is_the_designs() -> None:
 	assert {setting.name: setting.default for setting in SETTINGS} == {
 		"node_id": None,
 		"control_plane_url": None,
+		"instance_id": None,
 		"api_key_file": None,
 		"push_interval": 60,
 		"spread": 5,
@@ -298,6 +300,8 @@ def test_the_table_is_the_designs() -> None:
 		"scheduler_pushes": True,
 		"timeout": 10,
 		"alert_after": 3,
+		"disk_alert_pct": 90,
+		"tenant_series": 10000,
 		"heartbeat_url": None,
 		"heartbeat_url_file": None,
 	}

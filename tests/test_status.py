@@ -83,7 +83,8 @@ def test_a_push_just_delivered_is_fresh(config: Config) -> None:
 	status = judge_status(after(pushed(NOW - 24)), config, NOW)
 	assert (status.verdict, status.exit_code, status.age_seconds) == ("fresh", 0, 24)
 	assert status.plugin_line == (
-		"PREGO OK - delivered 24 s ago, every 60 s, 42 tenants | age=24s;;300;0 failures=0;;;0 tenants=42;;;0"
+		"PREGO OK - delivered 24 s ago, every 60 s, 42 tenants | age=24s;;300;0 failures=0;;;0 tenants=42;;;0 "
+		"cpu=U;;;0;100 memory=U;;;0;100 disk=U;;;0;100 duration=0.012s;;;0"
 	)
 
 
@@ -212,7 +213,7 @@ def test_a_servers_words_neither_reach_the_terminal_raw_nor_the_performance_data
 	assert line.count("|") == 1
 	assert all(raw not in line for raw in ("\x1b", "\u202e", "\n", "\x85"))
 	data = perfdata(judge_status(after(pushed(NOW - 50), failed), config, NOW))
-	assert list(data) == ["age", "failures", "tenants"]
+	assert list(data) == ["age", "failures", "tenants", "cpu", "memory", "disk", "duration"]
 
 
 def test_a_node_id_with_a_bar_does_not_end_the_sentence(
@@ -225,7 +226,7 @@ def test_a_node_id_with_a_bar_does_not_end_the_sentence(
 
 def test_a_long_error_is_cut(config: Config) -> None:
 	status = judge_status(after(pushed(NOW - 5, "failed", error="x" * 1000)), config, NOW)
-	assert len(status.plugin_line) < 500
+	assert len(status.plugin_line) < 600
 
 
 # --- the command -------------------------------------------------------------------------------------
@@ -349,3 +350,24 @@ def test_a_link_in_place_of_the_state_is_not_followed(run_agent: Run, bench: Pat
 	ended = run_agent("status", "--bench", bench)
 	assert ended.returncode == 3
 	assert "cannot be read" in ended.stderr
+
+
+def test_the_figures_of_the_host_are_performance_data_too(config: Config) -> None:
+	payload = {
+		"node_id": "node-1",
+		"cpu_pct": 12.5,
+		"memory_pct": 48.0,
+		"tenant_count": 3,
+		"source": "node_push",
+	}
+	data = perfdata(judge_status(after(pushed(NOW - 5, payload=payload)), config, NOW))
+	assert (data["cpu"], data["memory"], data["disk"]) == ("12.5%;;;0;100", "48%;;;0;100", "U;;;0;100")
+
+
+def test_json_without_a_bench_is_json_too(run_agent: Run, tmp_path: Path) -> None:
+	ended = run_agent("status", "--json", "--bench", tmp_path)
+	assert ended.returncode == 2
+	written = json.loads(ended.stdout)
+	assert list(written) == [*STATUS_KEYS, "error"]
+	assert written["status"] == "unknown" and "is not a bench" in written["error"]
+	assert "is not a bench" in ended.stderr

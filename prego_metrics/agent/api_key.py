@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import Protocol
 
-from prego_metrics.agent.config import Config
 from prego_metrics.agent.errors import ConfigurationError, Problem
 from prego_metrics.agent.masking import masked
 from prego_metrics.agent.printable import printable
@@ -39,7 +39,17 @@ class Secret:
 		return masked(text, self._text)
 
 
-def load_api_key(config: Config, environ: Mapping[str, str]) -> tuple[Secret, list[str]]:
+class KeySettings(Protocol):
+	"""What is to be known of the key's file: a bench's Config, or what stands for it off the nodes."""
+
+	@property
+	def api_key_file(self) -> str | None: ...
+
+	@property
+	def problems(self) -> tuple[Problem, ...]: ...
+
+
+def load_api_key(config: KeySettings, environ: Mapping[str, str]) -> tuple[Secret, list[str]]:
 	"""Return the bearer key and warnings about it.
 
 	The order: INTERNAL_API_KEY in the environment, systemd's credential, `api_key_file`. Raises
@@ -55,11 +65,11 @@ def load_api_key(config: Config, environ: Mapping[str, str]) -> tuple[Secret, li
 	raise refused
 
 
-def _load(config: Config, environ: Mapping[str, str]) -> tuple[Secret, list[str]]:
+def _load(config: KeySettings, environ: Mapping[str, str]) -> tuple[Secret, list[str]]:
 	warnings: list[str] = []
 	text = environ.get(KEY_VARIABLE)
 	if text:
-		return _checked(text, KEY_VARIABLE), warnings
+		return checked_key(text, KEY_VARIABLE), warnings
 	if text == "":
 		warnings.append(f"{KEY_VARIABLE} is empty and counts as unset")
 	directory = environ.get(CREDENTIALS_VARIABLE)
@@ -86,10 +96,11 @@ def _from_file(path: str, source: str, *, checked: bool) -> Secret:
 		text = read_secret_file(path, checked=checked)
 	except ValueError as error:
 		raise ConfigurationError([Problem("api_key_file", f"{source}: {error}")]) from None
-	return _checked(text, source if not checked else f"{source} {printable(path)}")
+	return checked_key(text, source if not checked else f"{source} {printable(path)}")
 
 
-def _checked(text: str, source: str) -> Secret:
+def checked_key(text: str, source: str) -> Secret:
+	"""Return a key that is one. Raises ConfigurationError, with no part of it."""
 	if not text:
 		wrong = "is empty"
 	elif not all(0x21 <= ord(character) <= 0x7E for character in text):

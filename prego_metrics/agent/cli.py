@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import importlib
 import json
-import math
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -55,8 +54,14 @@ class LazyGroup(click.Group):
 
 
 _ELSEWHERE: dict[str, str] = {
+	"configure": "prego_metrics.agent.configure_command",
+	"doctor": "prego_metrics.agent.doctor_command",
+	"fleet": "prego_metrics.fleet.command",
+	"hetzner": "prego_metrics.fleet.hetzner",
+	"status": "prego_metrics.agent.status_command",
 	"systemd": "prego_metrics.agent.systemd",
 	"tell": "prego_metrics.agent.tell",
+	"tenants": "prego_metrics.agent.tenants_command",
 }
 
 
@@ -128,7 +133,7 @@ def push(
 	from prego_metrics.agent.report import report
 
 	try:
-		bench = _open(bench_path)
+		bench = open_bench_as_owner(bench_path)
 		if dry_run:
 			ended = pushing.dry_run(bench)
 		else:
@@ -142,147 +147,6 @@ def push(
 		ended = result.Result(result.NOT_SENT, time.time(), error=str(error))
 	report(ended, as_json=as_json)
 	sys.exit(ended.exit_code)
-
-
-@cli.command()
-@bench_option
-@json_option
-def tenants(bench_path: str | None, as_json: bool) -> None:
-	"""Show every site, counted or not, and why."""
-	from prego_metrics.agent import tables
-	from prego_metrics.agent.config import load_config
-	from prego_metrics.agent.errors import PregoMetricsError
-	from prego_metrics.agent.tenants import count_tenants
-
-	try:
-		census = count_tenants(load_config(_open(bench_path), os.environ))
-	except PregoMetricsError as error:
-		if as_json:
-			_print_json({"tenant_count": None, "sites": [], "error": str(error)})
-		_fail(str(error))
-	if as_json:
-		_print_json(tables.census_as_dict(census))
-	else:
-		tables.print_census(census)
-
-
-@cli.command()
-@bench_option
-@click.option(
-	"--max-age", type=click.FloatRange(min=1), metavar="S", help="Seconds up to which a push is fresh."
-)
-@json_option
-def status(bench_path: str | None, max_age: float | None, as_json: bool) -> None:
-	"""Say whether this node is delivering, as a monitoring plugin does.
-
-	Exit codes: 0 fresh, 1 fresh but the last attempt failed, 2 stale, 3 never pushed.
-	"""
-	import time
-
-	from prego_metrics.agent.config import load_config
-	from prego_metrics.agent.state_folder import StateFolder
-	from prego_metrics.agent.status import judge_status
-
-	if max_age is not None and not math.isfinite(max_age):
-		raise click.BadParameter("must be a number of seconds", param_hint="'--max-age'")
-	bench = _found(bench_path)
-	state, warnings = StateFolder(bench.sites).read()
-	for warning in warnings:
-		click.echo(f"Warning: {warning}", err=True)
-	verdict = judge_status(state, load_config(bench, os.environ), time.time(), max_age)
-	if as_json:
-		_print_json(verdict.as_dict())
-	else:
-		click.echo(verdict.plugin_line)
-	sys.exit(verdict.exit_code)
-
-
-@cli.command()
-@bench_option
-@click.option("--offline", is_flag=True, help="Do not ask the control plane.")
-@json_option
-def doctor(bench_path: str | None, offline: bool, as_json: bool) -> None:
-	"""Check everything a push depends on, and say what to do. Sends no metrics.
-
-	Exit codes: 0 nothing failed, 1 something did.
-	"""
-	from prego_metrics.agent import tables
-	from prego_metrics.agent.checks import FAIL, Check
-	from prego_metrics.agent.doctor import examine
-	from prego_metrics.agent.errors import PregoMetricsError
-
-	checks: list[Check] = []
-	try:
-		for check in examine(_open(bench_path), os.environ, online=not offline):
-			checks.append(check)
-			if not as_json:
-				tables.print_check(check)
-	except PregoMetricsError as error:
-		checks.append(Check("bench", FAIL, str(error), "name the bench with --bench PATH"))
-		if not as_json:
-			tables.print_check(checks[-1])
-	healthy = all(check.state != FAIL for check in checks)
-	if as_json:
-		_print_json({"ok": healthy, "checks": [check.as_dict() for check in checks]})
-	sys.exit(0 if healthy else 1)
-
-
-def _setting_options(command: Command) -> Command:
-	"""Give `configure` an option for each setting, from the table of settings."""
-	from prego_metrics.agent.settings import SETTINGS
-
-	for setting in reversed(SETTINGS):
-		repeated = setting.kind == "json" and not isinstance(setting.default, bool)
-		command = click.option(
-			"--" + setting.name.replace("_", "-"),
-			setting.name,
-			metavar="TEXT" if setting.kind == "text" else "S" if setting.kind == "number" else "VALUE",
-			multiple=repeated,
-			default=None,
-			help=setting.help[0].upper() + setting.help[1:] + (" (repeatable)." if repeated else "."),
-		)(command)
-	return command
-
-
-@cli.command()
-@bench_option
-@_setting_options
-@click.option("--unset", multiple=True, metavar="KEY", help="Remove a setting (repeatable).")
-@click.option("--show", is_flag=True, help="Show the settings in force, each with its source.")
-@json_option
-def configure(
-	bench_path: str | None, unset: tuple[str, ...], show: bool, as_json: bool, **given: Any
-) -> None:
-	"""Write settings into the bench's common_site_config.json, and keep everything else in it.
-
-	On a terminal, what is required and missing is asked for. The key is never written there.
-
-	Exit codes: 0 written, 2 refused; where nothing was to be written, 2 also if the settings are not valid.
-	"""
-	from prego_metrics.agent import tables
-	from prego_metrics.agent.config import load_config
-	from prego_metrics.agent.configure import as_written, configure, missing
-	from prego_metrics.agent.errors import PregoMetricsError
-
-	changes = as_written({name: value for name, value in given.items() if value not in (None, ())})
-	if show and (changes or unset):
-		raise click.UsageError("--show changes nothing: it goes with no setting and not with --unset")
-	try:
-		bench = _open(bench_path)
-		if not changes and not unset and not show and sys.stdin and sys.stdin.isatty():
-			for setting in missing(load_config(bench, os.environ)):
-				changes[setting.name] = click.prompt(f"{setting.name} ({setting.help})", err=True)
-		if changes or unset:
-			configure(bench, changes, unset, os.environ)
-		config = load_config(bench, os.environ)
-	except PregoMetricsError as error:
-		_fail(str(error))
-	if as_json:
-		_print_json(tables.settings_as_dict(config, os.environ))
-	else:
-		tables.print_settings(config, os.environ)
-		tables.print_operator_site_note(config)
-	sys.exit(2 if config.problems and not (changes or unset) else 0)
 
 
 @cli.command("control-plane")
@@ -322,8 +186,8 @@ def demo(keep: bool) -> None:
 	_exit_on_error(lambda: sys.exit(run(keep=keep)))
 
 
-def _open(bench_path: str | None) -> Bench:
-	"""Find the bench and, started by root, become its owner before anything is read."""
+def open_bench_as_owner(bench_path: str | None) -> Bench:
+	"""Find the bench and, started by root, become its owner before anything is read. Raises PregoMetricsError."""
 	from prego_metrics.agent.bench import find_bench
 	from prego_metrics.agent.owner import become_owner
 
@@ -332,28 +196,21 @@ def _open(bench_path: str | None) -> Bench:
 	return bench
 
 
-def _found(bench_path: str | None) -> Bench:
-	from prego_metrics.agent.errors import PregoMetricsError
-
-	try:
-		return _open(bench_path)
-	except PregoMetricsError as error:
-		_fail(str(error))
-
-
 def _exit_on_error(run: Callable[[], None]) -> None:
 	from prego_metrics.agent.errors import PregoMetricsError
 
 	try:
 		run()
 	except PregoMetricsError as error:
-		_fail(str(error))
+		fail(str(error))
 
 
-def _fail(message: str) -> NoReturn:
+def fail(message: str) -> NoReturn:
+	"""Print one error and end with exit code 2."""
 	click.echo(f"Error: {message}", err=True)
 	sys.exit(2)
 
 
-def _print_json(content: dict[str, Any]) -> None:
+def print_json(content: dict[str, Any]) -> None:
+	"""Print a result as one line of JSON."""
 	click.echo(json.dumps(content))

@@ -53,6 +53,7 @@ class Config:
 	bench: Bench
 	node_id: str
 	control_plane_url: str
+	instance_id: str | None
 	api_key_file: str | None
 	push_interval: float
 	spread: float
@@ -66,6 +67,7 @@ class Config:
 	timeout: float
 	alert_after: int
 	disk_alert_pct: float
+	tenant_series: int
 	heartbeat_url: str | None = field(repr=False)
 	heartbeat_url_file: str | None
 	hardened: bool

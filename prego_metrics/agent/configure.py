@@ -14,6 +14,7 @@ from prego_metrics.agent.bench import Bench
 from prego_metrics.agent.common_config import config_file, read_common_config
 from prego_metrics.agent.config import CONFIG_KEY, Config, judge_config, value_from_text
 from prego_metrics.agent.errors import ConfigurationError, Problem
+from prego_metrics.agent.frappe_on_disk import TICK_KEY
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.settings import SETTING_BY_NAME, SETTINGS, Setting
 
@@ -21,9 +22,15 @@ _TRIES = 5
 
 
 def configure(
-	bench: Bench, changes: Mapping[str, Any], unset: Iterable[str], environ: Mapping[str, str]
+	bench: Bench,
+	changes: Mapping[str, Any],
+	unset: Iterable[str],
+	environ: Mapping[str, str],
+	tick_seconds: int | None = None,
 ) -> Config:
 	"""Set `changes` and remove `unset`, and return the configuration that then holds.
+
+	With `tick_seconds`, Frappe's own scheduler_tick_interval is set too.
 
 	The file is replaced atomically and keeps its mode; another program's change in the meantime is not
 	overwritten. Raises ConfigurationError, and writes nothing, if a value is wrong.
@@ -44,6 +51,8 @@ def configure(
 		unset = frozenset(_as_called(name, section) for name in names)
 		merged = {name: value for name, value in {**section, **changes}.items() if name not in unset}
 		wanted = {**common, CONFIG_KEY: merged}
+		if tick_seconds is not None:
+			wanted[TICK_KEY] = tick_seconds
 		known = judge_config(bench, common, {}).problems
 		wrong = [
 			problem

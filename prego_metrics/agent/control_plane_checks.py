@@ -14,23 +14,24 @@ from urllib.parse import quote
 from prego_metrics.agent.checks import FAIL, PASS, SKIP, WARN, Check, Examination
 from prego_metrics.agent.errors import ConfigurationError
 from prego_metrics.agent.printable import printable
+from prego_metrics.agent.wording import wording
 
 MAX_CLOCK_SKEW_SECONDS = 120.0
 
 
-def check_control_plane(seen: Examination, *, online: bool) -> Iterator[Check]:
+def check_control_plane(seen: Examination) -> Iterator[Check]:
 	"""Ask the control plane for this node, and compare its clock with ours."""
 	from prego_metrics.agent.api_key import load_api_key
 
 	config = seen.config
-	if not online:
-		yield Check("control_plane", SKIP, "not asked (--offline)")
+	if not seen.online:
+		yield Check("control_plane", SKIP, wording("not asked (--offline)"))
 		return
 	try:
 		config.require(("node_id", "control_plane_url"))
 		key, _ = load_api_key(config, seen.environ)
 	except ConfigurationError:
-		yield Check("control_plane", SKIP, "not asked: the settings or the key are not there yet")
+		yield Check("control_plane", SKIP, wording("not asked: the settings or the key are not there yet"))
 		return
 
 	from prego_metrics.agent.control_plane import NODES_ROUTE, shown_words, within_deadline
@@ -54,54 +55,70 @@ def check_control_plane(seen: Examination, *, online: bool) -> Iterator[Check]:
 			"control_plane",
 			FAIL,
 			f"{printable(config.control_plane_url)}: {key.mask(answer.reason)}",
-			"check control_plane_url, the name's resolution, the firewall and proxies, then run this again",
+			wording(
+				"check control_plane_url, the name's resolution, the firewall and proxies, then run this again"
+			),
 		)
 		return
 	known = _holds_node_id(answer.words, config.node_id)
 	words = shown_words(answer.words, key)
+	said = f"{answer.status_code} {words}"
 	if answer.status_code == 200 and known:
-		yield Check("control_plane", PASS, "the URL is right, the key is accepted, the node is registered")
+		yield Check(
+			"control_plane", PASS, wording("the URL is right, the key is accepted, the node is registered")
+		)
 	elif answer.status_code in (401, 403):
 		yield Check(
 			"control_plane",
 			FAIL,
-			f"the key from {key.source} is refused: {answer.status_code} {words}",
-			"give the node the same INTERNAL_API_KEY that the control plane has",
+			wording("the key from {source} is refused: {answer}", source=key.source, answer=said),
+			wording("give the node the same INTERNAL_API_KEY that the control plane has"),
 		)
 	elif answer.status_code == 404 and _lists_nodes(ask(NODES_ROUTE)):
 		yield Check(
 			"control_plane",
 			FAIL,
-			f"the node {printable(config.node_id)} is not registered: {words}",
-			"register exactly this node_id in the control plane, or correct it",
+			wording(
+				"the node {node} is not registered: {words}", node=printable(config.node_id), words=words
+			),
+			wording("register exactly this node_id in the control plane, or correct it"),
 		)
 	elif answer.status_code == 404:
 		yield Check(
 			"control_plane",
 			WARN,
-			f"there is no route {NODES_ROUTE} here, so only the last real push tells: {words}",
-			"if pushes are not delivered either, control_plane_url is wrong",
+			wording(
+				"there is no route {route} here, so only the last real push tells: {words}",
+				route=NODES_ROUTE,
+				words=words,
+			),
+			wording("if pushes are not delivered either, control_plane_url is wrong"),
 		)
 	elif 300 <= answer.status_code < 400:
 		yield Check(
 			"control_plane",
 			FAIL,
-			f"a redirect to {printable(key.mask(answer.headers.get('location', '')), 200)}, which is not followed",
-			"set control_plane_url to where it leads, if that is the control plane",
+			wording(
+				"a redirect to {url}, which is not followed",
+				url=printable(key.mask(answer.headers.get("location", "")), 200),
+			),
+			wording("set control_plane_url to where it leads, if that is the control plane"),
 		)
 	elif answer.status_code in (408, 429) or answer.status_code >= 500:
 		yield Check(
 			"control_plane",
 			FAIL,
-			f"the control plane is out of reach: it answers {answer.status_code} {words}",
-			"look at the control plane, and at what stands before it; pushes are tried again by themselves",
+			wording("the control plane is out of reach: it answers {answer}", answer=said),
+			wording(
+				"look at the control plane, and at what stands before it; pushes are tried again by themselves"
+			),
 		)
 	else:
 		yield Check(
 			"control_plane",
 			WARN,
-			f"an answer that does not name this node: {answer.status_code} {words}",
-			"check that control_plane_url is the control plane's base URL",
+			wording("an answer that does not name this node: {answer}", answer=said),
+			wording("check that control_plane_url is the control plane's base URL"),
 		)
 	yield _clock(answer.headers.get("date"))
 
@@ -111,13 +128,12 @@ def _clock(date: str | None) -> Check:
 
 	moment = http_date_seconds(date or "")
 	if moment is None:
-		return Check("clock", SKIP, "the control plane's answer has no date to compare with")
+		return Check("clock", SKIP, wording("the control plane's answer has no date to compare with"))
 	skew = time.time() - moment
+	found = wording("{seconds} s beside the control plane's", seconds=f"{skew:+.0f}")
 	if abs(skew) > MAX_CLOCK_SKEW_SECONDS:
-		return Check(
-			"clock", WARN, f"{skew:+.0f} s beside the control plane's", "set the clock by NTP (timedatectl)"
-		)
-	return Check("clock", PASS, f"{skew:+.0f} s beside the control plane's")
+		return Check("clock", WARN, found, wording("set the clock by NTP (timedatectl)"))
+	return Check("clock", PASS, found)
 
 
 def _lists_nodes(answer: object) -> bool:

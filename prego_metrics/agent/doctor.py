@@ -2,179 +2,127 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping
+import importlib
+import importlib.util
+import os
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
-from prego_metrics.agent.bench import Bench
-from prego_metrics.agent.checks import FAIL, PASS, WARN, Check, Examination
-from prego_metrics.agent.common_config import config_file
-from prego_metrics.agent.config import DEFAULT_SOURCE, Config, load_config
-from prego_metrics.agent.control_plane_checks import check_control_plane
-from prego_metrics.agent.due import fresh_seconds
-from prego_metrics.agent.errors import ConfigurationError, LockUnsupported, NotSent
-from prego_metrics.agent.lock import PushLock
-from prego_metrics.agent.printable import printable
-from prego_metrics.agent.state import Tick
-from prego_metrics.agent.state_folder import StateFolder
-from prego_metrics.agent.status import FRESH, judge_status
-from prego_metrics.agent.tenants import count_tenants, operator_site_note
-
-_LOCK_WAIT_SECONDS = 5.0
-
-
-def examine(bench: Bench, environ: Mapping[str, str], *, online: bool = True) -> Iterator[Check]:
-	"""Yield the checks one after the other, as they are made. Foreseen conditions never raise."""
-	folder = StateFolder(bench.sites)
-	state, warnings = folder.read()
-	seen = Examination(bench, load_config(bench, environ), state, tuple(warnings), folder, environ)
-	for check in _OFFLINE:
-		yield check(seen)
-	yield from check_control_plane(seen, online=online)
-
-
-def _configuration(seen: Examination) -> Check:
-	config = seen.config
-	if config.problems:
-		return Check(
-			"configuration",
-			FAIL,
-			"\n".join(problem.text for problem in config.problems),
-			f"mend it with `prego-metrics configure`, or in {printable(config_file(seen.bench))}",
-		)
-	if config.warnings:
-		return Check("configuration", WARN, "\n".join(config.warnings), "change it, unless it is meant so")
-	changed = [name for name, source in config.sources.items() if source != DEFAULT_SOURCE]
-	return Check("configuration", PASS, f"valid; set: {', '.join(changed)}")
-
-
-def _api_key(seen: Examination) -> Check:
-	from prego_metrics.agent.api_key import load_api_key
-
-	try:
-		key, warnings = load_api_key(seen.config, seen.environ)
-	except ConfigurationError as error:
-		return Check("api_key", FAIL, str(error), "give the key to the user that runs the push, as said")
-	if warnings:
-		return Check("api_key", WARN, f"set, from {key.source}. {' '.join(warnings)}", "remove the empty one")
-	return Check("api_key", PASS, f"set, from {key.source}")
-
-
-def _tenants(seen: Examination) -> Check:
-	try:
-		census = count_tenants(seen.config)
-	except NotSent as error:
-		return Check("tenants", FAIL, str(error), "nothing is sent until the bench can be counted")
-	text = f"{census.tenant_count} tenants of {len(census.sites)} sites"
-	if census.warnings:
-		return Check("tenants", WARN, "\n".join([text, *census.warnings]), "look at those sites")
-	if not census.tenant_count:
-		return Check(
-			"tenants", WARN, f"{text}: all are excluded", "see `prego-metrics tenants` for the reasons"
-		)
-	note = operator_site_note(seen.config, census)
-	return Check("tenants", WARN, f"{text}. {note[0]}", note[1]) if note else Check("tenants", PASS, text)
-
-
-def _host(seen: Examination) -> Check:
-	from prego_metrics.agent.host import sample_host
-
-	host = sample_host(seen.state.cpu, seen.config.disk_paths)
-	figures = (("cpu", host.cpu_pct), ("memory", host.memory_pct), ("disk", host.disk_pct))
-	text = ", ".join(f"{name} {'unknown' if pct is None else f'{pct} %'}" for name, pct in figures)
-	if host.warnings:
-		return Check("host", WARN, f"{text}. {'; '.join(host.warnings)}", "the push goes out without it")
-	return Check("host", PASS, text)
-
-
-def _lock(seen: Examination) -> Check:
-	with PushLock(seen.bench.sites) as lock:
-		try:
-			got = lock.acquire(_LOCK_WAIT_SECONDS)
-		except LockUnsupported as error:
-			return Check("lock", FAIL, str(error), "no scheduled push is sent until sites/ can be locked")
-		except OSError as error:
-			return Check("lock", FAIL, f"{printable(seen.bench.sites)}: {error.strerror}", "make it readable")
-	if not got:
-		return Check(
-			"lock", WARN, f"held for more than {_LOCK_WAIT_SECONDS:g} s", "a push is running: look again"
-		)
-	return Check("lock", PASS, "sites/ can be locked")
-
-
-def _state(seen: Examination) -> Check:
-	trouble = seen.folder.unwritable()
-	if trouble:
-		return Check(
-			"state", FAIL, trouble, "free the disk, or give the folder to the user that runs the push"
-		)
-	if seen.state_warnings:
-		return Check("state", WARN, " ".join(seen.state_warnings), "nothing to do: a new state is begun")
-	return Check("state", PASS, f"{printable(seen.folder.path)} is readable and writable")
-
-
-def _drivers(seen: Examination) -> Check:
-	now = time.time()
-	ticks = seen.folder.ticks()
-	start = (
-		"enable the scheduler of a site that has the app (`bench --site SITE enable-scheduler`), or a timer "
-		"or cron that runs `prego-metrics push --if-due` every minute"
-	)
-	if not ticks:
-		return Check("drivers", FAIL, "no driver has ever ticked", start)
-	limit = fresh_seconds(seen.config.push_interval)
-	alive = [tick for tick in ticks if 0 <= now - tick.at <= limit]
-	text = "; ".join(f"{tick.driver} {_ago(now, tick)}, {printable(tick.outcome, 40)}" for tick in ticks)
-	if not alive:
-		return Check("drivers", FAIL, f"every driver has stopped: {text}", start)
-	stopped = [tick.driver for tick in ticks if tick not in alive]
-	if stopped:
-		return Check(
-			"drivers",
-			WARN,
-			f"stopped: {', '.join(stopped)} ({text})",
-			"start it again, or remove its file tick-DRIVER.json in "
-			f"{printable(seen.folder.path)} if it is gone for good",
-		)
-	differing = [tick for tick in alive if _differs(tick, seen.config)]
-	if differing:
-		return Check(
-			"drivers",
-			WARN,
-			"; ".join(
-				f"{tick.driver} pushes as {printable(tick.node_id) or 'nobody'} every {tick.push_interval:g} s"
-				for tick in differing
-			),
-			"give every driver the same settings: look for PREGO_METRICS_ variables in its environment",
-		)
-	return Check("drivers", PASS, text)
-
-
-def _differs(tick: Tick, config: Config) -> bool:
-	return tick.node_id != config.node_id or tick.push_interval != config.push_interval
-
-
-def _ago(now: float, tick: Tick) -> str:
-	return f"{now - tick.at:.0f} s ago"
-
-
-def _last_push(seen: Examination) -> Check:
-	status = judge_status(seen.state, seen.config, time.time())
-	if status.verdict == FRESH:
-		return Check("last_push", PASS, status.sentence)
-	if status.last is None:
-		return Check("last_push", WARN, status.sentence, "push once: prego-metrics push")
-	return Check(
-		"last_push", FAIL, status.sentence, "mend what the other checks name, then: prego-metrics push"
-	)
-
-
-_OFFLINE: tuple[Callable[[Examination], Check], ...] = (
-	_configuration,
-	_api_key,
-	_tenants,
-	_host,
-	_lock,
-	_state,
-	_drivers,
-	_last_push,
+from prego_metrics.agent import (
+	checks_bench,
+	checks_drivers,
+	checks_frappe_on_disk,
+	checks_instance,
+	checks_network,
+	checks_settings,
 )
+from prego_metrics.agent.bench import Bench
+from prego_metrics.agent.checks import SKIP, Check, Examination
+from prego_metrics.agent.control_plane_checks import check_control_plane
+from prego_metrics.agent.wording import wording
+
+
+@dataclass(frozen=True)
+class Group:
+	"""Checks that are made together, since they look at one thing; most are alone."""
+
+	names: tuple[str, ...]
+	make: Callable[[Examination], Iterable[Check]]
+
+
+# What Frappe's database and Redis alone can tell, in the order in which it is looked at.
+FRAPPE_NAMES = (
+	"redis",
+	"workers",
+	"database",
+	"app_on_site",
+	"scheduler",
+	"dormant",
+	"job",
+	"stuck_job",
+)
+_FRAPPE_MODULE = "prego_metrics.frappe_checks"
+
+
+def _alone(check: Callable[[Examination], Check]) -> Group:
+	return Group((check.__name__,), lambda seen: (check(seen),))
+
+
+_GROUPS = (
+	_alone(checks_settings.configuration),
+	_alone(checks_settings.api_key),
+	_alone(checks_settings.shadowed),
+	_alone(checks_settings.heartbeat),
+	_alone(checks_instance.instance),
+	_alone(checks_bench.tenants),
+	_alone(checks_bench.plausible),
+	_alone(checks_bench.host),
+	_alone(checks_bench.file_system),
+	_alone(checks_bench.lock),
+	_alone(checks_bench.state),
+	_alone(checks_bench.state_disk),
+	_alone(checks_drivers.drivers),
+	_alone(checks_drivers.second_driver),
+	_alone(checks_drivers.driver_settings),
+	_alone(checks_drivers.interval),
+	_alone(checks_drivers.last_push),
+	_alone(checks_frappe_on_disk.operators_site),
+	_alone(checks_frappe_on_disk.scheduler_switches),
+	_alone(checks_frappe_on_disk.scheduler_process),
+	_alone(checks_network.proxy),
+	_alone(checks_network.dns),
+	_alone(checks_network.tls),
+	Group(("control_plane", "clock"), check_control_plane),
+)
+
+NAMES = tuple(name for group in _GROUPS for name in group.names) + FRAPPE_NAMES
+
+
+def examine(
+	bench: Bench,
+	environ: Mapping[str, str],
+	*,
+	online: bool = True,
+	only: Collection[str] = (),
+	announce: Callable[[str], None] = lambda name: None,
+) -> Iterator[Check]:
+	"""Yield the checks one after the other, as they are made; with `only`, those of these names.
+
+	`announce` is told what is looked at next. Where Frappe can be imported, what its database and Redis
+	tell is asked too. Foreseen conditions never raise.
+	"""
+	seen = Examination(bench, environ, online)
+	for group in (*_GROUPS, *_frappe_groups(bench)):
+		wanted = [name for name in group.names if not only or name in only]
+		if wanted:
+			announce(wanted[0])
+			yield from (check for check in group.make(seen) if not only or check.name in only)
+
+
+def _frappe_groups(bench: Bench) -> tuple[Group, ...]:
+	if not is_frappe_at_hand(bench):
+		return (Group(FRAPPE_NAMES, _without_frappe),)
+	groups = importlib.import_module(_FRAPPE_MODULE).groups()
+	assert isinstance(groups, tuple)
+	return groups
+
+
+def is_frappe_at_hand(bench: Bench) -> bool:
+	"""Tell whether this Python is that of the bench, and so can import the Frappe that serves it."""
+	try:
+		found = importlib.util.find_spec("frappe")
+	except (ImportError, ValueError):
+		return False
+	if found is None or not found.origin:
+		return False
+	apps = os.path.realpath(os.path.join(bench.root, "apps"))
+	return os.path.realpath(found.origin).startswith(apps + os.sep)
+
+
+def _without_frappe(seen: Examination) -> Iterator[Check]:
+	for name in FRAPPE_NAMES:
+		yield Check(
+			name,
+			SKIP,
+			wording("not looked at: it takes the bench's own Python, as in `bench prego-metrics doctor`"),
+		)

@@ -6,7 +6,9 @@ PregoMetricsError
 │   ├── BenchError          a folder that was named as a bench cannot be read
 │   │   └── NotABench       it can be read, and is none
 │   ├── CensusError         the bench was read, and its count is not to be believed
+│   ├── OtherInstance       this server is not the one that the settings were made for
 │   └── LockUnsupported     the file system of sites/ refuses flock
+├── ExportError             what the fleet is judged from cannot be read, or holds nothing (exit 2)
 └── OwnerError              started by root, and the bench's owner cannot be taken on (exit 2)
 """
 
@@ -36,8 +38,16 @@ class CensusError(NotSent):
 	"""The bench was read, and what it shows is a doubt rather than a number."""
 
 
+class OtherInstance(NotSent):
+	"""This server is another one than that for which the settings were made: a clone of it."""
+
+
 class LockUnsupported(NotSent):
 	"""The file system that holds sites/ has no flock."""
+
+
+class ExportError(PregoMetricsError):
+	"""An export of the control plane's tables cannot be read, or holds nothing to judge the fleet by."""
 
 
 class OwnerError(PregoMetricsError):

@@ -85,7 +85,8 @@ class Client:
 		self._session.mount("http://", adapter)
 		# requests would hand a bearer for loopback to an HTTP_PROXY, in clear.
 		host = urllib3.util.parse_url(base_url).host or ""
-		self._session.trust_env = not is_loopback(host.strip("[]"))
+		# Hetzner's metadata service, on the link itself, is no proxy's to answer either.
+		self._session.trust_env = not (is_loopback(host.strip("[]")) or host.startswith("169.254."))
 		self._base_url = base_url
 
 	@property
@@ -105,11 +106,14 @@ class Client:
 		body: bytes | None = None,
 		*,
 		words_of_success: bool = False,
+		words_bytes: int = MAX_ANSWER_BYTES,
+		words_seconds: float = WORDS_SECONDS,
 	) -> Answer | NoAnswer:
 		"""Send one request and return its answer, or why there is none, within `timeout_seconds`.
 
-		Name resolution alone may take longer: bound the caller as well. At most 64 KiB of an answer are
-		read; the body of a 2xx is not waited for, unless `words_of_success` asks for it.
+		Name resolution alone may take longer: bound the caller as well. At most `words_bytes` of an answer
+		are read, for at most `words_seconds`; the body of a 2xx is not waited for, unless
+		`words_of_success` asks for it.
 		"""
 		headers = {
 			"Accept": "application/json",
@@ -137,12 +141,12 @@ class Client:
 						# To http.client, headers that were cut off are headers that are complete.
 						return NoAnswer(f"no answer within {timeout_seconds:g} s", unclear=True)
 					wanted = words_of_success or not 200 <= response.status_code < 300
-					words = self._words(response) if wanted else ""
+					words = self._words(response, words_bytes, words_seconds) if wanted else ""
 					return Answer(response.status_code, dict(response.headers.lower_items()), words)
 		except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
 			if self._wire.cut:
 				return NoAnswer(f"no answer within {timeout_seconds:g} s", self._wire.reached)
-			return NoAnswer(_reason(error, timeout_seconds, self._shown), self._wire.reached)
+			return NoAnswer(why_no_answer(error, timeout_seconds, self._shown), self._wire.reached)
 		finally:
 			self._session.close()
 			self._wire.end()
@@ -151,17 +155,17 @@ class Client:
 		# Masked before it is cut: half a key at the end would not be found any more.
 		return printable(self._hidden.mask(text) if self._hidden else text, _REASON_SHOWN)
 
-	def _words(self, response: requests.Response) -> str:
-		words = b""
+	def _words(self, response: requests.Response, limit_bytes: int, limit_seconds: float) -> str:
+		words = bytearray()
 		try:
-			with self._wire.limit(WORDS_SECONDS):
+			with self._wire.limit(limit_seconds):
 				for chunk in response.raw.stream(_CHUNK_BYTES, decode_content=False):
 					words += chunk
-					if len(words) >= MAX_ANSWER_BYTES:
+					if len(words) >= limit_bytes:
 						break
 		except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError):
 			pass  # what came until then is what there is: the status code stands
-		return words[:MAX_ANSWER_BYTES].decode("utf-8", "surrogateescape")
+		return words[:limit_bytes].decode("utf-8", "surrogateescape")
 
 
 class _NoAuth(requests.auth.AuthBase):
@@ -171,7 +175,7 @@ class _NoAuth(requests.auth.AuthBase):
 		return request
 
 
-def _reason(error: BaseException, timeout_seconds: float, shown: Callable[[str], str]) -> str:
+def why_no_answer(error: BaseException, timeout_seconds: float, shown: Callable[[str], str]) -> str:
 	"""Say in a few words why there was no answer: the innermost cause, not the wrappings around it.
 
 	`shown` makes what the other side may have had a hand in fit to show.

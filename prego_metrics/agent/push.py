@@ -20,6 +20,7 @@ from prego_metrics.agent.claims import was_told_stale
 from prego_metrics.agent.config import ALL_KEYS, DRY_RUN_KEYS, Config, load_config
 from prego_metrics.agent.driver import started_by_systemd
 from prego_metrics.agent.errors import LockUnsupported, NotSent
+from prego_metrics.agent.instance import check_instance
 from prego_metrics.agent.lock import PushLock
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.result import Result
@@ -107,6 +108,7 @@ def dry_run(bench: Bench, environ: Mapping[str, str] | None = None) -> Result:
 	state, _ = StateFolder(bench.sites).read()
 	try:
 		config.require(DRY_RUN_KEYS)
+		check_instance(config)
 		observed = _observe(config, state, at, save_snapshot=False)
 	except NotSent as error:
 		return Result(result.NOT_SENT, at, error=str(error), warnings=config.warnings)
@@ -170,6 +172,7 @@ def _push_locked(
 	at, began = time.time(), time.monotonic()
 	try:
 		config.require(ALL_KEYS)
+		check_instance(config)
 		key, key_warnings = load_api_key(config, environ)
 		observed = _observe(config, state, at, save_snapshot=request.save_snapshot)
 	except NotSent as error:

@@ -35,7 +35,7 @@ def read_secret_file(path: str, *, checked: bool = True) -> str:
 			raise ValueError(f"{shown} is not a regular file")
 		if checked and not os.path.normpath(path).startswith(ENGINE_FOLDER):
 			_check_access(shown, found)
-			_check_place(shown, path)
+			check_place(shown, path)
 		content = _read(descriptor)
 	except OSError as error:
 		raise ValueError(f"{shown} cannot be read by {_user()}: {error.strerror}") from None
@@ -66,7 +66,8 @@ def _check_access(shown: str, found: os.stat_result) -> None:
 		)
 
 
-def _check_place(shown: str, path: str) -> None:
+def check_place(shown: str, path: str) -> None:
+	"""Raise ValueError if `path` lies below a bench's sites/, by whatever links."""
 	folder = os.path.dirname(os.path.realpath(path))
 	while True:
 		if is_sites_folder(folder):

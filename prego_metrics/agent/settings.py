@@ -14,6 +14,7 @@ from prego_metrics.agent.printable import printable
 DAY_SECONDS = 86400.0
 
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
+_INSTANCE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _HOST = re.compile(rf"(?=.{{1,254}}\Z){_LABEL}(?:\.{_LABEL})*\.?")
 
 
@@ -116,6 +117,12 @@ def _node_id(value: object) -> str:
 	return value
 
 
+def _instance_id(value: object) -> str:
+	if not isinstance(value, str) or not _INSTANCE_ID.fullmatch(value):
+		raise ValueError("must be the id that the hoster gave this server, 1 to 128 of A-Z a-z 0-9 . _ : -")
+	return value
+
+
 def _number(
 	low: float, high: float, *, zero: bool = False, unit: str = "seconds"
 ) -> Callable[[object], float]:
@@ -202,6 +209,13 @@ SETTINGS: tuple[Setting, ...] = (
 		"base URL of the control plane, https://…",
 		required=True,
 	),
+	Setting(
+		"instance_id",
+		None,
+		"text",
+		_instance_id,
+		"the server that these settings were made for: a clone of it does not push",
+	),
 	# Secret, though only a path: somebody may have typed the key itself, and a refusal would show it.
 	Setting(
 		"api_key_file",
@@ -246,6 +260,13 @@ SETTINGS: tuple[Setting, ...] = (
 		"number",
 		_number(1, 100, zero=True, unit="percent"),
 		"percent of the fullest disk from which somebody is told, 0: never",
+	),
+	Setting(
+		"tenant_series",
+		10000,
+		"number",
+		_whole_number(0, 1_000_000),
+		"sites with series of their own in OpenMetrics, the largest first; 0: none",
 	),
 	Setting(
 		"heartbeat_url",

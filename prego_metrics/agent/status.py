@@ -10,6 +10,7 @@ from prego_metrics.agent.due import fresh_seconds
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.result import DELIVERED, iso_utc
 from prego_metrics.agent.state import Push, State
+from prego_metrics.agent.wording import Wording, wording
 
 FRESH = "fresh"
 FAILING = "failing"
@@ -17,6 +18,7 @@ STALE = "stale"
 NEVER = "never"
 # A clock that is being set right steps back by less; more is a fault of its own.
 CLOCK_STEP_SECONDS = 5.0
+_PERCENTS = ("cpu", "memory", "disk")
 _EXIT_CODES = {FRESH: 0, FAILING: 1, STALE: 2, NEVER: 3}
 # The words that monitoring systems know (the monitoring-plugins guidelines) for those exit codes.
 _PLUGIN_WORDS = {FRESH: "OK", FAILING: "WARNING", STALE: "CRITICAL", NEVER: "UNKNOWN"}
@@ -27,7 +29,7 @@ class Status:
 	"""The verdict; age_seconds is that of the last delivered push, None without one."""
 
 	verdict: str
-	sentence: str
+	sentence: Wording
 	age_seconds: float | None
 	max_age_seconds: float
 	last: Push | None
@@ -42,10 +44,18 @@ class Status:
 	@property
 	def plugin_line(self) -> str:
 		"""One line as monitoring plugins print it, with performance data."""
-		age = "U" if self.age_seconds is None else f"{self.age_seconds:.0f}s"
-		data = f"age={age};;{self.max_age_seconds:.0f};0 failures={self.failures_in_a_row};;;0"
+		figures = [
+			f"age={_figure(self.age_seconds, '.0f', 's')};;{self.max_age_seconds:.0f};0",
+			f"failures={self.failures_in_a_row};;;0",
+		]
 		if self.last_delivered and self.last_delivered.payload:
-			data += f" tenants={self.last_delivered.payload['tenant_count']};;;0"
+			payload = self.last_delivered.payload
+			figures += [
+				f"tenants={payload['tenant_count']};;;0",
+				*(f"{name}={_figure(payload.get(f'{name}_pct'), 'g', '%')};;;0;100" for name in _PERCENTS),
+				f"duration={self.last_delivered.duration_ms / 1000:.3f}s;;;0",
+			]
+		data = " ".join(figures)
 		# The first bar ends the sentence for a monitoring system, and a server's words may hold one.
 		sentence = self.sentence.replace("|", "\\x7c")
 		return f"PREGO {_PLUGIN_WORDS[self.verdict]} - {sentence} | {data}"
@@ -77,53 +87,72 @@ def judge_status(state: State, config: Config, now: float, max_age_seconds: floa
 	if age is not None and -CLOCK_STEP_SECONDS <= age < 0:
 		age = 0.0  # the clock was set right since then
 	failure = _failure(state)
+	reason: Wording | None = failure
 	if delivered is None or age is None:
 		verdict = NEVER
-		sentence = f"never delivered a push as {printable(config.node_id) or 'this node'}{failure or _nothing_yet(state)}"
+		node = printable(config.node_id) or wording("this node")
+		sentence = wording("never delivered a push as {node}", node=node)
+		reason = failure or _nothing_yet(state)
 	elif age < 0:
 		verdict = STALE
-		sentence = f"the last delivered push lies {-age:.0f} s in the future: the clock went back{failure}"
+		sentence = wording(
+			"the last delivered push lies {seconds} s in the future: the clock went back",
+			seconds=f"{-age:.0f}",
+		)
 	elif age > max_age:
 		verdict = STALE
-		sentence = (
-			f"last delivered {_duration(age)} ago, which is more than {max_age:.0f} s{failure or _stopped()}"
+		sentence = wording(
+			"last delivered {age} ago, which is more than {seconds} s",
+			age=duration(age),
+			seconds=f"{max_age:.0f}",
 		)
+		reason = failure or wording("no driver has pushed since: see `prego-metrics doctor`")
 	else:
 		verdict = FAILING if failure else FRESH
-		tenants = delivered.payload["tenant_count"] if delivered.payload else "?"
-		sentence = (
-			f"delivered {_duration(age)} ago, every {config.push_interval:g} s, {tenants} tenants{failure}"
+		sentence = wording(
+			"delivered {age} ago, every {interval} s, {tenants} tenants",
+			age=duration(age),
+			interval=f"{config.push_interval:g}",
+			tenants=delivered.payload["tenant_count"] if delivered.payload else "?",
 		)
+	if reason:
+		sentence = wording("{sentence}; {reason}", sentence=sentence, reason=reason)
 	return Status(verdict, sentence, age, max_age, state.last, delivered, state.failures_in_a_row)
 
 
-def _failure(state: State) -> str:
+def _figure(value: float | None, form: str = "", unit: str = "") -> str:
+	"""Return a figure of the performance data; U is that of monitoring plugins for one that is not known."""
+	return "U" if value is None else f"{value:{form}}{unit}"
+
+
+def _failure(state: State) -> Wording | None:
 	last = state.last
 	if last is None or last.outcome == DELIVERED:
-		return ""
-	first_line = printable((last.error or last.outcome).splitlines()[0], 300)
-	return f"; the last attempt ({iso_utc(last.at)}, {last.driver}) was not delivered: {first_line}"
-
-
-def _nothing_yet(state: State) -> str:
-	if state.unfinished:
-		return "; an attempt was begun and did not end"
-	return (
-		"; no push was tried yet. Try `prego-metrics push`, and see `prego-metrics doctor` for what drives it"
+		return None
+	return wording(
+		"the last attempt ({at}, {driver}) was not delivered: {error}",
+		at=iso_utc(last.at),
+		driver=last.driver,
+		error=printable((last.error or last.outcome).splitlines()[0], 300),
 	)
 
 
-def _stopped() -> str:
-	return "; no driver has pushed since: see `prego-metrics doctor`"
+def _nothing_yet(state: State) -> Wording:
+	if state.unfinished:
+		return wording("an attempt was begun and did not end")
+	return wording(
+		"no push was tried yet. Try `prego-metrics push`, and see `prego-metrics doctor` for what drives it"
+	)
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> Wording:
+	"""Return how long that is, as a person would say it."""
 	seconds = max(0.0, seconds)
 	if seconds < 120:
-		return f"{seconds:.0f} s"
+		return wording("{seconds} s", seconds=f"{seconds:.0f}")
 	if seconds < 7200:
-		return f"{seconds / 60:.0f} min"
-	return f"{seconds / 3600:.1f} h"
+		return wording("{minutes} min", minutes=f"{seconds / 60:.0f}")
+	return wording("{hours} h", hours=f"{seconds / 3600:.1f}")
 
 
 def _push_as_dict(push: Push | None) -> dict[str, Any] | None:

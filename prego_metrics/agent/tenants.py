@@ -6,15 +6,19 @@ from prego_metrics.agent.bench import open_benches
 from prego_metrics.agent.census import Census, take_census
 from prego_metrics.agent.config import CENSUS_KEYS, Config
 from prego_metrics.agent.printable import printable
+from prego_metrics.agent.wording import Wording, wording
 
 
-def operator_site_note(config: Config, census: Census) -> tuple[str, str] | None:
+def operator_site_note(config: Config, census: Census) -> tuple[Wording, Wording] | None:
 	"""Return what to say, and what to do, when the operator's own site counts as a tenant."""
 	if config.site and any(site.counted and site.name == printable(config.site) for site in census.sites):
 		shown = printable(config.site)
 		return (
-			f"the operator's site {shown} is counted as a tenant",
-			f"if it is none: prego-metrics configure --exclude-sites {shown} (beside those already excluded)",
+			wording("the operator's site {site} is counted as a tenant", site=shown),
+			wording(
+				"if it is none: prego-metrics configure --exclude-sites {site} (beside those already excluded)",
+				site=shown,
+			),
 		)
 	return None
 

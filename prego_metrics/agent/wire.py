@@ -49,6 +49,8 @@ class Wire:
 		"""Note a connection before TLS or a proxy's tunnel begin on it; refuse it if its time is over."""
 		with self._lock:
 			self._refuse_if_over()
+			if self._socket:
+				self._socket.close()  # of a connection that was kept for a next attempt, and broke
 			# A second handle on the same connection: TLS takes the first one apart.
 			self._socket = socket.socket(fileno=os.dup(connection.fileno()))
 

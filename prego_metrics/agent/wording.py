@@ -6,7 +6,7 @@ looks up the template in its translations and fills in the same values, which ma
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 
 class Wording(str):
@@ -23,6 +23,15 @@ def wording(template: str, /, **values: object) -> Wording:
 	sentence = Wording(template.format(**values))
 	sentence.template = template
 	sentence.values = values
+	return sentence
+
+
+def joined(sentences: Iterable[object], separator: str = "; ") -> Wording:
+	"""Return `sentences` one after the other; each stays translatable by itself."""
+	parts = {f"part_{number}": sentence for number, sentence in enumerate(sentences)}
+	sentence = Wording(separator.join(map(str, parts.values())))
+	sentence.template = separator.join(f"{{{name}}}" for name in parts)
+	sentence.values = parts
 	return sentence
 
 

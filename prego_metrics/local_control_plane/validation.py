@@ -8,7 +8,6 @@ from typing import TypeVar
 
 from prego_metrics.local_control_plane.store import REGIONS, Metrics
 
-MAX_SOURCE_LENGTH = 64
 # The largest integer that a Worker, which knows only doubles, can hold exactly.
 MAX_TENANT_COUNT = 2**53 - 1
 
@@ -54,7 +53,7 @@ def read_metrics(body: Body) -> tuple[Metrics, bool]:
 		memory_pct=_optional(body, "memory_pct", _percent, None),
 		disk_pct=_optional(body, "disk_pct", _percent, None),
 		tenant_count=_optional(body, "tenant_count", _count, 0),
-		source=_optional(body, "source", _source, "node_push"),
+		source=_optional(body, "source", _text, "node_push"),
 	)
 	return metrics, _optional(body, "save_snapshot", _boolean, False)
 
@@ -88,6 +87,8 @@ def _percent(field: str, value: object) -> float | None:
 
 
 def _count(field: str, value: object) -> int:
+	if isinstance(value, float) and value.is_integer():
+		value = int(value)  # to a Worker, 3.0 is 3
 	if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_TENANT_COUNT:
 		raise InvalidBody(f"{field} must be an integer from 0 to 2^53 - 1", field)
 	return value
@@ -106,13 +107,6 @@ def _text(field: str, value: object) -> str:
 	if any("\ud800" <= character <= "\udfff" for character in value):
 		raise InvalidBody(f"{field} must be valid Unicode", field)
 	return value
-
-
-def _source(field: str, value: object) -> str:
-	source = _text(field, value)
-	if len(source) > MAX_SOURCE_LENGTH:
-		raise InvalidBody(f"{field} must be at most {MAX_SOURCE_LENGTH} characters long", field)
-	return source
 
 
 def _region(field: str, value: object) -> str:

@@ -1,0 +1,119 @@
+"""The log of pushes: what is copied into it, once, and that nobody else writes it."""
+
+import tempfile
+import time
+from dataclasses import replace
+from unittest.mock import patch
+
+import frappe
+
+from prego_metrics import telling
+from prego_metrics.agent.bench import open_bench
+from prego_metrics.agent.config import load_config
+from prego_metrics.agent.state import Push, State
+from prego_metrics.agent.state_folder import StateFolder
+from prego_metrics.history import DOCTYPE, catch_up
+from prego_metrics.node_metrics.doctype.prego_metrics_push.prego_metrics_push import PregoMetricsPush
+from prego_metrics.node_metrics.frappe_tests import FrappeTestCase
+
+PAYLOAD = {"node_id": "test-node", "tenant_count": 0, "disk_pct": 99.0, "source": "node_push"}
+
+
+def push(number: int, **changes: object) -> Push:
+	one = Push(f"{number:016x}", time.time(), "timer", "delivered", PAYLOAD, 200, 1, 12, None)
+	return replace(one, **changes)
+
+
+class TestPregoMetricsPush(FrappeTestCase):
+	def setUp(self):
+		frappe.db.delete(DOCTYPE, {"name": ("like", "000000%")})
+		sites = tempfile.TemporaryDirectory()
+		self.addCleanup(sites.cleanup)
+		self.folder = StateFolder(sites.name)
+		self.config = load_config(open_bench(frappe.local.sites_path), {"PREGO_METRICS_NODE_ID": "test-node"})
+
+	def tearDown(self):
+		frappe.db.delete("Notification Log", {"document_name": ("like", "000000%")})
+		frappe.db.delete("Error Log", {"method": ("like", "Prego Metrics: Node test-node%")})
+		frappe.db.delete(DOCTYPE, {"name": ("like", "000000%")})
+		frappe.db.commit()
+
+	def names(self):
+		return frappe.get_all(DOCTYPE, {"name": ("like", "000000%")}, pluck="name", order_by="name", limit=0)
+
+	def test_the_log_catches_up_oldest_first_and_writes_nothing_twice(self):
+		pushes = [push(number) for number in range(250)]
+		for one in pushes:
+			self.folder.append_history(one)
+		self.assertEqual([catch_up(self.folder, self.config, 100) for _ in range(4)], [100, 100, 50, 0])
+		self.assertEqual(self.names(), [one.id for one in pushes])
+
+	def test_what_was_cleared_stays_cleared(self):
+		for number in range(5):
+			self.folder.append_history(push(number))
+		catch_up(self.folder, self.config)
+		frappe.db.delete(DOCTYPE, {"name": ("in", [push(0).id, push(1).id])})
+		self.assertEqual(catch_up(self.folder, self.config), 0)
+
+	def test_what_is_unknown_is_empty_and_a_zero_is_a_zero(self):
+		self.folder.append_history(push(1))
+		self.folder.append_history(push(2, outcome="not_sent", payload=None, status_code=None))
+		catch_up(self.folder, self.config)
+		row = frappe.get_doc(DOCTYPE, push(1).id)
+		self.assertEqual((row.tenant_count, row.disk_pct, row.cpu_pct), ("0", "99.0", None))
+		self.assertEqual(
+			frappe.db.get_value(DOCTYPE, push(2).id, ["node_id", "tenant_count"]), ("test-node", None)
+		)
+
+	def test_hostile_values_fit_and_are_shown_as_escapes(self):
+		payload = {**PAYLOAD, "node_id": "\u202e" * 250, "tenant_count": 10**11}
+		hostile = push(
+			3, payload=payload, status_code=10**10, duration_ms=10**11, attempts=10**10, who="\u202e" * 140
+		)
+		self.folder.append_history(replace(hostile, error="a\x1b[2J\nb" * 200))
+		self.assertEqual(catch_up(self.folder, self.config), 1)
+		row = frappe.get_doc(DOCTYPE, hostile.id)
+		self.assertTrue(row.node_id.isprintable() and row.pushed_by.isprintable())
+
+	def test_nobody_writes_renames_or_deletes_a_row(self):
+		with self.assertRaises(frappe.PermissionError):
+			frappe.get_doc({"doctype": DOCTYPE, "name": push(9).id}).insert(ignore_permissions=True)
+		self.folder.append_history(push(1))
+		catch_up(self.folder, self.config)
+		row = frappe.get_doc(DOCTYPE, push(1).id)
+		self.assertRaises(frappe.PermissionError, row.save, ignore_permissions=True)
+		self.assertRaises(frappe.PermissionError, frappe.delete_doc, DOCTYPE, row.name)
+
+	def test_old_rows_are_cleared(self):
+		self.folder.append_history(push(1, at=time.time() - 31 * 86400))
+		self.folder.append_history(push(2))
+		catch_up(self.folder, self.config)
+		PregoMetricsPush.clear_old_logs(30)
+		self.assertEqual(self.names(), [push(2).id])
+
+	def test_each_means_tells_once_and_one_that_fails_holds_up_no_other(self):
+		failed = push(7, outcome="failed", error="no connection")
+		self.folder.append_history(failed)
+		self.folder.write(State().recorded(failed, 1))
+		catch_up(self.folder, self.config)
+		frappe.db.commit()
+		said = []
+
+		def broken(*_):
+			raise ConnectionError("Redis is down")
+
+		# This site's own Notifications may be enabled: nobody is mailed by a test.
+		mails = patch.dict(telling.MEANS, {"email": lambda *_: None})
+		mails.start()
+		self.addCleanup(mails.stop)
+		with patch.dict(telling.MEANS, {"notification": broken}):
+			telling.tell(self.folder, self.config, said.append)
+		self.assertEqual(said, ["failing was not told by notification: ConnectionError"])
+		self.assertEqual(frappe.db.count("Notification Log", {"document_name": failed.id}), 0)
+		for _ in range(3):
+			telling.tell(self.folder, self.config, said.append)
+		told = frappe.get_all("Notification Log", {"document_name": failed.id}, pluck="for_user")
+		self.assertEqual(sorted(told), [user for user in telling.recipients() if user in told])
+		self.assertIn("Administrator", told)
+		title = "Prego Metrics: Node test-node: pushes fail"
+		self.assertEqual(frappe.db.count("Error Log", {"method": title}), 1)

@@ -1,0 +1,236 @@
+"""The Ansible role, converged on this machine in a folder of its own: `make test-ansible`."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from prego_metrics.local_control_plane.sample_bench import lay_out_sample_bench
+
+ROOT = Path(__file__).parent.parent
+ROLE = ROOT / "deploy/ansible"
+BIN = os.environ.get("PREGO_TEST_ANSIBLE", "")
+SYSTEM_PYTHON = "/usr/bin/python3"
+
+
+def _bench_user() -> str:
+	"""Return a user other than root, if there is an interpreter that he may run; else root."""
+	tried = subprocess.run(
+		["setpriv", "--reuid=nobody", "--clear-groups", SYSTEM_PYTHON, "-c", "import ensurepip, venv"],
+		capture_output=True,
+	)
+	return "root" if tried.returncode else "nobody"
+
+
+BENCH_USER = _bench_user() if BIN and os.geteuid() == 0 else "root"
+PYTHON = SYSTEM_PYTHON if BENCH_USER != "root" else os.path.realpath(sys.executable)
+
+pytestmark = [
+	pytest.mark.skipif(not BIN, reason="Ansible is not here (PREGO_TEST_ANSIBLE): make test-ansible"),
+	pytest.mark.skipif(os.geteuid() != 0, reason="the role writes as root: only root can try it"),
+]
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+	"""A folder in which root alone writes, as in /etc and /opt; a temporary one is open to everybody."""
+	path = Path(tempfile.mkdtemp(prefix="prego-metrics-test-", dir="/var/lib"))
+	path.chmod(0o755)
+	try:
+		yield path
+	finally:
+		shutil.rmtree(path)
+
+
+@pytest.fixture
+def bench(folder: Path) -> Path:
+	"""The sample bench, owned by a user who is not root."""
+	bench = lay_out_sample_bench(folder)
+	for path in (bench, *(path for path in bench.rglob("*") if not path.is_symlink())):
+		shutil.chown(path, BENCH_USER, "nogroup")
+	return bench
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+	"""This app as a wheel, built from a copy: a build leaves folders behind."""
+	folder = tmp_path_factory.mktemp("wheel")
+	copy = folder / "source"
+	shutil.copytree(
+		ROOT, copy, ignore=shutil.ignore_patterns(".venv", ".git", "build", "dist", "*.egg-info", ".*_cache")
+	)
+	subprocess.run(
+		[sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, copy],
+		check=True,
+		capture_output=True,
+	)
+	return next(folder.glob("*.whl"))
+
+
+@pytest.fixture
+def play(folder: Path, bench: Path, wheel: Path, control_plane) -> Callable[..., tuple[int, str]]:
+	"""`play("--check", prego_metrics_…=…)` runs the playbook; returns how many changes, and what it printed."""
+	(folder / "cron.d").mkdir()
+	(folder / "units").mkdir()
+	place = shutil.copy(wheel, folder)
+	inventory = folder / "inventory.json"
+	inventory.write_text(json.dumps({"prego_nodes": {"hosts": {"node-1": {"ansible_connection": "local"}}}}))
+	given = {
+		"ansible_python_interpreter": PYTHON,
+		"prego_metrics_bench": str(bench),
+		"prego_metrics_control_plane_url": control_plane.url,
+		"prego_metrics_package": place,
+		"prego_metrics_python": PYTHON,
+		"prego_metrics_venv": str(folder / "venv"),
+		"prego_metrics_key_file": str(folder / "etc/internal_api_key"),
+		"prego_metrics_cron_folder": str(folder / "cron.d"),
+		"prego_metrics_unit_folder": str(folder / "units"),
+		"prego_metrics_driver": "cron",
+		"prego_metrics_enable": False,
+		"prego_metrics_settings": {"exclude_sites": ["pool-*"], "push_interval": 120, "allow_empty": False},
+	}
+
+	def run(*options: str, expect: int = 0, **variables: object) -> tuple[int, str]:
+		ended = subprocess.run(
+			[
+				f"{BIN}/ansible-playbook",
+				"--diff",
+				"-i",
+				str(inventory),
+				"-e",
+				json.dumps({**given, **variables}),
+				*options,
+				"playbook.yml",
+			],
+			cwd=ROLE,
+			env={
+				**os.environ,
+				"INTERNAL_API_KEY": control_plane.key,
+				"ANSIBLE_LOCALHOST_WARNING": "0",
+				"ANSIBLE_HOME": str(folder / ".." / f"{folder.name}-home"),
+				"LC_ALL": "C.UTF-8",
+			},
+			capture_output=True,
+			text=True,
+			timeout=300,
+		)
+		shutil.rmtree(folder.parent / f"{folder.name}-home", ignore_errors=True)
+		printed = ended.stdout + ended.stderr
+		assert ended.returncode == expect, printed
+		assert control_plane.key not in printed
+		found = re.search(r"changed=(\d+)", printed)
+		assert found, printed
+		return int(found[1]), printed
+
+	return run
+
+
+def listed(folder: Path) -> dict[str, object]:
+	"""Every path below a folder, with what is in it; JSON is compared as such."""
+	found: dict[str, object] = {}
+	for path in sorted(folder.rglob("*")):
+		name = str(path.relative_to(folder))
+		if path.is_symlink() or path.is_dir():
+			found[name] = os.readlink(path) if path.is_symlink() else "folder"
+		else:
+			content = path.read_bytes()
+			found[name] = json.loads(content) if path.name == "common_site_config.json" else content
+	return found
+
+
+def test_the_role_converges_once_then_changes_nothing_and_uninstalls_without_a_trace(
+	play, folder: Path, bench: Path, control_plane
+) -> None:
+	before = listed(folder)
+	assert play("--check")[0] > 0
+	assert listed(folder) == before and not control_plane.answers
+
+	assert play()[0] > 0
+	assert control_plane.store.server_metrics("node-1")["tenant_count"] == 7
+	key = folder / "etc/internal_api_key"
+	assert key.read_text() == control_plane.key and key.stat().st_mode & 0o777 == 0o640
+	settings = json.loads((bench / "sites/common_site_config.json").read_text())["prego_metrics"]
+	assert settings["exclude_sites"] == ["pool-*"] and settings["push_interval"] == 120
+	line = (folder / "cron.d/prego-metrics").read_text().splitlines()[-1]
+	assert line == (
+		f"* * * * * {BENCH_USER} {folder}/venv/bin/prego-metrics push --if-due --tell cron --bench {bench}"
+	)
+
+	assert play()[0] == 0
+	assert play("--check")[0] == 0
+	assert play(prego_metrics_settings={"exclude_sites": []})[0] == 1
+
+	assert play("--check", prego_metrics_state="absent")[0] > 0
+	assert key.exists()
+	play(prego_metrics_state="absent")
+	assert listed(folder) == before
+	assert play(prego_metrics_state="absent")[0] == 0
+
+
+def test_with_systemd_the_units_are_those_that_the_program_renders(play, folder: Path) -> None:
+	assert play(prego_metrics_driver="systemd")[0] > 0
+	assert play(prego_metrics_driver="systemd")[0] == 0
+	units = {path.name: path.read_text() for path in (folder / "units").iterdir()}
+	assert sorted(units) == ["prego-metrics-tell.service", "prego-metrics.service", "prego-metrics.timer"]
+	subprocess.run(
+		[
+			folder / "venv/bin/prego-metrics",
+			*("systemd", "--bench", folder / "frappe-bench", "--output", folder / "rendered"),
+			*("--key-file", folder / "etc/internal_api_key"),
+		],
+		check=True,
+		capture_output=True,
+	)
+	assert units == {path.name: path.read_text() for path in (folder / "rendered").iterdir()}
+
+
+def test_installed_into_the_bench_s_environment_it_leaves_that_too(play, folder: Path, bench: Path) -> None:
+	# What else pip takes along, a real bench has already.
+	make = (
+		f"rm -r {bench}/env && {PYTHON} -m venv {bench}/env && {bench}/env/bin/pip install -q {folder}/*.whl"
+	)
+	undo = f"{bench}/env/bin/pip uninstall -q -y prego_metrics && chown -R {BENCH_USER} {bench}/env"
+	subprocess.run(["sh", "-c", f"{make} && {undo}"], check=True, capture_output=True)
+	program = bench / "env/bin/prego-metrics"
+	assert play(prego_metrics_install="bench")[0] > 0
+	assert program.owner() == BENCH_USER
+	assert play(prego_metrics_install="bench")[0] == 0
+	play(prego_metrics_install="bench", prego_metrics_state="absent")
+	assert not program.exists() and not list(bench.glob("env/lib/*/site-packages/prego_metrics*"))
+
+
+@pytest.mark.parametrize(
+	("variables", "words"),
+	[
+		({"prego_metrics_bench": "/nowhere"}, "/nowhere/sites is no folder"),
+		({"prego_metrics_control_plane_url": ""}, "Set prego_metrics_control_plane_url"),
+		({"prego_metrics_api_key": ""}, "There is no key"),
+		({"prego_metrics_install": "everywhere"}, "everywhere"),
+		({"prego_metrics_control_plane_url": "http://control-plane.example"}, "must begin with https://"),
+	],
+	ids=["no bench", "no URL", "no key", "unknown choice", "a URL that the app refuses"],
+)
+def test_what_is_missing_or_wrong_is_said_before_a_push(variables, words: str, play, control_plane) -> None:
+	_, printed = play(expect=2, **variables)
+	assert words in printed and not control_plane.answers
+
+
+def test_the_role_passes_ansible_lint_at_its_production_profile() -> None:
+	ended = subprocess.run(
+		[f"{BIN}/ansible-lint", "--offline", "--nocolor"],
+		cwd=ROLE,
+		env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"},
+		capture_output=True,
+		text=True,
+		timeout=300,
+	)
+	assert ended.returncode == 0, ended.stdout + ended.stderr

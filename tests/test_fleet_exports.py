@@ -1,0 +1,223 @@
+"""Exports that failed, are cut off, or are hostile: a verdict or exit 2, never a silent "all well"."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fleet_exports import ago, metrics, node, run_fleet, tenant, wrangler
+from hypothesis import given
+from hypothesis import strategies as st
+from strategies import hostile_texts, json_values
+
+from prego_metrics.fleet.timestamps import epoch_seconds
+
+GOOD = json.dumps([metrics("sg-1")])
+VERDICTS = {"fresh", "stale", "never", "zero", "unregistered", "bad_region", "differs", "agrees"}
+
+
+def judged(folder: Path, nodes: bytes | str | None = None, pushed: bytes | str | None = None) -> Any:
+	"""Run `fleet freshness` on these files; what is not given is a good export."""
+	files = []
+	for name, content, good in (("nodes", nodes, json.dumps([node("sg-1")])), ("metrics", pushed, GOOD)):
+		path = folder / name
+		content = good if content is None else content
+		path.write_bytes(content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content)
+		files += [f"--{name}", path]
+	return run_fleet("freshness", *files, "--json")
+
+
+@pytest.mark.parametrize("which", ["nodes", "pushed"])
+@pytest.mark.parametrize(
+	"content",
+	[
+		"",
+		" \n",
+		b"\xff\xfe\x00",
+		b"\x89PNG\r\n\x1a\n\x00",
+		b"SQLite format 3\0garbage",
+		"{",
+		GOOD[:-5],
+		"null",
+		"NaN",
+		"42",
+		'"text"',
+		"[1]",
+		"[null]",
+		"[[]]",
+		"[" * 100_000,
+		'[{"node_id": ' + "9" * 5000 + "}]",
+		'[{"success": true}]',
+		'[{"success": true, "results": null}]',
+		'[{"success": true, "results": {}}]',
+		'[{"success": false, "results": []}]',
+		'[{"success": false, "results": [{"node_id": "sg-1", "region": "sg"}]}]',
+		'[{"success": "true", "results": []}]',
+		'[{"results": [], "success": true}, {"results": [], "success": true}]',
+		'{"error": {"text": "no such table: nodes"}}',
+		'{"success": false, "errors": [{"code": 7500}], "result": []}',
+		'{"success": true}',
+		"▲ [ERROR] A request to the Cloudflare API failed.",
+		"node_id,region\nsg-1",
+		'node_id,region\n"sg-1,sg\n',
+		"node_id,node_id\na,b\n",
+		"server,zone\na,b\n",
+		"<html>503</html>",
+	],
+)
+def test_an_export_that_failed_is_an_error_and_exit_2(tmp_path: Path, which: str, content: Any) -> None:
+	ended = judged(tmp_path, **{which: content})
+	assert ended.code == 2
+	assert ended.stderr.startswith("Error: ") and ended.stderr.count("\n") == 1
+	assert ended.json["ok"] is False and ended.json["error"]
+
+
+@pytest.mark.parametrize(
+	"content", ['[{"results": [], "success": true}]', "[]", '{"nodes": []}', "node_id,region\n"]
+)
+def test_no_nodes_at_all_is_exit_2(tmp_path: Path, content: str) -> None:
+	ended = judged(tmp_path, nodes=content)
+	assert (ended.code, "holds no nodes" in ended.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+	"content", ['[{"results": [], "success": true}]', "[]", "node_id,updated_at\n", '{"server_metrics": []}']
+)
+def test_no_metrics_at_all_is_never_for_every_node(tmp_path: Path, content: str) -> None:
+	ended = judged(tmp_path, pushed=content)
+	assert (ended.code, ended.verdicts()) == (1, {"sg-1": "never"})
+
+
+@pytest.mark.parametrize(
+	("which", "rows", "words"),
+	[
+		("nodes", [node("sg-1"), node("sg-1")], "several rows for sg-1"),
+		("nodes", [{"node_id": "sg-1"}], "has no column region"),
+		("nodes", [node("sg-1"), node(None)], "row 2: node_id is null"),  # type: ignore[arg-type]
+		("nodes", [node(7)], "row 1: node_id is 7"),  # type: ignore[arg-type]
+		("nodes", [node([])], "row 1: node_id is a JSON array"),  # type: ignore[arg-type]
+		("pushed", [metrics("sg-1"), metrics("sg-1", 9999)], "several rows for sg-1"),
+		("pushed", [{"node_id": "sg-1", "tenant_count": 1}], "has no column updated_at"),
+		("pushed", [metrics("sg-1", tenant_count="many")], "row 1: tenant_count is 'many'"),
+		("pushed", [metrics("sg-1", tenant_count=float("nan"))], "row 1: tenant_count is nan"),
+		("pushed", [metrics("sg-1", tenant_count=10**400)], "row 1: tenant_count is 1000"),
+	],
+)
+def test_a_row_that_cannot_be_understood_is_named(tmp_path: Path, which: str, rows: Any, words: str) -> None:
+	ended = judged(tmp_path, **{which: json.dumps(rows)})
+	assert (ended.code, words in ended.stderr) == (2, True)
+
+
+def test_without_a_count_zeros_are_not_judged_and_that_is_said(tmp_path: Path) -> None:
+	rows = json.dumps([{"node_id": "sg-1", "updated_at": ago(5)}])
+	ended = judged(tmp_path, pushed=rows)
+	assert (ended.code, "zeros are not judged" in ended.stderr) == (0, True)
+	tenants = wrangler(tmp_path / "tenants", tenant("sg-1"))
+	files = ["--nodes", tmp_path / "nodes", "--metrics", tmp_path / "metrics", "--tenants", tenants]
+	assert run_fleet("freshness", *files).code == 2
+
+
+def test_a_file_that_is_not_there_or_never_ends_is_exit_2(tmp_path: Path) -> None:
+	(tmp_path / "nodes").write_text(json.dumps([node("sg-1")]))
+	for path in (tmp_path / "none", tmp_path, "/dev/null"):
+		assert run_fleet("freshness", "--nodes", tmp_path / "nodes", "--metrics", path).code == 2
+
+
+def test_a_sqlite_file_without_the_table_or_with_a_view_that_never_ends_is_exit_2(
+	tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	monkeypatch.setattr("prego_metrics.fleet.exports.MAX_SQLITE_SECONDS", 0.3)
+	database = tmp_path / "d1.sqlite"
+	connection = sqlite3.connect(database)
+	connection.execute("CREATE TABLE nodes (node_id, region)")
+	connection.commit()
+	missing = run_fleet("freshness", "--nodes", database, "--metrics", database)
+	endless = (
+		"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) AS node_id FROM n"
+	)
+	connection.execute(f"CREATE VIEW server_metrics AS {endless}")
+	connection.execute("INSERT INTO nodes VALUES ('sg-1', 'sg')")
+	connection.commit()
+	connection.close()
+	for ended in (missing, run_fleet("freshness", "--nodes", database, "--metrics", database)):
+		assert ended.code == 2
+		assert "the table server_metrics cannot be read" in ended.stderr
+
+
+rows = st.lists(
+	st.dictionaries(
+		st.sampled_from(["node_id", "region", "updated_at", "tenant_count", "source", "status", "x"]),
+		st.one_of(json_values, st.sampled_from(["sg-1", "sg", 0, 1, "active", "2026-01-01 00:00:00"])),
+		max_size=6,
+	),
+	max_size=4,
+)
+exports = st.one_of(
+	st.binary(max_size=60),
+	hostile_texts.map(lambda text: text.encode("utf-8", "surrogateescape")),
+	rows.map(lambda found: json.dumps(found).encode()),
+	rows.map(lambda found: json.dumps([{"results": found, "success": True}]).encode()),
+	json_values.map(lambda value: json.dumps([value]).encode()),
+	st.lists(st.lists(hostile_texts, max_size=3), max_size=3).map(
+		lambda lines: "\n".join(
+			",".join(line) for line in [["node_id", "region", "updated_at"], *lines]
+		).encode("utf-8", "surrogateescape")
+	),
+)
+
+
+@given(nodes=exports, pushed=exports, tenants=exports)
+def test_whatever_the_exports_hold_there_is_a_verdict_or_exit_2(
+	tmp_path_factory: pytest.TempPathFactory, nodes: bytes, pushed: bytes, tenants: bytes
+) -> None:
+	folder = tmp_path_factory.getbasetemp()
+	paths = {}
+	for name, content in (("nodes", nodes), ("metrics", pushed), ("tenants", tenants)):
+		paths[name] = folder / f"hostile-{name}"
+		paths[name].write_bytes(content)
+	for options in (
+		["freshness", "--nodes", paths["nodes"], "--metrics", paths["metrics"]],
+		[
+			"freshness",
+			"--nodes",
+			paths["nodes"],
+			"--metrics",
+			paths["metrics"],
+			"--tenants",
+			paths["tenants"],
+		],
+		["reconcile", "--metrics", paths["metrics"], "--tenants", paths["tenants"]],
+	):
+		table, ended = run_fleet(*options), run_fleet(*options, "--json")
+		assert table.code == ended.code
+		answer = ended.json
+		if ended.code == 2:
+			assert (answer["ok"], answer["nodes"]) == (False, []) and answer["error"]
+			assert table.stdout == "" and table.stderr.startswith("Error: ")
+			continue
+		assert answer["ok"] is (ended.code == 0)
+		assert {entry["verdict"] for entry in answer["nodes"]} <= VERDICTS
+		assert answer["ok"] is not any(entry["failing"] for entry in answer["nodes"])
+		assert answer["nodes"] or "nothing was compared" in ended.stderr
+		assert not set(table.stdout) & set("\x00\x07\x1b\x7f\x9b\u202e\u2028")
+
+
+@given(json_values)
+def test_any_value_is_a_time_or_a_value_error(value: Any) -> None:
+	try:
+		datetime.fromtimestamp(epoch_seconds(value), timezone.utc)
+	except ValueError as error:
+		assert str(error) == "is no time"
+
+
+@pytest.mark.parametrize(
+	"text",
+	["2026-13-01", "2026-02-30 00:00:00", "2026-01-01T25:00", "2026-01-01T00:00:00+24:00", "now", "1e9", "١"],
+)
+def test_a_time_that_no_calendar_has_is_none(text: str) -> None:
+	with pytest.raises(ValueError, match="is no time"):
+		epoch_seconds(text)
