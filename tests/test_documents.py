@@ -22,10 +22,8 @@ ENGLISH_ONLY = {"tested-with.md"}
 NOT_TRANSLATED_YET = {
 	"alerts.md",
 	"architecture.md",
-	"counting.md",
 	"fleet.md",
 	"hetzner.md",
-	"percentages.md",
 	"scaling-out.md",
 	"upgrade-and-uninstall.md",
 }
@@ -186,7 +184,11 @@ class TestTheCodeIsInTheDocuments:
 			helped = helped.get_command(click.Context(helped), name)
 		said = re.search(r"Exit codes: ([^.]*)\.", re.sub(r"\s+", " ", helped.help or ""))
 		document = (KOREAN if korean else ROOT / "docs") / "configuration.md"
-		row = next(line for line in document.read_text().splitlines() if f"`{command}`" in line and line.count("|") == 3)
+		row = next(
+			line
+			for line in document.read_text().splitlines()
+			if f"`{command}`" in line and line.count("|") == 3
+		)
 		if said:
 			codes = re.findall(r"(?:^|, )(\d) ", said[1])
 			assert all(re.search(rf"\b{code} ", row) for code in codes), (codes, row)
