@@ -20,7 +20,6 @@ KOREAN = ROOT / "docs/ko"
 ENGLISH_ONLY = {"tested-with.md"}
 # What has no Korean yet. To be emptied, never to grow.
 NOT_TRANSLATED_YET = {
-	"alerts.md",
 	"architecture.md",
 	"fleet.md",
 	"hetzner.md",
@@ -200,7 +199,9 @@ class TestTheCodeIsInTheDocuments:
 	@pytest.mark.parametrize("name", doctor.NAMES)
 	def test_every_check_of_the_doctor(self, name: str, korean: bool) -> None:
 		document = (KOREAN if korean else ROOT / "docs") / "failure-modes.md"
-		assert re.search(rf"\b{name}\b", document.read_text())
+		assert any(
+			f"`{name}`" in line for line in document.read_text().splitlines() if line.startswith("| `")
+		)
 
 	def test_every_metric(self, korean: bool) -> None:
 		source = Path(openmetrics.__file__).read_text()
