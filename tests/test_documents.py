@@ -23,8 +23,6 @@ NOT_TRANSLATED_YET = {
 	"architecture.md",
 	"fleet.md",
 	"hetzner.md",
-	"scaling-out.md",
-	"upgrade-and-uninstall.md",
 }
 
 FENCE = re.compile(r"^```.*?^```$", re.M | re.S)
