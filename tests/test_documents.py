@@ -21,7 +21,6 @@ ENGLISH_ONLY = {"tested-with.md"}
 # What has no Korean yet. To be emptied, never to grow.
 NOT_TRANSLATED_YET = {
 	"architecture.md",
-	"hetzner.md",
 }
 
 FENCE = re.compile(r"^```.*?^```$", re.M | re.S)
