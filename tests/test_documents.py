@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 import pytest
 
-from prego_metrics.agent import doctor, openmetrics, state
+from prego_metrics.agent import doctor, openmetrics, state, tenant_series
 from prego_metrics.agent.cli import cli
 from prego_metrics.agent.payload import Payload
 from prego_metrics.agent.settings import SETTINGS, Setting
@@ -200,7 +200,7 @@ class TestTheCodeIsInTheDocuments:
 		)
 
 	def test_every_metric(self, korean: bool) -> None:
-		source = Path(openmetrics.__file__).read_text()
+		source = Path(openmetrics.__file__).read_text() + Path(tenant_series.__file__).read_text()
 		document = ((KOREAN if korean else ROOT / "docs") / "openmetrics.md").read_text()
 		stems = set(re.findall(r'"(prego_[a-z_]+)"', source))
 		assert len(stems) >= 7
