@@ -83,7 +83,9 @@ def _next_push(config: Config, state: State, now: float) -> str:
 def _next_snapshot(config: Config, state: State, now: float) -> str | None:
 	if not config.snapshot_interval:
 		return None
-	return iso_utc(now + max(0.0, due.seconds_until_due(now, state.last_snapshot_at, config.snapshot_interval)))
+	return iso_utc(
+		now + max(0.0, due.seconds_until_due(now, state.last_snapshot_at, config.snapshot_interval))
+	)
 
 
 def _host(config: Config, state: State) -> dict[str, Any]:
