@@ -99,7 +99,7 @@ frappe.provide("prego_metrics.node_page");
 				return;
 			}
 			if (!this.pictures) {
-				this.pictures = new prego_metrics.node_page.Pictures(this.part("pictures"), (period) =>
+				this.pictures = new prego_metrics.node_page.Pictures(this.part("pictures").empty(), (period) =>
 					ask("series", { period }).catch((error) => this.say(error.message, true))
 				);
 			}

@@ -18,10 +18,10 @@ frappe.provide("prego_metrics.node_page");
 		{ name: "month", label: __("Month") },
 	];
 
-	// Returns the next 1, 2 or 5 times a power of ten, at least 4, so that a tenant is no mountain.
+	// Returns the next 2, 4, 6 or 10 times a power of ten, whose half is a whole number too; at least 4.
 	function round_up(value) {
 		const power = 10 ** Math.floor(Math.log10(Math.max(value, 1)));
-		const step = [1, 2, 5, 10].find((factor) => factor * power >= value);
+		const step = [2, 4, 6, 10].find((factor) => factor * power >= value);
 		return Math.max(4, step * power);
 	}
 

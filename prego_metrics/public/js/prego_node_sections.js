@@ -11,7 +11,7 @@ prego_metrics.node_page.sections = (() => {
 		const sentence = page.sentence.charAt(0).toUpperCase() + page.sentence.slice(1);
 		const since = page.failing_since
 			? `<p>${html(
-					__("Failing since {0}, {1} times in a row.", [
+					__("Failing since {0}; failures in a row: {1}.", [
 						words.time(page.failing_since),
 						page.failures_in_a_row,
 					])
