@@ -13,7 +13,7 @@ from prego_metrics.agent.errors import PregoMetricsError
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.state_folder import FOLDER_NAME
 from prego_metrics.agent.tenants import count_tenants
-from prego_metrics.frappe_version import delete_what_later_versions_keep
+from prego_metrics.frappe_version import APP, delete_what_later_versions_keep
 from prego_metrics.history import DOCTYPE
 from prego_metrics.operators_site import this_bench
 
@@ -72,7 +72,10 @@ def after_uninstall() -> None:
 	"""Delete the copies that Frappe keeps of what it deleted, and say what stays on the node, and why."""
 	if _is_dry_run():
 		return
-	# Again: a tick that ran meanwhile may have told something.
+	# What runs beside the uninstall can put the old list of apps back into Frappe's cache, from which Frappe
+	# then writes the new one; and a tick may have told something.
+	frappe.clear_cache()
+	frappe.db.delete("Installed Application", {"app_name": APP})
 	_delete_what_the_log_left()
 	delete_what_later_versions_keep()
 	frappe.db.delete("Deleted Document", {"deleted_doctype": "Module Def", "deleted_name": MODULE})
