@@ -1,7 +1,6 @@
 """The one place where the versions of Frappe differ for installed code; for tests it is `node_metrics/frappe_tests`.
 
-The Desk's address needs no place here: v16's development and 17 redirect `/app/…` to where their Desk is, and
-within the Desk routes have no such prefix.
+The Desk's address needs no place here: where the Desk is at `/desk`, Frappe redirects `/app/…` there.
 """
 
 from __future__ import annotations
