@@ -53,7 +53,7 @@ new("Report", report_name="My pushes", ref_doctype=log, report_type="Report Buil
 create_custom_field(log, {"fieldname": "remark", "label": "Remark", "fieldtype": "Data"})
 frappe.make_property_setter({"doctype": log, "fieldname": "error", "property": "hidden", "value": 0, "property_type": "Check"})
 add_permission(log, "Report Manager")
-settings = frappe.get_doc("Log Settings"); settings.logs_to_clear[-1].days = 31; settings.save()
+frappe.get_doc("Log Settings").save()
 """
 
 LEFT = """
@@ -66,7 +66,8 @@ left = [table for (table,) in frappe.db.sql("show tables like 'tabPrego%%'")]
 for table, names in columns.items():
 	condition = " or ".join(f"`{name}` like '%%prego%%' or `{name}` like '%%Node Metrics%%'" for name in names)
 	if table == "tabVersion":
-		condition = f"ref_doctype not in ('Installed Applications', 'Log Settings') and ({condition})"
+		# The site's own history: which apps it had, and which roles a user was given.
+		condition = f"ref_doctype not in ('Installed Applications', 'Log Settings', 'User') and ({condition})"
 	if table == "tabUser":
 		condition = " or ".join(f"`{name}` like 'Prego %%'" for name in names)
 	found = frappe.db.sql(f"select * from `{table}` where {condition} limit 2", as_dict=True)
