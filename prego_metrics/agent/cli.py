@@ -61,6 +61,7 @@ _ELSEWHERE: dict[str, str] = {
 	"status": "prego_metrics.agent.status_command",
 	"systemd": "prego_metrics.agent.systemd",
 	"tell": "prego_metrics.agent.tell",
+	"tenants": "prego_metrics.agent.tenants_command",
 }
 
 
@@ -146,28 +147,6 @@ def push(
 		ended = result.Result(result.NOT_SENT, time.time(), error=str(error))
 	report(ended, as_json=as_json)
 	sys.exit(ended.exit_code)
-
-
-@cli.command()
-@bench_option
-@json_option
-def tenants(bench_path: str | None, as_json: bool) -> None:
-	"""Show every site, counted or not, and why."""
-	from prego_metrics.agent import tables
-	from prego_metrics.agent.config import load_config
-	from prego_metrics.agent.errors import PregoMetricsError
-	from prego_metrics.agent.tenants import count_tenants
-
-	try:
-		census = count_tenants(load_config(open_bench_as_owner(bench_path), os.environ))
-	except PregoMetricsError as error:
-		if as_json:
-			print_json({"tenant_count": None, "sites": [], "error": str(error)})
-		fail(str(error))
-	if as_json:
-		print_json(tables.census_as_dict(census))
-	else:
-		tables.print_census(census)
 
 
 @cli.command("control-plane")

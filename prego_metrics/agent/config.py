@@ -67,6 +67,7 @@ class Config:
 	timeout: float
 	alert_after: int
 	disk_alert_pct: float
+	tenant_series: int
 	heartbeat_url: str | None = field(repr=False)
 	heartbeat_url_file: str | None
 	hardened: bool

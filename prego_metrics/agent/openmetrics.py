@@ -18,6 +18,7 @@ from prego_metrics.agent.config import Config
 from prego_metrics.agent.due import fresh_seconds
 from prego_metrics.agent.errors import NotSent
 from prego_metrics.agent.state import OUTCOMES, Push, State
+from prego_metrics.agent.tenant_series import tenant_series
 from prego_metrics.agent.tenants import count_tenants
 
 if TYPE_CHECKING:
@@ -68,9 +69,10 @@ class _Node:
 		build.add_metric([], {"version": __version__})
 		yield build
 		try:
-			yield from _tenants(count_tenants(self._config))
+			yield from _tenants(count_tenants(self._config), self._config.tenant_series)
 		except NotSent:
 			pass  # the gap says it, and `prego_push_consecutive_failures` counts it
+		yield from tenant_series(self._config, self._now)
 		yield from _host(self._fresh_payload())
 		yield from _pushes(self._state)
 
@@ -81,10 +83,12 @@ class _Node:
 		return last.payload if 0 <= self._now - last.at <= fresh_seconds(self._config.push_interval) else {}
 
 
-def _tenants(census: Census) -> Iterable[Metric]:
+def _tenants(census: Census, most_series: int) -> Iterable[Metric]:
 	from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
 
 	yield GaugeMetricFamily("prego_tenants", "Tenant sites of this node.", value=census.tenant_count)
+	if len(census.sites) > most_series:
+		return  # a part of the sites would look like all of them
 	several = len({site.bench for site in census.sites}) > 1
 	sites = InfoMetricFamily("prego_tenant", "Each site, whether it counts as a tenant, and why.")
 	for site in census.sites:

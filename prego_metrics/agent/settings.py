@@ -262,6 +262,13 @@ SETTINGS: tuple[Setting, ...] = (
 		"percent of the fullest disk from which somebody is told, 0: never",
 	),
 	Setting(
+		"tenant_series",
+		10000,
+		"number",
+		_whole_number(0, 1_000_000),
+		"sites with series of their own in OpenMetrics, the largest first; 0: none",
+	),
+	Setting(
 		"heartbeat_url",
 		None,
 		"text",

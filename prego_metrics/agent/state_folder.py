@@ -157,6 +157,11 @@ class StateFolder:
 					if found.st_mtime < oldest:
 						_remove(name, folder.descriptor)
 
+	def make_file(self, name: str) -> None:
+		"""Make an empty file with the folder's own modes, if it is not there. Raises OSError."""
+		with _Folder(self.path) as folder:
+			os.close(folder.create(name, os.O_RDWR))
+
 	def unwritable(self) -> str | None:
 		"""Return why the folder cannot be written, or None; tries it with a file of its own."""
 		return self._write("write-test", b"", durable=True) or self._remove("write-test")

@@ -1,0 +1,115 @@
+"""Collecting the tenants' figures into the cache: one tenant at a time, and continued where it was killed.
+
+Never on a push's path: it takes neither the push's lock nor the state file.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from prego_metrics.agent.config import Config
+from prego_metrics.agent.errors import PregoMetricsError
+from prego_metrics.agent.inventory import LocatedSite, locate_sites, read_site
+from prego_metrics.agent.printable import printable
+from prego_metrics.agent.site_database import read_databases
+from prego_metrics.agent.state_folder import StateFolder
+from prego_metrics.agent.tenant import Tenant
+from prego_metrics.agent.tenant_history import HistoryError, TenantHistory
+from prego_metrics.agent.tenants import count_tenants
+
+# An unfinished collection older than this is not continued: its first figures are too old.
+RESUMED_SECONDS = 20 * 3600.0
+LOCK_NAME = "tenants.lock"
+
+
+class CollectionRunning(PregoMetricsError):
+	"""Another process is collecting on this bench."""
+
+
+@dataclass(frozen=True)
+class Collected:
+	"""How a run ended: the tenants it read, those it found already read, and those left for the next."""
+
+	read: int
+	already: int
+	left: int
+
+	@property
+	def complete(self) -> bool:
+		return self.left == 0
+
+
+def collect(
+	config: Config,
+	environ: Mapping[str, str],
+	*,
+	most_seconds: float | None = None,
+	progress: Callable[[int, int], None] = lambda over, total: None,
+	clock: Callable[[], float] = time.time,
+) -> Collected:
+	"""Read every tenant that the collection under way has not read yet, and keep its figures.
+
+	Stops after `most_seconds` at the next tenant; the next run goes on from there. Raises CollectionRunning,
+	NotSent where the tenants cannot be counted, and HistoryError.
+	"""
+	sites = locate_sites(config, count_tenants(config))
+	with _only_one(config.bench.sites), TenantHistory(config.bench.sites, write=True) as history:
+		begun_at = _begin_or_go_on(history, clock())
+		done = history.collected_since(begun_at)
+		waiting = [located for located in sites if _key(located) not in done]
+		started, over = time.monotonic(), 0
+		for located in waiting:
+			if most_seconds is not None and time.monotonic() - started >= most_seconds:
+				break
+			history.keep(_read(located, environ, clock))
+			over += 1
+			progress(len(sites) - len(waiting) + over, len(sites))
+		left = len(waiting) - over
+		if not left:
+			history.end(clock(), {_key(located) for located in sites})
+		return Collected(over, len(sites) - len(waiting), left)
+
+
+def _begin_or_go_on(history: TenantHistory, now: float) -> float:
+	last = history.collection()
+	if last is not None and last.ended_at is None and 0 <= now - last.begun_at < RESUMED_SECONDS:
+		return last.begun_at
+	history.begin(now)
+	return now
+
+
+def _read(located: LocatedSite, environ: Mapping[str, str], clock: Callable[[], float]) -> Tenant:
+	disk = read_site(located, sizes=True)
+	[(_, figures)] = read_databases([located], environ, concurrency=1)
+	return Tenant(located.site, disk, figures, clock())
+
+
+def _key(located: LocatedSite) -> tuple[str, str]:
+	return located.site.bench, located.site.name
+
+
+@contextlib.contextmanager
+def _only_one(sites: str) -> Iterator[None]:
+	"""Hold a lock of the collection's own, gone with its holder.
+
+	On a file of its own: to close any descriptor of SQLite's file would take away SQLite's own locks.
+	"""
+	folder = StateFolder(sites)
+	path = os.path.join(folder.path, LOCK_NAME)
+	try:
+		folder.make_file(LOCK_NAME)
+		descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+	except OSError as error:
+		raise HistoryError(f"{printable(path)}: {error.strerror or error}") from None
+	try:
+		fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+		yield
+	except BlockingIOError:
+		raise CollectionRunning("another process is collecting the tenants' figures") from None
+	finally:
+		os.close(descriptor)

@@ -1,0 +1,166 @@
+"""A read-only session in a site's own database, by the site's own credentials; MariaDB and PostgreSQL.
+
+Nothing here waits for long, and nothing waits behind the site: a statement that would have to queue for a
+lock gives up, since others would queue behind it. Each statement is its own transaction.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from prego_metrics.agent.api_key import Secret
+from prego_metrics.agent.printable import printable
+
+CONNECT_SECONDS = 5
+READ_SECONDS = 20
+STATEMENT_SECONDS = 15
+LOCK_SECONDS = 2
+MARIADB = "mariadb"
+POSTGRES = "postgres"
+_MAX_ERROR = 200
+
+INSTALL_HINT = "pip install 'prego_metrics[database]', or in a bench env/bin/pip install {library}"
+
+
+class DatabaseError(Exception):
+	"""A database that could not be asked; the message is fit to show and holds no secret."""
+
+
+class Cursor(Protocol):
+	"""What both libraries' cursors have in common."""
+
+	def execute(self, query: str, args: Any = None, /) -> Any: ...
+	def fetchall(self) -> Any: ...
+
+
+@dataclass(frozen=True)
+class Credentials:
+	"""How a site's configuration says its database is reached. Texts are as they stand there."""
+
+	kind: str
+	host: str
+	port: int
+	socket: str | None
+	user: str
+	name: str
+	schema: str
+	password: Secret
+	tls: Mapping[str, str]
+
+
+def credentials(merged: Mapping[str, object], environ: Mapping[str, str]) -> Credentials:
+	"""Read a site's credentials as Frappe does. Raises DatabaseError with what is missing."""
+	kind = merged.get("db_type") or MARIADB
+	if kind not in (MARIADB, POSTGRES):
+		raise DatabaseError(
+			f"db_type {printable(str(kind), 40)} is not supported: only {MARIADB} and {POSTGRES}"
+		)
+	name = merged.get("db_name")
+	password = merged.get("db_password")
+	for key, value in (("db_name", name), ("db_password", password)):
+		if not isinstance(value, str) or not value:
+			raise DatabaseError(f"its site_config.json has no {key}")
+	host = environ.get("FRAPPE_DB_HOST") or merged.get("db_host") or "127.0.0.1"
+	port = environ.get("FRAPPE_DB_PORT") or merged.get("db_port") or (3306 if kind == MARIADB else 5432)
+	try:
+		number = int(str(port))
+	except ValueError:
+		raise DatabaseError(f"db_port {printable(str(port), 40)} is no number") from None
+	socket = environ.get("FRAPPE_DB_SOCKET") or merged.get("db_socket")
+	return Credentials(
+		kind=kind,
+		host=str(host),
+		port=number,
+		socket=str(socket) if socket else None,
+		user=str(merged.get("db_user") or name),
+		name=str(name),
+		schema=str(merged.get("db_schema") or "public"),
+		password=Secret(str(password), "site_config.json"),
+		tls={
+			part: str(merged[f"db_ssl_{part}"])
+			for part in ("ca", "cert", "key")
+			if isinstance(merged.get(f"db_ssl_{part}"), str)
+		},
+	)
+
+
+def error_line(access: Credentials, error: Exception) -> str:
+	"""Return a library's error as one line without the password."""
+	said = error.args[1] if len(error.args) > 1 and isinstance(error.args[1], str) else str(error)
+	return printable(" ".join(access.password.mask(said).split()) or type(error).__name__, _MAX_ERROR)
+
+
+@contextlib.contextmanager
+def open_session(access: Credentials) -> Iterator[Cursor]:
+	"""Open a read-only session and give its cursor; close it in the end. Raises DatabaseError."""
+	connect = _mariadb if access.kind == MARIADB else _postgres
+	connection = connect(access)
+	try:
+		yield connection.cursor()
+	finally:
+		# Whatever is wrong with a connection that is over changes nothing that was read.
+		with contextlib.suppress(Exception):
+			connection.close()
+
+
+def _mariadb(access: Credentials) -> Any:
+	try:
+		import pymysql
+	except ImportError:
+		raise DatabaseError("PyMySQL is not installed: " + INSTALL_HINT.format(library="PyMySQL")) from None
+	try:
+		connection = pymysql.connect(
+			host=access.host,
+			port=access.port,
+			unix_socket=access.socket,
+			user=access.user,
+			password=access.password.reveal(),
+			database=access.name,
+			charset="utf8mb4",
+			connect_timeout=CONNECT_SECONDS,
+			read_timeout=READ_SECONDS,
+			write_timeout=READ_SECONDS,
+			autocommit=True,
+			ssl=dict(access.tls) if len(access.tls) == 3 else None,
+			init_command="SET SESSION TRANSACTION READ ONLY",
+		)
+		with connection.cursor() as cursor:
+			cursor.execute(f"SET SESSION lock_wait_timeout = {LOCK_SECONDS}")
+			with contextlib.suppress(pymysql.Error):  # MySQL calls it otherwise; READ_SECONDS holds there
+				cursor.execute(f"SET SESSION max_statement_time = {STATEMENT_SECONDS}")
+		return connection
+	except (pymysql.Error, OSError, RuntimeError, ValueError) as error:
+		raise DatabaseError(error_line(access, error)) from None
+
+
+def _postgres(access: Credentials) -> Any:
+	try:
+		import psycopg2
+	except ImportError:
+		raise DatabaseError(
+			"psycopg2 is not installed: " + INSTALL_HINT.format(library="psycopg2-binary")
+		) from None
+	try:
+		connection = psycopg2.connect(
+			host=access.socket or access.host,
+			port=access.port,
+			user=access.user,
+			password=access.password.reveal(),
+			dbname=access.name,
+			connect_timeout=CONNECT_SECONDS,
+			# A server that is gone is noticed, though libpq has no limit for reading.
+			tcp_user_timeout=READ_SECONDS * 1000,
+			options=(
+				f"-c default_transaction_read_only=on -c statement_timeout={STATEMENT_SECONDS * 1000} "
+				f"-c lock_timeout={LOCK_SECONDS * 1000}"
+			),
+		)
+		connection.autocommit = True
+		with connection.cursor() as cursor:
+			cursor.execute("SELECT set_config('search_path', %s, false)", (access.schema,))
+		return connection
+	except (psycopg2.Error, OSError, ValueError) as error:
+		raise DatabaseError(error_line(access, error)) from None

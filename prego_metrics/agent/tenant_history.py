@@ -1,0 +1,257 @@
+"""What was collected of the tenants: the latest figures of each, and one row a day for 400 days.
+
+A SQLite file in the state folder, with the folder's own modes. It is input too, since any app of the bench can
+write it: a file that is none of ours is an error that says so, and figures that are none are left out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from prego_metrics.agent.errors import PregoMetricsError
+from prego_metrics.agent.printable import printable
+from prego_metrics.agent.state_folder import FOLDER_NAME, StateFolder
+from prego_metrics.agent.tenant import Tenant, tenant_as_dict, tenant_from_dict
+
+FILE_NAME = "tenants.sqlite"
+KEPT_DAYS = 400
+_DAY_SECONDS = 86400
+_VERSION = 1
+_BUSY_SECONDS = 5.0
+_SCHEMA = """
+CREATE TABLE latest (
+	bench TEXT, site TEXT, read_at REAL NOT NULL, content TEXT NOT NULL, total_bytes INTEGER, files_bytes INTEGER,
+	database_bytes INTEGER, backup_at REAL, PRIMARY KEY (bench, site)
+) WITHOUT ROWID;
+CREATE TABLE days (
+	bench TEXT, site TEXT, day INTEGER, files_bytes INTEGER, backups_bytes INTEGER, database_bytes INTEGER,
+	enabled_users INTEGER, PRIMARY KEY (bench, site, day)
+) WITHOUT ROWID;
+CREATE TABLE collection (id INTEGER PRIMARY KEY CHECK (id = 1), begun_at REAL NOT NULL, ended_at REAL);
+"""
+
+
+class HistoryError(PregoMetricsError):
+	"""The file of the tenants' figures cannot be read or written; the message says why."""
+
+
+@dataclass(frozen=True)
+class CollectionTimes:
+	"""When the last collection began, and ended (None: it has not, or was killed). Unix seconds."""
+
+	begun_at: float
+	ended_at: float | None
+
+
+@dataclass(frozen=True)
+class Day:
+	"""One tenant on one day, numbered from the epoch in UTC; None is what was not collected."""
+
+	bench: str
+	site: str
+	day: int
+	files_bytes: int | None
+	backups_bytes: int | None
+	database_bytes: int | None
+	enabled_users: int | None
+
+	@property
+	def total_bytes(self) -> int:
+		return sum(size or 0 for size in (self.files_bytes, self.backups_bytes, self.database_bytes))
+
+
+class TenantHistory:
+	"""The file, open for the time of a `with` block. Every method raises HistoryError and nothing else."""
+
+	def __init__(self, sites: str, *, write: bool = False) -> None:
+		self._folder = StateFolder(sites)
+		self.path = os.path.join(sites, FOLDER_NAME, FILE_NAME)
+		self._write = write
+
+	def __enter__(self) -> TenantHistory:
+		with self._said():
+			if self._write:
+				self._folder.make_file(FILE_NAME)
+			# Two processes may open it at once; a symlink in its place would be followed.
+			if os.path.islink(self.path):
+				raise HistoryError(f"{printable(self.path)} is a symlink, and is not followed")
+			self._connection = sqlite3.connect(
+				f"file:{_as_uri(self.path)}?mode=rw", uri=True, timeout=_BUSY_SECONDS, isolation_level=None
+			)
+			try:
+				self._prepare()
+			except BaseException:
+				self._connection.close()
+				raise
+		return self
+
+	def __exit__(self, *_: object) -> None:
+		self._connection.close()
+
+	def _prepare(self) -> None:
+		if not self._write:
+			self._connection.execute("PRAGMA query_only = ON")
+		(version,) = self._connection.execute("PRAGMA user_version").fetchone()
+		if version == 0 and self._write:
+			with self._transaction():
+				(version,) = self._connection.execute("PRAGMA user_version").fetchone()
+				if version == 0:
+					for statement in filter(str.strip, _SCHEMA.split(";")):
+						self._connection.execute(statement)
+					self._connection.execute(f"PRAGMA user_version = {_VERSION}")
+		elif version not in (0, _VERSION):
+			raise HistoryError(f"{printable(self.path)} is of another version ({version}): move it away")
+
+	@contextlib.contextmanager
+	def _transaction(self) -> Iterator[None]:
+		self._connection.execute("BEGIN IMMEDIATE")
+		try:
+			yield
+		except BaseException:
+			self._connection.execute("ROLLBACK")
+			raise
+		self._connection.execute("COMMIT")
+
+	@contextlib.contextmanager
+	def _said(self) -> Iterator[None]:
+		try:
+			yield
+		except sqlite3.Error as error:
+			raise HistoryError(f"{printable(self.path)}: {printable(str(error), 200)}") from None
+		except OSError as error:
+			raise HistoryError(f"{printable(self.path)}: {error.strerror or error}") from None
+
+	def collection(self) -> CollectionTimes | None:
+		"""Return when the last collection began and ended, None before the first."""
+		with self._said():
+			row = self._connection.execute("SELECT begun_at, ended_at FROM collection").fetchone()
+		return CollectionTimes(*row) if row else None
+
+	def begin(self, now: float) -> None:
+		"""Note that a new collection begins."""
+		with self._said():
+			self._connection.execute("REPLACE INTO collection VALUES (1, ?, NULL)", (now,))
+
+	def collected_since(self, begun_at: float) -> set[tuple[str, str]]:
+		"""Return bench and site of each tenant that was collected at or after `begun_at`."""
+		with self._said():
+			rows = self._connection.execute("SELECT bench, site FROM latest WHERE read_at >= ?", (begun_at,))
+			return {(bench, site) for bench, site in rows}
+
+	def keep(self, tenant: Tenant) -> None:
+		"""Keep a tenant's figures: as the latest, and as this day's."""
+		key = (tenant.site.bench, tenant.site.name)
+		users = tenant.database.enabled_users if tenant.database else None
+		content = json.dumps(tenant_as_dict(tenant, tenant.read_at))
+		with self._said(), self._transaction():
+			self._connection.execute(
+				"REPLACE INTO latest VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+				(
+					*key,
+					tenant.read_at,
+					content,
+					tenant.total_bytes,
+					tenant.files_bytes,
+					tenant.database_bytes,
+					tenant.disk.backups.newest_at if tenant.disk else None,
+				),
+			)
+			self._connection.execute(
+				"REPLACE INTO days VALUES (?, ?, ?, ?, ?, ?, ?)",
+				(
+					*key,
+					int(tenant.read_at // _DAY_SECONDS),
+					tenant.files_bytes,
+					tenant.backups_bytes,
+					tenant.database_bytes,
+					users,
+				),
+			)
+
+	def end(self, now: float, present: Collection[tuple[str, str]]) -> None:
+		"""Note that the collection is over: forget the latest of sites that are gone, and days too old."""
+		with self._said(), self._transaction():
+			known = self._connection.execute("SELECT bench, site FROM latest").fetchall()
+			gone = [key for key in known if tuple(key) not in present]
+			self._connection.executemany("DELETE FROM latest WHERE bench = ? AND site = ?", gone)
+			oldest = int(now // _DAY_SECONDS) - KEPT_DAYS
+			self._connection.execute("DELETE FROM days WHERE day <= ?", (oldest,))
+			self._connection.execute("UPDATE collection SET ended_at = ?", (now,))
+
+	def latest(self) -> list[Tenant]:
+		"""Return the latest figures of each tenant; what is none of ours is left out."""
+		with self._said():
+			rows = self._connection.execute("SELECT content FROM latest").fetchall()
+		return list(_tenants(rows))
+
+	def largest(self, most: int) -> list[tuple[Any, ...]]:
+		"""Return bench, site, bytes of files and database, and the newest backup's time, the largest first.
+
+		Without reading all that is known of them: a scrape asks this of ten thousand.
+		"""
+		with self._said():
+			rows = self._connection.execute(
+				"SELECT bench, site, files_bytes, database_bytes, backup_at FROM latest "
+				"ORDER BY total_bytes DESC LIMIT ?",
+				(most,),
+			).fetchall()
+		return [row for row in rows if _is_plain(row)]
+
+	def days(self, since: float) -> list[Day]:
+		"""Return the days from `since` (Unix seconds) on, of all tenants, oldest first."""
+		with self._said():
+			rows = self._connection.execute(
+				"SELECT bench, site, day, files_bytes, backups_bytes, database_bytes, enabled_users FROM days "
+				"WHERE day >= ? ORDER BY day",
+				(int(since // _DAY_SECONDS),),
+			).fetchall()
+		return [Day(*row) for row in rows if _is_day(row)]
+
+
+def cached_series(sites: str, most: int) -> list[tuple[Any, ...]]:
+	"""Return what `TenantHistory.largest` has, an empty list before the first collection. Raises HistoryError."""
+	if not os.path.lexists(os.path.join(sites, FOLDER_NAME, FILE_NAME)):
+		return []
+	with TenantHistory(sites) as history:
+		return history.largest(most)
+
+
+def cached_tenants(sites: str) -> list[Tenant]:
+	"""Return what was last collected, an empty list before the first collection. Raises HistoryError."""
+	if not os.path.lexists(os.path.join(sites, FOLDER_NAME, FILE_NAME)):
+		return []
+	with TenantHistory(sites) as history:
+		return history.latest()
+
+
+def _tenants(rows: list[tuple[Any]]) -> Iterator[Tenant]:
+	for (content,) in rows:
+		try:
+			yield tenant_from_dict(json.loads(content))
+		except (ValueError, TypeError, RecursionError):
+			continue
+
+
+def _is_plain(row: tuple[Any, ...]) -> bool:
+	return all(isinstance(text, str) for text in row[:2]) and all(
+		number is None or type(number) in (int, float) for number in row[2:]
+	)
+
+
+def _is_day(row: tuple[Any, ...]) -> bool:
+	texts, numbers = row[:2], row[2:]
+	return all(isinstance(text, str) for text in texts) and all(
+		number is None or type(number) is int for number in numbers
+	)
+
+
+def _as_uri(path: str) -> str:
+	from urllib.parse import quote
+
+	return quote(os.fsencode(path))

@@ -1,0 +1,185 @@
+"""`prego-metrics tenants`: every site and why it counts; asked for, what each is and what it takes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from typing import NoReturn
+
+import click
+
+from prego_metrics.agent import tables
+from prego_metrics.agent.cli import bench_option, fail, json_option, open_bench_as_owner, print_json
+from prego_metrics.agent.config import Config, load_config
+from prego_metrics.agent.errors import PregoMetricsError
+from prego_metrics.agent.inventory import locate_sites, read_site
+from prego_metrics.agent.site_database import DatabaseFigures, read_databases
+from prego_metrics.agent.tenant import Tenant, tenant_as_dict, total_of
+from prego_metrics.agent.tenants import count_tenants
+
+_LARGEST_FIRST = {"files": "files_bytes", "backups": "backups_bytes", "database": "database_bytes"}
+
+
+@click.command()
+@bench_option
+@click.option("--sizes", is_flag=True, help="Also walk each site's files and backups, as du does.")
+@click.option(
+	"--database", is_flag=True, help="Also ask each site's database, by the site's own credentials."
+)
+@click.option(
+	"--sort",
+	type=click.Choice(["name", "total", *_LARGEST_FIRST, "backup-age"]),
+	default="name",
+	show_default=True,
+	help="Largest or oldest first.",
+)
+@click.option("--top", type=click.IntRange(min=1), metavar="N", help="Show the first N; totals are of all.")
+@click.option(
+	"--collect",
+	"collecting",
+	is_flag=True,
+	help="Read all of it into the cache, a site at a time at low priority; goes on where it was killed.",
+)
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV for a spreadsheet.")
+@json_option
+def tenants(
+	bench_path: str | None,
+	sizes: bool,
+	database: bool,
+	sort: str,
+	top: int | None,
+	collecting: bool,
+	as_csv: bool,
+	as_json: bool,
+) -> None:
+	"""Show every site, counted or not, and why; with --sizes and --database also what each takes.
+
+	Exit codes: 0 shown, 1 another process is collecting, 2 the sites cannot be counted.
+	"""
+	detailed = sizes or database
+	_refuse_what_does_not_fit(detailed, sizes, database, sort, top, collecting, as_csv, as_json)
+	try:
+		bench = open_bench_as_owner(bench_path)
+		config = load_config(bench, os.environ)
+		if collecting:
+			_collect(config)
+		elif not detailed:
+			census = count_tenants(config)
+			if as_json:
+				print_json(tables.census_as_dict(census))
+			else:
+				tables.print_census(census)
+		else:
+			found = _in_order(_read(config, sizes=sizes, database=database), sort)
+			_show(found, top, sizes=sizes, database=database, as_json=as_json, as_csv=as_csv)
+	except PregoMetricsError as error:
+		if as_json:
+			print_json({"tenant_count": None, "sites": [], "error": str(error)})
+		fail(str(error))
+
+
+def _refuse_what_does_not_fit(
+	detailed: bool,
+	sizes: bool,
+	database: bool,
+	sort: str,
+	top: int | None,
+	collecting: bool,
+	as_csv: bool,
+	as_json: bool,
+) -> None:
+	if as_csv and as_json:
+		raise click.UsageError("--csv and --json are two forms of the same: give one of them")
+	if collecting and (detailed or as_csv or as_json or top or sort != "name"):
+		raise click.UsageError("--collect reads everything into the cache and shows nothing: give it alone")
+	if not detailed and (as_csv or top or sort != "name"):
+		raise click.UsageError("--sort, --top and --csv go with --sizes or --database")
+	if sort == "database" and not database:
+		raise click.UsageError("--sort database goes with --database")
+	if sort in ("files", "backups") and not sizes:
+		raise click.UsageError(f"--sort {sort} goes with --sizes")
+
+
+def _read(config: Config, *, sizes: bool, database: bool) -> list[Tenant]:
+	sites = locate_sites(config, count_tenants(config))
+	asked: dict[str, DatabaseFigures] = {}
+	with _progress(len(sites) * (sizes + database)) as advance:
+		if database:
+			for located, figures in read_databases(sites, os.environ):
+				asked[located.folder] = figures
+				advance()
+		found = []
+		for located in sites:
+			disk = read_site(located, sizes=sizes)
+			found.append(Tenant(located.site, disk, asked.get(located.folder), time.time()))
+			if sizes:
+				advance()
+	return found
+
+
+@contextlib.contextmanager
+def _progress(total: int) -> Iterator[Callable[[], None]]:
+	"""Give what is called at each step; a bar on stderr, where that is a terminal."""
+	if not sys.stderr.isatty():
+		yield lambda: None
+		return
+	with click.progressbar(length=total, label="Reading", file=sys.stderr) as bar:
+		yield lambda: bar.update(1)
+
+
+def _in_order(found: list[Tenant], sort: str) -> list[Tenant]:
+	if sort == "name":
+		return found
+
+	def weight(tenant: Tenant) -> float:
+		if sort == "total":
+			return tenant.total_bytes
+		if sort == "backup-age":
+			newest = tenant.disk.backups.newest_at if tenant.disk else None
+			return float("inf") if newest is None else -newest  # no backup at all is the oldest
+		value = getattr(tenant, _LARGEST_FIRST[sort])
+		return float("-inf") if value is None else float(value)
+
+	return sorted(found, key=weight, reverse=True)
+
+
+def _show(
+	found: list[Tenant], top: int | None, *, sizes: bool, database: bool, as_json: bool, as_csv: bool
+) -> None:
+	from prego_metrics.agent.tenant_tables import print_tenants, tenants_as_csv
+
+	now = time.time()
+	if as_csv:
+		click.echo(tenants_as_csv(found[:top], now), nl=False)
+	elif as_json:
+		print_json(
+			{
+				"tenant_count": sum(tenant.site.counted for tenant in found),
+				"totals": {
+					figure: total_of(found, figure)
+					for figure in ("files_bytes", "backups_bytes", "database_bytes")
+				},
+				"sites": [tenant_as_dict(tenant, now) for tenant in found[:top]],
+			}
+		)
+	else:
+		print_tenants(found, top, sizes=sizes, database=database, now=now)
+
+
+def _collect(config: Config) -> None:
+	from prego_metrics.agent.collection import CollectionRunning, collect
+
+	os.nice(10)  # for good: this process does nothing else
+	try:
+		ended = collect(config, os.environ)
+	except CollectionRunning as error:
+		_busy(str(error))
+	click.echo(f"{ended.read} sites read, {ended.already} already read by the run before.")
+
+
+def _busy(message: str) -> NoReturn:
+	click.echo(f"Busy: {message}", err=True)
+	sys.exit(1)

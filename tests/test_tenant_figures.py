@@ -1,0 +1,123 @@
+"""What each tenant is and takes: sizes beside du's, backups by name, the cache and its continuation."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from prego_metrics.agent import collection
+from prego_metrics.agent.backups import read_backups
+from prego_metrics.agent.bench import open_bench
+from prego_metrics.agent.config import load_config
+from prego_metrics.agent.disk_usage import disk_usage
+from prego_metrics.agent.inventory import LocatedSite
+from prego_metrics.agent.openmetrics import openmetrics
+from prego_metrics.agent.site_database import DatabaseFigures
+from prego_metrics.agent.state import State
+from prego_metrics.agent.tenant import Tenant
+from prego_metrics.agent.tenant_history import HistoryError, TenantHistory, cached_tenants
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def test_a_tree_takes_what_du_says_with_hard_links_and_sparse_files(tmp_path: Path) -> None:
+	tree = tmp_path / "tree"
+	(tree / "deep" / "deeper").mkdir(parents=True)
+	(tree / "plain").write_bytes(b"x" * 70_000)
+	os.link(tree / "plain", tree / "deep" / "linked")
+	with open(tree / "deep" / "sparse", "wb") as file:
+		file.truncate(50_000_000)
+	os.symlink("/usr", tree / "deep" / "deeper" / "elsewhere")
+	du = subprocess.run(["du", "-s", "--block-size=1", str(tree)], capture_output=True, text=True, check=True)
+	assert disk_usage(str(tree)).bytes == int(du.stdout.split()[0])
+
+
+def test_a_backup_is_complete_only_with_both_kinds_of_files(tmp_path: Path) -> None:
+	backups = tmp_path / "acme.example" / "private" / "backups"
+	backups.mkdir(parents=True)
+	stem = "20261123_010203-acme_example"
+	(backups / f"{stem}-database-enc.sql.gz").write_bytes(b"x")
+	(backups / f"{stem}-files-enc.tar").write_bytes(b"x")
+	found = read_backups(str(tmp_path / "acme.example"), sizes=True)
+	assert (found.count, found.newest_complete, found.newest_encrypted) == (1, False, True)
+	(backups / f"{stem}-private-files-enc.tar").write_bytes(b"x")
+	assert read_backups(str(tmp_path / "acme.example")).newest_complete
+
+
+def test_a_dump_that_a_full_disk_left_empty_is_no_backup(tmp_path: Path) -> None:
+	backups = tmp_path / "acme.example" / "private" / "backups"
+	backups.mkdir(parents=True)
+	(backups / "20261123_010203-acme_example-database.sql.gz").touch()
+	assert read_backups(str(tmp_path / "acme.example")).count == 0
+
+
+def test_a_collection_that_was_killed_goes_on_where_it_was(
+	bench_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	config = load_config(open_bench(str(bench_folder)), {})
+	read: list[str] = []
+	genuine = collection._read
+
+	def killed_at_the_second(located: LocatedSite, *rest: object) -> Tenant:
+		if len(read) == 1:
+			raise KeyboardInterrupt
+		read.append(located.site.name)
+		return genuine(located, *rest)  # type: ignore[arg-type]
+
+	monkeypatch.setattr(collection, "_read", killed_at_the_second)
+	with pytest.raises(KeyboardInterrupt):
+		collection.collect(config, {})
+	monkeypatch.setattr(collection, "_read", genuine)
+	ended = collection.collect(config, {})
+	assert (ended.read, ended.already, ended.left) == (2, 1, 0)
+	assert len(cached_tenants(str(bench_folder / "sites"))) == 3
+
+
+def test_days_older_than_four_hundred_are_forgotten(bench_folder: Path) -> None:
+	config = load_config(open_bench(str(bench_folder)), {})
+	now = 1_795_000_000.0
+	collection.collect(config, {}, clock=lambda: now - 401 * 86400)
+	collection.collect(config, {}, clock=lambda: now)
+	with TenantHistory(str(bench_folder / "sites")) as history:
+		assert {day.day for day in history.days(0)} == {int(now // 86400)}
+
+
+def test_the_cache_is_the_owners_alone_and_never_a_symlink(bench_folder: Path, tmp_path: Path) -> None:
+	collection.collect(load_config(open_bench(str(bench_folder)), {}), {})
+	cache = bench_folder / "sites" / ".prego-metrics" / "tenants.sqlite"
+	assert cache.stat().st_mode & 0o777 == 0o600
+	cache.rename(tmp_path / "elsewhere")
+	cache.symlink_to(tmp_path / "elsewhere")
+	with pytest.raises(HistoryError, match="symlink"):
+		cached_tenants(str(bench_folder / "sites"))
+
+
+def test_a_tenant_nobody_can_ask_fails_alone_and_without_its_password(
+	bench_folder: Path, make_site: Callable[..., Path], run_agent: Run
+) -> None:
+	make_site(bench_folder, "shut.example", db_password="hunter2-hunter2", db_host="127.0.0.1", db_port=1)
+	ended = run_agent("tenants", "--database", "--json", "--bench", bench_folder)
+	assert ended.returncode == 0 and "hunter2" not in ended.stdout + ended.stderr
+	by_name = {site["site"]: site for site in json.loads(ended.stdout)["sites"]}
+	assert by_name["shut.example"]["database"]["error"]
+	assert "no db_password" in by_name["acme.example"]["database"]["error"]
+
+
+def test_a_figure_that_was_not_read_is_no_zero() -> None:
+	assert DatabaseFigures(error="refused").bytes is None
+
+
+@pytest.mark.parametrize(("most", "series"), [("10000", 3), ("1", 1), ("0", 0)])
+def test_a_scrape_shows_the_cache_of_as_many_sites_as_allowed(
+	bench_folder: Path, most: str, series: int
+) -> None:
+	config = load_config(open_bench(str(bench_folder)), {"PREGO_METRICS_TENANT_SERIES": most})
+	collection.collect(config, {})
+	text = openmetrics(config, State())
+	assert text.count("prego_tenant_files_bytes{") == series
+	assert ("prego_tenant_info{" in text) == (series == 3)
