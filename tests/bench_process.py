@@ -1,6 +1,5 @@
-"""A real bench for tests: PREGO_TEST_BENCH (its path), PREGO_TEST_SITE (a test site of it with the app, the
-operator's). Some tests also want PREGO_TEST_TENANT_SITE (a second test site with the app) and PREGO_TEST_URL
-(where the bench answers HTTP, such as http://127.0.0.1:8000).
+"""Processes of a real bench, for tests: PREGO_TEST_BENCH is its path, PREGO_TEST_SITE the operator's site, which has
+the app, and PREGO_TEST_TENANT_SITE a test site that the app is installed on and uninstalled from.
 """
 
 from __future__ import annotations
@@ -13,7 +12,10 @@ from pathlib import Path
 BENCH = os.environ.get("PREGO_TEST_BENCH", "")
 SITE = os.environ.get("PREGO_TEST_SITE", "")
 TENANT_SITE = os.environ.get("PREGO_TEST_TENANT_SITE", "")
-URL = os.environ.get("PREGO_TEST_URL", "")
+MISSING = (
+	"no bench: set PREGO_TEST_BENCH (its path), PREGO_TEST_SITE (a site of it with the app) and "
+	"PREGO_TEST_TENANT_SITE (another one, for the app to be installed and uninstalled)"
+)
 
 
 def run(arguments: list[str], **variables: str) -> subprocess.CompletedProcess[str]:
