@@ -166,6 +166,19 @@ WAYS_TO_ASK = [
 		"/api/method/frappe.desk.query_report.export_query",
 		{"report_name": "Prego Tenants", "file_format_type": "CSV"},
 	),
+	*(
+		("get", f"/api/method/frappe.client.{method}", {"doctype": "Prego Metrics Push", **parameters})
+		for method, parameters in (
+			("get_list", {"fields": '["*"]'}),
+			("get_count", {}),
+			("get_value", {"fieldname": "node_id", "filters": '{"outcome": "delivered"}'}),
+			("get", {"filters": '{"outcome": "delivered"}'}),
+			("validate_link", {"docname": "0"}),
+		)
+	),
+	("get", "/api/method/frappe.client.get_value", {"doctype": "Prego Node", "fieldname": "node_id"}),
+	("get", "/api/method/frappe.desk.search.search_link", {"doctype": "Prego Metrics Push", "txt": ""}),
+	("get", "/api/method/frappe.utils.global_search.search", {"text": "node"}),
 	("get", "/app/prego-node", {}),
 	("get", "/app/prego-metrics", {}),
 ]
