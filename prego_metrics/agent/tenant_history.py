@@ -230,6 +230,17 @@ def cached_tenants(sites: str) -> list[Tenant]:
 		return history.latest()
 
 
+def cached_figures(sites: str, since: float) -> tuple[list[Tenant], list[Day]]:
+	"""Return what was last collected and the days from `since` on, both empty before the first collection.
+
+	Raises HistoryError.
+	"""
+	if not os.path.lexists(os.path.join(sites, FOLDER_NAME, FILE_NAME)):
+		return [], []
+	with TenantHistory(sites) as history:
+		return history.latest(), history.days(since)
+
+
 def _tenants(rows: list[tuple[Any]]) -> Iterator[Tenant]:
 	for (content,) in rows:
 		try:
