@@ -68,6 +68,7 @@ class LazyGroup(click.Group):
 
 
 _ELSEWHERE: dict[str, str] = {
+	"capacity": "prego_metrics.agent.capacity_command",
 	"configure": "prego_metrics.agent.configure_command",
 	"doctor": "prego_metrics.agent.doctor_command",
 	"fleet": "prego_metrics.fleet.command",

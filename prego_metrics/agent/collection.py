@@ -19,7 +19,7 @@ from prego_metrics.agent.printable import printable
 from prego_metrics.agent.site_database import read_databases
 from prego_metrics.agent.state_folder import StateFolder
 from prego_metrics.agent.tenant import Tenant
-from prego_metrics.agent.tenant_history import HistoryError, TenantHistory
+from prego_metrics.agent.tenant_history import HistoryError, TenantHistory, set_aside_if_corrupt
 from prego_metrics.agent.tenants import count_tenants
 
 # An unfinished collection older than this is not continued: its first figures are too old.
@@ -33,11 +33,15 @@ class CollectionRunning(PregoMetricsError):
 
 @dataclass(frozen=True)
 class Collected:
-	"""How a run ended: the tenants it read, those it found already read, and those left for the next."""
+	"""How a run ended: the tenants it read, those it found already read, and those left for the next.
+
+	`set_aside` says, if so, that the cache was damaged and a new one was begun.
+	"""
 
 	read: int
 	already: int
 	left: int
+	set_aside: str | None = None
 
 	@property
 	def complete(self) -> bool:
@@ -58,7 +62,10 @@ def collect(
 	NotSent where the tenants cannot be counted, and HistoryError.
 	"""
 	sites = locate_sites(config, count_tenants(config))
-	with _only_one(config.bench.sites), TenantHistory(config.bench.sites, write=True) as history:
+	with contextlib.ExitStack() as held:
+		held.enter_context(_only_one(config.bench.sites))
+		set_aside = set_aside_if_corrupt(config.bench.sites)
+		history = held.enter_context(TenantHistory(config.bench.sites, write=True))
 		begun_at = _begin_or_go_on(history, clock())
 		done = history.collected_since(begun_at)
 		waiting = [located for located in sites if _key(located) not in done]
@@ -72,7 +79,7 @@ def collect(
 		left = len(waiting) - over
 		if not left:
 			history.end(clock(), {_key(located) for located in sites})
-		return Collected(over, len(sites) - len(waiting), left)
+		return Collected(over, len(sites) - len(waiting), left, set_aside)
 
 
 def _begin_or_go_on(history: TenantHistory, now: float) -> float:

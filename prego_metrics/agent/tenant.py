@@ -47,7 +47,7 @@ class Tenant:
 		return max(0.0, now - self.disk.backups.newest_at)
 
 
-def warnings_of(tenant: Tenant, now: float, quota_bytes: float = 0) -> list[str]:
+def warnings_of(tenant: Tenant, now: float) -> list[str]:
 	"""Return what is wrong with a tenant, in words; sites that are no tenants are not warned about."""
 	if not tenant.site.counted:
 		return []
@@ -63,8 +63,6 @@ def warnings_of(tenant: Tenant, now: float, quota_bytes: float = 0) -> list[str]
 			found.append(f"{tenant.database.failed_jobs_day} scheduled jobs failed in the last day")
 		if tenant.database.stuck_mails:
 			found.append(f"{tenant.database.stuck_mails} mails stuck for more than an hour")
-	if quota_bytes and tenant.total_bytes > quota_bytes:
-		found.append("over the quota")
 	return found
 
 
@@ -79,7 +77,7 @@ def _of_backups(backups: Backups, age: float | None) -> list[str]:
 	return found
 
 
-def tenant_as_dict(tenant: Tenant, now: float, quota_bytes: float = 0) -> dict[str, Any]:
+def tenant_as_dict(tenant: Tenant, now: float) -> dict[str, Any]:
 	"""Return a tenant as JSON has it."""
 	site = tenant.site
 	return {
@@ -92,7 +90,7 @@ def tenant_as_dict(tenant: Tenant, now: float, quota_bytes: float = 0) -> dict[s
 		"read_at": tenant.read_at,
 		"disk": asdict(tenant.disk) if tenant.disk else None,
 		"database": asdict(tenant.database) if tenant.database else None,
-		"warnings": warnings_of(tenant, now, quota_bytes),
+		"warnings": warnings_of(tenant, now),
 	}
 
 

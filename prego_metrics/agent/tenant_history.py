@@ -20,6 +20,7 @@ from prego_metrics.agent.state_folder import FOLDER_NAME, StateFolder
 from prego_metrics.agent.tenant import Tenant, tenant_as_dict, tenant_from_dict
 
 FILE_NAME = "tenants.sqlite"
+SET_ASIDE_NAME = "tenants.sqlite.set-aside"
 KEPT_DAYS = 400
 _DAY_SECONDS = 86400
 _VERSION = 1
@@ -39,6 +40,10 @@ CREATE TABLE collection (id INTEGER PRIMARY KEY CHECK (id = 1), begun_at REAL NO
 
 class HistoryError(PregoMetricsError):
 	"""The file of the tenants' figures cannot be read or written; the message says why."""
+
+
+class CorruptHistory(HistoryError):
+	"""The file is no SQLite database, or a damaged one."""
 
 
 @dataclass(frozen=True)
@@ -123,9 +128,22 @@ class TenantHistory:
 		try:
 			yield
 		except sqlite3.Error as error:
-			raise HistoryError(f"{printable(self.path)}: {printable(str(error), 200)}") from None
+			said = f"{printable(self.path)}: {printable(str(error), 200)}"
+			# Only what SQLite finds wrong in the file itself is of this class and none below it.
+			if type(error) is sqlite3.DatabaseError:
+				raise CorruptHistory(
+					f"{said}. Run `prego-metrics tenants --collect`: it sets the file aside and begins a new one"
+				) from None
+			raise HistoryError(said) from None
 		except OSError as error:
 			raise HistoryError(f"{printable(self.path)}: {error.strerror or error}") from None
+
+	def check(self) -> None:
+		"""Read the whole file. Raises CorruptHistory where it is damaged."""
+		with self._said():
+			(found,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
+			if found != "ok":
+				raise sqlite3.DatabaseError(found)
 
 	def collection(self) -> CollectionTimes | None:
 		"""Return when the last collection began and ended, None before the first."""
@@ -214,6 +232,29 @@ class TenantHistory:
 		return [Day(*row) for row in rows if _is_day(row)]
 
 
+def set_aside_if_corrupt(sites: str) -> str | None:
+	"""Move a damaged file away, to be looked at later; return what was done in words, or None.
+
+	Only who holds the collection's lock may ask for that. Raises HistoryError.
+	"""
+	try:
+		with TenantHistory(sites, write=True) as history:
+			history.check()
+		return None
+	except CorruptHistory:
+		path = os.path.join(sites, FOLDER_NAME, FILE_NAME)
+	try:
+		os.replace(path, os.path.join(sites, FOLDER_NAME, SET_ASIDE_NAME))
+		# SQLite would play the old file's journal back into the new file.
+		with contextlib.suppress(FileNotFoundError):
+			os.replace(f"{path}-journal", os.path.join(sites, FOLDER_NAME, f"{SET_ASIDE_NAME}-journal"))
+	except OSError as error:
+		raise HistoryError(
+			f"{printable(path)} is damaged and cannot be set aside: {error.strerror}"
+		) from None
+	return f"{printable(path)} was damaged: it was set aside as {SET_ASIDE_NAME}, and a new one is begun"
+
+
 def cached_series(sites: str, most: int) -> list[tuple[Any, ...]]:
 	"""Return what `TenantHistory.largest` has, an empty list before the first collection. Raises HistoryError."""
 	if not os.path.lexists(os.path.join(sites, FOLDER_NAME, FILE_NAME)):
@@ -228,6 +269,17 @@ def cached_tenants(sites: str) -> list[Tenant]:
 		return []
 	with TenantHistory(sites) as history:
 		return history.latest()
+
+
+def cached_figures(sites: str, since: float) -> tuple[list[Tenant], list[Day]]:
+	"""Return what was last collected and the days from `since` on, both empty before the first collection.
+
+	Raises HistoryError.
+	"""
+	if not os.path.lexists(os.path.join(sites, FOLDER_NAME, FILE_NAME)):
+		return [], []
+	with TenantHistory(sites) as history:
+		return history.latest(), history.days(since)
 
 
 def _tenants(rows: list[tuple[Any]]) -> Iterator[Tenant]:

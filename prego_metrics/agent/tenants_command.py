@@ -177,6 +177,8 @@ def _collect(config: Config) -> None:
 		ended = collect(config, os.environ)
 	except CollectionRunning as error:
 		_busy(str(error))
+	if ended.set_aside:
+		click.echo(f"Warning: {ended.set_aside}", err=True)
 	click.echo(f"{ended.read} sites read, {ended.already} already read by the run before.")
 
 

@@ -1,0 +1,77 @@
+"""A damaged cache of figures: one clear error for whoever reads, and a new cache with the next collection."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from prego_metrics.agent.bench import open_bench
+from prego_metrics.agent.collection import collect
+from prego_metrics.agent.config import load_config
+from prego_metrics.agent.tenant_history import CorruptHistory, TenantHistory, cached_tenants
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+GARBAGE = b"this is no database" * 1000
+
+
+def cache_of(bench_folder: Path) -> Path:
+	return bench_folder / "sites" / ".prego-metrics" / "tenants.sqlite"
+
+
+@pytest.fixture
+def collected(bench_folder: Path) -> Path:
+	collect(load_config(open_bench(str(bench_folder)), {}), {})
+	return bench_folder
+
+
+def test_reading_what_is_no_database_names_the_file_and_what_to_do(collected: Path, run_agent: Run) -> None:
+	cache_of(collected).write_bytes(GARBAGE)
+	ended = run_agent("capacity", "--bench", collected)
+	assert ended.returncode == 2 and len(ended.stderr.splitlines()) == 1
+	assert str(cache_of(collected)) in ended.stderr and "tenants --collect" in ended.stderr
+	assert cache_of(collected).read_bytes() == GARBAGE
+
+
+def test_a_collection_sets_a_damaged_file_aside_and_says_so(collected: Path, run_agent: Run) -> None:
+	cache_of(collected).write_bytes(GARBAGE)
+	journal = cache_of(collected).with_name("tenants.sqlite-journal")
+	journal.write_bytes(b"of the old file")
+	ended = run_agent("tenants", "--collect", "--bench", collected)
+	assert ended.returncode == 0 and "was set aside as tenants.sqlite.set-aside" in ended.stderr
+	assert cache_of(collected).with_name("tenants.sqlite.set-aside").read_bytes() == GARBAGE
+	assert not journal.exists()
+	assert len(cached_tenants(str(collected / "sites"))) == 3
+	again = run_agent("tenants", "--collect", "--bench", collected)
+	assert again.returncode == 0 and "set aside" not in again.stderr
+
+
+def test_damage_in_the_middle_of_the_file_is_found_before_a_collection_writes(collected: Path) -> None:
+	with open(cache_of(collected), "r+b") as file:
+		file.seek(4096)  # the first page still says that it is a database
+		file.write(os.urandom(4096))
+	with TenantHistory(str(collected / "sites"), write=True) as history, pytest.raises(CorruptHistory):
+		history.check()
+	assert collect(load_config(open_bench(str(collected)), {}), {}).set_aside
+
+
+def test_a_file_that_somebody_locks_is_not_taken_for_a_damaged_one(
+	collected: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	import sqlite3
+
+	from prego_metrics.agent import tenant_history
+
+	monkeypatch.setattr(tenant_history, "_BUSY_SECONDS", 0.05)
+	holder = sqlite3.connect(cache_of(collected))
+	try:
+		holder.execute("BEGIN EXCLUSIVE")
+		with pytest.raises(tenant_history.HistoryError, match="locked") as raised:
+			collect(load_config(open_bench(str(collected)), {}), {})
+	finally:
+		holder.close()
+	assert not isinstance(raised.value, CorruptHistory)
+	assert not cache_of(collected).with_name("tenants.sqlite.set-aside").exists()
