@@ -1,13 +1,116 @@
-"""What can be asked of the node over HTTP: on the operator's site, by those who may."""
+"""The methods over HTTP: for System Managers, on the operator's site alone.
+
+Thin on purpose: each asks who is there and where, then calls what the command line calls too.
+"""
 
 from __future__ import annotations
+
+import os
+import time
+from typing import Any
 
 import frappe
 from frappe.rate_limiter import rate_limit
 from werkzeug.wrappers import Response
 
+from prego_metrics.agent import result
+from prego_metrics.agent.config import Config
 from prego_metrics.agent.state_folder import StateFolder
+from prego_metrics.agent.wording import translated
 from prego_metrics.operators_site import require_operators_site
+
+# With the heartbeat's own 5 s after it, a push answers within 15.
+PUSH_SECONDS = 10.0
+DOCTOR_SECONDS = 20.0
+
+
+@frappe.whitelist()
+@rate_limit(limit=120, seconds=60)
+def status() -> dict[str, Any]:
+	"""Return whether this node is delivering, its last push, drivers, host and settings."""
+	from prego_metrics.node_page import page
+
+	return page(_config())
+
+
+@frappe.whitelist()
+@rate_limit(limit=30, seconds=60)
+def tenants() -> dict[str, Any]:
+	"""Return every site of the node, counted or not, and why; what `prego-metrics tenants --json` prints."""
+	from prego_metrics.agent.errors import NotSent
+	from prego_metrics.agent.tables import census_as_dict
+	from prego_metrics.agent.tenants import count_tenants
+
+	config = _config()
+	try:
+		return census_as_dict(count_tenants(config))
+	except NotSent as error:
+		frappe.throw(_escaped(str(error)), frappe.ValidationError)
+		raise
+
+
+@frappe.whitelist()
+@rate_limit(limit=60, seconds=60)
+def series(period: str = "day") -> dict[str, Any]:
+	"""Return what was delivered in the last `day`, `week` or `month`, in buckets of equal length."""
+	from prego_metrics.series import PERIODS, delivered_series
+
+	config = _config()
+	if period not in PERIODS:
+		allowed = ", ".join(PERIODS)
+		frappe.throw(frappe._("period must be one of: {0}").format(allowed), frappe.ValidationError)
+	return delivered_series(config, period, time.time())
+
+
+@frappe.whitelist(methods=["POST"])
+@rate_limit(limit=6, seconds=60)
+def push(dry_run: bool = False) -> dict[str, Any]:
+	"""Push now, in one attempt within 15 seconds, or return what a push would send."""
+	from prego_metrics.agent.push import Request
+	from prego_metrics.agent.push import dry_run as show_payload
+	from prego_metrics.agent.push import push as push_once
+	from prego_metrics.node_page import why_no_push
+
+	config = _config()
+	if frappe.utils.sbool(dry_run) in (True, 1):
+		return _ended(show_payload(config.bench))
+	trouble = why_no_push(config)
+	if trouble:
+		# Not tried, and so not recorded: it is no failure of the driver that has the key.
+		return _ended(result.Result(result.NOT_SENT, time.time(), error=translated(trouble, frappe._)))
+	request = Request(within_seconds=PUSH_SECONDS, max_attempts=1, who=frappe.session.user)
+	return _ended(push_once(config.bench, request))
+
+
+@frappe.whitelist(methods=["POST"])
+@rate_limit(limit=6, seconds=60)
+def doctor() -> dict[str, Any]:
+	"""Run the doctor's checks, as `prego-metrics doctor --json` does; what takes too long is left out, and said."""
+	from prego_metrics.agent.checks import FAIL, SKIP, Check
+	from prego_metrics.agent.doctor import examine
+
+	config = _config()
+	give_up_at = time.monotonic() + DOCTOR_SECONDS
+	checks = []
+	for check in examine(config.bench, os.environ):
+		checks.append(check)
+		if time.monotonic() > give_up_at:
+			seconds = f"{DOCTOR_SECONDS:g}"
+			text = frappe._("not made: the checks took longer than {0} s").format(seconds)
+			checks.append(Check("rest", SKIP, text, "prego-metrics doctor"))
+			break
+	return {
+		"ok": all(check.state != FAIL for check in checks),
+		"checks": [
+			{
+				"name": check.name,
+				"state": check.state,
+				"seen": translated(check.seen, frappe._),
+				"action": translated(check.action, frappe._),
+			}
+			for check in checks
+		],
+	}
 
 
 @frappe.whitelist(methods=["GET"])
@@ -26,3 +129,18 @@ def metrics() -> Response:
 		return Response(openmetrics(config, state), content_type=CONTENT_TYPE)
 	except MissingLibrary as error:
 		return Response(f"{error}\n", status=503, content_type="text/plain; charset=utf-8")
+
+
+def _config() -> Config:
+	frappe.only_for("System Manager")
+	return require_operators_site()
+
+
+def _ended(ended: result.Result) -> dict[str, Any]:
+	from prego_metrics.agent.report import summary
+
+	return {**ended.as_dict(), "summary": summary(ended), "warnings": list(ended.warnings)}
+
+
+def _escaped(text: str) -> str:
+	return frappe.utils.escape_html(text)

@@ -13,11 +13,12 @@ from prego_metrics.agent.errors import PregoMetricsError
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.state_folder import FOLDER_NAME
 from prego_metrics.agent.tenants import count_tenants
+from prego_metrics.frappe_version import APP, delete_what_later_versions_keep
 from prego_metrics.history import DOCTYPE
+from prego_metrics.leftovers import delete_leftovers, delete_told
 from prego_metrics.operators_site import this_bench
 
 MODULE = "Node Metrics"
-ALERT = "Prego Metrics Alert"
 METHOD = "prego_metrics.prego_push.push_if_due"
 READER_ROLE = "Prego Metrics Reader"
 
@@ -47,30 +48,19 @@ def before_uninstall() -> None:
 		jobs = frappe.get_all("Scheduled Job Type", filters={"method": METHOD}, pluck="name")
 		frappe.db.delete("Scheduled Job Log", {"scheduled_job_type": ("in", jobs)})
 		frappe.db.delete("Scheduled Job Type", {"method": METHOD})
-		frappe.db.delete("Error Log", {"method": ("like", "Prego Metrics:%")})
-		_delete_what_the_log_left()
-
-
-def _delete_what_the_log_left() -> None:
-	"""Delete the rows of others that name the log of pushes: told alerts, mails, and how long it is kept."""
-	frappe.db.delete("Notification Log", {"document_type": DOCTYPE})
-	# Without its DocType this row would keep the form Log Settings from being saved.
-	frappe.db.delete("Logs To Clear", {"ref_doctype": DOCTYPE})
-	mails = frappe.get_all("Email Queue", filters={"reference_doctype": DOCTYPE}, pluck="name")
-	frappe.db.delete("Email Queue Recipient", {"parent": ("in", mails)})
-	frappe.db.delete("Email Queue", {"reference_doctype": DOCTYPE})
-	frappe.db.delete("Version", {"ref_doctype": "Notification", "docname": ALERT})
-	# The exports of the log, with what was exported.
-	frappe.db.delete("Access Log", {"export_from": DOCTYPE})
-	letters = frappe.get_all("Communication", filters={"reference_doctype": DOCTYPE}, pluck="name")
-	frappe.db.delete("Communication Link", {"parent": ("in", letters)})
-	frappe.db.delete("Communication", {"reference_doctype": DOCTYPE})
+		delete_leftovers(MODULE)
 
 
 def after_uninstall() -> None:
 	"""Delete the copies that Frappe keeps of what it deleted, and say what stays on the node, and why."""
 	if _is_dry_run():
 		return
+	# What runs beside the uninstall can put the old list of apps back into Frappe's cache, from which Frappe
+	# then writes the new one; and a tick may have told something.
+	frappe.clear_cache()
+	frappe.db.delete("Installed Application", {"app_name": APP})
+	delete_told((DOCTYPE,))
+	delete_what_later_versions_keep()
 	frappe.db.delete("Deleted Document", {"deleted_doctype": "Module Def", "deleted_name": MODULE})
 	frappe.db.delete("Deleted Document", {"data": ("like", f'%"module": "{MODULE}"%')})
 	frappe.db.commit()  # uninstall-app has committed before it calls this, and does not do so again

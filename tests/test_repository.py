@@ -81,6 +81,63 @@ def test_no_symlink_is_tracked_and_tests_are_no_package() -> None:
 	assert not (ROOT / "tests/__init__.py").exists()
 
 
+def app_sources() -> dict[Path, ast.Module]:
+	"""Every module of the package but its tests, parsed."""
+	return {
+		path: ast.parse(path.read_text())
+		for path in sorted(ROOT.glob("prego_metrics/**/*.py"))
+		if not path.name.startswith("test_")
+	}
+
+
+def calls(tree: ast.AST) -> list[tuple[ast.Call, str]]:
+	"""Every call below `tree`, with the dotted name of what is called."""
+	return [(node, ast.unparse(node.func)) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+
+
+def test_no_call_is_made_at_the_top_level_of_an_init() -> None:
+	for path, tree in app_sources().items():
+		if path.name == "__init__.py":
+			assert not calls(tree), path
+
+
+def test_no_module_keeps_what_belongs_to_one_site() -> None:
+	for path, tree in app_sources().items():
+		for statement in tree.body:
+			if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value:
+				assert not re.search(
+					r"\bfrappe\.(conf|local|db|cache|session)\b", ast.unparse(statement.value)
+				), path
+
+
+def test_each_commit_says_why_beside_it() -> None:
+	for path, tree in app_sources().items():
+		lines = path.read_text().splitlines()
+		for call, name in calls(tree):
+			if name.endswith("db.commit"):
+				beside = lines[call.lineno - 1].partition("#")[2].replace("nosemgrep", "").strip()
+				above = lines[call.lineno - 2].strip()
+				assert beside or above.startswith("# "), f"{path}:{call.lineno}"
+
+
+def test_no_sql_is_written_as_text_on_a_sites_database() -> None:
+	for path, tree in app_sources().items():
+		for call, name in calls(tree):
+			assert not re.search(r"\bdb\.(sql|multisql|sql_ddl)$", name), f"{path}:{call.lineno}"
+
+
+def test_nothing_starts_a_process_or_evaluates_text() -> None:
+	forbidden = re.compile(
+		r"^(eval|exec|compile|__import__|os\.(system|popen|exec\w+|spawn\w+|posix_spawn\w*)|subprocess\b.*)$"
+	)
+	for path, tree in app_sources().items():
+		for call, name in calls(tree):
+			assert not forbidden.match(name), f"{path}:{call.lineno}"
+		for node in ast.walk(tree):
+			if isinstance(node, ast.Import | ast.ImportFrom):
+				assert "subprocess" not in ast.unparse(node), f"{path}:{node.lineno}"
+
+
 def test_the_core_imports_no_frappe() -> None:
 	for source in [*ROOT.glob("prego_metrics/agent/*.py"), *ROOT.glob("prego_metrics/fleet/*.py")]:
 		for node in ast.walk(ast.parse(source.read_text())):

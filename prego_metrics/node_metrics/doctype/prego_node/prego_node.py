@@ -1,0 +1,63 @@
+"""The page "Prego Node": a form without a row of its own, filled from the state on disk."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import frappe
+from frappe.model.document import Document
+
+from prego_metrics.agent.state_folder import StateFolder
+from prego_metrics.agent.status import judge_status
+from prego_metrics.agent.wording import translated
+from prego_metrics.operators_site import config_here, why_not_shown
+
+
+class PregoNode(Document):
+	"""A virtual Single. Nothing of it is ever written: what it shows belongs into no database."""
+
+	def load_from_db(self) -> None:
+		"""Fill in whether the node is delivering, or why this site does not show it.
+
+		Frappe calls this for realtime permission checks too, for any user: it reads the state file only, and
+		tells nothing to who may not read it.
+		"""
+		super(Document, self).__init__({})
+		if "System Manager" not in frappe.get_roles():
+			return
+		config = config_here()
+		reason = why_not_shown(config)
+		if reason or config is None:
+			self.not_shown = translated(reason, frappe._)
+			return
+		state, _ = StateFolder(config.bench.sites).read()
+		status = judge_status(state, config, time.time())
+		self.verdict = status.verdict
+		self.sentence = translated(status.sentence, frappe._)
+
+	def update_single(self, values: dict[str, Any]) -> None:
+		"""Write nothing: Frappe saves every Single when an app is installed, into tabSingles."""
+
+	def db_insert(self, *args: Any, **kwargs: Any) -> None:
+		"""Write nothing."""
+
+	def db_update(self, *args: Any, **kwargs: Any) -> None:
+		"""Write nothing."""
+
+	def delete(self, *args: Any, **kwargs: Any) -> None:
+		"""Delete nothing; raising here would break uninstalling the app."""
+
+	# Frappe asks a virtual DocType for these without looking at permissions, so they know nothing.
+
+	@staticmethod
+	def get_list(args: Any = None, **kwargs: Any) -> list[Any]:
+		return []
+
+	@staticmethod
+	def get_count(args: Any = None, **kwargs: Any) -> int:
+		return 0
+
+	@staticmethod
+	def get_stats(args: Any = None, **kwargs: Any) -> dict[str, Any]:
+		return {}

@@ -1,0 +1,75 @@
+"""The page "Prego Node" where `bench run-tests` runs: what it shows, to whom, and that it writes nothing.
+
+Who is refused over HTTP is tested over HTTP: `frappe.only_for` lets everybody pass in here.
+"""
+
+from __future__ import annotations
+
+import os
+from unittest.mock import patch
+
+import frappe
+
+from prego_metrics import operators_site
+from prego_metrics.node_metrics.frappe_tests import FrappeTestCase
+from prego_metrics.node_page import page
+
+PAGE = "Prego Node"
+
+
+def set_to(site: str):
+	"""Let the settings name this site as the operator's."""
+	settings = {"SITE": site, "NODE_ID": "node-of-the-tests", "CONTROL_PLANE_URL": "http://127.0.0.1:9"}
+	return patch.dict(os.environ, {f"PREGO_METRICS_{name}": value for name, value in settings.items()})
+
+
+class TestPregoNode(FrappeTestCase):
+	def tearDown(self) -> None:
+		frappe.set_user("Administrator")
+
+	def test_the_operators_site_shows_whether_the_node_delivers(self) -> None:
+		with set_to(frappe.local.site):
+			node = frappe.get_doc(PAGE)
+		self.assertIn(node.get("verdict"), ("fresh", "failing", "stale", "never"))
+		self.assertTrue(node.get("sentence"))
+		self.assertIsNone(node.get("not_shown"))
+
+	def test_another_site_shows_only_why_not(self) -> None:
+		with set_to("the-operators.example"):
+			node = frappe.get_doc(PAGE)
+		self.assertIn("not the operator's site", node.get("not_shown"))
+		self.assertNotIn("the-operators.example", node.as_json())
+		self.assertIsNone(node.get("verdict"))
+		self.assertIsNone(node.get("sentence"))
+
+	def test_a_plain_user_is_told_nothing(self) -> None:
+		frappe.set_user("Guest")
+		with set_to(frappe.local.site):
+			node = frappe.get_doc(PAGE)
+		self.assertIsNone(node.get("verdict"))
+		self.assertIsNone(node.get("sentence"))
+		self.assertFalse(node.has_permission("read"))
+
+	def test_saving_and_deleting_write_nothing(self) -> None:
+		with set_to(frappe.local.site):
+			frappe.new_doc(PAGE).save(ignore_permissions=True)  # as installing an app does
+			frappe.get_doc(PAGE).delete()
+		self.assertEqual(frappe.db.count("Singles", {"doctype": PAGE}), 0)
+
+	def test_lists_and_counts_of_it_are_empty(self) -> None:
+		from frappe.model.base_document import get_controller
+
+		controller = get_controller(PAGE)
+		self.assertEqual(controller.get_list({}), [])
+		self.assertEqual(controller.get_count({}), 0)
+		self.assertEqual(controller.get_stats({}), {})
+
+	def test_the_page_shows_each_setting_with_its_source_and_never_the_key(self) -> None:
+		key = "a-key-that-nobody-may-see"
+		with set_to(frappe.local.site), patch.dict(os.environ, {"INTERNAL_API_KEY": key}):
+			shown = page(operators_site.require_operators_site())
+		self.assertNotIn(key, frappe.as_json(shown))
+		self.assertIn("INTERNAL_API_KEY", shown["settings"]["api_key"])
+		sources = {entry["name"]: entry["source"] for entry in shown["settings"]["settings"]}
+		self.assertIn("PREGO_METRICS_NODE_ID", sources["node_id"])
+		self.assertTrue(all(sources.values()))

@@ -1,0 +1,140 @@
+// How the page "Prego Node" says things: times in the user's time zone, figures, and words for states.
+frappe.provide("prego_metrics.node_page");
+
+prego_metrics.node_page.words = {
+	// Everything that came from the node passes here before it becomes HTML: site names and a server's
+	// words are not ours.
+	html(value) {
+		return frappe.utils.escape_html(value === null || value === undefined ? "" : String(value));
+	},
+
+	// `at` is ISO 8601 in UTC or seconds since the epoch.
+	moment(at) {
+		const zone = frappe.boot.time_zone || {};
+		const utc = moment.utc(typeof at === "number" ? at * 1000 : at);
+		return utc.tz(zone.user || zone.system || "UTC");
+	},
+
+	time(at) {
+		if (!at) {
+			return __("never");
+		}
+		const date_format = frappe.datetime.get_user_date_fmt().toUpperCase();
+		return this.moment(at).format(`${date_format} ${frappe.datetime.get_user_time_fmt()}`);
+	},
+
+	clock(at) {
+		return this.moment(at).format("HH:mm");
+	},
+
+	day(at) {
+		return this.moment(at).format("MM-DD");
+	},
+
+	percent(value) {
+		return value === null || value === undefined
+			? __("unknown")
+			: __("{0} %", [Number(value).toFixed(1)]);
+	},
+
+	verdict(status) {
+		return (
+			{
+				fresh: [__("Delivering"), "good", "✓"],
+				failing: [__("Failing"), "doubt", "!"],
+				stale: [__("Stale"), "bad", "✕"],
+				never: [__("Never delivered"), "bad", "✕"],
+			}[status] || [status, "doubt", "?"]
+		);
+	},
+
+	check(state) {
+		return (
+			{
+				pass: [__("Passed"), "good", "✓"],
+				warn: [__("Warned"), "doubt", "!"],
+				fail: [__("Failed"), "bad", "✕"],
+				skip: [__("Skipped"), "muted", "–"],
+			}[state] || [state, "muted", "?"]
+		);
+	},
+
+	outcome(outcome) {
+		return (
+			{
+				delivered: __("Delivered"),
+				refused: __("Refused"),
+				failed: __("Failed"),
+				not_sent: __("Not sent"),
+				not_due: __("Not due yet"),
+				busy: __("Busy: another push was under way"),
+				dry_run: __("Dry run: nothing was sent"),
+			}[outcome] || outcome
+		);
+	},
+
+	driver(driver) {
+		return (
+			{
+				frappe: __("Frappe's scheduler"),
+				timer: __("systemd timer"),
+				cron: __("cron"),
+				manual: __("by hand"),
+			}[driver] || driver
+		);
+	},
+
+	// What to do about the last push, or null where there is nothing to do.
+	advice(page) {
+		const last = page.last;
+		if (page.status === "fresh") {
+			return null;
+		}
+		if (!last || last.outcome === "delivered") {
+			return __("Run the checks below: they say which driver should push, and what stops it.");
+		}
+		if ([401, 403].includes(last.status_code)) {
+			return __(
+				"The control plane does not accept this node's key. Put the right key into the file or variable that Settings in Force names, then push now."
+			);
+		}
+		if (last.outcome === "refused") {
+			return __(
+				"The control plane was reached and refused the push. Compare node_id and control_plane_url in Settings in Force with the control plane's own, then push now."
+			);
+		}
+		if (last.outcome === "not_sent") {
+			return __("Nothing was sent. Mend what the error names, then push now.");
+		}
+		return __(
+			"The control plane was not reached. The next push tries again by itself; run the checks to see what is in the way."
+		);
+	},
+
+	badge([word, tone, mark]) {
+		return `<span class="prego-badge prego-${tone}"><span aria-hidden="true">${mark}</span> ${this.html(
+			word
+		)}</span>`;
+	},
+
+	// Rows of [term, HTML that is already escaped].
+	terms(rows) {
+		const shown = rows.filter(Boolean).map(([term, value]) => {
+			return `<div><dt>${this.html(term)}</dt><dd>${value}</dd></div>`;
+		});
+		return `<dl class="prego-terms">${shown.join("")}</dl>`;
+	},
+
+	table(headings, rows) {
+		const head = headings.map((heading) => `<th scope="col">${this.html(heading)}</th>`).join("");
+		const body = rows.map((cells) => `<tr>${cells.map((cell) => `<td>${cell}</td>`).join("")}</tr>`);
+		return `<div class="prego-table" tabindex="0" role="group"><table class="table table-sm">
+			<thead><tr>${head}</tr></thead><tbody>${body.join("")}</tbody></table></div>`;
+	},
+
+	list(sentences) {
+		return sentences.length
+			? `<ul>${sentences.map((sentence) => `<li>${this.html(sentence)}</li>`).join("")}</ul>`
+			: "";
+	},
+};

@@ -1,0 +1,216 @@
+"""Who may ask the node over HTTP, and that a tenant's site on the same bench learns nothing of it.
+
+Needs a bench, see real_bench.py. The app is installed on PREGO_TEST_TENANT_SITE for some tests, and
+uninstalled afterwards.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import real_bench
+from real_bench import BENCH, KEY, NODE_ID, SITE, URL, Visitor
+
+from prego_metrics.local_control_plane.server import LocalControlPlane
+
+pytestmark = pytest.mark.skipif(not (BENCH and SITE and URL), reason=real_bench.MISSING)
+
+TENANT = os.environ.get("PREGO_TEST_TENANT_SITE", "")
+MANAGER, PLAIN, READER = "manager@page.test", "plain@page.test", "reader@page.test"
+READING = ("status", "tenants", "series", "metrics")
+ACTING = ("push", "doctor")
+
+
+@pytest.fixture(scope="module")
+def plane() -> Iterator[LocalControlPlane]:
+	with LocalControlPlane(KEY) as plane, real_bench.key_file() as path:
+		plane.store.register_node(NODE_ID, "eu", "127.0.0.1")
+		settings = {"node_id": NODE_ID, "control_plane_url": plane.url, "api_key_file": path, "site": SITE}
+		with real_bench.configured(**settings, scheduler_pushes=False, alert_after=1000):
+			yield plane
+
+
+@pytest.fixture(scope="module")
+def people(plane: LocalControlPlane) -> Iterator[dict[str, Visitor]]:
+	real_bench.forget_rate_limits()
+	real_bench.make_user(SITE, MANAGER, "System Manager")
+	real_bench.make_user(SITE, PLAIN, "Blogger")
+	real_bench.make_user(SITE, READER, "Prego Metrics Reader")
+	yield {
+		"manager": Visitor(SITE, MANAGER),
+		"plain": Visitor(SITE, PLAIN),
+		"reader": Visitor(SITE, READER),
+		"guest": Visitor(SITE),
+	}
+	for email in (MANAGER, PLAIN, READER):
+		real_bench.delete_user(SITE, email)
+
+
+def ask(visitor: Visitor, method: str):
+	path = f"/api/method/prego_metrics.api.{method}"
+	return visitor.post(path) if method in ACTING else visitor.get(path)
+
+
+def test_a_system_manager_reads_pushes_and_checks(people: dict[str, Visitor]) -> None:
+	manager = people["manager"]
+	pushed = ask(manager, "push").json()["message"]
+	assert pushed["outcome"] == "delivered", pushed
+	status = ask(manager, "status").json()["message"]
+	assert (status["status"], status["node_id"], status["who"]) == ("fresh", NODE_ID, MANAGER)
+	assert status["last"]["payload"] == pushed["payload"]
+	sites = ask(manager, "tenants").json()["message"]
+	assert sites["tenant_count"] == pushed["payload"]["tenant_count"]
+	assert ask(manager, "series").json()["message"]["buckets"][-1]["tenant_count"]
+	checks = ask(manager, "doctor").json()["message"]["checks"]
+	assert {check["state"] for check in checks} <= {"pass", "warn", "fail", "skip"}
+	assert KEY not in ask(manager, "status").text
+
+
+def test_a_dry_run_sends_and_records_nothing(people: dict[str, Visitor]) -> None:
+	before = ask(people["manager"], "status").json()["message"]["last"]
+	ended = people["manager"].post("/api/method/prego_metrics.api.push", dry_run=1).json()["message"]
+	assert ended["outcome"] == "dry_run"
+	assert ended["payload"]["node_id"] == NODE_ID
+	assert ask(people["manager"], "status").json()["message"]["last"] == before
+
+
+def test_what_acts_wants_a_post_and_a_period_is_one_of_three(people: dict[str, Visitor]) -> None:
+	for method in ACTING:
+		assert people["manager"].get(f"/api/method/prego_metrics.api.{method}").status_code == 403
+	refused = people["manager"].get("/api/method/prego_metrics.api.series", period="year")
+	assert refused.status_code == 417
+	assert "day, week, month" in refused.text
+
+
+@pytest.mark.parametrize(
+	("who", "method"),
+	[
+		(who, method)
+		for who in ("plain", "reader", "guest")
+		for method in (*READING, *ACTING)
+		if (who, method) != ("reader", "metrics")
+	],
+)
+def test_nobody_else_may_ask(people: dict[str, Visitor], who: str, method: str) -> None:
+	answer = ask(people[who], method)
+	assert answer.status_code in (401, 403), answer.text[:300]
+	assert NODE_ID not in answer.text
+	assert "tenant_count" not in answer.text
+
+
+def test_the_readers_role_reads_metrics_and_nothing_else(people: dict[str, Visitor]) -> None:
+	answer = ask(people["reader"], "metrics")
+	if answer.status_code == 503:  # the bench has no prometheus_client
+		assert "pip install" in answer.text
+	else:
+		assert answer.status_code == 200
+		assert answer.headers["Content-Type"].startswith("application/openmetrics-text")
+		assert answer.text.endswith("# EOF\n")
+	for doctype in ("Prego Metrics Push", "Prego Node"):
+		listed = people["reader"].get(f"/api/resource/{doctype}")
+		assert listed.status_code in (401, 403) or listed.json()["data"] == []
+
+
+@pytest.fixture(scope="module")
+def tenants_people(plane: LocalControlPlane) -> Iterator[dict[str, Visitor]]:
+	if not TENANT:
+		pytest.skip("no tenant's site: set PREGO_TEST_TENANT_SITE (a site of the bench without the app)")
+	real_bench.bench("--site", TENANT, "install-app", "prego_metrics")
+	try:
+		real_bench.make_user(TENANT, MANAGER, "System Manager")
+		real_bench.make_user(TENANT, PLAIN, "Blogger")
+		yield {"manager": Visitor(TENANT, MANAGER), "plain": Visitor(TENANT, PLAIN)}
+	finally:
+		for email in (MANAGER, PLAIN):
+			real_bench.delete_user(TENANT, email)
+		real_bench.bench("--site", TENANT, "uninstall-app", "prego_metrics", "--yes", "--no-backup")
+
+
+CARD = "/api/method/prego_metrics.workspace."
+WAYS_TO_ASK = [
+	*(
+		(("post" if method in ACTING else "get"), f"/api/method/prego_metrics.api.{method}", {})
+		for method in (*READING, *ACTING)
+	),
+	*(
+		("get", f"{CARD}{card}", {})
+		for card in ("tenants", "failures_in_a_row", "last_delivered", "pushes_per_day")
+	),
+	(
+		"get",
+		"/api/method/prego_metrics.node_metrics.doctype.prego_metrics_push.prego_metrics_push.this_node",
+		{},
+	),
+	("get", "/api/resource/Prego Node/Prego Node", {}),
+	("get", "/api/resource/Prego Node", {}),
+	("get", "/api/resource/Prego Metrics Push", {"fields": '["*"]'}),
+	("get", "/api/method/frappe.desk.form.load.getdoc", {"doctype": "Prego Node", "name": "Prego Node"}),
+	("get", "/api/method/frappe.client.get", {"doctype": "Prego Node"}),
+	("get", "/api/method/frappe.desk.reportview.get", {"doctype": "Prego Node", "fields": '["*"]'}),
+	("get", "/api/method/frappe.desk.reportview.get_count", {"doctype": "Prego Node"}),
+	("get", "/api/method/frappe.desk.reportview.get_list", {"doctype": "Prego Node", "fields": '["*"]'}),
+	("get", "/api/method/frappe.desk.reportview.get_stats", {"doctype": "Prego Node", "stats": "[]"}),
+	("get", "/api/method/frappe.desk.reportview.get", {"doctype": "Prego Metrics Push", "fields": '["*"]'}),
+	("get", "/api/method/frappe.desk.reportview.get_count", {"doctype": "Prego Metrics Push"}),
+	(
+		"post",
+		"/api/method/frappe.desk.reportview.export_query",
+		{"doctype": "Prego Metrics Push", "fields": '["*"]', "file_format_type": "CSV", "title": "x"},
+	),
+	("post", "/api/method/frappe.desk.query_report.run", {"report_name": "Prego Tenants"}),
+	(
+		"post",
+		"/api/method/frappe.desk.query_report.export_query",
+		{"report_name": "Prego Tenants", "file_format_type": "CSV"},
+	),
+	*(
+		("get", f"/api/method/frappe.client.{method}", {"doctype": "Prego Metrics Push", **parameters})
+		for method, parameters in (
+			("get_list", {"fields": '["*"]'}),
+			("get_count", {}),
+			("get_value", {"fieldname": "node_id", "filters": '{"outcome": "delivered"}'}),
+			("get", {"filters": '{"outcome": "delivered"}'}),
+			("validate_link", {"docname": "0"}),
+		)
+	),
+	("get", "/api/method/frappe.client.get_value", {"doctype": "Prego Node", "fieldname": "node_id"}),
+	("get", "/api/method/frappe.desk.search.search_link", {"doctype": "Prego Metrics Push", "txt": ""}),
+	("get", "/api/method/frappe.utils.global_search.search", {"text": "node"}),
+	("get", "/app/prego-node", {}),
+	("get", "/app/prego-metrics", {}),
+]
+
+
+@pytest.mark.parametrize("who", ["manager", "plain"])
+@pytest.mark.parametrize(("how", "path", "parameters"), WAYS_TO_ASK)
+def test_a_tenants_site_learns_nothing_of_the_node_or_other_tenants(
+	tenants_people: dict[str, Visitor], who: str, how: str, path: str, parameters: dict[str, object]
+) -> None:
+	answer = getattr(tenants_people[who], how)(path, **parameters)
+	others = {place.parent.name for place in Path(BENCH, "sites").glob("*/site_config.json")} - {TENANT}
+	assert answer.status_code != 500, answer.text[-600:]
+	for secret in (NODE_ID, KEY, BENCH, "127.0.0.1:9", *others):
+		assert secret not in answer.text, (path, answer.text[:600])
+
+
+def test_a_tenants_system_manager_is_told_why_there_is_nothing(tenants_people: dict[str, Visitor]) -> None:
+	answer = ask(tenants_people["manager"], "status")
+	assert answer.status_code == 403
+	assert "not the operator's site" in answer.text
+	shown = tenants_people["manager"].get("/api/resource/Prego Node/Prego Node").json()["data"]
+	assert "not the operator's site" in shown["not_shown"]
+
+
+def test_nothing_of_the_node_is_written_into_a_tenants_database(tenants_people: dict[str, Visitor]) -> None:
+	counted = tenants_people["manager"].get(
+		"/api/method/frappe.desk.reportview.get_count", doctype="Prego Metrics Push"
+	)
+	assert counted.json()["message"] == 0
+	real_bench.execute(TENANT, "prego_metrics.prego_push.push_if_due")
+	counted = tenants_people["manager"].get(
+		"/api/method/frappe.desk.reportview.get_count", doctype="Prego Metrics Push"
+	)
+	assert counted.json()["message"] == 0
