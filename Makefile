@@ -67,6 +67,8 @@ wheel: $(VENV)/dev ## Build the wheel, install it in an empty environment and ru
 bench-speed: $(VENV)/dev ## Measure beside peers, as ratios (see benchmarks/)
 	@$(BIN)/python benchmarks/census.py
 	@$(BIN)/python benchmarks/push.py
+	@$(BIN)/python benchmarks/scrape.py
+	@$(BIN)/python benchmarks/tenants.py
 
 clean: ## Remove the environment and what was built
 	@rm -rf $(VENV) tests/contract/node_modules build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,77 @@
+"""A scrape of a node with 10,000 tenants, all of them in the cache and all shown.
+
+The census, the cache and prometheus_client's text together, in this process, on warm caches. The time that
+passes and the time on the CPU are both told: on a machine that does other work only the second is the scrape's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import os
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(CHECKOUT))
+sys.path.insert(0, str(CHECKOUT / "benchmarks"))
+
+from census import SITES, lay_out  # noqa: E402
+
+from prego_metrics.agent.bench import open_bench  # noqa: E402
+from prego_metrics.agent.config import Config, load_config  # noqa: E402
+from prego_metrics.agent.inventory import locate_sites, read_site  # noqa: E402
+from prego_metrics.agent.openmetrics import openmetrics  # noqa: E402
+from prego_metrics.agent.site_database import DatabaseFigures  # noqa: E402
+from prego_metrics.agent.state import State  # noqa: E402
+from prego_metrics.agent.tenant import Tenant  # noqa: E402
+from prego_metrics.agent.tenant_history import TenantHistory  # noqa: E402
+from prego_metrics.agent.tenants import count_tenants  # noqa: E402
+
+TIMES = 15
+TARGET_MS = 300
+
+
+def main() -> None:
+	with tempfile.TemporaryDirectory(prefix="prego-scrape-") as folder:
+		lay_out(Path(folder))
+		time.sleep(0.1)  # the census waits for a folder that was changed a moment ago
+		config = load_config(open_bench(folder), {"PREGO_METRICS_TENANT_SERIES": str(SITES)})
+		fill_cache(config)
+		text = openmetrics(config, State())
+		for series in ("files_bytes", "database_bytes", "backup_age_seconds", "info"):
+			assert text.count(f"prego_tenant_{series}{{") == SITES, series
+		taken = [milliseconds(config) for _ in range(TIMES)]
+	passed, cpu = ([pair[column] for pair in taken] for column in (0, 1))
+	print(
+		f"scrape of {SITES:,} tenants (target {TARGET_MS} ms or less): median {statistics.median(passed):.0f} ms, "
+		f"best {min(passed):.0f} ms; on the CPU {statistics.median(cpu):.0f} ms; {TIMES} times; "
+		f"{len(text) / 1e6:.1f} MB; Python {platform.python_version()}; load {os.getloadavg()[0]:.1f}"
+	)
+
+
+def fill_cache(config: Config) -> None:
+	"""Keep the same figures for each site, as a collection would."""
+	located = locate_sites(config, count_tenants(config))
+	disk, now = read_site(located[0], sizes=True), time.time()
+	disk = dataclasses.replace(disk, backups=dataclasses.replace(disk.backups, newest_at=now))
+	base = DatabaseFigures(data_bytes=123_456_789, index_bytes=23_456_789)
+	with TenantHistory(config.bench.sites, write=True) as history:
+		for one in located:
+			history.keep(Tenant(one.site, disk, base, now))
+
+
+def milliseconds(config: Config) -> tuple[float, float]:
+	"""Return what passed and what it took on the CPU."""
+	gc.collect()
+	began, cpu_began = time.perf_counter(), time.process_time()
+	openmetrics(config, State())
+	return 1000 * (time.perf_counter() - began), 1000 * (time.process_time() - cpu_began)
+
+
+if __name__ == "__main__":
+	main()
