@@ -13,6 +13,7 @@ from prego_metrics.agent.errors import PregoMetricsError
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.state_folder import FOLDER_NAME
 from prego_metrics.agent.tenants import count_tenants
+from prego_metrics.frappe_version import APP, delete_what_later_versions_keep
 from prego_metrics.leftovers import delete_leftovers
 from prego_metrics.operators_site import this_bench
 
@@ -46,14 +47,19 @@ def before_uninstall() -> None:
 		jobs = frappe.get_all("Scheduled Job Type", filters={"method": METHOD}, pluck="name")
 		frappe.db.delete("Scheduled Job Log", {"scheduled_job_type": ("in", jobs)})
 		frappe.db.delete("Scheduled Job Type", {"method": METHOD})
-		frappe.db.delete("Error Log", {"method": ("like", "Prego Metrics:%")})
-		delete_leftovers(MODULE)
+		delete_leftovers()
 
 
 def after_uninstall() -> None:
 	"""Delete the copies that Frappe keeps of what it deleted, and say what stays on the node, and why."""
 	if _is_dry_run():
 		return
+	# What runs beside the uninstall can put the old list of apps back into Frappe's cache, from which Frappe
+	# then writes the new one; and a tick may have told something.
+	frappe.clear_cache()
+	frappe.db.delete("Installed Application", {"app_name": APP})
+	delete_leftovers()
+	delete_what_later_versions_keep()
 	frappe.db.delete("Deleted Document", {"deleted_doctype": "Module Def", "deleted_name": MODULE})
 	frappe.db.delete("Deleted Document", {"data": ("like", f'%"module": "{MODULE}"%')})
 	frappe.db.commit()  # uninstall-app has committed before it calls this, and does not do so again

@@ -21,6 +21,7 @@ from prego_metrics.agent.push import push as push_once
 from prego_metrics.agent.report import report_trouble, summary
 from prego_metrics.agent.result import NOT_SENT, Result
 from prego_metrics.agent.state_folder import StateFolder
+from prego_metrics.frappe_version import APP
 from prego_metrics.operators_site import is_operators_site, this_bench
 
 
@@ -40,7 +41,8 @@ def push_if_due() -> None:
 	if ended.exit_code:
 		_log(summary(ended))
 	config = load_config(bench, os.environ)
-	if is_operators_site(config):
+	# A tick that was queued before the app was uninstalled here leaves nothing behind.
+	if is_operators_site(config) and APP in frappe.get_installed_apps():
 		_log_and_tell(StateFolder(bench.sites), config)
 
 

@@ -7,6 +7,7 @@ None of it needs Redis or a mail server: rows are written, and what is queued is
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import frappe
 from frappe.desk.doctype.notification_settings.notification_settings import is_notifications_enabled
@@ -14,7 +15,7 @@ from frappe.utils import format_datetime
 from frappe.utils.user import get_system_managers
 
 from prego_metrics.agent import transition as transitions
-from prego_metrics.agent.claims import claim_transitions, return_claim
+from prego_metrics.agent.claims import claim_transitions, node_id_of_pushes, return_claim
 from prego_metrics.agent.config import Config
 from prego_metrics.agent.state_folder import StateFolder
 from prego_metrics.agent.transition import Transition
@@ -29,10 +30,11 @@ EMAIL_EVENT = "prego_tell"
 
 def tell(folder: StateFolder, config: Config, log: Callable[[str], None]) -> None:
 	"""Tell what was not told yet; `log` takes what went wrong with it. Never raises."""
+	shown = replace(config, node_id=node_id_of_pushes(folder.read()[0], config))
 	for channel, means in MEANS.items():
 		for transition in claim_transitions(folder, channel, config):
 			try:
-				means(transition, config)
+				means(transition, shown)
 				# The claim stands in a file: what was told must not be rolled back with what comes after it.
 				frappe.db.commit()  # nosemgrep
 			except Exception as error:  # noqa: BLE001 whatever it is, the push must not suffer
@@ -81,7 +83,13 @@ def _email(transition: Transition, config: Config) -> None:
 	"""Run the Notifications that listen to our event, which the operator has to enable first."""
 	if not frappe.db.exists("Notification", {"document_type": DOCTYPE, "event": "Method", "enabled": 1}):
 		return
-	push = frappe.get_doc(DOCTYPE, transition.id)
+	name = transition.id
+	if not frappe.db.exists(DOCTYPE, name):
+		# Recorded silence is no push, and a full disk may have cost the log its row. Frappe mails about a row
+		# that there is: the newest.
+		newest = frappe.get_all(DOCTYPE, order_by="pushed_at desc", limit=1, pluck="name")
+		name = newest[0] if newest else name
+	push = frappe.get_doc(DOCTYPE, name)
 	push.flags.title, push.flags.description = _sentences(transition, config, None)
 	push.flags.kind = transition.kind
 	push.run_notifications(EMAIL_EVENT)

@@ -134,6 +134,13 @@ def test_a_wrong_command_line_is_one_error_with_a_hint_and_exit_2(
 	assert no_traceback(ended)
 
 
+@pytest.mark.parametrize(
+	("typed", "meant"), [("statsu", "status"), ("configrue", "configure"), ("pusch", "push")]
+)
+def test_a_mistyped_command_names_the_near_one(run_agent: Run, typed: str, meant: str) -> None:
+	assert f"No such command '{typed}'. Did you mean '{meant}'?" in run_agent(typed).stderr
+
+
 # --- push --------------------------------------------------------------------------------------------
 
 

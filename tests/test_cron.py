@@ -19,7 +19,8 @@ from prego_metrics.agent.bench import open_bench
 from prego_metrics.agent.config import Config, load_config
 from prego_metrics.agent.driver import started_by_systemd
 from prego_metrics.agent.news import ChannelError, claim_news, record_silence
-from prego_metrics.agent.state import State, Tick
+from prego_metrics.agent.state import TRANSITIONS_LENGTH, State, Tick
+from prego_metrics.agent.transition import Transition
 
 
 def config_of(bench_folder: Path) -> Config:
@@ -118,6 +119,28 @@ def test_tell_says_that_a_bench_cannot_be_read(run_agent: Run, tmp_path: Path) -
 	assert done.stderr.startswith("Error: ") and "is not a bench" in done.stderr
 
 
+def test_a_recovery_that_waited_is_told_once_it_holds(tick: Callable[..., str], bench_folder: Path) -> None:
+	for status in (401, 401, 200, 401):
+		tick(status, channel="other")
+	folder, config = folder_of(bench_folder), config_of(bench_folder)
+	assert claim_news(folder, "systemd", config) is None
+	tick(200, channel="other")
+	told = [claim_news(folder, "systemd", config) for _ in range(2)]
+	assert "delivered again" in (told[0] or "") and told[1] is None
+
+
+def test_a_recovery_that_is_over_is_not_told_beside_other_news(
+	tick: Callable[..., str], bench_folder: Path
+) -> None:
+	for status in (401, 401, 200, 401):
+		tick(status, channel="other")
+	state = state_of(bench_folder)
+	full = Transition("00000000000000aa", time.time(), "disk_full", disk_pct=95.0)
+	folder_of(bench_folder).write(replace(state, transitions=(*state.transitions, full)))
+	news = claim_news(folder_of(bench_folder), "systemd", config_of(bench_folder)) or ""
+	assert "nearly full" in news and "delivered again" not in news
+
+
 # --- a driver that fails before it can record anything --------------------------------------------
 
 
@@ -170,6 +193,24 @@ def test_a_long_interval_is_no_silence(tick: Callable[..., str], bench_folder: P
 	folder.tick(Tick("cron", time.time(), 3600.0, "node-1", "delivered"))
 	record_silence(folder, config_of(bench_folder), clock=lambda: time.time() + 7000)
 	assert state_of(bench_folder).transitions == ()
+
+
+def test_a_units_own_long_interval_is_no_stop(tick: Callable[..., str], bench_folder: Path) -> None:
+	tick(200)
+	folder, config = folder_of(bench_folder), config_of(bench_folder)
+	folder.tick(Tick("cron", time.time(), 3600.0, "node-1", "delivered"))
+	assert claim_news(folder, "systemd", config, clock=lambda: time.time() + 7000) is None
+	assert claim_news(folder, "systemd", config, clock=lambda: time.time() + 7300) is not None
+
+
+def test_recorded_silence_leaves_a_state_that_can_be_read(bench_folder: Path) -> None:
+	folder = folder_of(bench_folder)
+	many = tuple(Transition(f"{n:016x}", 1.7e9, "disk_full") for n in range(TRANSITIONS_LENGTH))
+	folder.write(State(transitions=many))
+	record_silence(folder, config_of(bench_folder))
+	state, warnings = folder.read()
+	assert warnings == []
+	assert (len(state.transitions), state.transitions[-1].kind) == (TRANSITIONS_LENGTH, "failing")
 
 
 def test_silence_is_not_recorded_beside_an_outage_that_is_known(bench_folder: Path) -> None:

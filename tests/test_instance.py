@@ -60,6 +60,14 @@ def checked(bench: Path, *, online: bool = False) -> tuple[str, str, str]:
 	return check.state, check.seen, check.action
 
 
+def test_a_boot_without_metadata_stops_no_healthy_node(
+	bench: Path, control_plane: Any, tmp_path: Path
+) -> None:
+	say(tmp_path, "iid-datasource-none")
+	assert push_now(bench, INTERNAL_API_KEY=control_plane.key).outcome == "delivered"
+	assert instance.instance_on_disk() is None
+
+
 def test_a_clone_sends_nothing_and_says_what_to_do(bench: Path, control_plane: Any, tmp_path: Path) -> None:
 	say(tmp_path, "222")
 	ended = push_now(bench, INTERNAL_API_KEY=control_plane.key)

@@ -1,6 +1,6 @@
 """A node's life: migrated, kept in maintenance, restored elsewhere, its site dropped, the app on two sites.
 
-Needs a bench, see bench_process.py. Settings are given by the environment: those of the bench stay as they are,
+Needs a bench, see bench_runner.py. Settings are given by the environment: those of the bench stay as they are,
 and so do its services. The scheduler of the bench may run meanwhile.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bench_process import BENCH, MISSING, SITE, TENANT_SITE, bench, in_site
+from bench_runner import BENCH, MISSING, SITE, TENANT_SITE, bench, in_site
 
 from prego_metrics.local_control_plane.server import LocalControlPlane
 

@@ -139,6 +139,7 @@ def test_stale_is_when_nothing_was_delivered_or_even_tried_for_too_long() -> Non
 	assert stale == Transition(pushed(NOW).id, NOW + 300, "stale", since=NOW)
 	assert state.stale("node-1", NOW + 9000, 300.0) == stale
 	assert state.stale("node-2", NOW + 301, 300.0) is None
+	assert state.stale("", NOW + 301, 300.0) == stale  # the hardened mode: only the push knows its node
 	assert State().stale("node-1", NOW, 300.0) is None
 	tried = state.recorded(pushed(NOW + 250, "failed"), 10)
 	assert tried.stale("node-1", NOW + 301, 300.0) is None
@@ -280,7 +281,7 @@ def test_what_nobody_was_told_of_is_not_told_to_have_ended(
 ) -> None:
 	delivered_long_ago(bench, control_plane)
 	assert push_now(bench).outcome == "delivered"
-	assert to_be_told(state_of(bench), config_of(bench), time.time()) == []
+	assert to_be_told(state_of(bench), config_of(bench), 60.0, time.time()) == []
 
 
 def test_a_lock_held_for_a_moment_costs_a_tick_nothing(bench: Path, control_plane: LocalControlPlane) -> None:

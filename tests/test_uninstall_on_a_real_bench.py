@@ -1,4 +1,4 @@
-"""What is left of the app on a site after people used it. Needs a bench, see bench_process.py."""
+"""What is left of the app on a site after people used it. Needs a bench, see bench_runner.py."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from bench_process import BENCH, MISSING, SITE, TENANT_SITE, bench, in_site
+from bench_runner import BENCH, MISSING, SITE, TENANT_SITE, bench, in_site
 
 pytestmark = pytest.mark.skipif(not (BENCH and SITE and TENANT_SITE), reason=MISSING)
 

@@ -22,11 +22,16 @@ from prego_metrics.agent.bench import Bench
 from prego_metrics.agent.errors import BenchError, CensusError
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.site_config import Denied, Unreadable, read_site_config
+from prego_metrics.agent.wording import wording
 
 MAX_PASSES = 5
 # Older kernels stamp a folder's modification time in steps of 4 ms (a jiffy, up to 10 ms): a change right
 # after the stamp would not show. What is already 20 ms old cannot be followed by an unseen change.
 SETTLED_SECONDS = 0.02
+# Made once: nearly every site has one of these.
+_TENANT = wording("tenant")
+_IN_MAINTENANCE = wording("tenant, in maintenance mode")
+_PAUSED = wording("tenant, scheduler paused")
 _REREADS = 3
 _REREAD_PAUSE_SECONDS = 0.02
 
@@ -112,11 +117,20 @@ def take_census(
 		try:
 			seen = _passes(bench, exclude, clock, sleep)
 		except OSError as error:
-			raise BenchError(f"{printable(bench.sites)} cannot be read: {error.strerror or error}") from None
+			raise BenchError(
+				wording(
+					"{folder} cannot be read: {reason}",
+					folder=printable(bench.sites),
+					reason=error.strerror or error,
+				)
+			) from None
 		if not seen.sites and not allow_empty:
 			raise CensusError(
-				f"{printable(bench.sites)} holds no site at all, which is a doubt and not a 0 (a lost mount "
-				"looks like that): nothing is counted. If the bench is really empty, set allow_empty to true"
+				wording(
+					"{folder} holds no site at all, which is a doubt and not a 0 (a lost mount looks like "
+					"that): nothing is counted. If the bench is really empty, set allow_empty to true",
+					folder=printable(bench.sites),
+				)
 			)
 		_reread(seen, bench, exclude, sleep)
 		sites += seen.sites.values()
@@ -204,7 +218,7 @@ def _one_pass(bench: Bench, exclude: _Exclusion) -> _Pass:
 				if isinstance(error, Denied) and name == "lost+found" and found.st_uid == 0:
 					seen.not_sites.append(NotASite(name, bench_name, "the file system's own folder"))
 					continue
-				config = str(error)
+				config = error.args[0]
 			site = _judge(name, bench_name, config, exclude)
 			doubtful = site.counted and isinstance(config, str)
 			path = f"{bench.sites}/{name}/site_config.json" if doubtful else None
@@ -235,28 +249,29 @@ def _verdict(name: str, bench: str, config: dict[str, object] | str, exclude: _E
 	pattern = exclude.matching(name)
 	shown = printable(name)
 	if pattern is not None:
-		return Site(shown, bench, False, f"excluded by exclude_sites: {printable(pattern)}")
+		reason = wording("excluded by exclude_sites: {pattern}", pattern=printable(pattern))
+		return Site(shown, bench, False, reason)
 	if isinstance(config, str):
-		return Site(
-			shown, bench, True, f"counted, though its site_config.json {config}: it occupies the node", True
+		reason = wording(
+			"counted, though its site_config.json {problem}: it occupies the node", problem=config
 		)
+		return Site(shown, bench, True, reason, True)
 	if "prego_tenant" in config:
 		tenant = config["prego_tenant"]
 		if tenant is False or (type(tenant) in (int, float) and tenant == 0):
-			return Site(shown, bench, False, '"prego_tenant" is false in its site_config.json')
+			reason = wording('"prego_tenant" is false in its site_config.json')
+			return Site(shown, bench, False, reason)
 		if tenant is not True and tenant != 1:
-			return Site(
-				shown,
-				bench,
-				True,
-				f'counted: "prego_tenant" is {_shown(tenant)}, and only 0 or false leaves a site out',
-				True,
+			reason = wording(
+				'counted: "prego_tenant" is {value}, and only 0 or false leaves a site out',
+				value=_shown(tenant),
 			)
+			return Site(shown, bench, True, reason, True)
 	if config.get("maintenance_mode"):
-		return Site(shown, bench, True, "tenant, in maintenance mode")
+		return Site(shown, bench, True, _IN_MAINTENANCE)
 	if config.get("pause_scheduler"):
-		return Site(shown, bench, True, "tenant, scheduler paused")
-	return Site(shown, bench, True, "tenant")
+		return Site(shown, bench, True, _PAUSED)
+	return Site(shown, bench, True, _TENANT)
 
 
 def _shown(value: object) -> str:

@@ -87,7 +87,8 @@ def _site_config(seen: Examination, site: str) -> Mapping[str, object] | str:
 	except OSError:
 		return wording("is not there")
 	except Unreadable as error:
-		return str(error)
+		reason: str = error.args[0]
+		return reason
 
 
 def scheduler_process(seen: Examination) -> Check:

@@ -19,9 +19,9 @@ from prego_metrics.agent.transition import STALE, Transition
 TOLD_WITHIN_SECONDS = 86400.0
 
 
-def to_be_told(state: State, config: Config, now: float) -> list[Transition]:
+def to_be_told(state: State, config: Config, push_interval: float, now: float) -> list[Transition]:
 	"""Return what is worth telling at `now`, oldest first, told already or not."""
-	stale = state.stale(config.node_id, now, fresh_seconds(config.push_interval))
+	stale = state.stale(config.node_id, now, fresh_seconds(push_interval))
 	recent = [one for one in state.transitions if abs(now - one.at) <= TOLD_WITHIN_SECONDS]
 	return [*recent, stale] if stale and now - stale.at <= TOLD_WITHIN_SECONDS else recent
 
@@ -35,11 +35,26 @@ def claim_transitions(
 	than not told.
 	"""
 	now = clock()
-	telling = to_be_told(folder.read()[0], config, now)
+	state, _ = folder.read()
+	telling = to_be_told(state, config, interval_of_pushes(folder, state, config), now)
 	claimed = [one for one in telling if folder.claim(_name(channel, one.kind, one.id))]
 	if claimed:
 		folder.forget_claims(2 * TOLD_WITHIN_SECONDS)
 	return claimed
+
+
+def interval_of_pushes(folder: StateFolder, state: State, config: Config) -> float:
+	"""Return the interval that the driver of the last push goes by: a unit's own is seen in its ticks alone."""
+	driver = state.last.driver if state.last else None
+	return next(
+		(tick.push_interval for tick in folder.ticks() if tick.driver == driver), config.push_interval
+	)
+
+
+def node_id_of_pushes(state: State, config: Config) -> str:
+	"""Return whose numbers are pushed, for people; in the hardened mode the last delivered push tells it."""
+	delivered = state.last_delivered
+	return config.node_id or (delivered and delivered.node_id) or "of this bench"
 
 
 def return_claim(folder: StateFolder, channel: str, transition: Transition) -> None:

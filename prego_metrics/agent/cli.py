@@ -45,6 +45,20 @@ class LazyGroup(click.Group):
 	def list_commands(self, context: click.Context) -> list[str]:
 		return sorted([*super().list_commands(context), *self._lazy])
 
+	def resolve_command(
+		self, context: click.Context, args: list[str]
+	) -> tuple[str | None, click.Command | None, list[str]]:
+		"""Find a command; for one that there is not, say the near ones, lazy ones too, whatever click's version."""
+		if args[0] not in self.list_commands(context) and not args[0].startswith("-"):
+			import difflib
+
+			from prego_metrics.agent.printable import printable
+
+			near = difflib.get_close_matches(args[0], self.list_commands(context), n=1)
+			hint = f" Did you mean '{near[0]}'?" if near else ""
+			context.fail(f"No such command '{printable(args[0], 80)}'.{hint}")
+		return super().resolve_command(context, args)
+
 	def get_command(self, context: click.Context, name: str) -> click.Command | None:
 		if name not in self._lazy:
 			return super().get_command(context, name)

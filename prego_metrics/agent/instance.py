@@ -18,6 +18,8 @@ from prego_metrics.agent.wording import Wording, wording
 
 # The one in /run is of this boot for certain; the other stays where cloud-init is turned off later.
 INSTANCE_FILES = ("/run/cloud-init/.instance-id", "/var/lib/cloud/data/instance-id")
+# What cloud-init writes where it reached no metadata at boot: that names no server, and stops no healthy one.
+_NO_INSTANCE = "iid-datasource-none"
 VENDOR_FILE = "/sys/class/dmi/id/sys_vendor"
 HETZNER = "Hetzner"
 METADATA_URL = "http://169.254.169.254"
@@ -30,7 +32,7 @@ def instance_on_disk() -> str | None:
 	"""Return this server's instance id as cloud-init wrote it, or None if it did not."""
 	for path in INSTANCE_FILES:
 		text = _first_line(path)
-		if text:
+		if text and text != _NO_INSTANCE:
 			return text
 	return None
 

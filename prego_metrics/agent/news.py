@@ -12,13 +12,14 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from prego_metrics.agent.claims import claim_transitions
+from prego_metrics.agent.claims import claim_transitions, node_id_of_pushes, return_claim
 from prego_metrics.agent.config import Config
 from prego_metrics.agent.due import fresh_seconds
 from prego_metrics.agent.errors import LockUnsupported, PregoMetricsError
 from prego_metrics.agent.lock import PushLock
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.result import iso_utc
+from prego_metrics.agent.state import TRANSITIONS_LENGTH
 from prego_metrics.agent.state_folder import StateFolder
 from prego_metrics.agent.transition import FAILING, RECOVERED, STALE, Transition, description, title
 
@@ -43,19 +44,19 @@ def claim_news(
 ) -> str | None:
 	"""Return what `channel` has to tell now, and claim it; None if there is nothing.
 
-	Of what happened to the delivery only what still holds is told: a recovery that was followed by new
-	failures is over. Raises ChannelError.
+	Of what happened to the delivery only what came last is told. A recovery that new failures follow waits:
+	either they end, and it holds, or they are told in its place. Raises ChannelError.
 	"""
 	check_channel(channel)
-	state, _ = folder.read()
-	if not config.node_id and state.last_delivered:
-		# In the hardened mode only the push knows its node_id; here it is asked whether that push still runs.
-		config = replace(config, node_id=state.last_delivered.node_id or "")
 	claimed = claim_transitions(folder, channel, config, clock=clock)
-	over = [one for one in claimed if one.kind in _DELIVERY][:-1]
-	if claimed and claimed[-1].kind == RECOVERED and state.failures_in_a_row:
-		over.append(claimed[-1])
-	return "\n".join(_text(one, config) for one in claimed if one not in over) or None
+	state, _ = folder.read()
+	delivery = [one for one in claimed if one.kind in _DELIVERY]
+	over = delivery[:-1]
+	if delivery and delivery[-1].kind == RECOVERED and state.failures_in_a_row:
+		return_claim(folder, channel, delivery[-1])
+		over = delivery
+	node_id = node_id_of_pushes(state, config)
+	return "\n".join(_text(one, node_id) for one in claimed if one not in over) or None
 
 
 def record_silence(folder: StateFolder, config: Config, *, clock: Callable[[], float] = time.time) -> None:
@@ -80,9 +81,8 @@ def record_silence(folder: StateFolder, config: Config, *, clock: Callable[[], f
 		error = f"no push was recorded {since}: what should push does not get that far. Look at its log"
 		begun = state.failing_since or now
 		transition = Transition(secrets.token_hex(8), now, FAILING, state.failures_in_a_row, error, begun)
-		folder.write(
-			replace(state, alerted=True, failing_since=begun, transitions=(*state.transitions, transition))
-		)
+		transitions = (*state.transitions, transition)[-TRANSITIONS_LENGTH:]
+		folder.write(replace(state, alerted=True, failing_since=begun, transitions=transitions))
 
 
 def _is_silent(folder: StateFolder, config: Config, now: float) -> bool:
@@ -99,5 +99,5 @@ def _fresh_seconds(folder: StateFolder, config: Config) -> float:
 	return fresh_seconds(max([config.push_interval, *(tick.push_interval for tick in folder.ticks())]))
 
 
-def _text(transition: Transition, config: Config) -> str:
-	return f"{title(transition, config.node_id or 'of this bench')}\n{description(transition)}"
+def _text(transition: Transition, node_id: str) -> str:
+	return f"{title(transition, node_id)}\n{description(transition)}"

@@ -125,10 +125,11 @@ class State:
 		"""Return that pushes have stopped, or None: nothing was delivered, or even tried, for too long.
 
 		Where pushes are tried and fail, FAILING tells it, and one outage is told once. So is one that was
-		never delivered, or as another node: that has not begun yet.
+		never delivered, or as another node: that has not begun yet. In the hardened mode the push alone
+		knows its node: an empty node_id is any.
 		"""
 		delivered = self.last_delivered
-		if self.alerted or delivered is None or delivered.node_id != node_id:
+		if self.alerted or delivered is None or (node_id and delivered.node_id != node_id):
 			return None
 		last_tried_at = max(delivered.at, self.last.at if self.last else 0.0)
 		if now - last_tried_at <= fresh_seconds:

@@ -113,9 +113,13 @@ prego_metrics.node_page.sections = (() => {
 	function settings(page) {
 		const { settings: rows, api_key } = page.settings;
 		return words.table(
-			[__("Setting"), __("Value"), __("From")],
+			[__("Setting"), __("Value"), __("Source")],
 			[
-				...rows.map((row) => [`<code>${html(row.name)}</code>`, html(row.value || NOTHING), html(row.source)]),
+				...rows.map((row) => [
+					`<code>${html(row.name)}</code>`,
+					html(row.value || NOTHING),
+					html(row.source === "default" ? __("default") : row.source),
+				]),
 				[`<code>INTERNAL_API_KEY</code>`, html(api_key ? __("set, not shown") : __("not set")), html(api_key || NOTHING)],
 			]
 		);

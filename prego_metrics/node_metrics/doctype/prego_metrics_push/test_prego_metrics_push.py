@@ -13,6 +13,7 @@ from prego_metrics.agent.config import load_config
 from prego_metrics.agent.state import Push, State
 from prego_metrics.agent.state_folder import StateFolder
 from prego_metrics.history import DOCTYPE, catch_up
+from prego_metrics.install import ALERT
 from prego_metrics.node_metrics.doctype.prego_metrics_push.prego_metrics_push import PregoMetricsPush
 from prego_metrics.node_metrics.frappe_tests import FrappeTestCase
 
@@ -34,6 +35,9 @@ class TestPregoMetricsPush(FrappeTestCase):
 
 	def tearDown(self):
 		frappe.db.delete("Notification Log", {"document_name": ("like", "000000%")})
+		frappe.db.delete(
+			"Communication", {"reference_doctype": DOCTYPE, "reference_name": ("like", "000000%")}
+		)
 		frappe.db.delete("Error Log", {"method": ("like", "Prego Metrics: Node test-node%")})
 		frappe.db.delete(DOCTYPE, {"name": ("like", "000000%")})
 		frappe.db.commit()
@@ -117,3 +121,31 @@ class TestPregoMetricsPush(FrappeTestCase):
 		self.assertIn("Administrator", told)
 		title = "Prego Metrics: Node test-node: pushes fail"
 		self.assertEqual(frappe.db.count("Error Log", {"method": title}), 1)
+
+	def test_what_has_no_row_in_the_log_is_mailed_all_the_same(self):
+		self.folder.append_history(push(1))
+		catch_up(self.folder, self.config)
+		lost = push(8, outcome="not_sent", error="the key file is gone", payload=None)
+		self.folder.write(State().recorded(lost, 1))
+		alert = frappe.get_doc("Notification", ALERT)
+		others = frappe.get_all("Notification", {"enabled": 1, "document_type": DOCTYPE}, pluck="name")
+		for name in others:
+			frappe.db.set_value("Notification", name, "enabled", 0)
+		frappe.db.set_value("Notification", ALERT, "enabled", 1)
+		frappe.clear_cache(doctype=DOCTYPE)
+		sent, said = [], []
+		try:
+			with (
+				patch("frappe.sendmail", lambda **mail: sent.append(mail["subject"])),
+				patch.object(type(alert), "get_list_of_recipients", lambda *_: (["ops@example.com"], [], [])),
+				patch.object(telling, "MEANS", {"email": telling.MEANS["email"]}),
+			):
+				telling.tell(self.folder, self.config, said.append)
+		finally:
+			frappe.db.set_value("Notification", ALERT, "enabled", alert.enabled)
+			for name in others:
+				frappe.db.set_value("Notification", name, "enabled", 1)
+			frappe.db.commit()
+			frappe.clear_cache(doctype=DOCTYPE)
+		self.assertEqual((sent, said), (["Node test-node: pushes fail"], []))
+		self.assertEqual(self.names(), [push(1).id])

@@ -10,12 +10,8 @@ from unittest.mock import patch
 
 import frappe
 
-try:
-	from frappe.tests import IntegrationTestCase
-except ImportError:  # Frappe 15
-	from frappe.tests.utils import FrappeTestCase as IntegrationTestCase
-
 from prego_metrics import operators_site
+from prego_metrics.node_metrics.frappe_tests import FrappeTestCase
 from prego_metrics.node_page import page
 
 PAGE = "Prego Node"
@@ -27,7 +23,7 @@ def set_to(site: str):
 	return patch.dict(os.environ, {f"PREGO_METRICS_{name}": value for name, value in settings.items()})
 
 
-class TestPregoNode(IntegrationTestCase):
+class TestPregoNode(FrappeTestCase):
 	def tearDown(self) -> None:
 		frappe.set_user("Administrator")
 
