@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import frappe
+import redis
 
 # What the module brings, by name: uninstalling asks twice, and the second time none of it is there any more.
 DOCTYPES = ("Prego Metrics Push", "Prego Node")
@@ -77,7 +78,10 @@ def _delete(doctype: str, field: str, values: Sequence[str]) -> None:
 def _delete_user_settings() -> None:
 	"""Delete how each user looked at our lists: Frappe keeps it in a table, and newer in Redis."""
 	frappe.db.delete("__UserSettings", {"doctype": ("in", DOCTYPES)})
-	for key in list(frappe.cache.hgetall(_USER_SETTINGS)):
-		text = key.decode() if isinstance(key, bytes) else str(key)
-		if text.partition("::")[0] in DOCTYPES:
-			frappe.cache.hdel(_USER_SETTINGS, text)
+	try:
+		for key in list(frappe.cache.hgetall(_USER_SETTINGS)):
+			text = key.decode() if isinstance(key, bytes) else str(key)
+			if text.partition("::")[0] in DOCTYPES:
+				frappe.cache.hdel(_USER_SETTINGS, text)
+	except redis.exceptions.ConnectionError:
+		pass  # it is down, and forgets what it had: Frappe saves it nowhere
