@@ -218,7 +218,9 @@ def test_nothing_of_the_node_is_written_into_a_tenants_database(tenants_people: 
 	# An error's Error Log would have the variables of each frame, and this site's System Manager reads it.
 	logs = tenants_people["manager"].get("/api/resource/Error Log", fields='["*"]', limit_page_length=0)
 	assert logs.status_code == 200
-	assert not any(secret in logs.text for secret in (NODE_ID, KEY, SITE, "Prego Tenants", "prego-metrics-key-"))
+	assert not any(
+		secret in logs.text for secret in (NODE_ID, KEY, SITE, "Prego Tenants", "prego-metrics-key-")
+	)
 
 
 def test_a_refusal_on_a_tenants_site_shows_no_setting_in_a_traceback_with_variables() -> None:

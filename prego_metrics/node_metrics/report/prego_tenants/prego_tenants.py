@@ -14,24 +14,23 @@ from prego_metrics.agent.wording import translated
 from prego_metrics.operators_site import refusal_here, require_operators_site
 
 
-def execute(
-	filters: dict[str, Any] | None = None,
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]], str | None]:
-	"""Return columns, rows and a message; no row, and why, anywhere but on the operator's site.
+def execute(filters: dict[str, Any] | None = None) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+	"""Return columns and rows; anywhere but on the operator's site, a row that says why there is none.
 
-	Nothing is raised there: Frappe writes an Error Log, with each frame's variables, when a report raises.
+	Nothing is raised there: Frappe writes an Error Log, with each frame's variables, when a report raises. And
+	Frappe 15 cannot export a report without a row.
 	"""
 	frappe.only_for("System Manager")
 	refusal = refusal_here()
 	if refusal:
-		return _columns(), [], refusal
+		return _columns(), [{"reason": refusal}]
 	config = require_operators_site()
 	try:
 		sites = count_tenants(config).sites
 	except NotSent as error:
 		frappe.throw(translated(error.args[0], _), title=_("The tenants cannot be counted"))
 	wanted = frappe._dict(filters or {})
-	return _columns(), [_row(site) for site in sites if _matches(site, wanted)], None
+	return _columns(), [_row(site) for site in sites if _matches(site, wanted)]
 
 
 def _columns() -> list[dict[str, Any]]:
