@@ -14,8 +14,7 @@ from prego_metrics.agent.printable import printable
 from prego_metrics.agent.state_folder import FOLDER_NAME
 from prego_metrics.agent.tenants import count_tenants
 from prego_metrics.frappe_version import APP, delete_what_later_versions_keep
-from prego_metrics.history import DOCTYPE
-from prego_metrics.leftovers import delete_leftovers, delete_told
+from prego_metrics.leftovers import delete_leftovers
 from prego_metrics.operators_site import this_bench
 
 MODULE = "Node Metrics"
@@ -48,7 +47,7 @@ def before_uninstall() -> None:
 		jobs = frappe.get_all("Scheduled Job Type", filters={"method": METHOD}, pluck="name")
 		frappe.db.delete("Scheduled Job Log", {"scheduled_job_type": ("in", jobs)})
 		frappe.db.delete("Scheduled Job Type", {"method": METHOD})
-		delete_leftovers(MODULE)
+		delete_leftovers()
 
 
 def after_uninstall() -> None:
@@ -59,7 +58,7 @@ def after_uninstall() -> None:
 	# then writes the new one; and a tick may have told something.
 	frappe.clear_cache()
 	frappe.db.delete("Installed Application", {"app_name": APP})
-	delete_told((DOCTYPE,))
+	delete_leftovers()
 	delete_what_later_versions_keep()
 	frappe.db.delete("Deleted Document", {"deleted_doctype": "Module Def", "deleted_name": MODULE})
 	frappe.db.delete("Deleted Document", {"data": ("like", f'%"module": "{MODULE}"%')})

@@ -10,7 +10,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import frappe
+import redis
 
+# What the module brings, by name: uninstalling asks twice, and the second time none of it is there any more.
+DOCTYPES = ("Prego Metrics Push", "Prego Node")
+REPORTS = ("Prego Tenants",)
+NOTIFICATIONS = ("Prego Metrics Alert",)
+WORKSPACES = ("Prego Metrics",)
 # DocType: its field that holds the name of a DocType of ours.
 _BY_DOCTYPE = (
 	("Access Log", "export_from"),
@@ -25,6 +31,7 @@ _BY_DOCTYPE = (
 	("List View Settings", "name"),
 	# Without its DocType this row would keep the form Log Settings from being saved.
 	("Logs To Clear", "ref_doctype"),
+	("Notification Log", "document_type"),
 	("Property Setter", "doc_type"),
 	("Tag Link", "document_type"),
 	("ToDo", "reference_type"),
@@ -42,51 +49,39 @@ _LETTERS = (("Email Queue", "Email Queue Recipient"), ("Communication", "Communi
 _USER_SETTINGS = "_user_settings"
 
 
-def delete_leftovers(module: str) -> None:
-	"""Delete what names the DocTypes, reports and workspaces of a module. To be called while they are there."""
-	doctypes = _of(module, "DocType")
-	reports = _of(module, "Report")
+def delete_leftovers() -> None:
+	"""Delete what was told by the app, and what names its DocTypes, reports and workspaces."""
+	frappe.db.delete("Error Log", {"method": ("like", "Prego Metrics:%")})
 	for kept_in, field in _BY_DOCTYPE:
-		_delete(kept_in, field, doctypes)
+		_delete(kept_in, field, DOCTYPES)
 	for kept_in, field in _BY_REPORT:
-		_delete(kept_in, field, reports)
-	delete_told(doctypes)
-	for notification in _of(module, "Notification"):
-		frappe.db.delete("Version", {"ref_doctype": "Notification", "docname": notification})
-	for name in doctypes + reports + _of(module, "Workspace"):
-		slug = name.lower().replace(" ", "-")
-		for shown in (name, slug):
+		_delete(kept_in, field, REPORTS)
+	for letter, child in _LETTERS:
+		names = frappe.get_all(letter, filters={"reference_doctype": ("in", DOCTYPES)}, pluck="name")
+		_delete(child, "parent", names)
+		_delete(letter, "name", names)
+	frappe.db.delete("Version", {"ref_doctype": "Notification", "docname": ("in", NOTIFICATIONS)})
+	frappe.db.delete("Singles", {"doctype": ("in", DOCTYPES)})
+	for name in (*DOCTYPES, *REPORTS, *WORKSPACES):
+		for shown in (name, name.lower().replace(" ", "-")):
 			# A route is the name alone, or stands beside the view and the document.
 			for pattern in (shown, f"%/{shown}", f"{shown}/%", f"%/{shown}/%"):
 				frappe.db.delete("Route History", {"route": ("like", pattern)})
-	_delete("Singles", "doctype", doctypes)
-	_delete_user_settings(doctypes)
-
-
-def delete_told(doctypes: Sequence[str]) -> None:
-	"""Delete what was told about these DocTypes: errors, alerts, mails. A tick beside the uninstall may tell more."""
-	frappe.db.delete("Error Log", {"method": ("like", "Prego Metrics:%")})
-	_delete("Notification Log", "document_type", doctypes)
-	for letter, child in _LETTERS:
-		names = frappe.get_all(letter, filters={"reference_doctype": ("in", doctypes)}, pluck="name")
-		_delete(child, "parent", names)
-		_delete(letter, "name", names)
-
-
-def _of(module: str, doctype: str) -> list[str]:
-	names: list[str] = frappe.get_all(doctype, filters={"module": module}, pluck="name", limit=0)
-	return names
+	_delete_user_settings()
 
 
 def _delete(doctype: str, field: str, values: Sequence[str]) -> None:
-	if values and (doctype == "Singles" or frappe.db.table_exists(doctype)):
+	if values and frappe.db.table_exists(doctype):
 		frappe.db.delete(doctype, {field: ("in", values)})
 
 
-def _delete_user_settings(doctypes: list[str]) -> None:
+def _delete_user_settings() -> None:
 	"""Delete how each user looked at our lists: Frappe keeps it in a table, and newer in Redis."""
-	frappe.db.delete("__UserSettings", {"doctype": ("in", doctypes)})
-	for key in list(frappe.cache.hgetall(_USER_SETTINGS)):
-		text = key.decode() if isinstance(key, bytes) else str(key)
-		if text.partition("::")[0] in doctypes:
-			frappe.cache.hdel(_USER_SETTINGS, text)
+	frappe.db.delete("__UserSettings", {"doctype": ("in", DOCTYPES)})
+	try:
+		for key in list(frappe.cache.hgetall(_USER_SETTINGS)):
+			text = key.decode() if isinstance(key, bytes) else str(key)
+			if text.partition("::")[0] in DOCTYPES:
+				frappe.cache.hdel(_USER_SETTINGS, text)
+	except redis.exceptions.ConnectionError:
+		pass  # it is down, and forgets what it had: Frappe saves it nowhere

@@ -52,13 +52,22 @@ def config_here() -> Config | None:
 		return None
 
 
+def refusal_here() -> str | None:
+	"""Return why this site shows nothing of the node, in the user's language, or None where it does."""
+	reason = why_not_shown(config_here())
+	return translated(reason, frappe._) if reason else None
+
+
 def require_operators_site() -> Config:
-	"""Return the node's settings; on any other site raise frappe.PermissionError (HTTP 403) with why not."""
-	config = config_here()
-	reason = why_not_shown(config)
-	if reason or config is None:
-		frappe.throw(translated(reason, frappe._), frappe.PermissionError)
-	return config
+	"""Return the node's settings; on any other site raise frappe.PermissionError (HTTP 403) with why not.
+
+	The settings are in no frame that the error passes: Frappe may store each frame's variables in the Error Log,
+	which the System Manager of a tenant's site reads.
+	"""
+	refusal = refusal_here()
+	if refusal:
+		frappe.throw(refusal, frappe.PermissionError)
+	return load_config(this_bench(), os.environ)
 
 
 def may_open_app() -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import real_bench
+from bench_process import in_site
 from real_bench import BENCH, KEY, NODE_ID, SITE, URL, Visitor
 
 from prego_metrics.local_control_plane.server import LocalControlPlane
@@ -214,3 +215,22 @@ def test_nothing_of_the_node_is_written_into_a_tenants_database(tenants_people: 
 		"/api/method/frappe.desk.reportview.get_count", doctype="Prego Metrics Push"
 	)
 	assert counted.json()["message"] == 0
+	# An error's Error Log would have the variables of each frame, and this site's System Manager reads it.
+	logs = tenants_people["manager"].get("/api/resource/Error Log", fields='["*"]', limit_page_length=0)
+	assert logs.status_code == 200
+	assert not any(
+		secret in logs.text for secret in (NODE_ID, KEY, SITE, "Prego Tenants", "prego-metrics-key-")
+	)
+
+
+def test_a_refusal_on_a_tenants_site_shows_no_setting_in_a_traceback_with_variables() -> None:
+	code = """
+from prego_metrics.operators_site import require_operators_site
+try:
+	require_operators_site()
+except frappe.PermissionError:
+	print(frappe.get_traceback(with_context=True))
+"""
+	shown = in_site(TENANT, code, PREGO_METRICS_NODE_ID=NODE_ID, PREGO_METRICS_SITE=SITE)
+	assert "require_operators_site" in shown
+	assert not any(secret in shown for secret in (NODE_ID, SITE))

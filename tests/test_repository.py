@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.metadata
 import importlib.util
+import json
 import re
 import subprocess
 from pathlib import Path
@@ -73,6 +74,22 @@ def test_the_metadata_names_the_app_as_its_package_and_never_asks_for_frappe() -
 	assert re.search(
 		rf'^__version__ = "{__version__}"$', (ROOT / "prego_metrics/__init__.py").read_text(), re.M
 	)
+
+
+@pytest.mark.parametrize("kind", ["DOCTYPES", "REPORTS", "NOTIFICATIONS", "WORKSPACES"])
+def test_uninstall_knows_everything_of_the_module_by_name(kind: str) -> None:
+	folder = ROOT / "prego_metrics/node_metrics" / kind.lower()[:-1]
+	brought = {
+		json.loads(path.read_text())["name"]
+		for path in folder.glob("*/*.json")
+		if path.stem == path.parent.name
+	}
+	(named,) = (
+		ast.literal_eval(statement.value)
+		for statement in ast.parse((ROOT / "prego_metrics/leftovers.py").read_text()).body
+		if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == kind
+	)
+	assert set(named) == brought
 
 
 def test_no_symlink_is_tracked_and_tests_are_no_package() -> None:

@@ -69,8 +69,10 @@ left = [table for (table,) in frappe.db.sql("show tables like 'tabPrego%%'")]
 for table, names in columns.items():
 	condition = " or ".join(f"`{name}` like '%%prego%%' or `{name}` like '%%Node Metrics%%'" for name in names)
 	if table == "tabVersion":
-		# The site's own history: which apps it had, and which roles a user was given.
+		# The site's own history: which apps it had, and which roles a user has or had.
 		condition = f"ref_doctype not in ('Installed Applications', 'Log Settings', 'User') and ({condition})"
+	if table == "tabDeleted Document":
+		condition = f"deleted_doctype != 'User' and ({condition})"
 	if table == "tabUser":
 		condition = " or ".join(f"`{name}` like 'Prego %%'" for name in names)
 	found = frappe.db.sql(f"select * from `{table}` where {condition} limit 2", as_dict=True)

@@ -15,7 +15,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from prego_metrics.agent.bench import Bench
 from prego_metrics.agent.common_config import config_file, read_common_config
@@ -46,9 +46,13 @@ _NOT_SETTINGS = frozenset((HARDENED_VARIABLE,))
 _NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Config:
-	"""The effective settings of one bench. Required texts are empty when they are not set."""
+	"""The effective settings of one bench. Required texts are empty when they are not set.
+
+	Its repr tells nothing of them: Frappe stores the variables of every frame of an error in the database of the site
+	that it happened on, which may be a tenant's.
+	"""
 
 	bench: Bench
 	node_id: str
@@ -68,12 +72,15 @@ class Config:
 	alert_after: int
 	disk_alert_pct: float
 	tenant_series: int
-	heartbeat_url: str | None = field(repr=False)
+	heartbeat_url: str | None
 	heartbeat_url_file: str | None
 	hardened: bool
 	sources: Mapping[str, str]
 	problems: tuple[Problem, ...]
 	warnings: tuple[str, ...]
+
+	def __repr__(self) -> str:
+		return "<Config>"
 
 	def require(self, keys: Iterable[str]) -> None:
 		"""Raise ConfigurationError if any of `keys`, or the configuration as a whole, is wrong."""

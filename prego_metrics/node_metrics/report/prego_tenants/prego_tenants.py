@@ -11,12 +11,19 @@ from prego_metrics.agent.census import Site
 from prego_metrics.agent.errors import NotSent
 from prego_metrics.agent.tenants import count_tenants
 from prego_metrics.agent.wording import translated
-from prego_metrics.operators_site import require_operators_site
+from prego_metrics.operators_site import refusal_here, require_operators_site
 
 
 def execute(filters: dict[str, Any] | None = None) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-	"""Return columns and rows. Raises PermissionError anywhere but on the operator's site."""
+	"""Return columns and rows; anywhere but on the operator's site, a row that says why there is none.
+
+	Nothing is raised there: Frappe writes an Error Log, with each frame's variables, when a report raises. And
+	Frappe 15 cannot export a report without a row.
+	"""
 	frappe.only_for("System Manager")
+	refusal = refusal_here()
+	if refusal:
+		return _columns(), [{"reason": refusal}]
 	config = require_operators_site()
 	try:
 		sites = count_tenants(config).sites
