@@ -191,6 +191,9 @@ def rows_that_name_us() -> list[str]:
 		)
 		if table == "tabVersion":
 			condition = f"ref_doctype not in ('Installed Applications', 'Log Settings') and ({condition})"
+		if table == "tabDeleted Document":
+			# A deleted user's roles and last seen versions are that user's history.
+			condition = f"deleted_doctype != 'User' and ({condition})"
 		queries.append(f"(select '{table}' from `{table}` where {condition} limit 1)")
 	batches = [queries[start : start + 20] for start in range(0, len(queries), 20)]
 	return [str(table) for batch in batches for (table,) in sql(" union all ".join(batch))]
