@@ -25,6 +25,7 @@ _BY_DOCTYPE = (
 	("Comment", "reference_doctype"),
 	("Custom DocPerm", "parent"),
 	("Custom Field", "dt"),
+	("Error Log", "reference_doctype"),
 	("DocShare", "share_doctype"),
 	("Document Follow", "ref_doctype"),
 	("List Filter", "reference_doctype"),
@@ -60,6 +61,9 @@ def delete_leftovers() -> None:
 		names = frappe.get_all(letter, filters={"reference_doctype": ("in", DOCTYPES)}, pluck="name")
 		_delete(child, "parent", names)
 		_delete(letter, "name", names)
+	frappe.db.delete(
+		"Error Log", {"reference_doctype": "Notification", "reference_name": ("in", NOTIFICATIONS)}
+	)
 	frappe.db.delete("Version", {"ref_doctype": "Notification", "docname": ("in", NOTIFICATIONS)})
 	frappe.db.delete("Singles", {"doctype": ("in", DOCTYPES)})
 	for name in (*DOCTYPES, *REPORTS, *WORKSPACES):
