@@ -23,11 +23,9 @@ _NEEDED_LATER = (
 	"html.entities",
 	"psutil",
 	"prego_metrics.agent.census",
-	"prego_metrics.agent.collection",
 	"prego_metrics.agent.doctor",
 	"prego_metrics.agent.exchange",
 	"prego_metrics.agent.heartbeat",
-	"prego_metrics.agent.tenant_tables",
 	"secrets",
 	"tempfile",
 )

@@ -13,11 +13,13 @@ import click
 
 from prego_metrics.agent import tables
 from prego_metrics.agent.cli import bench_option, fail, json_option, open_bench_as_owner, print_json
+from prego_metrics.agent.collection import CollectionRunning, collect
 from prego_metrics.agent.config import Config, load_config
 from prego_metrics.agent.errors import PregoMetricsError
 from prego_metrics.agent.inventory import locate_sites, read_site
 from prego_metrics.agent.site_database import DatabaseFigures, read_databases
 from prego_metrics.agent.tenant import Tenant, tenant_as_dict, total_of
+from prego_metrics.agent.tenant_tables import print_tenants, tenants_as_csv
 from prego_metrics.agent.tenants import count_tenants
 
 _LARGEST_FIRST = {"files": "files_bytes", "backups": "backups_bytes", "database": "database_bytes"}
@@ -149,7 +151,6 @@ def _in_order(found: list[Tenant], sort: str) -> list[Tenant]:
 def _show(
 	found: list[Tenant], top: int | None, *, sizes: bool, database: bool, as_json: bool, as_csv: bool
 ) -> None:
-	from prego_metrics.agent.tenant_tables import print_tenants, tenants_as_csv
 
 	now = time.time()
 	if as_csv:
@@ -170,7 +171,6 @@ def _show(
 
 
 def _collect(config: Config) -> None:
-	from prego_metrics.agent.collection import CollectionRunning, collect
 
 	os.nice(10)  # for good: this process does nothing else
 	try:
