@@ -93,6 +93,7 @@ def test_every_setting_is_taken_from_the_file_and_every_one_from_the_environment
 		"timeout": 1,
 		"alert_after": 1,
 		"disk_alert_pct": 80.5,
+		"collect_tenants": False,
 		"tenant_series": 5,
 		"heartbeat_url": "https://file.example/x",
 	}
@@ -113,6 +114,7 @@ def test_every_setting_is_taken_from_the_file_and_every_one_from_the_environment
 		"timeout": ("2", 2),
 		"alert_after": ("2", 2),
 		"disk_alert_pct": ("0", 0),
+		"collect_tenants": ("true", True),
 		"tenant_series": ("0", 0),
 		"heartbeat_url": ("https://environment.example/x", "https://environment.example/x"),
 	}

@@ -47,6 +47,7 @@ NAMES = [
 	"operators_site",
 	"scheduler_switches",
 	"scheduler_process",
+	"tenant_figures",
 	"proxy",
 	"dns",
 	"tls",
@@ -62,7 +63,7 @@ NAMES = [
 	"stuck_job",
 ]
 # What this bench in a temporary folder has none of: a hoster, a site to show itself on, TLS, a Frappe.
-SKIPPED = {"instance", "operators_site", "tls", *NAMES[-8:]}
+SKIPPED = {"instance", "operators_site", "tenant_figures", "tls", *NAMES[-8:]}
 URL = "https://control-plane.example"
 PAYLOAD = {"node_id": "node-1", "tenant_count": 3, "source": "node_push"}
 DELIVERED = Push("0123456789abcdef", 0.0, "frappe", "delivered", PAYLOAD, 200, 1, 12, None)

@@ -301,6 +301,7 @@ def test_the_table_is_the_designs() -> None:
 		"timeout": 10,
 		"alert_after": 3,
 		"disk_alert_pct": 90,
+		"collect_tenants": True,
 		"tenant_series": 10000,
 		"heartbeat_url": None,
 		"heartbeat_url_file": None,

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from prego_metrics.agent.collection_status import LOCK_NAME
 from prego_metrics.agent.config import Config
 from prego_metrics.agent.errors import PregoMetricsError
 from prego_metrics.agent.inventory import LocatedSite, locate_sites, read_site
@@ -24,7 +25,6 @@ from prego_metrics.agent.tenants import count_tenants
 
 # An unfinished collection older than this is not continued: its first figures are too old.
 RESUMED_SECONDS = 20 * 3600.0
-LOCK_NAME = "tenants.lock"
 
 
 class CollectionRunning(PregoMetricsError):
@@ -67,8 +67,10 @@ def collect(
 		set_aside = set_aside_if_corrupt(config.bench.sites)
 		history = held.enter_context(TenantHistory(config.bench.sites, write=True))
 		begun_at = _begin_or_go_on(history, clock())
-		done = history.collected_since(begun_at)
-		waiting = [located for located in sites if _key(located) not in done]
+		read_at = history.read_times()
+		waiting = [located for located in sites if read_at.get(_key(located), 0.0) < begun_at]
+		# Where no collection ever ends in its time, nobody's figures grow older than everybody's.
+		waiting.sort(key=lambda located: read_at.get(_key(located), 0.0))
 		started, over = time.monotonic(), 0
 		for located in waiting:
 			if most_seconds is not None and time.monotonic() - started >= most_seconds:

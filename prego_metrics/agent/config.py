@@ -71,6 +71,7 @@ class Config:
 	timeout: float
 	alert_after: int
 	disk_alert_pct: float
+	collect_tenants: bool
 	tenant_series: int
 	heartbeat_url: str | None
 	heartbeat_url_file: str | None

@@ -156,11 +156,11 @@ class TenantHistory:
 		with self._said():
 			self._connection.execute("REPLACE INTO collection VALUES (1, ?, NULL)", (now,))
 
-	def collected_since(self, begun_at: float) -> set[tuple[str, str]]:
-		"""Return bench and site of each tenant that was collected at or after `begun_at`."""
+	def read_times(self) -> dict[tuple[str, str], float]:
+		"""Return when each tenant was last read, in Unix seconds, by bench and site."""
 		with self._said():
-			rows = self._connection.execute("SELECT bench, site FROM latest WHERE read_at >= ?", (begun_at,))
-			return {(bench, site) for bench, site in rows}
+			rows = self._connection.execute("SELECT bench, site, read_at FROM latest").fetchall()
+		return {(bench, site): at for bench, site, at in rows if type(at) is float}
 
 	def keep(self, tenant: Tenant) -> None:
 		"""Keep a tenant's figures: as the latest, and as this day's."""

@@ -10,6 +10,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from prego_metrics.agent.printable import spreadsheet_cell
 from prego_metrics.agent.tables import console
 from prego_metrics.agent.tenant import Tenant, total_of, warnings_of
 
@@ -86,10 +87,10 @@ def tenants_as_csv(tenants: Sequence[Tenant], now: float) -> str:
 		backups = disk.backups if disk else None
 		rows.writerow(
 			[
-				_harmless(tenant.site.name),
-				_harmless(tenant.site.bench),
+				spreadsheet_cell(tenant.site.name),
+				spreadsheet_cell(tenant.site.bench),
 				"yes" if tenant.site.counted else "no",
-				_harmless(tenant.site.reason),
+				spreadsheet_cell(tenant.site.reason),
 				*((disk.public_files_bytes, disk.private_files_bytes) if disk else ("", "")),
 				*((backups.count, backups.bytes) if backups else ("", "")),
 				tenant.backup_age(now),
@@ -99,12 +100,7 @@ def tenants_as_csv(tenants: Sequence[Tenant], now: float) -> str:
 					else ("",) * 4
 				),
 				*((base.failed_jobs_day, base.stuck_mails) if base else ("", "")),
-				_harmless("; ".join(warnings_of(tenant, now))),
+				spreadsheet_cell("; ".join(warnings_of(tenant, now))),
 			]
 		)
 	return written.getvalue()
-
-
-def _harmless(text: str) -> str:
-	# A spreadsheet would take it for a formula, and any app can name a folder.
-	return "'" + text if text.startswith(("=", "+", "-", "@")) else text
