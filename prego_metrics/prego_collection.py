@@ -25,7 +25,7 @@ from prego_metrics.agent.owner import become_owner
 from prego_metrics.agent.tenant_history import CorruptHistory, HistoryError
 from prego_metrics.frappe_queue_checks import age_seconds
 from prego_metrics.frappe_version import APP
-from prego_metrics.operators_site import config_here, is_operators_site, this_bench
+from prego_metrics.operators_site import config_here, is_operators_site
 
 RUN_SECONDS = 20.0
 # A single tenant may have more files than can be walked in Frappe's 1,500 s, and would never be passed.

@@ -15,7 +15,7 @@ import pytest
 from pushing import folder_of
 from terminals import on_a_terminal
 
-from prego_metrics.agent import checks_bench, checks_frappe_on_disk
+from prego_metrics.agent import checks_bench, kernel_locks
 from prego_metrics.agent.bench import open_bench
 from prego_metrics.agent.checks import Check
 from prego_metrics.agent.doctor import NAMES, examine

@@ -45,7 +45,8 @@ def _found(status: CollectionStatus, now: float) -> Wording:
 			**values,
 		)
 	return wording(
-		"collected of all sites: begun {begun} h ago, sites {sites}; the oldest figures are {age} h old", **values
+		"collected of all sites: begun {begun} h ago, sites {sites}; the oldest figures are {age} h old",
+		**values,
 	)
 
 

@@ -10,6 +10,7 @@ from prego_metrics.agent.backups import Backups
 from prego_metrics.agent.census import Site
 from prego_metrics.agent.inventory import SiteOnDisk
 from prego_metrics.agent.site_database import DatabaseFigures
+from prego_metrics.agent.wording import wording
 
 OLD_BACKUP_SECONDS = 86400.0
 
@@ -55,14 +56,19 @@ def warnings_of(tenant: Tenant, now: float) -> list[str]:
 	if tenant.disk is not None:
 		found += _of_backups(tenant.disk.backups, tenant.backup_age(now))
 		if tenant.disk.unreadable:
-			found.append(f"{tenant.disk.unreadable} entries cannot be read: its size is a lower bound")
+			unreadable = tenant.disk.unreadable
+			found.append(
+				wording("{entries} entries cannot be read: its size is a lower bound", entries=unreadable)
+			)
 	if tenant.database is not None:
 		if tenant.database.error:
-			found.append(f"database: {tenant.database.error}")
+			found.append(wording("database: {error}", error=tenant.database.error))
 		if tenant.database.failed_jobs_day:
-			found.append(f"{tenant.database.failed_jobs_day} scheduled jobs failed in the last day")
+			jobs = tenant.database.failed_jobs_day
+			found.append(wording("{jobs} scheduled jobs failed in the last day", jobs=jobs))
 		if tenant.database.stuck_mails:
-			found.append(f"{tenant.database.stuck_mails} mails stuck for more than an hour")
+			mails = tenant.database.stuck_mails
+			found.append(wording("{mails} mails stuck for more than an hour", mails=mails))
 	return found
 
 
@@ -70,10 +76,12 @@ def _of_backups(backups: Backups, age: float | None) -> list[str]:
 	if backups.error:
 		return [backups.error]
 	if age is None:
-		return ["no backup"]
-	found = [f"the newest backup is {age / 86400:.1f} days old"] if age > OLD_BACKUP_SECONDS else []
+		return [wording("no backup")]
+	found: list[str] = []
+	if age > OLD_BACKUP_SECONDS:
+		found.append(wording("the newest backup is {days} days old", days=f"{age / 86400:.1f}"))
 	if not backups.newest_complete:
-		found.append("the newest backup is not complete: files, private files or tables are missing")
+		found.append(wording("the newest backup is not complete: files, private files or tables are missing"))
 	return found
 
 
