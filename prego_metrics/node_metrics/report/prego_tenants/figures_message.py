@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 
 from frappe import _
@@ -17,13 +18,17 @@ def message_of(config: Config) -> str:
 	"""Return it as HTML. Raises HistoryError."""
 	status = collection_status(config.bench.sites)
 	if status is None:
-		return escape_html(f"{_('What each tenant takes was never collected.')} {_how(config)}")
-	return escape_html(_age(status, under_way=is_under_way(config.bench.sites)))
+		return _as_html(f"{_('What each tenant takes was never collected.')} {_how(config)}")
+	return _as_html(_age(status, under_way=is_under_way(config.bench.sites)))
 
 
 def unreadable(error: HistoryError) -> str:
 	"""Return what is said where the figures cannot be read, as HTML."""
-	return escape_html(_("What each tenant takes cannot be shown: {0}").format(str(error)))
+	return _as_html(_("What each tenant takes cannot be shown: {0}").format(str(error)))
+
+
+def _as_html(text: str) -> str:
+	return re.sub("`([^`]+)`", r"<code>\1</code>", escape_html(text))
 
 
 def _how(config: Config) -> str:

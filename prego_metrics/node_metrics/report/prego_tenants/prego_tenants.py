@@ -73,11 +73,11 @@ def _columns() -> Rows:
 		_column("site", _("Site"), width=200),
 		_column("counted", _("Counted"), width=90),
 		_column("warnings", _("Warnings"), width=280),
-		_column("total_mb", _("Total (MB)"), "Float", 110, precision=1),
-		_column("files_mb", _("Files (MB)"), "Float", 110, precision=1),
-		_column("backups_mb", _("Backups (MB)"), "Float", 120, precision=1),
-		_column("database_mb", _("Database (MB)"), "Float", 130, precision=1),
-		_column("backup_hours", _("Newest Backup (h ago)"), "Float", 170, precision=1),
+		_column("total_mb", _("Total (MB)"), "Float", 110, precision=2),
+		_column("files_mb", _("Files (MB)"), "Float", 110, precision=2),
+		_column("backups_mb", _("Backups (MB)"), "Float", 120, precision=2),
+		_column("database_mb", _("Database (MB)"), "Float", 130, precision=2),
+		_column("backup_hours", _("Backup Age (h)"), "Float", 130, precision=1),
 		_column("backup_complete", _("Backup Complete"), width=140),
 		_column("enabled_users", _("Enabled Users"), "Int", 120),
 		_column("last_login", _("Last Login"), "Datetime", 170),
@@ -95,7 +95,9 @@ def _columns() -> Rows:
 def _column(
 	fieldname: str, label: str, fieldtype: str = "Data", width: int = 100, **more: Any
 ) -> dict[str, Any]:
-	return {"fieldname": fieldname, "label": label, "fieldtype": fieldtype, "width": width, **more}
+	# The heading of a column of empty texts would stand on the right otherwise.
+	align = {"align": "left"} if fieldtype == "Data" else {}
+	return {"fieldname": fieldname, "label": label, "fieldtype": fieldtype, "width": width, **align, **more}
 
 
 def _row(tenant: Tenant, now: float) -> dict[str, Any]:
@@ -140,7 +142,7 @@ def _complete(tenant: Tenant) -> str | None:
 	if tenant.disk is None:
 		return None
 	if tenant.disk.backups.newest_at is None:
-		return _("Unknown") if tenant.disk.backups.error else _("None")
+		return _("Unknown") if tenant.disk.backups.error else _("no backup")
 	return _yes_or_no(tenant.disk.backups.newest_complete)
 
 
