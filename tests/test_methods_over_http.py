@@ -22,7 +22,7 @@ pytestmark = pytest.mark.skipif(not (BENCH and SITE and URL), reason=real_bench.
 TENANT = os.environ.get("PREGO_TEST_TENANT_SITE", "")
 MANAGER, PLAIN, READER = "manager@page.test", "plain@page.test", "reader@page.test"
 READING = ("status", "tenants", "series", "metrics")
-ACTING = ("push", "doctor")
+ACTING = ("push", "doctor", "collect")
 
 
 @pytest.fixture(scope="module")

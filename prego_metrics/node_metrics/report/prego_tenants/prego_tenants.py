@@ -72,11 +72,11 @@ def _columns() -> Rows:
 	return [
 		_column("site", _("Site"), width=200),
 		_column("counted", _("Counted"), width=90),
-		_column("warnings", _("Warnings"), width=280),
+		_column("warnings", _("Warnings"), width=260),
 		_column("total_mb", _("Total (MB)"), "Float", 110, precision=2),
 		_column("files_mb", _("Files (MB)"), "Float", 110, precision=2),
 		_column("backups_mb", _("Backups (MB)"), "Float", 120, precision=2),
-		_column("database_mb", _("Database (MB)"), "Float", 130, precision=2),
+		_column("database_mb", _("Database (MB)"), "Float", 150, precision=2),
 		_column("backup_hours", _("Backup Age (h)"), "Float", 130, precision=1),
 		_column("backup_complete", _("Backup Complete"), width=140),
 		_column("enabled_users", _("Enabled Users"), "Int", 120),
