@@ -22,7 +22,7 @@ from prego_metrics.agent.collection_status import collection_status, is_due, is_
 from prego_metrics.agent.config import Config
 from prego_metrics.agent.errors import PregoMetricsError
 from prego_metrics.agent.owner import become_owner
-from prego_metrics.agent.tenant_history import CorruptHistory, HistoryError
+from prego_metrics.agent.tenant_history import HistoryError
 from prego_metrics.frappe_queue_checks import age_seconds
 from prego_metrics.frappe_version import APP
 from prego_metrics.operators_site import config_here, is_operators_site
@@ -50,11 +50,8 @@ def collect_if_due() -> None:
 		return
 	try:
 		status = collection_status(config.bench.sites)
-	except CorruptHistory:
-		status = None  # the collection sets it aside
-	except HistoryError as error:
-		_tell(str(error))
-		return
+	except HistoryError:
+		status = None  # the collection sets a damaged cache aside, and tells of what it cannot mend
 	if is_due(status, time.time(), now_datetime().hour):
 		try:
 			queue_collection(config)

@@ -46,8 +46,8 @@ KEY = "a-key-of-the-nightly-tests"
 NODE_ID = "node-of-the-nightly-tests"
 # A tick of the scheduler, and a minute for what a busy machine does first.
 TICK_SECONDS = 140.0
-SLOW_SITES = [f"slow{number}.nightly" for number in range(12)]
-SLOW_SECONDS = 4.0
+SLOW_SITES = [f"slow{number}.nightly" for number in range(20)]
+SLOW_SECONDS = 6.0
 COLLECTION = "from prego_metrics import prego_collection"
 
 
@@ -191,12 +191,10 @@ def test_pushes_in_the_middle_of_it_are_on_time_though_one_worker_does_both(
 	assert time.monotonic() - at < 15 and collecting_process() is not None
 	# Once it is over, another begins: there is no moment without one for as long as pushes are watched.
 	over = threading.Event()
-	ends: list[float] = []
 
 	def collect_again() -> None:
 		while not over.wait(1):
 			if is_complete():
-				ends.append(time.time())
 				in_site(
 					SITE, f"{COLLECTION}\nprego_collection.queue_collection(prego_collection.config_here())"
 				)
@@ -209,14 +207,14 @@ def test_pushes_in_the_middle_of_it_are_on_time_though_one_worker_does_both(
 		return [push.at for push in folder.history() if push.driver == "frappe" and push.at > begun]
 
 	try:
-		wait_for(lambda: len(by_frappe()) >= 4, 400)
+		wait_for(lambda: len(by_frappe()) >= 4, 600)
 	finally:
 		over.set()
 		again.join()
 	gaps = [later - earlier for earlier, later in itertools.pairwise(sorted(by_frappe()))]
 	# The interval and the scheduler's tick as ever, and a run of 20 s with its last site before the worker is free.
 	assert all(gap <= 60 + 20 + SLOW_SECONDS + 10 for gap in gaps), gaps
-	wait_for(is_complete, 120)
+	wait_for(is_complete, 240)
 
 
 def test_on_a_tenants_site_nothing_is_queued_and_nothing_written(empty_cache: None) -> None:
@@ -241,11 +239,9 @@ def test_a_cache_that_cannot_be_used_is_in_the_error_log_once_and_in_the_doctor(
 	CACHE.symlink_to("/tmp")
 	try:
 		for _ in range(2):
-			in_site(
-				SITE, f"{COLLECTION}\nprego_collection.collect_if_due()\nprego_collection.collect_a_while()"
-			)
+			in_site(SITE, f"{COLLECTION}\nprego_collection.collect_a_while()")
 		told = [text for text in errors_since(begun) if "tenants.sqlite" in text]
-		assert len(told) == 1 and "symlink" in told[0] and "Traceback" not in told[0]
+		assert len(told) == 1 and "symbolic links" in told[0] and "Traceback" not in told[0]
 		checked = bench("prego-metrics", "doctor", "--only", "tenant_figures")
 		assert "warn tenant_figures" in checked.stdout and "symlink" in checked.stdout
 	finally:
