@@ -80,15 +80,15 @@ def _columns() -> Rows:
 		_column("backup_hours", _("Backup Age (h)"), "Float", 130, precision=1),
 		_column("backup_complete", _("Backup Complete"), width=140),
 		_column("enabled_users", _("Enabled Users"), "Int", 120),
-		_column("last_login", _("Last Login"), "Datetime", 170),
+		_column("last_login", _("Last Login"), "Datetime", 190),
 		_column("reason", _("Why"), width=260),
 		_column("maintenance", _("Maintenance"), width=110),
 		_column("paused", _("Scheduler Paused"), width=140),
 		_column("apps", _("Apps"), width=240),
-		_column("database_type", _("Database Type"), width=120),
-		_column("created", _("Created On"), "Datetime", 170),
+		_column("database_type", _("Database Type"), width=150),
+		_column("created", _("Created On"), "Datetime", 190),
 		_column("bench", _("Bench"), width=220),
-		_column("read_at", _("Figures Of"), "Datetime", 170),
+		_column("read_at", _("Figures Of"), "Datetime", 190),
 	]
 
 
