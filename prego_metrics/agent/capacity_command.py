@@ -24,7 +24,7 @@ from prego_metrics.agent.config import Config, load_config
 from prego_metrics.agent.errors import PregoMetricsError
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.tenant_history import Day, cached_figures
-from prego_metrics.agent.tenant_tables import size_text
+from prego_metrics.agent.sizes import size_text
 from prego_metrics.agent.tenants import count_tenants
 
 _SHOWN = 5

@@ -72,6 +72,7 @@ class Config:
 	alert_after: int
 	disk_alert_pct: float
 	tenant_series: int
+	tenant_quota_gb: float
 	heartbeat_url: str | None
 	heartbeat_url_file: str | None
 	hardened: bool
