@@ -10,13 +10,13 @@ The log is hostile input: any app of the bench can write it. It is read from its
 from __future__ import annotations
 
 import contextlib
-import io
 import json
 import os
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import cached_property
 from typing import BinaryIO, NamedTuple
 
 from prego_metrics.agent.bench import Bench, open_benches
@@ -105,8 +105,9 @@ class Activity:
 	by_site: dict[Key, Work] = field(default_factory=dict)
 	other: Work = field(default_factory=Work)
 
-	@property
+	@cached_property
 	def total(self) -> Work:
+		"""The sum of all, once everything is read."""
 		works = [*self.by_site.values(), self.other]
 		return Work(
 			sum(work.requests for work in works),
@@ -131,9 +132,7 @@ def read_activity(
 	for bench in open_benches(config.benches):
 		shown = printable(bench.root)
 		here = [located for located in sites if located.site.bench == shown]
-		log = MonitorLog(
-			shown, log_path(bench), sum(bool(located.merged.get("monitor")) for located in here)
-		)
+		log = MonitorLog(shown, log_path(bench), sum(bool(located.merged.get("monitor")) for located in here))
 		found.logs.append(log)
 		_read_log(log, found, _keys(bench, here), progress)
 	return found
@@ -160,7 +159,10 @@ def _keys(bench: Bench, here: Sequence[LocatedSite]) -> Mapping[str, Key]:
 		for entry in entries:
 			if entry.is_symlink():
 				meant = os.path.realpath(entry.path)
-				if os.path.dirname(meant) == os.path.realpath(bench.sites) and os.path.basename(meant) in keys:
+				if (
+					os.path.dirname(meant) == os.path.realpath(bench.sites)
+					and os.path.basename(meant) in keys
+				):
 					keys[entry.name] = keys[os.path.basename(meant)]
 	return keys
 
@@ -168,7 +170,7 @@ def _keys(bench: Bench, here: Sequence[LocatedSite]) -> Mapping[str, Key]:
 def _read_log(
 	log: MonitorLog, found: Activity, keys: Mapping[str, Key], progress: Callable[[int], None]
 ) -> None:
-	last_lines: dict[str, int] = {}
+	last_lines: dict[int, int] = {}
 	oldest = datetime.fromtimestamp(found.since, timezone.utc).strftime("%Y-%m-%d %H:%M:%S").encode()
 	try:
 		with contextlib.ExitStack() as opened:
@@ -189,13 +191,14 @@ def _read_log(
 		log.error = error.strerror or str(error)
 
 
-def _is_repeated(line: bytes, site: str, last_lines: dict[str, int]) -> bool:
-	# Frappe leaves the last line that it wrote in Redis, and writes it again with the site's next ones.
-	told = hash(line)
-	if last_lines.get(site) == told:
+def _is_repeated(line: bytes, site: str, last_lines: dict[int, int]) -> bool:
+	# Frappe leaves the last line that it wrote in Redis, and writes it again with the site's next ones. Hashes
+	# only: a hostile log may name any number of sites, and at length.
+	named, told = hash(site), hash(line)
+	if last_lines.get(named) == told:
 		return True
-	if site in last_lines or len(last_lines) < _MAX_REMEMBERED:
-		last_lines[site] = told
+	if named in last_lines or len(last_lines) < _MAX_REMEMBERED:
+		last_lines[named] = told
 	return False
 
 
@@ -252,7 +255,7 @@ def _open(path: str) -> BinaryIO:
 	if not stat.S_ISREG(os.fstat(descriptor).st_mode):
 		os.close(descriptor)
 		raise OSError(0, "it is not a regular file")
-	return io.open(descriptor, "rb", buffering=1 << 18)
+	return open(descriptor, "rb", buffering=1 << 18)
 
 
 def _lines_of(

@@ -123,9 +123,7 @@ def _instance_id(value: object) -> str:
 	return value
 
 
-def _number(
-	low: float, high: float, *, zero: str = "", unit: str = "seconds"
-) -> Callable[[object], float]:
+def _number(low: float, high: float, *, zero: str = "", unit: str = "seconds") -> Callable[[object], float]:
 	"""Return a parser of numbers from `low` to `high`, and of 0 where `zero` says what it is for."""
 	allowed = f"must be a number of {unit} from {low:g} to {high:g}" + (f", or 0 for {zero}" if zero else "")
 

@@ -119,9 +119,7 @@ def _of_backups(backups: Backups, age: float | None) -> list[Wording]:
 	if age > OLD_BACKUP_SECONDS:
 		found.append(wording("the newest backup is {days} days old", days=f"{age / 86400:.1f}"))
 	if not backups.newest_complete:
-		found.append(
-			wording("the newest backup is not complete: files, private files or tables are missing")
-		)
+		found.append(wording("the newest backup is not complete: files, private files or tables are missing"))
 	return found
 
 
@@ -130,9 +128,7 @@ def _of_database(figures: DatabaseFigures) -> list[Wording]:
 	if figures.error:
 		found.append(wording("database: {error}", error=figures.error))
 	if figures.failed_jobs_day:
-		found.append(
-			wording("{count} scheduled jobs failed in the last day", count=figures.failed_jobs_day)
-		)
+		found.append(wording("{count} scheduled jobs failed in the last day", count=figures.failed_jobs_day))
 	if figures.stuck_mails:
 		found.append(wording("{count} mails stuck for more than an hour", count=figures.stuck_mails))
 	return found

@@ -10,6 +10,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from prego_metrics.agent.activity import Activity
+from prego_metrics.agent.activity_tables import CSV_COLUMNS, csv_cells
 from prego_metrics.agent.sizes import size_text
 from prego_metrics.agent.tables import console
 from prego_metrics.agent.tenant import Tenant, total_of, warnings_of
@@ -18,7 +20,7 @@ _DAY_SECONDS = 86400.0
 _CSV_COLUMNS = (
 	"site,bench,counted,reason,public_files_bytes,private_files_bytes,backups,backups_bytes,"
 	"backup_age_seconds,data_bytes,index_bytes,enabled_users,last_login_at,failed_jobs_day,stuck_mails,"
-	"quota_bytes,quota_used_bytes,quota_used_pct,warnings"
+	"quota_bytes,quota_used_bytes,quota_used_pct"
 ).split(",")
 
 
@@ -79,11 +81,11 @@ def print_tenants(
 			screen.print(Text(f"! {tenant.site.name}: {warning}"))
 
 
-def tenants_as_csv(tenants: Sequence[Tenant], now: float) -> str:
+def tenants_as_csv(tenants: Sequence[Tenant], now: float, activity: Activity | None = None) -> str:
 	"""Return the tenants as CSV with a heading; an empty cell is what is not known."""
 	written = io.StringIO()
 	rows = csv.writer(written, lineterminator="\n")
-	rows.writerow(_CSV_COLUMNS)
+	rows.writerow([*_CSV_COLUMNS, *CSV_COLUMNS, "warnings"])
 	for tenant in tenants:
 		disk, base = tenant.disk, tenant.database
 		backups = disk.backups if disk else None
@@ -103,6 +105,7 @@ def tenants_as_csv(tenants: Sequence[Tenant], now: float) -> str:
 				),
 				*((base.failed_jobs_day, base.stuck_mails) if base else ("", "")),
 				*_quota_cells(tenant),
+				*csv_cells(activity, tenant),
 				_harmless("; ".join(warnings_of(tenant, now))),
 			]
 		)
