@@ -40,7 +40,7 @@ def print_activity(tenants: Sequence[Tenant], top: int | None, activity: Activit
 	several = len({tenant.site.bench for tenant in tenants}) > 1
 	total = activity.total  # of all sites, whatever is shown
 	table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, show_footer=True)
-	table.add_column("Site", f"all of {len(tenants)} sites", overflow="fold")
+	table.add_column("Site", "Total", overflow="fold")
 	for heading, footer in zip(("Requests", "Seconds", "Jobs", "Seconds"), _cells(total), strict=True):
 		table.add_column(heading, footer, justify="right", no_wrap=True)
 	table.add_column("Share", justify="right", no_wrap=True)
@@ -71,7 +71,7 @@ def notes(tenants: Sequence[Tenant], activity: Activity) -> list[str]:
 	if silent and activity.by_site:
 		found.append(
 			f"{silent} of {len(tenants)} sites have no line in the log (?): monitor is off in their own "
-			"configuration, or their scheduler, which writes the log, does not run"
+			"configuration, or their scheduler, which writes the log, does not run. The shares are without them"
 		)
 	return found
 
@@ -87,9 +87,8 @@ def _notes_of(log: MonitorLog, activity: Activity) -> Iterator[str]:
 			"minutes by default"
 		)
 	if log.first_at is not None and log.last_at is not None:
-		hours = (log.last_at - log.first_at) / 3600
 		if log.first_at - activity.since > 600 or activity.until - log.last_at > 1800:
-			yield f"the log covers {hours:.1f} h, from {_local(log.first_at)} to {_local(log.last_at)}"
+			yield f"what the log has of that begins at {_local(log.first_at)} and ends at {_local(log.last_at)}"
 	if log.cut:
 		yield f"only the newest {MAX_BYTES >> 20} MiB of {printable(log.path)} were read: it has never been rotated"
 	if log.not_understood:

@@ -275,7 +275,7 @@ SETTINGS: tuple[Setting, ...] = (
 		0.0,
 		"number",
 		parse_quota_gb,
-		"GB of files and database from which a tenant is marked, where its own site says nothing; 0: none",
+		"GB of files and database above which a tenant is marked, where its own site says nothing; 0: none",
 	),
 	Setting(
 		"heartbeat_url",
