@@ -158,6 +158,9 @@ def test_a_bad_quota_of_a_site_changes_no_count_and_one_of_the_node_is_an_error(
 	assert json.loads(ended.stdout)["tenant_count"] == 4
 	ended = run_agent("tenants", "--sizes", "--bench", bench_folder)
 	assert ended.returncode == 0 and '! own.example: "prego_quota_gb" is "5"' in ended.stdout
+	settings(bench_folder, node_id="node-1", control_plane_url="https://control.example")
+	payload = json.loads(run_agent("push", "--dry-run", "--bench", bench_folder).stdout)
+	assert payload["tenant_count"] == 4 and "quota" not in json.dumps(payload)
 	settings(bench_folder, tenant_quota_gb="5")
 	ended = run_agent("tenants", "--sizes", "--bench", bench_folder)
 	assert ended.returncode == 2 and 'tenant_quota_gb = "5"' in ended.stderr

@@ -146,7 +146,7 @@ def _read_activity(config: Config) -> Activity:
 @contextlib.contextmanager
 def _progress(total: int) -> Iterator[Callable[[], None]]:
 	"""Give what is called at each step; a bar on stderr, where that is a terminal."""
-	if not sys.stderr.isatty():
+	if not total or not sys.stderr.isatty():
 		yield lambda: None
 		return
 	with click.progressbar(length=total, label="Reading", file=sys.stderr) as bar:
