@@ -92,7 +92,7 @@ def test_only_what_began_within_the_day_counts_whatever_the_order_of_the_lines(b
 	assert (log.first_at, log.last_at, log.not_understood) == (NOW - DAY + 1, NOW - 60, 0)
 
 
-def test_older_versions_write_utc_without_its_offset() -> None:
+def test_a_time_without_an_offset_is_utc() -> None:
 	stamp = datetime.fromtimestamp(NOW - 60, timezone.utc).strftime("%Y-%m-%d %H:%M:%S.%f")
 	entry = parse_line(line(timestamp=stamp).encode(), NOW - DAY, NOW)
 	assert entry == Entry(ACME, False, NOW - 60, 0.25)
