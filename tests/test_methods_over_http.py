@@ -6,6 +6,8 @@ uninstalled afterwards.
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,6 +70,24 @@ def test_a_system_manager_reads_pushes_and_checks(people: dict[str, Visitor]) ->
 	checks = ask(manager, "doctor").json()["message"]["checks"]
 	assert {check["state"] for check in checks} <= {"pass", "warn", "fail", "skip"}
 	assert KEY not in ask(manager, "status").text
+
+
+def test_what_was_collected_is_exported_as_numbers(people: dict[str, Visitor]) -> None:
+	asked = ask(people["manager"], "collect").json()["message"]
+	assert isinstance(asked["queued"], bool) and asked["message"]
+	real_bench.bench("prego-metrics", "tenants", "--collect")
+	answer = people["manager"].post(
+		"/api/method/frappe.desk.query_report.export_query",
+		report_name="Prego Tenants",
+		file_format_type="CSV",
+		visible_idx="[]",
+	)
+	assert answer.status_code == 200, answer.text[-300:]
+	rows = list(csv.DictReader(io.StringIO(answer.content.decode())))
+	assert {row["Site"] for row in rows} == {
+		path.parent.name for path in Path(BENCH, "sites").glob("*/site_config.json")
+	}
+	assert all(float(row["Database (MB)"]) > 1 for row in rows)
 
 
 def test_a_dry_run_sends_and_records_nothing(people: dict[str, Visitor]) -> None:

@@ -14,7 +14,8 @@ from prego_metrics.agent.census import Site
 from prego_metrics.agent.config import Config
 from prego_metrics.agent.errors import NotSent
 from prego_metrics.agent.printable import spreadsheet_cell
-from prego_metrics.agent.tenant import Tenant, warnings_of
+from prego_metrics.agent.sizes import size_text
+from prego_metrics.agent.tenant import Tenant, total_of, warnings_of
 from prego_metrics.agent.tenant_history import HistoryError, cached_tenants
 from prego_metrics.agent.tenants import count_tenants
 from prego_metrics.agent.wording import translated
@@ -77,6 +78,7 @@ def _columns() -> Rows:
 		_column("files_mb", _("Files (MB)"), "Float", 110, precision=2),
 		_column("backups_mb", _("Backups (MB)"), "Float", 120, precision=2),
 		_column("database_mb", _("Database (MB)"), "Float", 150, precision=2),
+		_column("quota_pct", _("Of Quota (%)"), "Float", 120, precision=1),
 		_column("backup_hours", _("Backup Age (h)"), "Float", 130, precision=1),
 		_column("backup_complete", _("Backup Complete"), width=140),
 		_column("enabled_users", _("Enabled Users"), "Int", 120),
@@ -103,15 +105,17 @@ def _column(
 def _row(tenant: Tenant, now: float) -> dict[str, Any]:
 	"""Return a tenant as a row; None is what is not known."""
 	site, disk, base = tenant.site, tenant.disk, tenant.database
-	age = tenant.backup_age(now)
+	age, share = tenant.backup_age(now), tenant.quota_share
+	sizes = (tenant.files_bytes, tenant.backups_bytes, tenant.database_bytes)
 	return {
 		"site": _text(site.name),
 		"counted": _yes_or_no(site.counted),
 		"warnings": _text("; ".join(translated(warning, _) for warning in warnings_of(tenant, now))),
-		"total_mb": _megabytes(tenant.total_bytes) if disk or base else None,
+		"total_mb": None if None in sizes else _megabytes(tenant.total_bytes),
 		"files_mb": _megabytes(tenant.files_bytes),
 		"backups_mb": _megabytes(tenant.backups_bytes),
 		"database_mb": _megabytes(tenant.database_bytes),
+		"quota_pct": None if share is None else round(100 * share, 1),
 		"backup_hours": None if age is None else round(age / _HOUR_SECONDS, 1),
 		"backup_complete": _complete(tenant),
 		"enabled_users": base.enabled_users if base else None,
@@ -169,9 +173,6 @@ def _matches(tenant: Tenant, wanted: frappe._dict, now: float) -> bool:
 
 def _totals(found: list[Tenant], now: float) -> Rows:
 	"""Return the sums of the rows that are shown."""
-	from prego_metrics.agent.tenant import total_of
-	from prego_metrics.agent.tenant_tables import size_text
-
 	sizes = (
 		(_("Files"), "files_bytes"),
 		(_("Backups"), "backups_bytes"),

@@ -16,6 +16,7 @@ from prego_metrics.agent.census import Census, Site
 from prego_metrics.agent.collection import Collected
 from prego_metrics.agent.collection_status import CollectionStatus
 from prego_metrics.agent.inventory import SiteOnDisk
+from prego_metrics.agent.quota import Quota
 from prego_metrics.agent.site_database import DatabaseFigures
 from prego_metrics.agent.tenant import Tenant
 from prego_metrics.agent.tenant_history import HistoryError
@@ -47,14 +48,20 @@ def shown(
 
 class TestPregoTenants(FrappeTestCase):
 	def test_sizes_are_numbers_exact_to_the_byte_and_what_is_unknown_is_none(self) -> None:
-		tenant = Tenant(ACME, DISK, BASE, NOW)
+		tenant = Tenant(ACME, DISK, BASE, NOW, Quota(20_000_002))
 		acme, bright = shown(ACME, BRIGHT, collected=(tenant,))[1]
 		self.assertEqual((acme["files_mb"], acme["backups_mb"], acme["database_mb"]), (2.000001, 0.25, 8.0))
+		self.assertEqual((acme["total_mb"], acme["quota_pct"]), (10.250001, 50.0))
 		self.assertEqual((acme["enabled_users"], acme["backup_complete"]), (3, "Yes"))
 		self.assertIn("2 mails stuck", acme["warnings"])
 		for unknown in ("files_mb", "total_mb", "database_mb", "backup_hours", "enabled_users", "read_at"):
 			self.assertIsNone(bright[unknown], unknown)
 		self.assertEqual((bright["counted"], bright["reason"]), ("Yes", "tenant"))
+
+	def test_a_database_that_could_not_be_asked_leaves_no_total(self) -> None:
+		(row,) = shown(ACME, collected=(Tenant(ACME, DISK, DatabaseFigures(error="denied"), NOW),))[1]
+		self.assertIsNone(row["total_mb"])
+		self.assertIn("denied", row["warnings"])
 
 	def test_who_counts_is_of_now_though_the_figures_are_of_then(self) -> None:
 		then = Tenant(ACME, DISK, BASE, NOW)
