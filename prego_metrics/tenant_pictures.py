@@ -25,7 +25,7 @@ _EXCLUDED = "excluded by exclude_sites: "
 def sizes(config: Config, now: float, *, days: int, top: int, contains: str) -> dict[str, Any]:
 	"""Return the `top` largest and fastest growing tenants; where there are none, `nothing` says why."""
 	try:
-		found = overview(config.bench.sites, now, days=days, most=top, name_contains=contains)
+		found = overview(config.bench.sites, now, days=days, most=top, name_contains=_stored(contains))
 	except HistoryError as error:
 		return _nothing(_unreadable(error), trouble=True)
 	if found is None:
@@ -60,7 +60,7 @@ def sizes(config: Config, now: float, *, days: int, top: int, contains: str) -> 
 def history(config: Config, now: float, *, bench: str, site: str) -> dict[str, Any]:
 	"""Return one tenant's days, each `null` where it was not collected; `nothing` says why there are none."""
 	try:
-		found = tenant_days(config.bench.sites, bench, site, now)
+		found = tenant_days(config.bench.sites, _stored(bench), _stored(site), now)
 	except HistoryError as error:
 		return _nothing(_unreadable(error), trouble=True)
 	if found is None:
@@ -151,6 +151,11 @@ def _reason(text: str) -> str:
 	if text.startswith(_EXCLUDED):
 		return wording("excluded by exclude_sites: {pattern}", pattern=_visible(text[len(_EXCLUDED) :]))
 	return _visible(text)
+
+
+def _stored(text: str) -> str:
+	"""Return a text as SQLite takes it: JSON can hold half a character, and no site's name in the cache does."""
+	return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _visible(text: str) -> str:
