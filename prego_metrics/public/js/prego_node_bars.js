@@ -6,6 +6,7 @@ frappe.provide("prego_metrics.node_page");
 
 	// What fills a part. The patterns stand once on the page; `prego_metrics.node_page.Bars.patterns()` is they.
 	const FILLS = {
+		growth: "var(--text-muted)",
 		files: "var(--prego-line)",
 		backups: "url(#prego-stripes)",
 		database: "url(#prego-dots)",
@@ -17,11 +18,11 @@ frappe.provide("prego_metrics.node_page");
 
 	prego_metrics.node_page.Bars = class Bars {
 		// `choose({ bench, site })` is called when a bar is pressed.
-		constructor({ name, label, headings }, parent, choose) {
+		constructor({ name, label, legend, headings }, parent, choose) {
 			this.headings = headings;
 			this.rows = [];
 			this.$root = $(`<section class="prego-bars" data-bars="${name}">
-				<h5>${words.html(label)}</h5><p class="prego-said text-muted"></p>
+				<h5>${words.html(label)}</h5>${legend || ""}<p class="prego-said text-muted"></p>
 				<ol></ol>
 				<details><summary>${words.html(
 					__("{0} as a table", [label])

@@ -48,7 +48,7 @@ frappe.provide("prego_metrics.node_page");
 			this.$root = $(`<div class="prego-tenants">${Bars.patterns()}
 				<p class="prego-age"></p><div class="prego-notes"></div>
 				<div class="prego-shown">
-					${this.controls()}${Bars.legend()}
+					${this.controls()}
 					<div class="prego-pictures prego-two"></div>
 					<div class="prego-one" aria-live="polite"></div>
 				</div></div>`).appendTo(parent);
@@ -61,6 +61,7 @@ frappe.provide("prego_metrics.node_page");
 				{
 					name: "largest",
 					label: __("Largest"),
+					legend: Bars.legend(),
 					headings: [__("Total"), ...PARTS.map((part) => names[part])],
 				},
 				$bars,
@@ -176,7 +177,7 @@ frappe.provide("prego_metrics.node_page");
 			return {
 				...row,
 				length: row.bytes_a_day,
-				parts: [["files", row.bytes_a_day]],
+				parts: [["growth", row.bytes_a_day]],
 				text: __("{0} a day ({1} in {2} days)", [each, all, row.days]),
 				cells: [each, all, row.days],
 			};
