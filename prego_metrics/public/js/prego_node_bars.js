@@ -13,7 +13,7 @@ frappe.provide("prego_metrics.node_page");
 	};
 
 	function rectangle(part, x, width) {
-		return `<rect class="prego-part" x="${x}%" width="${width}%" y="0.5" height="11" style="fill: ${FILLS[part]}"/>`;
+		return `<rect class="prego-part prego-part-${part}" x="${x}%" width="${width}%" y="0.5" height="11" style="fill: ${FILLS[part]}"/>`;
 	}
 
 	prego_metrics.node_page.Bars = class Bars {

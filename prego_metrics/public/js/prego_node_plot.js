@@ -30,7 +30,8 @@ frappe.provide("prego_metrics.node_page");
 	//   top(buckets): the value at the upper end; axis(value): how the axis says it
 	//   text(bucket): its value in words; newest(bucket): the same, short, beside the heading
 	//   headings, cells(bucket): the table's columns beside the times
-	//   time(bucket), ends(bucket), tick(bucket): when it begins and ends, and when it begins on the axis
+	//   time(bucket), ends(bucket), tick(bucket): when it begins and ends, and when it begins on the axis, where
+	//   long_ticks leave room for fewer
 	prego_metrics.node_page.Plot = class Plot {
 		constructor(figure, parent) {
 			this.figure = figure;
@@ -115,7 +116,8 @@ frappe.provide("prego_metrics.node_page");
 				return "";
 			}
 			const last = this.buckets.length - 1;
-			const at = new Set([0, 0.25, 0.5, 0.75, 1].map((part) => Math.round(part * last)));
+			const parts = this.figure.long_ticks ? [0, 0.5, 1] : [0, 0.25, 0.5, 0.75, 1];
+			const at = new Set(parts.map((part) => Math.round(part * last)));
 			return [...at]
 				.map((index) => `<span>${this.words.html(this.figure.tick(this.buckets[index]))}</span>`)
 				.join("");

@@ -36,6 +36,7 @@ frappe.provide("prego_metrics.node_page");
 			time: (day) => words.date(day.at),
 			ends: (day) => words.date(day.at),
 			tick: (day) => words.date(day.at),
+			long_ticks: true,
 		};
 	}
 
