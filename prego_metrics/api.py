@@ -83,7 +83,7 @@ def tenant_sizes(days: int = 30, top: int = 10, contains: str = "") -> dict[str,
 
 @frappe.whitelist()
 @rate_limit(limit=60, seconds=60)
-def tenant_history(site: str, bench: str) -> dict[str, Any]:
+def tenant_history(site: str = "", bench: str = "") -> dict[str, Any]:
 	"""Return what one tenant took on each of up to 400 days, from the cache; both names as `tenant_sizes` has them."""
 	from prego_metrics.tenant_pictures import history
 
