@@ -38,9 +38,11 @@ class Page:
 		self.browser.get(f"{URL}{path}")
 
 	def text(self, css: str = "body") -> str:
-		return str(
-			self.browser.execute_script("return document.querySelector(arguments[0])?.innerText || ''", css)
+		"""What is to be read there; a space that keeps a number and its unit together is a space."""
+		shown = self.browser.execute_script(
+			"return document.querySelector(arguments[0])?.innerText || ''", css
 		)
+		return str(shown).replace("\u00a0", " ")
 
 	def run(self, script: str, *arguments: object) -> Any:
 		return self.browser.execute_script(script, *arguments)

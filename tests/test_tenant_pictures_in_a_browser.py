@@ -140,7 +140,8 @@ def test_a_tenants_gaps_are_drawn_as_gaps_and_read_by_keyboard(
 	assert count(page, f"{ONE} .prego-line-total[d^='M ']") == 3 + 1
 	page.run("document.querySelector(`${arguments[0]} .prego-canvas`).focus()", ONE)
 	focused = page.browser.switch_to.active_element
-	assert "Total 151 GB (Files 100 GB" in str(focused.get_attribute("aria-valuetext"))
+	assert "Total 151 GB (Files 100 GB" in page.text(f"{ONE} .prego-readout")
+	assert "Total 151" in str(focused.get_attribute("aria-valuetext"))
 	focused.send_keys("\ue010" + "\ue012" * 16)  # End, and 16 days back
 	assert "not collected" in page.text(f"{ONE} .prego-readout")
 	focused.send_keys("\ue014" * 6)  # six days on: the database was not read

@@ -57,7 +57,8 @@ prego_metrics.node_page.words = {
 			number /= 1000;
 			unit += 1;
 		}
-		return `${number.toFixed(unit === 0 || number >= 99.95 ? 0 : 1)} ${units[unit]}`;
+		// With a space that keeps the number and its unit on one line.
+		return `${number.toFixed(unit === 0 || number >= 99.95 ? 0 : 1)}\u00a0${units[unit]}`;
 	},
 
 	percent(value) {
