@@ -160,7 +160,7 @@ frappe.provide("prego_metrics.node_page");
 			const names = part_names();
 			const sizes = PARTS.map((part) => row[`${part}_bytes`]);
 			const texts = PARTS.map((part, index) => `${names[part]} ${words.size(sizes[index])}`);
-			const total = sizes.includes(null)
+			const total = row.is_lower_bound
 				? __("at least {0}", [words.size(row.total_bytes)])
 				: words.size(row.total_bytes);
 			return {
