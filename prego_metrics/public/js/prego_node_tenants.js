@@ -51,7 +51,7 @@ frappe.provide("prego_metrics.node_page");
 				<div class="prego-shown">
 					${this.controls()}
 					<div class="prego-pictures prego-two"></div>
-					<div class="prego-one" aria-live="polite"></div>
+					<div class="prego-one"></div>
 				</div></div>`).appendTo(parent);
 			this.$root.find(".prego-periods").attr("aria-label", __("How far back"));
 			this.listen();
