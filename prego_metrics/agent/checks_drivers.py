@@ -12,7 +12,7 @@ from prego_metrics.agent.common_config import config_file
 from prego_metrics.agent.due import MAX_SLACK_SECONDS, fresh_seconds
 from prego_metrics.agent.frappe_on_disk import frappe_version, tick_seconds
 from prego_metrics.agent.printable import printable
-from prego_metrics.agent.result import NOT_SENT
+from prego_metrics.agent.result import NOT_SENT, outcome_word
 from prego_metrics.agent.state import Tick
 from prego_metrics.agent.status import FRESH, duration, judge_status
 from prego_metrics.agent.wording import Wording, joined, wording
@@ -237,11 +237,11 @@ def _told(now: float, tick: Tick) -> Wording:
 	age = now - tick.at
 	if age < 0:
 		return wording(
-			"{driver} in the future, {outcome}", driver=tick.driver, outcome=printable(tick.outcome, 40)
+			"{driver} in the future, {outcome}", driver=tick.driver, outcome=outcome_word(tick.outcome)
 		)
 	return wording(
 		"{driver} {age} ago, {outcome}",
 		driver=tick.driver,
 		age=duration(age),
-		outcome=printable(tick.outcome, 40),
+		outcome=outcome_word(tick.outcome),
 	)
