@@ -14,6 +14,7 @@ from prego_metrics.agent.due import fresh_seconds
 from prego_metrics.agent.state import State
 from prego_metrics.agent.state_folder import StateFolder
 from prego_metrics.agent.transition import STALE, Transition
+from prego_metrics.agent.wording import wording
 
 # Nobody is told what happened longer ago: a channel that was down for days, or is new, begins with today.
 TOLD_WITHIN_SECONDS = 86400.0
@@ -54,7 +55,7 @@ def interval_of_pushes(folder: StateFolder, state: State, config: Config) -> flo
 def node_id_of_pushes(state: State, config: Config) -> str:
 	"""Return whose numbers are pushed, for people; in the hardened mode the last delivered push tells it."""
 	delivered = state.last_delivered
-	return config.node_id or (delivered and delivered.node_id) or "of this bench"
+	return config.node_id or (delivered and delivered.node_id) or wording("of this bench")
 
 
 def return_claim(folder: StateFolder, channel: str, transition: Transition) -> None:
