@@ -120,13 +120,15 @@ def metrics() -> Response:
 
 	503 where prometheus_client is not installed, with how to install it.
 	"""
+	from prego_metrics.agent.driver import as_pushed
 	from prego_metrics.agent.openmetrics import CONTENT_TYPE, MissingLibrary, openmetrics
 
 	frappe.only_for(("System Manager", "Prego Metrics Reader"))
 	config = require_operators_site()
-	state, _ = StateFolder(config.bench.sites).read()
+	folder = StateFolder(config.bench.sites)
+	state, _ = folder.read()
 	try:
-		return Response(openmetrics(config, state), content_type=CONTENT_TYPE)
+		return Response(openmetrics(as_pushed(config, folder, state), state), content_type=CONTENT_TYPE)
 	except MissingLibrary as error:
 		return Response(f"{error}\n", status=503, content_type="text/plain; charset=utf-8")
 

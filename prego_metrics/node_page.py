@@ -10,6 +10,7 @@ import frappe
 
 from prego_metrics.agent import due
 from prego_metrics.agent.config import Config
+from prego_metrics.agent.driver import as_pushed
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.result import iso_utc
 from prego_metrics.agent.state import State
@@ -27,7 +28,8 @@ def page(config: Config) -> dict[str, Any]:
 	folder = StateFolder(config.bench.sites)
 	state, warnings = folder.read()
 	now = time.time()
-	status = judge_status(state, config, now)
+	pushed = as_pushed(config, folder, state)
+	status = judge_status(state, pushed, now)
 	shown = status.as_dict()
 	if status.last and isinstance(status.last.error, Wording):
 		shown["last"]["error"] = translated(status.last.error, frappe._)
@@ -39,7 +41,7 @@ def page(config: Config) -> dict[str, Any]:
 		"failing_since": None if state.failing_since is None else iso_utc(state.failing_since),
 		"node_id": printable(config.node_id),
 		"at": iso_utc(now),
-		"next_push_at": _next_push(config, state, now),
+		"next_push_at": _next_push(pushed, state, now),
 		"next_snapshot_at": _next_snapshot(config, state, now),
 		"can_push": push_trouble is None,
 		"why_no_push": None if push_trouble is None else translated(push_trouble, frappe._),

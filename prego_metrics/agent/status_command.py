@@ -12,6 +12,7 @@ import click
 from prego_metrics.agent.bench import Bench
 from prego_metrics.agent.cli import bench_option, fail, json_option, open_bench_as_owner, print_json
 from prego_metrics.agent.config import load_config
+from prego_metrics.agent.driver import as_pushed
 from prego_metrics.agent.errors import PregoMetricsError
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.result import iso_utc
@@ -69,7 +70,8 @@ def _print_status(bench: Bench, max_age: float | None, *, as_json: bool, watched
 	folder = StateFolder(bench.sites)
 	state, warnings = folder.read()
 	now = time.time()
-	verdict = judge_status(state, load_config(bench, os.environ), now, max_age)
+	config = as_pushed(load_config(bench, os.environ), folder, state)
+	verdict = judge_status(state, config, now, max_age)
 	redrawn = watched and not as_json and sys.stdout.isatty()
 	if redrawn:
 		click.echo(_REDRAW, nl=False)
