@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -181,7 +182,8 @@ def test_a_node_that_is_said_to_be_agentless_and_pushes_for_itself_is_not_overwr
 ) -> None:
 	hetzner.servers = [server(1, prego_node_id="node-1", prego_agentless="true")]
 	ended = sidecar(rows=[seen("node-1", 20)])
-	assert ended.returncode == 1 and "said to be agentless, and pushed for itself 20 s ago" in ended.stderr
+	assert ended.returncode == 1
+	assert re.search("said to be agentless, and pushed for itself 2[0-9] s ago", ended.stderr)
 	assert row_of(control_plane) is None
 
 

@@ -185,9 +185,11 @@ def _push_locked(
 		return Result(result.NOT_SENT, at, error=said(error), duration_ms=_milliseconds_since(began)), state
 
 	# Stamped before sending: a process that is killed from here on must not make the next one believe that
-	# nothing was tried. A push that was not sent stamps nothing, so that a driver without the key cannot
-	# starve one that has it.
-	state = replace(state, last_attempt_at=at, cpu=observed.cpu)
+	# nothing was tried, nor ask for a second snapshot. A push that was not sent stamps nothing, so that a
+	# driver without the key cannot starve one that has it.
+	last_snapshot_at = state.last_snapshot_at
+	stamp = at if observed.payload.save_snapshot else last_snapshot_at
+	state = replace(state, last_attempt_at=at, last_snapshot_at=stamp, cpu=observed.cpu)
 	folder.write(state)
 	delivery = send(
 		config.control_plane_url,
@@ -197,8 +199,8 @@ def _push_locked(
 		deadline_seconds=max(0.1, deadline - time.monotonic()),
 		max_attempts=request.max_attempts or ATTEMPTS,
 	)
-	if delivery.snapshot_taken:
-		state = replace(state, last_snapshot_at=at)
+	if not delivery.snapshot_taken:
+		state = replace(state, last_snapshot_at=last_snapshot_at)
 	return (
 		Result(
 			outcome=delivery.outcome,

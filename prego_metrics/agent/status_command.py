@@ -22,6 +22,15 @@ from prego_metrics.agent.status import duration, judge_status
 WATCH_SECONDS = 5.0
 # Home, and clear from there (ECMA-48): what stood there before is not scrolled away line by line.
 _REDRAW = "\x1b[H\x1b[J"
+_NO_STATUS = {
+	"status": "unknown",
+	"sentence": None,
+	"age_seconds": None,
+	"max_age_seconds": None,
+	"failures_in_a_row": None,
+	"last": None,
+	"last_delivered": None,
+}
 
 
 @click.command()
@@ -52,9 +61,8 @@ def status(bench_path: str | None, max_age: float | None, watch: float | None, a
 	try:
 		bench = open_bench_as_owner(bench_path)
 	except PregoMetricsError as error:
-		if as_json:
-			print_json(_no_status(str(error)))
-		fail(str(error))
+		message = str(error)
+		fail(message, json_with={**_NO_STATUS, "sentence": message} if as_json else None)
 	code = _print_status(bench, max_age, as_json=as_json, watched=watch is not None)
 	try:
 		while watch is not None:
@@ -99,16 +107,3 @@ def _draw(line: str, folder: StateFolder, now: float) -> None:
 		click.echo(
 			f"  {iso_utc(push.at)}  {push.driver:<8} {push.outcome:<10} {push.duration_ms:>6} ms  {words}"
 		)
-
-
-def _no_status(error: str) -> dict[str, object]:
-	return {
-		"status": "unknown",
-		"sentence": error,
-		"age_seconds": None,
-		"max_age_seconds": None,
-		"failures_in_a_row": None,
-		"last": None,
-		"last_delivered": None,
-		"error": error,
-	}
