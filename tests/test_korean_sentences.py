@@ -222,6 +222,13 @@ def test_what_was_not_sent_is_korean_after_the_state(
 	assert_korean(judge_status(state, config, time.time()).sentence)
 	assert_korean(description(state.transitions[0]))
 
+	# The English is cut where it is long, which must not cost the translation.
+	aim(bench_folder, "http://127.0.0.1:9", zzzzzz=1)
+	push_now(bench_folder)
+	sentence = judge_status(state_of(bench_folder), config, time.time()).sentence
+	assert sentence.endswith("…")
+	assert_korean(sentence)
+
 	def refuse(*_: object) -> None:
 		raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 

@@ -38,7 +38,11 @@ def joined(sentences: Iterable[object], separator: str = "; ") -> Wording:
 
 
 def _filled(template: str, values: Mapping[str, object]) -> Wording:
-	sentence = Wording(template.format(**values))
+	return _worded(template.format(**values), template, values)
+
+
+def _worded(text: str, template: str, values: Mapping[str, object]) -> Wording:
+	sentence = Wording(text)
 	sentence.template = template
 	sentence.values = values
 	return sentence
@@ -51,7 +55,7 @@ def said(error: Exception) -> str:
 
 
 def first_line(sentence: str, limit: int) -> str:
-	"""Return the first line, fit to show and at most `limit` characters; it stays translatable if it is whole."""
+	"""Return the first line, fit to show and at most `limit` characters; translated it may be longer."""
 	line = sentence.split("\n")[0]
 	if isinstance(sentence, Wording) and len(line) < len(sentence):
 		template = sentence.template.split("\n")[0]
@@ -61,7 +65,11 @@ def first_line(sentence: str, limit: int) -> str:
 	elif isinstance(sentence, Wording):
 		line = sentence
 	shown = printable(line, limit)
-	return line if shown == line else shown
+	if shown == line:
+		return line
+	if isinstance(line, Wording) and printable(line) == line:
+		return _worded(shown, line.template, line.values)
+	return shown
 
 
 def translated(sentence: object, translate: Callable[[str], str]) -> str:
