@@ -225,6 +225,31 @@ def test_a_switch_of_the_driver_removes_what_drove_before_and_then_changes_nothi
 		assert play(prego_metrics_driver=driver)[0] == 0
 
 
+def test_in_the_hardened_mode_the_key_is_roots_and_the_unit_alone_says_where_it_goes(
+	play, folder: Path, bench: Path, control_plane
+) -> None:
+	if subprocess.run(["getent", "passwd", "prego-metrics"], capture_output=True).returncode == 0:
+		pytest.skip("there is a user prego-metrics here, which this test would remove")
+	hardened = {"prego_metrics_driver": "systemd", "prego_metrics_hardened": True}
+	before = listed(folder)
+	assert play(prego_metrics_driver="systemd")[0] > 0
+	try:
+		assert play(**hardened)[0] > 0
+		assert play(**hardened)[0] == 0
+		key = folder / "etc/internal_api_key"
+		assert (key.group(), key.stat().st_mode & 0o777) == ("root", 0o600)
+		settings = json.loads((bench / "sites/common_site_config.json").read_text())["prego_metrics"]
+		assert settings["scheduler_pushes"] is False and settings["push_interval"] == 120
+		assert not {"node_id", "control_plane_url", "api_key_file"} & settings.keys()
+		service = (folder / "units/prego-metrics.service").read_text()
+		assert "User=prego-metrics\n" in service
+		assert f'"PREGO_METRICS_CONTROL_PLANE_URL={control_plane.url}"' in service
+	finally:
+		play(**hardened, prego_metrics_state="absent")
+	assert listed(folder) == before
+	assert subprocess.run(["getent", "passwd", "prego-metrics"], capture_output=True).returncode
+
+
 # Does what the role expects of `bench`, with the wheel of the test for a repository: no bench is here.
 _STAND_IN = """#!/bin/sh
 set -eu
@@ -279,9 +304,10 @@ def test_a_switch_to_the_app_leaves_neither_timer_nor_environment(play, folder: 
 		({"prego_metrics_control_plane_url": ""}, "Set prego_metrics_control_plane_url"),
 		({"prego_metrics_api_key": ""}, "There is no key"),
 		({"prego_metrics_install": "everywhere"}, "everywhere"),
+		({"prego_metrics_hardened": True}, "prego_metrics_hardened needs"),
 		({"prego_metrics_control_plane_url": "http://control-plane.example"}, "must begin with https://"),
 	],
-	ids=["no bench", "no URL", "no key", "unknown choice", "a URL that the app refuses"],
+	ids=["no bench", "no URL", "no key", "unknown choice", "hardened by cron", "a URL that the app refuses"],
 )
 def test_what_is_missing_or_wrong_is_said_before_a_push(variables, words: str, play, control_plane) -> None:
 	_, printed = play(expect=2, **variables)
