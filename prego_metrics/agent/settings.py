@@ -10,7 +10,7 @@ from typing import TypeGuard
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from prego_metrics.agent.printable import printable
-from prego_metrics.agent.wording import wording
+from prego_metrics.agent.wording import Wording, wording
 
 DAY_SECONDS = 86400.0
 
@@ -132,19 +132,13 @@ def _instance_id(value: object) -> str:
 	return value
 
 
-def _number(
-	low: float, high: float, *, zero: bool = False, percent: bool = False
-) -> Callable[[object], float]:
-	if percent:
-		allowed = wording(
-			"must be a number of percent from {low} to {high}", low=f"{low:g}", high=f"{high:g}"
-		)
-	else:
-		allowed = wording(
-			"must be a number of seconds from {low} to {high}", low=f"{low:g}", high=f"{high:g}"
-		)
-	if zero:
+def _number(low: float, high: float, *, zero: str = "", unit: str = "seconds") -> Callable[[object], float]:
+	"""Return a parser of numbers from `low` to `high`, and of 0 where `zero` says what it is for."""
+	allowed = _allowed_numbers(f"{low:g}", f"{high:g}", unit)
+	if zero == "never":
 		allowed = wording("{allowed}, or 0 for never", allowed=allowed)
+	elif zero:
+		allowed = wording("{allowed}, or 0 for no quota", allowed=allowed)
 
 	def parse(value: object) -> float:
 		if isinstance(value, bool) or not isinstance(value, int | float):
@@ -154,6 +148,14 @@ def _number(
 		return float(value)
 
 	return parse
+
+
+def _allowed_numbers(low: str, high: str, unit: str) -> Wording:
+	if unit == "percent":
+		return wording("must be a number of percent from {low} to {high}", low=low, high=high)
+	if unit == "GB":
+		return wording("must be a number of GB from {low} to {high}", low=low, high=high)
+	return wording("must be a number of seconds from {low} to {high}", low=low, high=high)
 
 
 def _whole_number(low: int, high: int) -> Callable[[object], int]:
@@ -227,6 +229,9 @@ def _site(value: object) -> str:
 	return value
 
 
+# In decimal GB, as disks are sold. A site's own `prego_quota_gb` is judged by it too.
+parse_quota_gb = _number(0.001, 100_000, zero="no quota", unit="GB")
+
 SETTINGS: tuple[Setting, ...] = (
 	Setting("node_id", None, "text", _node_id, "this node, exactly nodes.node_id", required=True),
 	Setting(
@@ -261,7 +266,7 @@ SETTINGS: tuple[Setting, ...] = (
 		"snapshot_interval",
 		3600.0,
 		"number",
-		_number(5, DAY_SECONDS, zero=True),
+		_number(5, DAY_SECONDS, zero="never"),
 		"seconds between snapshots, 0: never",
 	),
 	Setting(
@@ -286,7 +291,7 @@ SETTINGS: tuple[Setting, ...] = (
 		"disk_alert_pct",
 		90.0,
 		"number",
-		_number(1, 100, zero=True, percent=True),
+		_number(1, 100, zero="never", unit="percent"),
 		"percent of the fullest disk from which somebody is told, 0: never",
 	),
 	Setting(
@@ -295,6 +300,13 @@ SETTINGS: tuple[Setting, ...] = (
 		"number",
 		_whole_number(0, 1_000_000),
 		"sites with series of their own in OpenMetrics, the largest first; 0: none",
+	),
+	Setting(
+		"tenant_quota_gb",
+		0.0,
+		"number",
+		parse_quota_gb,
+		"GB of files and database above which a tenant is marked, where its own site says nothing; 0: none",
 	),
 	Setting(
 		"heartbeat_url",
