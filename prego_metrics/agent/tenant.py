@@ -100,14 +100,20 @@ def _of_quota(tenant: Tenant) -> list[Wording]:
 		]
 	if used is None or quota.bytes is None or used.bytes <= quota.bytes:
 		return []
-	values = {
-		"used": size_text(used.bytes),
-		"quota": size_text(quota.bytes),
-		"percent": f"{100 * used.bytes / quota.bytes:.0f}",
-	}
+	shown, most = size_text(used.bytes), size_text(quota.bytes)
+	percent = f"{100 * used.bytes / quota.bytes:.0f}"
 	if used.lower_bound:
-		return [wording("over its quota: at least {used} of {quota} ({percent} %)", **values)]
-	return [wording("over its quota: {used} of {quota} ({percent} %)", **values)]
+		return [
+			wording(
+				"over its quota: at least {used} of {quota} ({percent} %)",
+				used=shown,
+				quota=most,
+				percent=percent,
+			)
+		]
+	return [
+		wording("over its quota: {used} of {quota} ({percent} %)", used=shown, quota=most, percent=percent)
+	]
 
 
 def _of_backups(backups: Backups, age: float | None) -> list[Wording]:

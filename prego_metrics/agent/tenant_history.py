@@ -156,7 +156,7 @@ class TenantHistory:
 			raise HistoryError(self._trouble(error.strerror or str(error))) from None
 
 	def _trouble(self, reason: str) -> Wording:
-		return wording("{path}: {error}", path=printable(self.path), error=reason)
+		return wording("{path}: {reason}", path=printable(self.path), reason=reason)
 
 	def check(self) -> None:
 		"""Read the whole file. Raises CorruptHistory where it is damaged."""
