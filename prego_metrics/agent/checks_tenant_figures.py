@@ -37,16 +37,20 @@ def tenant_figures(seen: Examination) -> Check:
 
 
 def _found(status: CollectionStatus, now: float) -> Wording:
-	values = {"sites": status.read, "begun": _hours(now - status.begun_at), "age": _hours(status.age(now))}
+	begun, age = _hours(now - status.begun_at), _hours(status.age(now))
 	if status.ended_at is None:
 		return wording(
 			"collected, but not of all sites yet: begun {begun} h ago, sites read {sites}; the oldest figures are "
 			"{age} h old",
-			**values,
+			begun=begun,
+			sites=status.read,
+			age=age,
 		)
 	return wording(
 		"collected of all sites: begun {begun} h ago, sites {sites}; the oldest figures are {age} h old",
-		**values,
+		begun=begun,
+		sites=status.read,
+		age=age,
 	)
 
 

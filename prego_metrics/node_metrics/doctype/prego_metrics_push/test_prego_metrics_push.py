@@ -13,10 +13,10 @@ from prego_metrics.agent.config import load_config
 from prego_metrics.agent.state import Push, State
 from prego_metrics.agent.state_folder import StateFolder
 from prego_metrics.history import DOCTYPE, catch_up
-from prego_metrics.leftovers import NOTIFICATIONS
 from prego_metrics.node_metrics.doctype.prego_metrics_push.prego_metrics_push import PregoMetricsPush
 from prego_metrics.node_metrics.frappe_tests import FrappeTestCase
 
+ALERT = "Prego Metrics Alert"
 PAYLOAD = {"node_id": "test-node", "tenant_count": 0, "disk_pct": 99.0, "source": "node_push"}
 
 
@@ -127,11 +127,11 @@ class TestPregoMetricsPush(FrappeTestCase):
 		catch_up(self.folder, self.config)
 		lost = push(8, outcome="not_sent", error="the key file is gone", payload=None)
 		self.folder.write(State().recorded(lost, 1))
-		alert = frappe.get_doc("Notification", NOTIFICATIONS[0])
+		alert = frappe.get_doc("Notification", ALERT)
 		others = frappe.get_all("Notification", {"enabled": 1, "document_type": DOCTYPE}, pluck="name")
 		for name in others:
 			frappe.db.set_value("Notification", name, "enabled", 0)
-		frappe.db.set_value("Notification", NOTIFICATIONS[0], "enabled", 1)
+		frappe.db.set_value("Notification", ALERT, "enabled", 1)
 		frappe.clear_cache(doctype=DOCTYPE)
 		sent, said = [], []
 		try:
@@ -142,7 +142,7 @@ class TestPregoMetricsPush(FrappeTestCase):
 			):
 				telling.tell(self.folder, self.config, said.append)
 		finally:
-			frappe.db.set_value("Notification", NOTIFICATIONS[0], "enabled", alert.enabled)
+			frappe.db.set_value("Notification", ALERT, "enabled", alert.enabled)
 			for name in others:
 				frappe.db.set_value("Notification", name, "enabled", 1)
 			frappe.db.commit()

@@ -18,7 +18,7 @@ from prego_metrics.agent.sizes import size_text
 from prego_metrics.agent.tenant import Tenant, total_of, warnings_of
 from prego_metrics.agent.tenant_history import HistoryError, cached_tenants
 from prego_metrics.agent.tenants import count_tenants
-from prego_metrics.agent.wording import translated
+from prego_metrics.agent.wording import said, translated
 from prego_metrics.history import local_time
 from prego_metrics.node_metrics.report.prego_tenants.figures_message import message_of, unreadable
 from prego_metrics.operators_site import refusal_here, require_operators_site
@@ -44,7 +44,7 @@ def execute(
 	try:
 		sites = count_tenants(config).sites
 	except NotSent as error:
-		frappe.throw(translated(error.args[0], _), title=_("The tenants cannot be counted"))
+		frappe.throw(translated(said(error), _), title=_("The tenants cannot be counted"))
 	collected, message = _collected(config)
 	now = time.time()
 	wanted = frappe._dict(filters or {})
