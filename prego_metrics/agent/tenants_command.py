@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import NoReturn
 
 import click
 
-from prego_metrics.agent import tables
 from prego_metrics.agent.cli import bench_option, fail, json_option, open_bench_as_owner, print_json
-from prego_metrics.agent.collection import CollectionRunning, collect
 from prego_metrics.agent.config import Config, load_config
 from prego_metrics.agent.errors import PregoMetricsError
-from prego_metrics.agent.inventory import locate_sites, read_site
-from prego_metrics.agent.site_database import DatabaseFigures, read_databases
+from prego_metrics.agent.inventory import locate_sites
+from prego_metrics.agent.site_database import read_databases
+from prego_metrics.agent.site_readers import read_sites
 from prego_metrics.agent.tenant import Tenant, tenant_as_dict, total_of
-from prego_metrics.agent.tenant_tables import print_tenants, tenants_as_csv
 from prego_metrics.agent.tenants import count_tenants
 
 _LARGEST_FIRST = {"files": "files_bytes", "backups": "backups_bytes", "database": "database_bytes"}
@@ -63,12 +63,15 @@ def tenants(
 	"""
 	detailed = sizes or database
 	_refuse_what_does_not_fit(detailed, sizes, database, sort, top, collecting, as_csv, as_json)
+	_import_now(collecting, tables=not (detailed and as_json))
 	try:
 		bench = open_bench_as_owner(bench_path)
 		config = load_config(bench, os.environ)
 		if collecting:
 			_collect(config)
 		elif not detailed:
+			from prego_metrics.agent import tables
+
 			census = count_tenants(config)
 			if as_json:
 				print_json(tables.census_as_dict(census))
@@ -81,6 +84,14 @@ def tenants(
 		if as_json:
 			print_json({"tenant_count": None, "sites": [], "error": str(error)})
 		fail(str(error))
+
+
+def _import_now(collecting: bool, *, tables: bool) -> None:
+	"""Import what not every call needs, before root is given up: the owner may not be able to read it."""
+	if collecting:
+		importlib.import_module("prego_metrics.agent.collection")
+	elif tables:
+		importlib.import_module("prego_metrics.agent.tenant_tables")
 
 
 def _refuse_what_does_not_fit(
@@ -107,19 +118,18 @@ def _refuse_what_does_not_fit(
 
 def _read(config: Config, *, sizes: bool, database: bool) -> list[Tenant]:
 	sites = locate_sites(config, count_tenants(config))
-	asked: dict[str, DatabaseFigures] = {}
+	found: dict[str, Tenant] = {}
 	with _progress(len(sites) * (sizes + database)) as advance:
-		if database:
-			for located, figures in read_databases(sites, os.environ):
-				asked[located.folder] = figures
-				advance()
-		found = []
-		for located in sites:
-			disk = read_site(located, sizes=sizes)
-			found.append(Tenant(located.site, disk, asked.get(located.folder), time.time()))
+		# First: it forks, and the databases are asked in threads.
+		for located, disk in read_sites(sites, sizes=sizes):
+			found[located.folder] = Tenant(located.site, disk, None, time.time())
 			if sizes:
 				advance()
-	return found
+		if database:
+			for located, figures in read_databases(sites, os.environ):
+				found[located.folder] = replace(found[located.folder], database=figures, read_at=time.time())
+				advance()
+	return [found[located.folder] for located in sites]
 
 
 @contextlib.contextmanager
@@ -151,9 +161,10 @@ def _in_order(found: list[Tenant], sort: str) -> list[Tenant]:
 def _show(
 	found: list[Tenant], top: int | None, *, sizes: bool, database: bool, as_json: bool, as_csv: bool
 ) -> None:
-
 	now = time.time()
 	if as_csv:
+		from prego_metrics.agent.tenant_tables import tenants_as_csv
+
 		click.echo(tenants_as_csv(found[:top], now), nl=False)
 	elif as_json:
 		print_json(
@@ -167,10 +178,13 @@ def _show(
 			}
 		)
 	else:
+		from prego_metrics.agent.tenant_tables import print_tenants
+
 		print_tenants(found, top, sizes=sizes, database=database, now=now)
 
 
 def _collect(config: Config) -> None:
+	from prego_metrics.agent.collection import CollectionRunning, collect
 
 	os.nice(10)  # for good: this process does nothing else
 	try:
