@@ -188,7 +188,7 @@ def _collect(config: Config) -> None:
 
 	os.nice(10)  # for good: this process does nothing else
 	try:
-		ended = collect(config, os.environ)
+		ended = collect(config, os.environ, progress=_progress)
 	except CollectionRunning as error:
 		_busy(str(error))
 	if ended.set_aside:
