@@ -7,6 +7,7 @@ lock gives up, since others would queue behind it. Each statement is its own tra
 from __future__ import annotations
 
 import contextlib
+import importlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -23,6 +24,17 @@ POSTGRES = "postgres"
 _MAX_ERROR = 200
 
 INSTALL_HINT = "pip install 'prego_metrics[database]', or in a bench env/bin/pip install {library}"
+
+
+def import_libraries() -> None:
+	"""Import both libraries, as far as they are installed: for root, that is about to be given up.
+
+	As root, since they lie beside all else that root's interpreter has imported. Where that is one of the
+	bench user's, their code ran as root from the first line, which nothing here can undo (see SECURITY.md).
+	"""
+	for library in ("pymysql", "psycopg2", "zoneinfo"):
+		with contextlib.suppress(ImportError):
+			importlib.import_module(library)
 
 
 class DatabaseError(Exception):

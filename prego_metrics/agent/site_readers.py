@@ -7,12 +7,14 @@ than one. The processes are forks: what they read, they have at hand, and no pas
 from __future__ import annotations
 
 import contextlib
+import multiprocessing.popen_fork  # noqa: F401 else it is imported late, when root may have been given up
 import os
 import signal
 from collections.abc import Iterator, Sequence
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
+from typing import cast
 
 from prego_metrics.agent.errors import PregoMetricsError
 from prego_metrics.agent.inventory import LocatedSite, SiteOnDisk, read_site
@@ -91,7 +93,7 @@ def _answers(
 	for reader in readers:
 		ask(reader)
 	while reading:
-		for reader in wait(list(reading)):
+		for reader in cast("list[Connection]", wait(list(reading))):
 			located = sites[reading.pop(reader)]
 			try:
 				disk = reader.recv()

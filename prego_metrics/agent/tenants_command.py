@@ -15,6 +15,7 @@ import click
 
 from prego_metrics.agent.cli import bench_option, fail, json_option, open_bench_as_owner, print_json
 from prego_metrics.agent.config import Config, load_config
+from prego_metrics.agent.database_session import import_libraries
 from prego_metrics.agent.errors import PregoMetricsError
 from prego_metrics.agent.inventory import locate_sites
 from prego_metrics.agent.site_database import read_databases
@@ -63,7 +64,7 @@ def tenants(
 	"""
 	detailed = sizes or database
 	_refuse_what_does_not_fit(detailed, sizes, database, sort, top, collecting, as_csv, as_json)
-	_import_now(collecting, tables=not (detailed and as_json))
+	_import_now(collecting=collecting, database=database, tables=not (detailed and as_json))
 	try:
 		bench = open_bench_as_owner(bench_path)
 		config = load_config(bench, os.environ)
@@ -86,12 +87,14 @@ def tenants(
 		fail(str(error))
 
 
-def _import_now(collecting: bool, *, tables: bool) -> None:
-	"""Import what not every call needs, before root is given up: the owner may not be able to read it."""
+def _import_now(*, collecting: bool, database: bool, tables: bool) -> None:
+	"""Import what not every call needs before root is given up: who it becomes may not be able to read it."""
 	if collecting:
 		importlib.import_module("prego_metrics.agent.collection")
 	elif tables:
 		importlib.import_module("prego_metrics.agent.tenant_tables")
+	if (collecting or database) and os.geteuid() == 0:
+		import_libraries()
 
 
 def _refuse_what_does_not_fit(
