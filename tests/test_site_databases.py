@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -24,7 +25,7 @@ from database_servers import Server, mariadb, postgresql, program
 from prego_metrics.agent import database_session
 from prego_metrics.agent.bench import open_bench
 from prego_metrics.agent.config import load_config
-from prego_metrics.agent.database_session import credentials, open_session
+from prego_metrics.agent.database_session import DatabaseError, credentials, open_session
 from prego_metrics.agent.inventory import LocatedSite, locate_sites
 from prego_metrics.agent.site_database import DatabaseFigures, read_database
 from prego_metrics.agent.tenants import count_tenants
@@ -255,3 +256,20 @@ def test_no_password_is_seen_in_the_servers_list_of_sessions(
 			"SELECT * FROM pg_stat_activity" if server.kind == "postgres" else "SHOW FULL PROCESSLIST"
 		)
 	assert str(database["db_name"]) in str(seen) and "hunter2" not in str(seen)
+
+
+@pytest.mark.parametrize("kind", _SERVERS)
+def test_a_server_that_accepts_and_says_nothing_is_given_up(
+	kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	monkeypatch.setattr(database_session, "CONNECT_SECONDS", 1)
+	monkeypatch.setattr(database_session, "READ_SECONDS", 1)
+	with socket.create_server(("127.0.0.1", 0)) as silent:
+		access = {"db_type": kind, "db_name": "_x", "db_password": PASSWORD, "db_host": "127.0.0.1"}
+		began = time.monotonic()
+		with (
+			pytest.raises(DatabaseError) as raised,
+			open_session(credentials({**access, "db_port": silent.getsockname()[1]}, {})),
+		):
+			pass
+	assert time.monotonic() - began < 8 and PASSWORD not in str(raised.value)
