@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response
 from prego_metrics.agent import result
 from prego_metrics.agent.config import Config
 from prego_metrics.agent.state_folder import StateFolder
-from prego_metrics.agent.wording import translated
+from prego_metrics.agent.wording import said, translated
 from prego_metrics.operators_site import require_operators_site
 
 # With the heartbeat's own 5 s after it, a push answers within 15.
@@ -45,7 +45,7 @@ def tenants() -> dict[str, Any]:
 	try:
 		return census_as_dict(count_tenants(config))
 	except NotSent as error:
-		frappe.throw(_escaped(str(error)), frappe.ValidationError)
+		frappe.throw(_escaped(translated(said(error), frappe._)), frappe.ValidationError)
 		raise
 
 
@@ -77,7 +77,7 @@ def push(dry_run: bool = False) -> dict[str, Any]:
 	trouble = why_no_push(config)
 	if trouble:
 		# Not tried, and so not recorded: it is no failure of the driver that has the key.
-		return _ended(result.Result(result.NOT_SENT, time.time(), error=translated(trouble, frappe._)))
+		return _ended(result.Result(result.NOT_SENT, time.time(), error=trouble))
 	request = Request(within_seconds=PUSH_SECONDS, max_attempts=1, who=frappe.session.user)
 	return _ended(push_once(config.bench, request))
 
@@ -120,13 +120,15 @@ def metrics() -> Response:
 
 	503 where prometheus_client is not installed, with how to install it.
 	"""
+	from prego_metrics.agent.driver import as_pushed
 	from prego_metrics.agent.openmetrics import CONTENT_TYPE, MissingLibrary, openmetrics
 
 	frappe.only_for(("System Manager", "Prego Metrics Reader"))
 	config = require_operators_site()
-	state, _ = StateFolder(config.bench.sites).read()
+	folder = StateFolder(config.bench.sites)
+	state, _ = folder.read()
 	try:
-		return Response(openmetrics(config, state), content_type=CONTENT_TYPE)
+		return Response(openmetrics(as_pushed(config, folder, state), state), content_type=CONTENT_TYPE)
 	except MissingLibrary as error:
 		return Response(f"{error}\n", status=503, content_type="text/plain; charset=utf-8")
 
@@ -137,9 +139,15 @@ def _config() -> Config:
 
 
 def _ended(ended: result.Result) -> dict[str, Any]:
+	"""Return how a push ended, its sentences in the user's language."""
 	from prego_metrics.agent.report import summary
 
-	return {**ended.as_dict(), "summary": summary(ended), "warnings": list(ended.warnings)}
+	return {
+		**ended.as_dict(),
+		"error": None if ended.error is None else translated(ended.error, frappe._),
+		"summary": translated(summary(ended), frappe._),
+		"warnings": [translated(warning, frappe._) for warning in ended.warnings],
+	}
 
 
 def _escaped(text: str) -> str:
