@@ -9,11 +9,10 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from prego_metrics.agent.activity import Activity, log_bytes, read_activity
 from prego_metrics.agent.cli import bench_option, fail, json_option, open_bench_as_owner, print_json
 from prego_metrics.agent.config import QUOTA_KEYS, Config, load_config
 from prego_metrics.agent.database_session import import_libraries
@@ -23,6 +22,9 @@ from prego_metrics.agent.site_database import read_databases
 from prego_metrics.agent.site_readers import read_sites
 from prego_metrics.agent.tenant import Tenant, tenant_as_dict, total_of
 from prego_metrics.agent.tenants import count_tenants
+
+if TYPE_CHECKING:
+	from prego_metrics.agent.activity import Activity
 
 _LARGEST_FIRST = {"files": "files_bytes", "backups": "backups_bytes", "database": "database_bytes"}
 
@@ -146,6 +148,8 @@ def _read(config: Config, *, sizes: bool, database: bool) -> list[Tenant]:
 
 
 def _read_activity(config: Config) -> Activity:
+	from prego_metrics.agent.activity import log_bytes, read_activity
+
 	sites = locate_sites(config, count_tenants(config))
 	if not sys.stderr.isatty():
 		return read_activity(config, sites, now=time.time())
