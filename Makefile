@@ -68,6 +68,7 @@ wheel: $(VENV)/dev ## Build the wheel, install it in an empty environment and ru
 bench-speed: $(VENV)/dev ## Measure beside peers, as ratios (see benchmarks/)
 	@$(BIN)/python benchmarks/census.py
 	@$(BIN)/python benchmarks/push.py
+	@$(BIN)/python benchmarks/beside.py
 	@$(BIN)/python benchmarks/scrape.py
 	@$(BIN)/python benchmarks/tenants.py
 

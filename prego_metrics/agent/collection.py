@@ -10,6 +10,7 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from prego_metrics.agent.collection_status import LOCK_NAME
@@ -53,13 +54,16 @@ def collect(
 	environ: Mapping[str, str],
 	*,
 	most_seconds: float | None = None,
-	progress: Callable[[int, int], None] = lambda over, total: None,
+	progress: Callable[[int], AbstractContextManager[Callable[[], None]]] = lambda total: nullcontext(
+		lambda: None
+	),
 	clock: Callable[[], float] = time.time,
 ) -> Collected:
 	"""Read every tenant that the collection under way has not read yet, and keep its figures.
 
-	Stops after `most_seconds` at the next tenant; the next run goes on from there. Raises CollectionRunning,
-	NotSent where the tenants cannot be counted, and HistoryError.
+	Stops after `most_seconds` at the next tenant; the next run goes on from there. `progress` is told how many
+	are to be read and gives what is called after each. Raises CollectionRunning, NotSent where the tenants
+	cannot be counted, and HistoryError.
 	"""
 	sites = locate_sites(config, count_tenants(config))
 	with contextlib.ExitStack() as held:
@@ -72,12 +76,13 @@ def collect(
 		# Where no collection ever ends in its time, nobody's figures grow older than everybody's.
 		waiting.sort(key=lambda located: read_at.get(_key(located), 0.0))
 		started, over = time.monotonic(), 0
+		advance = held.enter_context(progress(len(waiting)))
 		for located in waiting:
 			if most_seconds is not None and time.monotonic() - started >= most_seconds:
 				break
 			history.keep(_read(located, environ, clock))
 			over += 1
-			progress(len(sites) - len(waiting) + over, len(sites))
+			advance()
 		left = len(waiting) - over
 		if not left:
 			history.end(clock(), {_key(located) for located in sites})
