@@ -1,4 +1,4 @@
-"""A real bench for tests that talk to it over HTTP: its sites, its users, and a control plane of their own.
+"""A real bench for tests that talk to it over HTTP: its sites' users, visitors, and the settings they need.
 
 Needs PREGO_TEST_BENCH (its path), PREGO_TEST_SITE (the site with the app) and PREGO_TEST_URL (where its web
 server answers that site). The settings in common_site_config.json are put back afterwards.
@@ -7,19 +7,17 @@ server answers that site). The settings in common_site_config.json are put back 
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import pwd
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import bench_process
 import requests
+from bench_process import BENCH as BENCH
+from bench_process import SITE, changed, common_config, owner
 
-BENCH = os.environ.get("PREGO_TEST_BENCH", "")
-SITE = os.environ.get("PREGO_TEST_SITE", "")
 URL = os.environ.get("PREGO_TEST_URL", "").rstrip("/")
 MISSING = (
 	"no bench with a web server: set PREGO_TEST_BENCH (its path), PREGO_TEST_SITE (a site of it that has the "
@@ -30,24 +28,9 @@ NODE_ID = "node-of-the-page-tests"
 PASSWORD = "a-Long-password-of-the-tests-7"
 
 
-def owner() -> pwd.struct_passwd:
-	return pwd.getpwuid((Path(BENCH) / "sites").stat().st_uid)
-
-
 def bench(*arguments: str) -> str:
-	"""Run what `bench …` runs, as the owner of the bench; return what it prints."""
-	user = owner()
-	as_owner = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []} if os.geteuid() == 0 else {}
-	environ = {name: value for name, value in os.environ.items() if not name.startswith("PREGO_")}
-	ended = subprocess.run(
-		[str(Path(BENCH) / "env/bin/python"), "-m", "frappe.utils.bench_helper", "frappe", *arguments],
-		cwd=Path(BENCH) / "sites",
-		env={**environ, "HOME": user.pw_dir, "USER": user.pw_name},
-		capture_output=True,
-		text=True,
-		timeout=300,
-		**as_owner,
-	)
+	"""Run what `bench …` runs, see that it succeeds, and return what it prints."""
+	ended = bench_process.bench(*arguments)
 	assert ended.returncode == 0, (
 		f"bench {' '.join(arguments)}: {ended.stdout[-1000:]} {ended.stderr[-2000:]}"
 	)
@@ -61,13 +44,8 @@ def execute(site: str, method: str, *args: object) -> str:
 @contextlib.contextmanager
 def configured(**settings: object) -> Iterator[None]:
 	"""Let the bench have these settings of ours and no others, for as long as this lasts."""
-	path = Path(BENCH) / "sites" / "common_site_config.json"
-	before = path.read_bytes()
-	try:
-		path.write_text(json.dumps({**json.loads(before), "prego_metrics": settings}, indent=1))
+	with changed(common_config(), prego_metrics=settings):
 		yield
-	finally:
-		path.write_bytes(before)
 
 
 @contextlib.contextmanager

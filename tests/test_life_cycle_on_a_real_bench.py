@@ -8,16 +8,25 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from bench_process import BENCH, MISSING, SITE, TENANT_SITE, bench, in_site
+from bench_process import (
+	BENCH,
+	MISSING,
+	SITE,
+	TENANT_SITE,
+	bench,
+	control_plane,
+	doctor_check,
+	in_site,
+	site_config,
+	variables_for,
+)
 
 from prego_metrics.local_control_plane.server import LocalControlPlane
 
 pytestmark = pytest.mark.skipif(not (BENCH and SITE and TENANT_SITE), reason=MISSING)
 
-KEY = "a-key-of-the-bench-tests"
 RUN_TICK = "from prego_metrics.prego_push import push_if_due; push_if_due()"
 WHY_NOT = (
 	"from prego_metrics.operators_site import config_here, why_not_shown; print(why_not_shown(config_here()))"
@@ -41,27 +50,13 @@ def app_on_a_tenants_site() -> Iterator[None]:
 
 @pytest.fixture
 def plane() -> Iterator[LocalControlPlane]:
-	with LocalControlPlane(KEY) as plane:
-		plane.store.register_node("bench-test", "eu", "127.0.0.1")
+	with control_plane() as plane:
 		yield plane
 
 
 @pytest.fixture
 def variables(plane: LocalControlPlane) -> dict[str, str]:
-	return {
-		"INTERNAL_API_KEY": KEY,
-		"PREGO_METRICS_NODE_ID": "bench-test",
-		"PREGO_METRICS_CONTROL_PLANE_URL": plane.url,
-		"PREGO_METRICS_SITE": SITE,
-		"PREGO_METRICS_ALERT_AFTER": "1000",
-	}
-
-
-def check(name: str, variables: dict[str, str]) -> dict[str, str]:
-	ended = bench("prego-metrics", "doctor", "--json", "--only", name, **variables)
-	assert ended.stdout, ended.stderr
-	(made,) = json.loads(ended.stdout)["checks"]
-	return dict(made)
+	return variables_for(plane)
 
 
 def test_a_migrate_under_maintenance_twice_leaves_a_node_that_pushes(variables: dict[str, str]) -> None:
@@ -73,7 +68,7 @@ def test_a_migrate_under_maintenance_twice_leaves_a_node_that_pushes(variables: 
 		for _time in range(2):
 			ended = bench("--site", SITE, "migrate")
 			assert ended.returncode == 0, ended.stderr
-		found = check("scheduler_switches", variables)
+		found = doctor_check("scheduler_switches", variables)
 		assert found["state"] in ("warn", "fail")
 		assert all(f"{switch} is set on {SITE}" in found["seen"] for switch in switches)
 		# It is counted meanwhile, and a push by hand goes out.
@@ -82,8 +77,8 @@ def test_a_migrate_under_maintenance_twice_leaves_a_node_that_pushes(variables: 
 	finally:
 		for switch in switches:
 			bench("--site", SITE, "set-config", "-p", switch, "0")
-	assert check("scheduler_switches", variables)["state"] == "pass"
-	assert check("job", variables)["state"] == "pass"
+	assert doctor_check("scheduler_switches", variables)["state"] == "pass"
+	assert doctor_check("job", variables)["state"] == "pass"
 
 
 def test_a_restored_backup_pushes_as_the_node_that_it_is_on_now(
@@ -116,7 +111,7 @@ def test_with_the_operators_site_dropped_the_doctor_and_every_page_say_so(
 	plane: LocalControlPlane, variables: dict[str, str], app_on_a_tenants_site: None
 ) -> None:
 	gone = {**variables, "PREGO_METRICS_SITE": "gone.test", "PREGO_METRICS_PUSH_INTERVAL": "5"}
-	found = check("operators_site", gone)
+	found = doctor_check("operators_site", gone)
 	assert (found["state"], "gone.test was dropped or renamed" in found["seen"]) == ("warn", True)
 	assert "configure --site" in found["action"]
 	for site in (SITE, TENANT_SITE):
@@ -171,7 +166,7 @@ def test_without_redis_a_push_by_hand_goes_out(
 
 
 def forget_site_key(key: str) -> None:
-	path = Path(BENCH) / "sites" / SITE / "site_config.json"
+	path = site_config(SITE)
 	config = json.loads(path.read_text())
 	config.pop(key, None)
 	path.write_text(json.dumps(config, indent=1))

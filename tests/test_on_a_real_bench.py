@@ -9,43 +9,20 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
-import pwd
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from bench_process import BENCH, NO_SITE, PROCESS_KEY, SITE, bench, control_plane, variables_for
 
 from prego_metrics.agent.state_folder import StateFolder
 from prego_metrics.local_control_plane.server import LocalControlPlane
 
-BENCH = os.environ.get("PREGO_TEST_BENCH", "")
-SITE = os.environ.get("PREGO_TEST_SITE", "")
 METHOD = "prego_metrics.prego_push.push"
-KEY = "a-key-of-the-bench-tests"
 
-pytestmark = pytest.mark.skipif(
-	not (BENCH and SITE), reason="no bench: set PREGO_TEST_BENCH (its path) and PREGO_TEST_SITE (a site)"
-)
-
-
-def bench(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-	"""Run what `bench …` runs, as the owner of the bench."""
-	sites = Path(BENCH) / "sites"
-	owner = pwd.getpwuid(sites.stat().st_uid)
-	as_owner = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []} if os.geteuid() == 0 else {}
-	environ = {name: value for name, value in os.environ.items() if not name.startswith("PREGO_")}
-	return subprocess.run(
-		[str(Path(BENCH) / "env/bin/python"), "-m", "frappe.utils.bench_helper", "frappe", *arguments],
-		cwd=sites,
-		env={**environ, "HOME": owner.pw_dir, "USER": owner.pw_name, **variables},
-		capture_output=True,
-		text=True,
-		timeout=300,
-		**as_owner,
-	)
+pytestmark = pytest.mark.skipif(not (BENCH and SITE), reason=NO_SITE)
 
 
 def execute(method: str, kwargs: dict[str, object] | None = None, **variables: str):
@@ -61,19 +38,13 @@ def sql(query: str) -> list[list[object]]:
 
 @pytest.fixture
 def plane() -> Iterator[LocalControlPlane]:
-	with LocalControlPlane(KEY) as plane:
-		plane.store.register_node("bench-test", "eu", "127.0.0.1")
+	with control_plane() as plane:
 		yield plane
 
 
 @pytest.fixture
 def variables(plane: LocalControlPlane) -> dict[str, str]:
-	return {
-		"INTERNAL_API_KEY": KEY,
-		"PREGO_METRICS_NODE_ID": "bench-test",
-		"PREGO_METRICS_CONTROL_PLANE_URL": plane.url,
-		"PREGO_METRICS_ALERT_AFTER": "1000",
-	}
+	return variables_for(plane)
 
 
 def test_every_site_that_frappe_sees_is_counted_once(variables: dict[str, str]) -> None:
@@ -126,7 +97,7 @@ def test_a_failed_push_by_bench_execute_says_why_and_exits_as_the_command_line_d
 	assert words in ended.stderr
 	assert "NameError" not in ended.stdout + ended.stderr
 	assert "Traceback" not in ended.stdout + ended.stderr
-	assert KEY not in ended.stdout + ended.stderr
+	assert PROCESS_KEY not in ended.stdout + ended.stderr
 
 
 def test_the_job_row_is_due_at_every_tick_and_logs_nothing() -> None:
