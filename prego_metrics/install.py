@@ -31,12 +31,14 @@ def after_sync() -> None:
 	"""Mend the scheduler's rows, which exist only now, and make the role for scrapers."""
 	mend_job_rows()
 	make_reader_role()
+	keep_the_log_short()
 
 
 def after_migrate() -> None:
 	"""Mend the scheduler's rows again: migrate makes one anew when its cron changed."""
 	mend_job_rows()
 	make_reader_role()
+	keep_the_log_short()
 
 
 def before_uninstall() -> None:
@@ -92,6 +94,12 @@ def make_reader_role() -> None:
 		role = frappe.new_doc("Role")
 		role.update({"role_name": READER_ROLE, "desk_access": 0})
 		role.insert(ignore_permissions=True)
+
+
+def keep_the_log_short() -> None:
+	"""Enter the log of pushes in Log Settings: Frappe does so at night, and until then the list denies it."""
+	if not frappe.db.exists("Logs To Clear", {"ref_doctype": "Prego Metrics Push"}):
+		frappe.get_doc("Log Settings").save(ignore_permissions=True)
 
 
 def _say_what_is_counted() -> None:
