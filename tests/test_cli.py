@@ -569,6 +569,37 @@ def test_hostile_names_are_shown_and_not_obeyed(
 		assert KOREAN in ended.stdout
 
 
+@pytest.mark.parametrize(
+	("arguments", "code"),
+	[
+		(["push"], 2),
+		(["push", "--dry-run"], 2),
+		(["push", "--if-due"], 2),
+		(["tenants"], 2),
+		(["tenants", "--sizes"], 2),
+		(["status"], 2),
+		(["doctor"], 1),
+		(["capacity"], 2),
+		(["configure", "--show"], 2),
+		(["configure", "--node-id", "sg-1"], 2),
+		(["fleet", "freshness", "--nodes", "/none", "--metrics", "/none"], 2),
+		(["fleet", "reconcile", "--metrics", "/none", "--tenants", "/none"], 2),
+		(["hetzner", "push", "--counts", "/none"], 2),
+	],
+	ids=lambda value: " ".join(value) if isinstance(value, list) else str(value),
+)
+def test_who_asked_for_json_gets_it_where_there_is_no_bench_too(
+	run_agent: Run, tmp_path: Path, arguments: list[str], code: int
+) -> None:
+	ended = run_agent(*arguments, "--json", cwd=tmp_path)
+	assert ended.returncode == code
+	(line,) = ended.stdout.splitlines()
+	written = json.loads(line)
+	words = written["checks"][0]["seen"] if arguments == ["doctor"] else written["error"]
+	assert "bench" in words or "none" in words or "HCLOUD_TOKEN" in words
+	assert no_traceback(ended)
+
+
 def test_a_pipe_gets_no_colour_and_a_terminal_does(run_agent: Run, mixed_bench: Path) -> None:
 	assert "\x1b" not in run_agent("tenants", "--bench", mixed_bench).stdout
 	assert "\x1b[" in on_a_terminal("tenants", "--bench", mixed_bench).screen
