@@ -26,6 +26,9 @@ add_to_apps_screen = [
 	}
 ]
 
+# What the Desk of a version needs to know of this app; see there.
+extend_bootinfo = "prego_metrics.frappe_version.extend_bootinfo"
+
 # Days for which Frappe's Log Settings keep the log of pushes, unless the operator says otherwise there.
 default_log_clearing_doctypes = {"Prego Metrics Push": 30}
 

@@ -51,7 +51,7 @@ def settings(plane: LocalControlPlane) -> Iterator[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def people() -> Iterator[None]:
 	real_bench.make_user(SITE, MANAGER, "System Manager")
-	real_bench.make_user(SITE, PLAIN, "Blogger")
+	real_bench.make_user(SITE, PLAIN, real_bench.PLAIN_ROLE)
 	yield
 	for email in (MANAGER, PLAIN):
 		real_bench.delete_user(SITE, email)

@@ -42,7 +42,7 @@ def plane() -> Iterator[LocalControlPlane]:
 def people(plane: LocalControlPlane) -> Iterator[dict[str, Visitor]]:
 	real_bench.forget_rate_limits()
 	real_bench.make_user(SITE, MANAGER, "System Manager")
-	real_bench.make_user(SITE, PLAIN, "Blogger")
+	real_bench.make_user(SITE, PLAIN, real_bench.PLAIN_ROLE)
 	real_bench.make_user(SITE, READER, "Prego Metrics Reader")
 	yield {
 		"manager": Visitor(SITE, MANAGER),
@@ -172,7 +172,7 @@ def tenants_people(plane: LocalControlPlane) -> Iterator[dict[str, Visitor]]:
 	real_bench.bench("--site", TENANT, "install-app", "prego_metrics")
 	try:
 		real_bench.make_user(TENANT, MANAGER, "System Manager")
-		real_bench.make_user(TENANT, PLAIN, "Blogger")
+		real_bench.make_user(TENANT, PLAIN, real_bench.PLAIN_ROLE)
 		yield {"manager": Visitor(TENANT, MANAGER), "plain": Visitor(TENANT, PLAIN)}
 	finally:
 		for email in (MANAGER, PLAIN):
