@@ -62,6 +62,34 @@ def series(period: str = "day") -> dict[str, Any]:
 	return delivered_series(config, period, time.time())
 
 
+@frappe.whitelist()
+@rate_limit(limit=60, seconds=60)
+def tenant_sizes(days: int = 30, top: int = 10, contains: str = "") -> dict[str, Any]:
+	"""Return the `top` largest tenants and those that grew most in the last 7 or 30 days, from the cache.
+
+	With `contains`, of the sites whose name does.
+	"""
+	from prego_metrics.tenant_pictures import GROWTH_DAYS, MOST_SHOWN, sizes
+
+	config = _config()
+	days, top = frappe.utils.cint(days), frappe.utils.cint(top)
+	if days not in GROWTH_DAYS:
+		allowed = ", ".join(map(str, GROWTH_DAYS))
+		frappe.throw(frappe._("days must be one of: {0}").format(allowed), frappe.ValidationError)
+	if not 1 <= top <= MOST_SHOWN:
+		frappe.throw(frappe._("top must be from 1 to {0}").format(MOST_SHOWN), frappe.ValidationError)
+	return sizes(config, time.time(), days=days, top=top, contains=contains)
+
+
+@frappe.whitelist()
+@rate_limit(limit=60, seconds=60)
+def tenant_history(site: str = "", bench: str = "") -> dict[str, Any]:
+	"""Return what one tenant took on each of up to 400 days, from the cache; both names as `tenant_sizes` has them."""
+	from prego_metrics.tenant_pictures import history
+
+	return history(_config(), time.time(), bench=bench, site=site)
+
+
 @frappe.whitelist(methods=["POST"])
 @rate_limit(limit=6, seconds=60)
 def push(dry_run: bool = False) -> dict[str, Any]:

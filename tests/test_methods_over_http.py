@@ -7,6 +7,7 @@ uninstalled afterwards.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 import real_bench
 from bench_process import in_site
 from real_bench import BENCH, KEY, NODE_ID, SITE, URL, Visitor
+from tenant_figures import cache_of, give_to_owner, keep, made_tenant
 
 from prego_metrics.local_control_plane.server import LocalControlPlane
 
@@ -21,7 +23,7 @@ pytestmark = pytest.mark.skipif(not (BENCH and SITE and URL), reason=real_bench.
 
 TENANT = os.environ.get("PREGO_TEST_TENANT_SITE", "")
 MANAGER, PLAIN, READER = "manager@page.test", "plain@page.test", "reader@page.test"
-READING = ("status", "tenants", "series", "metrics")
+READING = ("status", "tenants", "series", "metrics", "tenant_sizes", "tenant_history")
 ACTING = ("push", "doctor")
 
 
@@ -84,6 +86,34 @@ def test_what_acts_wants_a_post_and_a_period_is_one_of_three(people: dict[str, V
 	refused = people["manager"].get("/api/method/prego_metrics.api.series", period="year")
 	assert refused.status_code == 417
 	assert "day, week, month" in refused.text
+
+
+def test_the_tenants_figures_are_as_many_as_asked_for_and_a_days_history_is_one_tenants(
+	people: dict[str, Visitor],
+) -> None:
+	manager, path = people["manager"], "/api/method/prego_metrics.api."
+	now = time.time()
+	with cache_of(Path(BENCH)) as cache:
+		assert "tenants --collect" in ask(manager, "tenant_sizes").json()["message"]["nothing"]
+		tenants = [made_tenant(f"t{number}.example", now, number, 0, 0) for number in range(60)]
+		keep(Path(BENCH) / "sites", tenants)
+		give_to_owner(cache)
+		sizes = manager.get(f"{path}tenant_sizes", top=3, days=7).json()["message"]
+		assert [row["site"] for row in sizes["largest"]] == ["t59.example", "t58.example", "t57.example"]
+		assert sizes["growth"]["tenants"] == 0 and sizes["sites"] == 60
+		asked_for = {"site": "t59.example", "bench": sizes["largest"][0]["bench"]}
+		days = manager.get(f"{path}tenant_history", **asked_for).json()["message"]["days"]
+		assert [day["total_bytes"] for day in days] == [59]
+	assert "No day" in ask(manager, "tenant_history").json()["message"]["nothing"]
+
+
+@pytest.mark.parametrize("parameters", [{"top": 0}, {"top": 51}, {"days": 400}, {"top": "all"}, {"days": ""}])
+def test_the_tenants_figures_are_never_asked_for_without_an_end(
+	people: dict[str, Visitor], parameters: dict[str, object]
+) -> None:
+	answer = people["manager"].get("/api/method/prego_metrics.api.tenant_sizes", **parameters)
+	assert answer.status_code == 417, answer.text[:300]
+	assert "Traceback" not in answer.json().get("_server_messages", "")
 
 
 @pytest.mark.parametrize(
@@ -165,7 +195,7 @@ WAYS_TO_ASK = [
 	(
 		"post",
 		"/api/method/frappe.desk.query_report.export_query",
-		{"report_name": "Prego Tenants", "file_format_type": "CSV"},
+		{"report_name": "Prego Tenants", "file_format_type": "CSV", "visible_idx": "[0]"},
 	),
 	*(
 		("get", f"/api/method/frappe.client.{method}", {"doctype": "Prego Metrics Push", **parameters})
