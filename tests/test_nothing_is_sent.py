@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import KEY, WatchedControlPlane
+from watched_control_plane import KEY, WatchedControlPlane
 
 Run = Callable[..., Any]
 
