@@ -228,6 +228,7 @@ def test_what_can_be_no_node_id_is_refused(node_id: object) -> None:
 		("timeout", [0.1, 1, 10, 120], [0, 0.09, 121, -1]),
 		("alert_after", [1, 3, 1000], [0, 1001, -1, 3.0, 2.5]),
 		("disk_alert_pct", [0, 1, 90, 99.5, 100], [0.5, -1, 100.1]),
+		("tenant_quota_gb", [0, 0.001, 5, 100000], [0.0009, -1, 100000.1]),
 	],
 )
 def test_numbers_have_bounds(name: str, accepted: list[float], refused: list[float]) -> None:
@@ -302,6 +303,7 @@ def test_the_table_is_the_designs() -> None:
 		"alert_after": 3,
 		"disk_alert_pct": 90,
 		"tenant_series": 10000,
+		"tenant_quota_gb": 0,
 		"heartbeat_url": None,
 		"heartbeat_url_file": None,
 	}

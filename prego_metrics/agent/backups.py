@@ -28,8 +28,8 @@ class Backups:
 
 	bytes is what they take on disk, None if it was not asked for. newest_at is the Unix time at which the newest
 	database was written, None without any; newest_complete says whether it is whole and has both kinds of
-	files beside it, newest_encrypted whether it is encrypted. error says why the folder could not be read,
-	and then nothing else is known.
+	files beside it, newest_encrypted whether it is encrypted. error says why the folder could not be read
+	(the system's words), and then nothing else is known.
 	"""
 
 	count: int = 0
@@ -80,7 +80,7 @@ def read_backups(site_folder: str, folder: object = None, *, sizes: bool = False
 		return Backups(bytes=0 if sizes else None)
 	except (OSError, ValueError) as error:
 		reason = (error.strerror if isinstance(error, OSError) else None) or "no folder has such a name"
-		return Backups(error=f"the backups cannot be read: {reason}")
+		return Backups(error=reason)
 	size = (disk_usage(path).bytes if own else blocks * _BLOCK_BYTES) if sizes else None
 	return _summary(list(sets.values()), size)
 

@@ -23,8 +23,8 @@ from prego_metrics.agent.cli import bench_option, fail, json_option, open_bench_
 from prego_metrics.agent.config import Config, load_config
 from prego_metrics.agent.errors import PregoMetricsError
 from prego_metrics.agent.printable import printable
+from prego_metrics.agent.sizes import size_text
 from prego_metrics.agent.tenant_history import Day, cached_figures
-from prego_metrics.agent.tenant_tables import size_text
 from prego_metrics.agent.tenants import count_tenants
 
 _SHOWN = 5

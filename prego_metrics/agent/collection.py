@@ -93,7 +93,7 @@ def _begin_or_go_on(history: TenantHistory, now: float) -> float:
 def _read(located: LocatedSite, environ: Mapping[str, str], clock: Callable[[], float]) -> Tenant:
 	disk = read_site(located, sizes=True)
 	[(_, figures)] = read_databases([located], environ, concurrency=1)
-	return Tenant(located.site, disk, figures, clock())
+	return Tenant(located.site, disk, figures, clock(), located.quota)
 
 
 def _key(located: LocatedSite) -> tuple[str, str]:

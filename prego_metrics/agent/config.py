@@ -28,6 +28,7 @@ DEFAULT_SOURCE = "default"
 COMMAND_LINE = "the command line"
 
 CENSUS_KEYS = frozenset(("benches", "exclude_sites", "allow_empty"))
+QUOTA_KEYS = frozenset(("tenant_quota_gb",))
 KEY_KEYS = frozenset(("api_key_file",))
 ALL_KEYS = frozenset(SETTING_BY_NAME)
 DRY_RUN_KEYS = ALL_KEYS - KEY_KEYS
@@ -72,6 +73,7 @@ class Config:
 	alert_after: int
 	disk_alert_pct: float
 	tenant_series: int
+	tenant_quota_gb: float
 	heartbeat_url: str | None
 	heartbeat_url_file: str | None
 	hardened: bool

@@ -19,6 +19,7 @@ from prego_metrics.agent.config import Config
 from prego_metrics.agent.disk_usage import DiskUsage, disk_usage
 from prego_metrics.agent.errors import BenchError
 from prego_metrics.agent.printable import printable
+from prego_metrics.agent.quota import NO_QUOTA, Quota, quota_of
 from prego_metrics.agent.site_config import Unreadable, read_site_config
 
 _MAX_SHOWN = 140
@@ -36,6 +37,7 @@ class LocatedSite:
 	folder: str
 	merged: Mapping[str, object]
 	bench_apps: tuple[str, ...]
+	quota: Quota = NO_QUOTA
 
 	def __repr__(self) -> str:
 		return f"<{self.site.name} in {self.site.bench}>"
@@ -75,11 +77,11 @@ def locate_sites(config: Config, census: Census) -> list[LocatedSite]:
 	for bench in open_benches(config.benches):
 		shown_bench = printable(bench.root)
 		sites = [site for site in census.sites if site.bench == shown_bench]
-		located += _of_bench(bench, sites)
+		located += _of_bench(bench, sites, config.tenant_quota_gb)
 	return located
 
 
-def _of_bench(bench: Bench, sites: list[Site]) -> Iterator[LocatedSite]:
+def _of_bench(bench: Bench, sites: list[Site], quota_gb: float) -> Iterator[LocatedSite]:
 	try:
 		# The census has names fit to show; two folders never share one.
 		names = {printable(name): name for name in os.listdir(bench.sites)}
@@ -92,7 +94,8 @@ def _of_bench(bench: Bench, sites: list[Site]) -> Iterator[LocatedSite]:
 	for site in sites:
 		if site.name in names:
 			folder = os.path.join(bench.sites, names[site.name])
-			yield LocatedSite(site, folder, {**common, **_site_config(folder)}, apps)
+			own = _site_config(folder)
+			yield LocatedSite(site, folder, {**common, **own}, apps, quota_of(own, quota_gb))
 
 
 def _site_config(folder: str) -> dict[str, object]:

@@ -123,10 +123,9 @@ def _instance_id(value: object) -> str:
 	return value
 
 
-def _number(
-	low: float, high: float, *, zero: bool = False, unit: str = "seconds"
-) -> Callable[[object], float]:
-	allowed = f"must be a number of {unit} from {low:g} to {high:g}" + (", or 0 for never" if zero else "")
+def _number(low: float, high: float, *, zero: str = "", unit: str = "seconds") -> Callable[[object], float]:
+	"""Return a parser of numbers from `low` to `high`, and of 0 where `zero` says what it is for."""
+	allowed = f"must be a number of {unit} from {low:g} to {high:g}" + (f", or 0 for {zero}" if zero else "")
 
 	def parse(value: object) -> float:
 		if isinstance(value, bool) or not isinstance(value, int | float):
@@ -199,6 +198,9 @@ def _site(value: object) -> str:
 	return value
 
 
+# In decimal GB, as disks are sold. A site's own `prego_quota_gb` is judged by it too.
+parse_quota_gb = _number(0.001, 100_000, zero="no quota", unit="GB")
+
 SETTINGS: tuple[Setting, ...] = (
 	Setting("node_id", None, "text", _node_id, "this node, exactly nodes.node_id", required=True),
 	Setting(
@@ -233,7 +235,7 @@ SETTINGS: tuple[Setting, ...] = (
 		"snapshot_interval",
 		3600.0,
 		"number",
-		_number(5, DAY_SECONDS, zero=True),
+		_number(5, DAY_SECONDS, zero="never"),
 		"seconds between snapshots, 0: never",
 	),
 	Setting(
@@ -258,7 +260,7 @@ SETTINGS: tuple[Setting, ...] = (
 		"disk_alert_pct",
 		90.0,
 		"number",
-		_number(1, 100, zero=True, unit="percent"),
+		_number(1, 100, zero="never", unit="percent"),
 		"percent of the fullest disk from which somebody is told, 0: never",
 	),
 	Setting(
@@ -267,6 +269,13 @@ SETTINGS: tuple[Setting, ...] = (
 		"number",
 		_whole_number(0, 1_000_000),
 		"sites with series of their own in OpenMetrics, the largest first; 0: none",
+	),
+	Setting(
+		"tenant_quota_gb",
+		0.0,
+		"number",
+		parse_quota_gb,
+		"GB of files and database above which a tenant is marked, where its own site says nothing; 0: none",
 	),
 	Setting(
 		"heartbeat_url",

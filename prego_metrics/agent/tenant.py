@@ -9,7 +9,10 @@ from typing import Any
 from prego_metrics.agent.backups import Backups
 from prego_metrics.agent.census import Site
 from prego_metrics.agent.inventory import SiteOnDisk
+from prego_metrics.agent.quota import NO_QUOTA, SITE_KEY, Quota, Used
 from prego_metrics.agent.site_database import DatabaseFigures
+from prego_metrics.agent.sizes import size_text
+from prego_metrics.agent.wording import Wording, wording
 
 OLD_BACKUP_SECONDS = 86400.0
 
@@ -22,6 +25,7 @@ class Tenant:
 	disk: SiteOnDisk | None
 	database: DatabaseFigures | None
 	read_at: float
+	quota: Quota = NO_QUOTA
 
 	@property
 	def files_bytes(self) -> int | None:
@@ -40,6 +44,25 @@ class Tenant:
 		"""What is known of what it takes: files, backups and database."""
 		return sum(size or 0 for size in (self.files_bytes, self.backups_bytes, self.database_bytes))
 
+	@property
+	def quota_used(self) -> Used | None:
+		"""What counts towards the quota, files and database; None where neither was read.
+
+		Backups do not count: how many there are is the operator's choice and not the tenant's.
+		"""
+		sizes = (self.files_bytes, self.database_bytes)
+		known = [size for size in sizes if size is not None]
+		if not known:
+			return None
+		unread = self.disk.unreadable if self.disk else 0
+		return Used(sum(known), len(known) < len(sizes) or unread > 0)
+
+	@property
+	def quota_share(self) -> float | None:
+		"""The share of the quota that is used, 1 at the quota; None without a quota or without figures."""
+		used = self.quota_used
+		return used.bytes / self.quota.bytes if used and self.quota.bytes else None
+
 	def backup_age(self, now: float) -> float | None:
 		"""Return the seconds since the newest backup was written, or None without any."""
 		if self.disk is None or self.disk.backups.newest_at is None:
@@ -51,29 +74,63 @@ def warnings_of(tenant: Tenant, now: float) -> list[str]:
 	"""Return what is wrong with a tenant, in words; sites that are no tenants are not warned about."""
 	if not tenant.site.counted:
 		return []
-	found = [tenant.site.reason] if tenant.site.warning else []
+	found: list[str] = [tenant.site.reason] if tenant.site.warning else []
+	found += _of_quota(tenant)
 	if tenant.disk is not None:
 		found += _of_backups(tenant.disk.backups, tenant.backup_age(now))
 		if tenant.disk.unreadable:
-			found.append(f"{tenant.disk.unreadable} entries cannot be read: its size is a lower bound")
-	if tenant.database is not None:
-		if tenant.database.error:
-			found.append(f"database: {tenant.database.error}")
-		if tenant.database.failed_jobs_day:
-			found.append(f"{tenant.database.failed_jobs_day} scheduled jobs failed in the last day")
-		if tenant.database.stuck_mails:
-			found.append(f"{tenant.database.stuck_mails} mails stuck for more than an hour")
+			found.append(
+				wording(
+					"{count} entries cannot be read: its size is a lower bound", count=tenant.disk.unreadable
+				)
+			)
+	return found + (_of_database(tenant.database) if tenant.database else [])
+
+
+def _of_quota(tenant: Tenant) -> list[Wording]:
+	quota, used = tenant.quota, tenant.quota_used
+	if quota.refused is not None:
+		return [
+			wording(
+				'"{key}" is {value} in its site_config.json, and must be a number of GB from 0.001 to 100000, or 0 '
+				"for no quota: until then it has none",
+				key=SITE_KEY,
+				value=quota.refused,
+			)
+		]
+	if used is None or quota.bytes is None or used.bytes <= quota.bytes:
+		return []
+	values = {
+		"used": size_text(used.bytes),
+		"quota": size_text(quota.bytes),
+		"percent": f"{100 * used.bytes / quota.bytes:.0f}",
+	}
+	if used.lower_bound:
+		return [wording("over its quota: at least {used} of {quota} ({percent} %)", **values)]
+	return [wording("over its quota: {used} of {quota} ({percent} %)", **values)]
+
+
+def _of_backups(backups: Backups, age: float | None) -> list[Wording]:
+	if backups.error:
+		return [wording("the backups cannot be read: {reason}", reason=backups.error)]
+	if age is None:
+		return [wording("no backup")]
+	found = []
+	if age > OLD_BACKUP_SECONDS:
+		found.append(wording("the newest backup is {days} days old", days=f"{age / 86400:.1f}"))
+	if not backups.newest_complete:
+		found.append(wording("the newest backup is not complete: files, private files or tables are missing"))
 	return found
 
 
-def _of_backups(backups: Backups, age: float | None) -> list[str]:
-	if backups.error:
-		return [backups.error]
-	if age is None:
-		return ["no backup"]
-	found = [f"the newest backup is {age / 86400:.1f} days old"] if age > OLD_BACKUP_SECONDS else []
-	if not backups.newest_complete:
-		found.append("the newest backup is not complete: files, private files or tables are missing")
+def _of_database(figures: DatabaseFigures) -> list[Wording]:
+	found = []
+	if figures.error:
+		found.append(wording("database: {error}", error=figures.error))
+	if figures.failed_jobs_day:
+		found.append(wording("{count} scheduled jobs failed in the last day", count=figures.failed_jobs_day))
+	if figures.stuck_mails:
+		found.append(wording("{count} mails stuck for more than an hour", count=figures.stuck_mails))
 	return found
 
 
@@ -90,7 +147,18 @@ def tenant_as_dict(tenant: Tenant, now: float) -> dict[str, Any]:
 		"read_at": tenant.read_at,
 		"disk": asdict(tenant.disk) if tenant.disk else None,
 		"database": asdict(tenant.database) if tenant.database else None,
+		"quota": _quota_as_dict(tenant),
 		"warnings": warnings_of(tenant, now),
+	}
+
+
+def _quota_as_dict(tenant: Tenant) -> dict[str, Any]:
+	used, share = tenant.quota_used, tenant.quota_share
+	return {
+		**asdict(tenant.quota),
+		"used_bytes": used.bytes if used else None,
+		"used_is_lower_bound": used.lower_bound if used else None,
+		"used_pct": None if share is None else round(100 * share, 1),
 	}
 
 
@@ -111,11 +179,21 @@ def tenant_from_dict(content: Mapping[str, Any]) -> Tenant:
 			SiteOnDisk(**{**disk, "backups": Backups(**disk["backups"])}) if disk else None,
 			DatabaseFigures(**database) if database else None,
 			float(content["read_at"]),
+			_quota(content.get("quota")),
 		)
 	except (KeyError, TypeError, AttributeError) as error:
 		raise ValueError(f"is no tenant of ours ({type(error).__name__})") from None
 	_check(tenant)
 	return tenant
+
+
+def _quota(content: Mapping[str, Any] | None) -> Quota:
+	if content is None:
+		return NO_QUOTA  # kept before there were quotas
+	size, refused = content["bytes"], content["refused"]
+	if size is not None and not (type(size) is int and size > 0):
+		raise ValueError("is no tenant of ours (a quota is none)")
+	return Quota(size, content["own"] is True, None if refused is None else _text(refused))
 
 
 def _text(value: object) -> str:

@@ -10,31 +10,31 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from prego_metrics.agent.activity import Activity
+from prego_metrics.agent.activity_tables import CSV_COLUMNS, csv_cells
+from prego_metrics.agent.sizes import size_text
 from prego_metrics.agent.tables import console
 from prego_metrics.agent.tenant import Tenant, total_of, warnings_of
 
-_UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
 _DAY_SECONDS = 86400.0
 _CSV_COLUMNS = (
 	"site,bench,counted,reason,public_files_bytes,private_files_bytes,backups,backups_bytes,"
-	"backup_age_seconds,data_bytes,index_bytes,enabled_users,last_login_at,failed_jobs_day,stuck_mails,warnings"
+	"backup_age_seconds,data_bytes,index_bytes,enabled_users,last_login_at,failed_jobs_day,stuck_mails,"
+	"quota_bytes,quota_used_bytes,quota_used_pct"
 ).split(",")
-
-
-def size_text(size: int | None) -> str:
-	"""Return bytes in decimal units, as disks are sold; `?` where the size is not known."""
-	if size is None:
-		return "?"
-	number, unit = float(size), 0
-	while number >= 999.5 and unit < len(_UNITS) - 1:
-		number, unit = number / 1000, unit + 1
-	return f"{number:.0f} {_UNITS[unit]}" if unit == 0 or number >= 99.95 else f"{number:.1f} {_UNITS[unit]}"
 
 
 def _age_text(seconds: float | None) -> str:
 	if seconds is None:
 		return "none"
 	return f"{seconds / 3600:.0f} h" if seconds < 2 * _DAY_SECONDS else f"{seconds / _DAY_SECONDS:.0f} d"
+
+
+def _quota_text(tenant: Tenant) -> str:
+	used, share = tenant.quota_used, tenant.quota_share
+	if used is None or share is None:
+		return "?" if tenant.quota.bytes else "-"
+	return f"{'≥' if used.lower_bound else ''}{100 * share:.0f} %"
 
 
 def print_tenants(
@@ -56,6 +56,9 @@ def print_tenants(
 		total = size_text(total_of(tenants, "database_bytes"))
 		table.add_column("Database", total, justify="right", no_wrap=True)
 		table.add_column("Users", justify="right", no_wrap=True)
+	quotas = any(tenant.quota.bytes for tenant in tenants)
+	if quotas:
+		table.add_column("Quota", justify="right", no_wrap=True)
 	for tenant in shown:
 		mark = " !" if warnings_of(tenant, now) else ""
 		name = f"{tenant.site.name} ({tenant.site.bench})" if several else tenant.site.name
@@ -66,6 +69,8 @@ def print_tenants(
 		if database:
 			users = tenant.database.enabled_users if tenant.database else None
 			cells += [size_text(tenant.database_bytes), "?" if users is None else str(users)]
+		if quotas:
+			cells.append(_quota_text(tenant))
 		table.add_row(*(Text(cell, style="" if tenant.site.counted else "dim") for cell in cells))
 	screen = console()
 	screen.print(table)
@@ -76,11 +81,11 @@ def print_tenants(
 			screen.print(Text(f"! {tenant.site.name}: {warning}"))
 
 
-def tenants_as_csv(tenants: Sequence[Tenant], now: float) -> str:
+def tenants_as_csv(tenants: Sequence[Tenant], now: float, activity: Activity | None = None) -> str:
 	"""Return the tenants as CSV with a heading; an empty cell is what is not known."""
 	written = io.StringIO()
 	rows = csv.writer(written, lineterminator="\n")
-	rows.writerow(_CSV_COLUMNS)
+	rows.writerow([*_CSV_COLUMNS, *CSV_COLUMNS, "warnings"])
 	for tenant in tenants:
 		disk, base = tenant.disk, tenant.database
 		backups = disk.backups if disk else None
@@ -99,10 +104,17 @@ def tenants_as_csv(tenants: Sequence[Tenant], now: float) -> str:
 					else ("",) * 4
 				),
 				*((base.failed_jobs_day, base.stuck_mails) if base else ("", "")),
+				*_quota_cells(tenant),
+				*csv_cells(activity, tenant),
 				_harmless("; ".join(warnings_of(tenant, now))),
 			]
 		)
 	return written.getvalue()
+
+
+def _quota_cells(tenant: Tenant) -> tuple[object, ...]:
+	used, share = tenant.quota_used, tenant.quota_share
+	return tenant.quota.bytes, used.bytes if used else "", "" if share is None else f"{100 * share:.1f}"
 
 
 def _harmless(text: str) -> str:

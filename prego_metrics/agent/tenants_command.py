@@ -7,14 +7,16 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
 from prego_metrics.agent import tables
+from prego_metrics.agent.activity import Activity, log_bytes, read_activity
+from prego_metrics.agent.activity_tables import activity_as_dict, notes, print_activity, work_as_dict, work_of
 from prego_metrics.agent.cli import bench_option, fail, json_option, open_bench_as_owner, print_json
 from prego_metrics.agent.collection import CollectionRunning, collect
-from prego_metrics.agent.config import Config, load_config
+from prego_metrics.agent.config import QUOTA_KEYS, Config, load_config
 from prego_metrics.agent.errors import PregoMetricsError
 from prego_metrics.agent.inventory import locate_sites, read_site
 from prego_metrics.agent.site_database import DatabaseFigures, read_databases
@@ -32,8 +34,11 @@ _LARGEST_FIRST = {"files": "files_bytes", "backups": "backups_bytes", "database"
 	"--database", is_flag=True, help="Also ask each site's database, by the site's own credentials."
 )
 @click.option(
+	"--activity", is_flag=True, help="Also count requests and jobs of the last day, by Frappe's monitor."
+)
+@click.option(
 	"--sort",
-	type=click.Choice(["name", "total", *_LARGEST_FIRST, "backup-age"]),
+	type=click.Choice(["name", "total", *_LARGEST_FIRST, "quota", "backup-age", "activity"]),
 	default="name",
 	show_default=True,
 	help="Largest or oldest first.",
@@ -51,18 +56,19 @@ def tenants(
 	bench_path: str | None,
 	sizes: bool,
 	database: bool,
+	activity: bool,
 	sort: str,
 	top: int | None,
 	collecting: bool,
 	as_csv: bool,
 	as_json: bool,
 ) -> None:
-	"""Show every site, counted or not, and why; with --sizes and --database also what each takes.
+	"""Show every site, counted or not, and why; with --sizes, --database, --activity also what each takes.
 
 	Exit codes: 0 shown, 1 another process is collecting, 2 the sites cannot be counted.
 	"""
-	detailed = sizes or database
-	_refuse_what_does_not_fit(detailed, sizes, database, sort, top, collecting, as_csv, as_json)
+	detailed = sizes or database or activity
+	_refuse_what_does_not_fit(detailed, sizes, database, activity, sort, top, collecting, as_csv, as_json)
 	try:
 		bench = open_bench_as_owner(bench_path)
 		config = load_config(bench, os.environ)
@@ -75,8 +81,10 @@ def tenants(
 			else:
 				tables.print_census(census)
 		else:
-			found = _in_order(_read(config, sizes=sizes, database=database), sort)
-			_show(found, top, sizes=sizes, database=database, as_json=as_json, as_csv=as_csv)
+			config.require(QUOTA_KEYS)
+			active = _read_activity(config) if activity else None
+			found = _in_order(_read(config, sizes=sizes, database=database), sort, active)
+			_show(found, active, top, sizes=sizes, database=database, as_json=as_json, as_csv=as_csv)
 	except PregoMetricsError as error:
 		if as_json:
 			print_json({"tenant_count": None, "sites": [], "error": str(error)})
@@ -87,6 +95,7 @@ def _refuse_what_does_not_fit(
 	detailed: bool,
 	sizes: bool,
 	database: bool,
+	activity: bool,
 	sort: str,
 	top: int | None,
 	collecting: bool,
@@ -98,7 +107,11 @@ def _refuse_what_does_not_fit(
 	if collecting and (detailed or as_csv or as_json or top or sort != "name"):
 		raise click.UsageError("--collect reads everything into the cache and shows nothing: give it alone")
 	if not detailed and (as_csv or top or sort != "name"):
-		raise click.UsageError("--sort, --top and --csv go with --sizes or --database")
+		raise click.UsageError("--sort, --top and --csv go with --sizes, --database or --activity")
+	if sort == "activity" and not activity:
+		raise click.UsageError("--sort activity goes with --activity")
+	if sort in ("total", "quota") and not (sizes or database):
+		raise click.UsageError(f"--sort {sort} goes with --sizes or --database")
 	if sort == "database" and not database:
 		raise click.UsageError("--sort database goes with --database")
 	if sort in ("files", "backups") and not sizes:
@@ -116,23 +129,31 @@ def _read(config: Config, *, sizes: bool, database: bool) -> list[Tenant]:
 		found = []
 		for located in sites:
 			disk = read_site(located, sizes=sizes)
-			found.append(Tenant(located.site, disk, asked.get(located.folder), time.time()))
+			found.append(Tenant(located.site, disk, asked.get(located.folder), time.time(), located.quota))
 			if sizes:
 				advance()
 	return found
 
 
+def _read_activity(config: Config) -> Activity:
+	sites = locate_sites(config, count_tenants(config))
+	if not sys.stderr.isatty():
+		return read_activity(config, sites, now=time.time())
+	with click.progressbar(length=log_bytes(config), label="Reading the log", file=sys.stderr) as bar:
+		return read_activity(config, sites, now=time.time(), progress=bar.update)
+
+
 @contextlib.contextmanager
 def _progress(total: int) -> Iterator[Callable[[], None]]:
 	"""Give what is called at each step; a bar on stderr, where that is a terminal."""
-	if not sys.stderr.isatty():
+	if not total or not sys.stderr.isatty():
 		yield lambda: None
 		return
 	with click.progressbar(length=total, label="Reading", file=sys.stderr) as bar:
 		yield lambda: bar.update(1)
 
 
-def _in_order(found: list[Tenant], sort: str) -> list[Tenant]:
+def _in_order(found: list[Tenant], sort: str, active: Activity | None) -> list[Tenant]:
 	if sort == "name":
 		return found
 
@@ -142,32 +163,53 @@ def _in_order(found: list[Tenant], sort: str) -> list[Tenant]:
 		if sort == "backup-age":
 			newest = tenant.disk.backups.newest_at if tenant.disk else None
 			return float("inf") if newest is None else -newest  # no backup at all is the oldest
-		value = getattr(tenant, _LARGEST_FIRST[sort])
+		if sort == "activity":
+			work = work_of(active, tenant) if active else None
+			return work.seconds if work else float("-inf")
+		value = tenant.quota_share if sort == "quota" else getattr(tenant, _LARGEST_FIRST[sort])
 		return float("-inf") if value is None else float(value)
 
 	return sorted(found, key=weight, reverse=True)
 
 
 def _show(
-	found: list[Tenant], top: int | None, *, sizes: bool, database: bool, as_json: bool, as_csv: bool
+	found: list[Tenant],
+	active: Activity | None,
+	top: int | None,
+	*,
+	sizes: bool,
+	database: bool,
+	as_json: bool,
+	as_csv: bool,
 ) -> None:
-
 	now = time.time()
 	if as_csv:
-		click.echo(tenants_as_csv(found[:top], now), nl=False)
+		click.echo(tenants_as_csv(found[:top], now, active), nl=False)
+		for note in notes(found, active) if active else ():
+			click.echo(f"Note: {note}", err=True)
 	elif as_json:
-		print_json(
-			{
-				"tenant_count": sum(tenant.site.counted for tenant in found),
-				"totals": {
-					figure: total_of(found, figure)
-					for figure in ("files_bytes", "backups_bytes", "database_bytes")
-				},
-				"sites": [tenant_as_dict(tenant, now) for tenant in found[:top]],
-			}
-		)
+		print_json(_as_dict(found, active, top, now))
 	else:
-		print_tenants(found, top, sizes=sizes, database=database, now=now)
+		if sizes or database:
+			print_tenants(found, top, sizes=sizes, database=database, now=now)
+		if active:
+			print_activity(found, top, active)
+
+
+def _as_dict(found: list[Tenant], active: Activity | None, top: int | None, now: float) -> dict[str, Any]:
+	sites = [tenant_as_dict(tenant, now) for tenant in found[:top]]
+	content: dict[str, Any] = {
+		"tenant_count": sum(tenant.site.counted for tenant in found),
+		"totals": {
+			figure: total_of(found, figure) for figure in ("files_bytes", "backups_bytes", "database_bytes")
+		},
+		"sites": sites,
+	}
+	if active:
+		for site, tenant in zip(sites, found, strict=False):
+			site["activity"] = work_as_dict(active, work_of(active, tenant))
+		content["activity"] = activity_as_dict(found, active)
+	return content
 
 
 def _collect(config: Config) -> None:

@@ -60,6 +60,7 @@ def test_every_setting_is_taken_from_the_file_and_every_one_from_the_environment
 		"alert_after": 1,
 		"disk_alert_pct": 80.5,
 		"tenant_series": 5,
+		"tenant_quota_gb": 20,
 		"heartbeat_url": "https://file.example/x",
 	}
 	in_environment = {
@@ -80,6 +81,7 @@ def test_every_setting_is_taken_from_the_file_and_every_one_from_the_environment
 		"alert_after": ("2", 2),
 		"disk_alert_pct": ("0", 0),
 		"tenant_series": ("0", 0),
+		"tenant_quota_gb": ("2.5", 2.5),
 		"heartbeat_url": ("https://environment.example/x", "https://environment.example/x"),
 	}
 	path = settings(bench_folder, **in_file)
