@@ -33,7 +33,8 @@ test-bench: $(VENV)/dev ## Run the tests on the bench that PREGO_TEST_BENCH, _SI
 	@$(PIP) install --editable '.[dev,bench-test]'
 	@$(BIN)/python -m pytest tests/test_on_a_real_bench.py tests/test_states_of_a_real_bench.py \
 		tests/test_life_cycle_on_a_real_bench.py tests/test_uninstall_on_a_real_bench.py \
-		tests/test_methods_over_http.py tests/test_page_in_a_browser.py tests/test_log_permissions.py
+		tests/test_methods_over_http.py tests/test_page_in_a_browser.py \
+		tests/test_tenant_pictures_in_a_browser.py tests/test_log_permissions.py
 
 test-ansible: $(VENV)/dev ## Converge the Ansible role on this machine, twice, and uninstall it (as root; minutes)
 	@test -x $(VENV)/ansible/bin/ansible-lint || { $(PYTHON) -m venv $(VENV)/ansible && $(VENV)/ansible/bin/python -m pip --disable-pip-version-check --quiet install -r deploy/ansible/requirements-dev.txt; }

@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response
 from prego_metrics.agent import result
 from prego_metrics.agent.config import Config
 from prego_metrics.agent.state_folder import StateFolder
-from prego_metrics.agent.wording import translated
+from prego_metrics.agent.wording import said, translated
 from prego_metrics.operators_site import require_operators_site
 
 # With the heartbeat's own 5 s after it, a push answers within 15.
@@ -45,7 +45,7 @@ def tenants() -> dict[str, Any]:
 	try:
 		return census_as_dict(count_tenants(config))
 	except NotSent as error:
-		frappe.throw(_escaped(str(error)), frappe.ValidationError)
+		frappe.throw(_escaped(translated(said(error), frappe._)), frappe.ValidationError)
 		raise
 
 
@@ -60,6 +60,34 @@ def series(period: str = "day") -> dict[str, Any]:
 		allowed = ", ".join(PERIODS)
 		frappe.throw(frappe._("period must be one of: {0}").format(allowed), frappe.ValidationError)
 	return delivered_series(config, period, time.time())
+
+
+@frappe.whitelist()
+@rate_limit(limit=60, seconds=60)
+def tenant_sizes(days: int = 30, top: int = 10, contains: str = "") -> dict[str, Any]:
+	"""Return the `top` largest tenants and those that grew most in the last 7 or 30 days, from the cache.
+
+	With `contains`, of the sites whose name does.
+	"""
+	from prego_metrics.tenant_pictures import GROWTH_DAYS, MOST_SHOWN, sizes
+
+	config = _config()
+	days, top = frappe.utils.cint(days), frappe.utils.cint(top)
+	if days not in GROWTH_DAYS:
+		allowed = ", ".join(map(str, GROWTH_DAYS))
+		frappe.throw(frappe._("days must be one of: {0}").format(allowed), frappe.ValidationError)
+	if not 1 <= top <= MOST_SHOWN:
+		frappe.throw(frappe._("top must be from 1 to {0}").format(MOST_SHOWN), frappe.ValidationError)
+	return sizes(config, time.time(), days=days, top=top, contains=contains)
+
+
+@frappe.whitelist()
+@rate_limit(limit=60, seconds=60)
+def tenant_history(site: str = "", bench: str = "") -> dict[str, Any]:
+	"""Return what one tenant took on each of up to 400 days, from the cache; both names as `tenant_sizes` has them."""
+	from prego_metrics.tenant_pictures import history
+
+	return history(_config(), time.time(), bench=bench, site=site)
 
 
 @frappe.whitelist(methods=["POST"])
@@ -77,7 +105,7 @@ def push(dry_run: bool = False) -> dict[str, Any]:
 	trouble = why_no_push(config)
 	if trouble:
 		# Not tried, and so not recorded: it is no failure of the driver that has the key.
-		return _ended(result.Result(result.NOT_SENT, time.time(), error=translated(trouble, frappe._)))
+		return _ended(result.Result(result.NOT_SENT, time.time(), error=trouble))
 	request = Request(within_seconds=PUSH_SECONDS, max_attempts=1, who=frappe.session.user)
 	return _ended(push_once(config.bench, request))
 
@@ -120,13 +148,15 @@ def metrics() -> Response:
 
 	503 where prometheus_client is not installed, with how to install it.
 	"""
+	from prego_metrics.agent.driver import as_pushed
 	from prego_metrics.agent.openmetrics import CONTENT_TYPE, MissingLibrary, openmetrics
 
 	frappe.only_for(("System Manager", "Prego Metrics Reader"))
 	config = require_operators_site()
-	state, _ = StateFolder(config.bench.sites).read()
+	folder = StateFolder(config.bench.sites)
+	state, _ = folder.read()
 	try:
-		return Response(openmetrics(config, state), content_type=CONTENT_TYPE)
+		return Response(openmetrics(as_pushed(config, folder, state), state), content_type=CONTENT_TYPE)
 	except MissingLibrary as error:
 		return Response(f"{error}\n", status=503, content_type="text/plain; charset=utf-8")
 
@@ -137,9 +167,15 @@ def _config() -> Config:
 
 
 def _ended(ended: result.Result) -> dict[str, Any]:
+	"""Return how a push ended, its sentences in the user's language."""
 	from prego_metrics.agent.report import summary
 
-	return {**ended.as_dict(), "summary": summary(ended), "warnings": list(ended.warnings)}
+	return {
+		**ended.as_dict(),
+		"error": None if ended.error is None else translated(ended.error, frappe._),
+		"summary": translated(summary(ended), frappe._),
+		"warnings": [translated(warning, frappe._) for warning in ended.warnings],
+	}
 
 
 def _escaped(text: str) -> str:

@@ -16,7 +16,7 @@ from prego_metrics.agent.checks import FAIL, PASS, SKIP, WARN, Check, Examinatio
 from prego_metrics.agent.checks_drivers import is_driven
 from prego_metrics.agent.doctor import Group
 from prego_metrics.agent.printable import printable
-from prego_metrics.agent.wording import wording
+from prego_metrics.agent.wording import said, wording
 from prego_metrics.frappe_queue_checks import check_redis, check_stuck_job, check_workers
 from prego_metrics.frappe_site import APP, METHOD, SECONDS, ChosenSite, severity
 from prego_metrics.frappe_thread import NotSeen, in_frappe
@@ -89,7 +89,7 @@ def _check_site(seen: Examination, chosen: ChosenSite) -> Iterator[Check]:
 		yield Check(
 			"database",
 			severity(seen),
-			wording("the database of {site} cannot be asked: {reason}", site=shown, reason=str(reason)),
+			wording("the database of {site} cannot be asked: {reason}", site=shown, reason=said(reason)),
 			wording(
 				"start MariaDB, or see why it refuses: Frappe's scheduler does nothing on this site without it. A timer or cron goes on pushing"
 			),

@@ -12,7 +12,7 @@ import frappe
 
 from prego_metrics.agent.checks import PASS, SKIP, WARN, Check, Examination
 from prego_metrics.agent.printable import printable
-from prego_metrics.agent.wording import wording
+from prego_metrics.agent.wording import first_line, said, wording
 from prego_metrics.frappe_site import METHOD, SECONDS, ChosenSite, severity
 from prego_metrics.frappe_thread import NotSeen, in_frappe
 
@@ -53,7 +53,7 @@ def check_redis(seen: Examination) -> Iterator[Check]:
 					"{key} at {address} does not answer: {reason}",
 					key=key,
 					address=_address(seen, key),
-					reason=printable(str(error), 160),
+					reason=first_line(said(error), 160),
 				),
 				wording(
 					"start it (`bench start`, or supervisorctl status): without Redis Frappe's scheduler runs nothing"
@@ -85,7 +85,7 @@ def check_workers(seen: Examination, chosen: ChosenSite) -> Iterator[Check]:
 	try:
 		known, living, waiting = in_frappe(seen.bench, site, look, SECONDS)
 	except NotSeen as reason:
-		yield Check("workers", SKIP, wording("the workers cannot be seen: {reason}", reason=str(reason)))
+		yield Check("workers", SKIP, wording("the workers cannot be seen: {reason}", reason=said(reason)))
 		return
 	if not living:
 		yield Check(
@@ -162,7 +162,7 @@ def check_stuck_job(seen: Examination, chosen: ChosenSite) -> Iterator[Check]:
 	try:
 		found = in_frappe(seen.bench, site, look, SECONDS)
 	except NotSeen as reason:
-		yield Check("stuck_job", SKIP, wording("the job cannot be seen: {reason}", reason=str(reason)))
+		yield Check("stuck_job", SKIP, wording("the job cannot be seen: {reason}", reason=said(reason)))
 		return
 	if found and (found[1] is None or found[1] > STUCK_SECONDS):
 		yield Check(

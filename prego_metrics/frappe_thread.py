@@ -14,6 +14,7 @@ import frappe
 
 from prego_metrics.agent.bench import Bench
 from prego_metrics.agent.printable import printable
+from prego_metrics.agent.wording import wording
 
 Found = TypeVar("Found")
 
@@ -47,7 +48,7 @@ def in_frappe(bench: Bench, site: str, look: Callable[[], Found], seconds: float
 	done.wait(seconds)
 	if found:
 		return found[0]
-	raise NotSeen(raised[0] if raised else f"no answer within {seconds:g} s")
+	raise NotSeen(raised[0] if raised else wording("no answer within {seconds} s", seconds=f"{seconds:g}"))
 
 
 def _in_one_line(error: Exception) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import itertools
+from collections.abc import Callable
 
 import frappe
 from frappe.utils import convert_utc_to_system_timezone
@@ -16,6 +17,7 @@ from prego_metrics.agent.config import Config
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.state import Push
 from prego_metrics.agent.state_folder import StateFolder
+from prego_metrics.agent.wording import translated
 
 DOCTYPE = "Prego Metrics Push"
 # At most so many rows are written in one tick: after a day without a database it takes a few.
@@ -84,7 +86,8 @@ def _row(push: Push, config: Config) -> dict[str, object]:
 		"status_code": min(push.status_code or 0, _MAX_INT),
 		"attempts": min(push.attempts, _MAX_INT),
 		"duration_ms": min(push.duration_ms, _MAX_INT),
-		"error": _lines(push.error) if push.error else None,
+		# Kept in one language, as mails are: the log is searched, and copied to others.
+		"error": _lines(translated(push.error, translator())) if push.error else None,
 	}
 
 
@@ -93,6 +96,16 @@ def local_time(at: float) -> datetime.datetime:
 	utc = datetime.datetime.fromtimestamp(at, datetime.timezone.utc)
 	local: datetime.datetime = convert_utc_to_system_timezone(utc).replace(tzinfo=None)
 	return local
+
+
+def translator(language: str | None = None) -> Callable[[str], str]:
+	"""Return what translates a text into `language`, or else the site's: for what its reader does not ask for."""
+	language = language or frappe.db.get_default("lang") or "en"
+
+	def translate(text: str) -> str:
+		return frappe._(text, language)
+
+	return translate
 
 
 def _lines(text: str) -> str:

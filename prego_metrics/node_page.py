@@ -10,12 +10,13 @@ import frappe
 
 from prego_metrics.agent import due
 from prego_metrics.agent.config import Config
+from prego_metrics.agent.driver import as_pushed
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.result import iso_utc
 from prego_metrics.agent.state import State
 from prego_metrics.agent.state_folder import StateFolder
 from prego_metrics.agent.status import judge_status
-from prego_metrics.agent.wording import Wording, translated, wording
+from prego_metrics.agent.wording import Wording, said, translated, wording
 
 # A sample may watch the CPU for a second, and a dead mount costs a thread: not at every refresh of a page.
 _HOST_CACHE_KEY = "prego_metrics_host"
@@ -27,16 +28,20 @@ def page(config: Config) -> dict[str, Any]:
 	folder = StateFolder(config.bench.sites)
 	state, warnings = folder.read()
 	now = time.time()
-	status = judge_status(state, config, now)
+	pushed = as_pushed(config, folder, state)
+	status = judge_status(state, pushed, now)
+	shown = status.as_dict()
+	if status.last and isinstance(status.last.error, Wording):
+		shown["last"]["error"] = translated(status.last.error, frappe._)
 	push_trouble = why_no_push(config)
 	return {
-		**status.as_dict(),
+		**shown,
 		"sentence": translated(status.sentence, frappe._),
 		"who": printable(status.last.who, 140) if status.last and status.last.who else None,
 		"failing_since": None if state.failing_since is None else iso_utc(state.failing_since),
 		"node_id": printable(config.node_id),
 		"at": iso_utc(now),
-		"next_push_at": _next_push(config, state, now),
+		"next_push_at": _next_push(pushed, state, now),
 		"next_snapshot_at": _next_snapshot(config, state, now),
 		"can_push": push_trouble is None,
 		"why_no_push": None if push_trouble is None else translated(push_trouble, frappe._),
@@ -52,7 +57,10 @@ def page(config: Config) -> dict[str, Any]:
 		],
 		"host": _host(config, state),
 		"settings": _settings(config),
-		"warnings": [*(problem.text for problem in config.problems), *config.warnings, *warnings],
+		"warnings": [
+			translated(sentence, frappe._)
+			for sentence in (*(problem.text for problem in config.problems), *config.warnings, *warnings)
+		],
 	}
 
 
@@ -69,7 +77,7 @@ def why_no_push(config: Config) -> Wording | None:
 				"The key is not in reach of Frappe here, as the hardened mode wants it (scheduler_pushes is false): "
 				"the timer pushes, under its own user. To push by hand, start its service on the node."
 			)
-		return wording("The key is not in reach of Frappe here: {error}", error=str(error))
+		return wording("The key is not in reach of Frappe here: {error}", error=said(error))
 	return None
 
 
@@ -90,7 +98,9 @@ def _next_snapshot(config: Config, state: State, now: float) -> str | None:
 
 def _host(config: Config, state: State) -> dict[str, Any]:
 	"""Return the host as it is now, sampled at most once a minute; None for what cannot be read."""
-	cached = frappe.cache.get_value(_HOST_CACHE_KEY)
+	# Its warnings are in the language of who asked.
+	cache_key = f"{_HOST_CACHE_KEY}:{frappe.local.lang}"
+	cached = frappe.cache.get_value(cache_key)
 	if cached:
 		return cached
 	from prego_metrics.agent.host import sample_host
@@ -103,9 +113,9 @@ def _host(config: Config, state: State) -> dict[str, Any]:
 		"memory_pct": host.memory_pct,
 		"disk_pct": host.disk_pct,
 		"disks": [{"path": printable(path), "disk_pct": pct} for path, pct in host.disks.items()],
-		"warnings": list(host.warnings),
+		"warnings": [translated(warning, frappe._) for warning in host.warnings],
 	}
-	frappe.cache.set_value(_HOST_CACHE_KEY, sampled, expires_in_sec=_HOST_CACHE_SECONDS)
+	frappe.cache.set_value(cache_key, sampled, expires_in_sec=_HOST_CACHE_SECONDS)
 	return sampled
 
 

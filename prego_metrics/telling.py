@@ -20,7 +20,7 @@ from prego_metrics.agent.config import Config
 from prego_metrics.agent.state_folder import StateFolder
 from prego_metrics.agent.transition import Transition
 from prego_metrics.agent.wording import translated
-from prego_metrics.history import DOCTYPE, local_time
+from prego_metrics.history import DOCTYPE, local_time, translator
 
 ERROR_TITLE = "Prego Metrics"
 REALTIME_EVENT = "prego_node_changed"
@@ -69,8 +69,8 @@ def _notify(transition: Transition, config: Config) -> None:
 def _log_error(transition: Transition, config: Config) -> None:
 	"""Write an Error Log with a message of our own: by default it is a traceback with local variables."""
 	if transition.kind not in transitions.GOOD_NEWS:
-		title = f"{ERROR_TITLE}: {transitions.title(transition, config.node_id)}"
-		frappe.log_error(title=title[:140], message=str(transitions.description(transition)))
+		title, text = _sentences(transition, config, None)
+		frappe.log_error(title=f"{ERROR_TITLE}: {title}"[:140], message=text)
 
 
 def _publish(transition: Transition, config: Config) -> None:
@@ -97,12 +97,7 @@ def _email(transition: Transition, config: Config) -> None:
 
 def _sentences(transition: Transition, config: Config, user: str | None) -> tuple[str, str]:
 	"""Return title and description in the language of `user`, or of the site."""
-	language = frappe.db.get_value("User", user, "language") if user else None
-	language = language or frappe.db.get_default("lang") or "en"
-
-	def translate(text: str) -> str:
-		return frappe._(text, language)
-
+	translate = translator(frappe.db.get_value("User", user, "language") if user else None)
 	text = transitions.description(transition, lambda at: format_datetime(local_time(at)))
 	return translated(transitions.title(transition, config.node_id), translate), translated(text, translate)
 

@@ -12,6 +12,7 @@ from typing import Any
 import frappe
 from frappe.utils import add_days, format_datetime, getdate, nowdate
 
+from prego_metrics.agent.driver import as_pushed
 from prego_metrics.agent.result import DELIVERED, FAILED, NOT_SENT, REFUSED
 from prego_metrics.agent.state_folder import StateFolder
 from prego_metrics.agent.status import Status, judge_status
@@ -89,5 +90,6 @@ def _status() -> Status | None:
 	config = config_here()
 	if config is None or not is_operators_site(config):
 		return None
-	state, _ = StateFolder(config.bench.sites).read()
-	return judge_status(state, config, time.time())
+	folder = StateFolder(config.bench.sites)
+	state, _ = folder.read()
+	return judge_status(state, as_pushed(config, folder, state), time.time())

@@ -208,6 +208,95 @@ def test_installed_into_the_bench_s_environment_it_leaves_that_too(play, folder:
 	assert not program.exists() and not list(bench.glob("env/lib/*/site-packages/prego_metrics*"))
 
 
+def test_a_switch_of_the_driver_removes_what_drove_before_and_then_changes_nothing(
+	play, folder: Path
+) -> None:
+	line, units = folder / "cron.d/prego-metrics", folder / "units"
+	assert play(prego_metrics_driver="systemd")[0] > 0
+	assert play("--check", prego_metrics_driver="cron")[0] > 0 and not line.exists()
+	for driver, left in (
+		("cron", (True, 0)),
+		("systemd", (False, 3)),
+		("none", (False, 0)),
+		("cron", (True, 0)),
+	):
+		assert play(prego_metrics_driver=driver)[0] > 0
+		assert (line.exists(), len(list(units.iterdir()))) == left
+		assert play(prego_metrics_driver=driver)[0] == 0
+
+
+def test_in_the_hardened_mode_the_key_is_roots_and_the_unit_alone_says_where_it_goes(
+	play, folder: Path, bench: Path, control_plane
+) -> None:
+	if subprocess.run(["getent", "passwd", "prego-metrics"], capture_output=True).returncode == 0:
+		pytest.skip("there is a user prego-metrics here, which this test would remove")
+	hardened = {"prego_metrics_driver": "systemd", "prego_metrics_hardened": True}
+	before = listed(folder)
+	assert play(prego_metrics_driver="systemd")[0] > 0
+	try:
+		assert play(**hardened)[0] > 0
+		assert play(**hardened)[0] == 0
+		key = folder / "etc/internal_api_key"
+		assert (key.group(), key.stat().st_mode & 0o777) == ("root", 0o600)
+		settings = json.loads((bench / "sites/common_site_config.json").read_text())["prego_metrics"]
+		assert settings["scheduler_pushes"] is False and settings["push_interval"] == 120
+		assert not {"node_id", "control_plane_url", "api_key_file"} & settings.keys()
+		service = (folder / "units/prego-metrics.service").read_text()
+		assert "User=prego-metrics\n" in service
+		assert f'"PREGO_METRICS_CONTROL_PLANE_URL={control_plane.url}"' in service
+	finally:
+		play(**hardened, prego_metrics_state="absent")
+	assert listed(folder) == before
+	assert subprocess.run(["getent", "passwd", "prego-metrics"], capture_output=True).returncode
+
+
+# Does what the role expects of `bench`, with the wheel of the test for a repository: no bench is here.
+_STAND_IN = """#!/bin/sh
+set -eu
+echo "$PWD $*" >> "{folder}/bench.log"
+case "$*" in
+"get-app "*) mkdir apps/prego_metrics && env/bin/pip install -q "$2" ;;
+*list-apps) cat "{folder}/installed" ;;
+*" install-app prego_metrics") echo prego_metrics >> "{folder}/installed" ;;
+*" uninstall-app prego_metrics --yes --no-backup") : > "{folder}/installed" ;;
+"remove-app prego_metrics") rm -r apps/prego_metrics && env/bin/pip uninstall -q -y prego_metrics ;;
+*) exit 64 ;;
+esac
+"""
+
+
+def test_a_switch_to_the_app_leaves_neither_timer_nor_environment(play, folder: Path, bench: Path) -> None:
+	shutil.rmtree(bench / "env")
+	subprocess.run([PYTHON, "-m", "venv", bench / "env"], check=True)
+	installed, log, command = folder / "installed", folder / "bench.log", folder / "a bench"
+	command.write_text(_STAND_IN.format(folder=folder))
+	command.chmod(0o755)
+	for path in (installed, log):
+		path.touch()
+	for path in (installed, log, *(bench / "env").rglob("*"), bench / "env", bench / "apps"):
+		shutil.chown(path, BENCH_USER, "nogroup") if not path.is_symlink() else None
+	app = {
+		"prego_metrics_install": "app",
+		"prego_metrics_app_source": str(next(folder.glob("*.whl"))),
+		"prego_metrics_site": "ops.example",
+		"prego_metrics_bench_command": str(command),
+		"prego_metrics_driver": "none",
+	}
+	assert play(prego_metrics_driver="systemd")[0] > 0
+	assert play(**app)[0] > 0
+	assert not list((folder / "units").iterdir()) and not (folder / "venv").exists()
+	assert [line.removeprefix(f"{bench} ") for line in log.read_text().splitlines()] == [
+		f"get-app {app['prego_metrics_app_source']}",
+		"--site ops.example list-apps",
+		"--site ops.example install-app prego_metrics",
+	]
+	settings = json.loads((bench / "sites/common_site_config.json").read_text())["prego_metrics"]
+	assert settings["site"] == "ops.example"
+	assert play(**app)[0] == 0
+	play(**app, prego_metrics_state="absent")
+	assert installed.read_text() == "" and not (bench / "env/bin/prego-metrics").exists()
+
+
 @pytest.mark.parametrize(
 	("variables", "words"),
 	[
@@ -215,9 +304,10 @@ def test_installed_into_the_bench_s_environment_it_leaves_that_too(play, folder:
 		({"prego_metrics_control_plane_url": ""}, "Set prego_metrics_control_plane_url"),
 		({"prego_metrics_api_key": ""}, "There is no key"),
 		({"prego_metrics_install": "everywhere"}, "everywhere"),
+		({"prego_metrics_hardened": True}, "prego_metrics_hardened needs"),
 		({"prego_metrics_control_plane_url": "http://control-plane.example"}, "must begin with https://"),
 	],
-	ids=["no bench", "no URL", "no key", "unknown choice", "a URL that the app refuses"],
+	ids=["no bench", "no URL", "no key", "unknown choice", "hardened by cron", "a URL that the app refuses"],
 )
 def test_what_is_missing_or_wrong_is_said_before_a_push(variables, words: str, play, control_plane) -> None:
 	_, printed = play(expect=2, **variables)

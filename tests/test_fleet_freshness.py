@@ -239,6 +239,18 @@ def test_either_files_or_the_control_plane_are_asked(tmp_path: Path) -> None:
 	assert run_fleet("freshness", "--nodes", "x", "--metrics", "y", "--max-age", "inf").code == 2
 
 
+def test_the_threshold_and_where_it_came_from_are_said(judge: Judge, tmp_path: Path) -> None:
+	said = judge([node("sg-1")], [metrics("sg-1", 310)], None).json
+	assert (said["max_age_seconds"], said["max_age_source"]) == (300.0, "default")
+	files = ["--nodes", tmp_path / "nodes.json", "--metrics", tmp_path / "metrics.json"]
+	assert (
+		"Fresh: at most 300 s old, the default. The rows do not tell" in run_fleet("freshness", *files).stdout
+	)
+	ended = run_fleet("freshness", *files, "--max-age", 600)
+	assert "Fresh: at most 600 s old, by --max-age." in ended.stdout and "push_interval" not in ended.stdout
+	assert run_fleet("freshness", *files, "--max-age", 300, "--json").json["max_age_source"] == "--max-age"
+
+
 def test_it_runs_as_a_process_of_its_own_where_there_is_no_bench(
 	run_agent: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -142,7 +143,7 @@ def test_a_node_that_pushes_for_itself_is_left_alone(hetzner, control_plane, sid
 	control_plane.store.save(Metrics("node-1", 12.5, 48.1, 61.0, 42))
 	ended = sidecar(rows=[seen("node-1", 30)])
 	assert ended.returncode == 0
-	assert "Left alone: node node-1: it pushed for itself 30 s ago" in ended.stdout
+	assert "Left alone: node node-1: it pushed for itself 3" in ended.stdout
 	assert row_of(control_plane)["memory_pct"] == 48.1
 	assert "1" not in hetzner.requests  # no request is spent on it
 
@@ -181,7 +182,8 @@ def test_a_node_that_is_said_to_be_agentless_and_pushes_for_itself_is_not_overwr
 ) -> None:
 	hetzner.servers = [server(1, prego_node_id="node-1", prego_agentless="true")]
 	ended = sidecar(rows=[seen("node-1", 20)])
-	assert ended.returncode == 1 and "said to be agentless, and pushed for itself 20 s ago" in ended.stderr
+	assert ended.returncode == 1
+	assert re.search("said to be agentless, and pushed for itself 2[0-9] s ago", ended.stderr)
 	assert row_of(control_plane) is None
 
 
@@ -192,7 +194,7 @@ def test_an_export_that_is_older_than_five_minutes_stops_everything(
 	old.write_text("[]")
 	os.utime(old, (time.time() - 301, time.time() - 301))
 	ended = sidecar("--metrics", old)
-	assert ended.returncode == 2 and "was written 301 s ago" in ended.stderr
+	assert ended.returncode == 2 and "was written 30" in ended.stderr
 	assert not hetzner.requests and row_of(control_plane) is None
 
 

@@ -19,9 +19,13 @@ SAME_IN_KOREAN = {
 	"{0} ms",
 	"{0} ({1} to {2})",
 	"{0} to {1}",
+	"TLS: {reason}",
 	"{host}: {reason}",
+	"{path}: {reason}",
 	"{percent} %",
+	"{reason} ({url})",
 	"{sentence}; {reason}",
+	"{source}: {problem}",
 }
 
 

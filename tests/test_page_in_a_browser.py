@@ -4,27 +4,26 @@ selenium (the extra bench-test) with chromium and chromedriver.
 
 from __future__ import annotations
 
-import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
+import desk_browser
 import pytest
 import real_bench
+from desk_browser import Page
 from real_bench import BENCH, KEY, NODE_ID, SITE, URL
 
 from prego_metrics.local_control_plane.server import LocalControlPlane
 
-CHROMIUM, CHROMEDRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-webdriver = pytest.importorskip("selenium.webdriver", reason="no selenium: pip install '.[bench-test]'")
+pytest.importorskip("selenium.webdriver", reason="no selenium: pip install '.[bench-test]'")
 pytestmark = [
 	pytest.mark.skipif(not (BENCH and SITE and URL), reason=real_bench.MISSING),
-	pytest.mark.skipif(not (CHROMIUM and CHROMEDRIVER), reason="no chromium with its chromedriver"),
+	pytest.mark.skipif(not desk_browser.INSTALLED, reason="no chromium with its chromedriver"),
 ]
 
 MANAGER, PLAIN = "manager@browser.test", "plain@browser.test"
-WAIT_SECONDS = 20
 
 
 @pytest.fixture(scope="module")
@@ -58,77 +57,10 @@ def people() -> Iterator[None]:
 		real_bench.delete_user(SITE, email)
 
 
-class Page:
-	"""The browser, and what a person sees in it."""
-
-	def __init__(self, browser: Any) -> None:
-		self.browser = browser
-
-	def open(self, who: str, path: str = "/app/prego-node") -> None:
-		self.browser.get(f"{URL}/assets/prego_metrics/images/logo.svg")
-		self.browser.delete_all_cookies()
-		logged_in = self.browser.execute_async_script(
-			"""const [usr, pwd, done] = arguments;
-			const body = new URLSearchParams({usr, pwd});
-			fetch("/api/method/login", {method: "POST", body}).then((answer) => done(answer.status))""",
-			who,
-			real_bench.PASSWORD,
-		)
-		assert logged_in == 200
-		self.browser.get(f"{URL}{path}")
-
-	def text(self, css: str = "body") -> str:
-		return str(
-			self.browser.execute_script("return document.querySelector(arguments[0])?.innerText || ''", css)
-		)
-
-	def run(self, script: str, *arguments: object) -> Any:
-		return self.browser.execute_script(script, *arguments)
-
-	def wait(self, seen: Callable[[], object], what: str) -> None:
-		give_up_at = time.monotonic() + WAIT_SECONDS
-		while not seen():
-			assert time.monotonic() < give_up_at, f"not seen: {what}\n{self.text()[:1500]}"
-			time.sleep(0.2)
-
-	def wait_for(self, text: str, css: str = "body") -> None:
-		self.wait(lambda: text in self.text(css), text)
-
-	def press(self, action: str) -> None:
-		self.run("document.querySelector(`[data-action=${arguments[0]}]`).click()", action)
-
-	def errors(self) -> list[str]:
-		# The icon belongs to the picture that the browser opens first, to log in from.
-		logged = [
-			entry for entry in self.browser.get_log("browser") if "/favicon.ico" not in entry["message"]
-		]
-		return [entry["message"] for entry in logged if entry["level"] == "SEVERE"]
-
-
 @pytest.fixture
-def page(people: None, tmp_path: Any) -> Iterator[Page]:
-	options = webdriver.ChromeOptions()
-	options.binary_location = CHROMIUM
-	host = urlsplit(URL).hostname
-	for argument in (
-		"--headless=new",
-		"--no-sandbox",
-		"--disable-gpu",
-		"--no-first-run",
-		"--disable-background-networking",
-		"--disable-component-update",
-		"--disable-sync",
-		f"--user-data-dir={tmp_path}",
-		"--window-size=1280,1400",
-		f"--host-resolver-rules=MAP {host} 127.0.0.1",
-	):
-		options.add_argument(argument)
-	options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-	browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(CHROMEDRIVER))
-	try:
-		yield Page(browser)
-	finally:
-		browser.quit()
+def page(people: None, tmp_path: Path) -> Iterator[Page]:
+	with desk_browser.opened(tmp_path) as page:
+		yield page
 
 
 def test_push_now_delivers_and_the_page_says_so_without_a_reload(

@@ -281,7 +281,7 @@ def test_what_nobody_was_told_of_is_not_told_to_have_ended(
 ) -> None:
 	delivered_long_ago(bench, control_plane)
 	assert push_now(bench).outcome == "delivered"
-	assert to_be_told(state_of(bench), config_of(bench), 60.0, time.time()) == []
+	assert to_be_told(state_of(bench), config_of(bench), time.time()) == []
 
 
 def test_a_lock_held_for_a_moment_costs_a_tick_nothing(bench: Path, control_plane: LocalControlPlane) -> None:

@@ -10,6 +10,7 @@ from prego_metrics.agent.errors import ConfigurationError, Problem
 from prego_metrics.agent.masking import masked
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.secret_file import read_secret_file
+from prego_metrics.agent.wording import said, wording
 
 KEY_VARIABLE = "INTERNAL_API_KEY"
 CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
@@ -36,7 +37,8 @@ class Secret:
 
 	def mask(self, text: str) -> str:
 		"""Return `text` without the secret, in whatever notation an answer may echo it."""
-		return masked(text, self._text)
+		shown = masked(text, self._text)
+		return text if shown == text else shown
 
 
 class KeySettings(Protocol):
@@ -71,7 +73,7 @@ def _load(config: KeySettings, environ: Mapping[str, str]) -> tuple[Secret, list
 	if text:
 		return checked_key(text, KEY_VARIABLE), warnings
 	if text == "":
-		warnings.append(f"{KEY_VARIABLE} is empty and counts as unset")
+		warnings.append(wording("{variable} is empty and counts as unset", variable=KEY_VARIABLE))
 	directory = environ.get(CREDENTIALS_VARIABLE)
 	if directory:
 		path = os.path.join(directory, CREDENTIAL_NAME)
@@ -84,8 +86,11 @@ def _load(config: KeySettings, environ: Mapping[str, str]) -> tuple[Secret, list
 			*(problem for problem in config.problems if problem.key == "api_key_file"),
 			Problem(
 				"api_key_file",
-				f"there is no key: set {KEY_VARIABLE} in the environment of the push, or api_key_file to a 0600 "
-				"file outside sites/",
+				wording(
+					"there is no key: set {variable} in the environment of the push, or api_key_file to a 0600 "
+					"file outside sites/",
+					variable=KEY_VARIABLE,
+				),
 			),
 		]
 	)
@@ -95,16 +100,21 @@ def _from_file(path: str, source: str, *, checked: bool) -> Secret:
 	try:
 		text = read_secret_file(path, checked=checked)
 	except ValueError as error:
-		raise ConfigurationError([Problem("api_key_file", f"{source}: {error}")]) from None
+		text = wording("{source}: {problem}", source=source, problem=said(error))
+		raise ConfigurationError([Problem("api_key_file", text)]) from None
 	return checked_key(text, source if not checked else f"{source} {printable(path)}")
 
 
 def checked_key(text: str, source: str) -> Secret:
 	"""Return a key that is one. Raises ConfigurationError, with no part of it."""
 	if not text:
-		wrong = "is empty"
+		wrong = wording("the key from {source} is empty: write it anew", source=source)
 	elif not all(0x21 <= ord(character) <= 0x7E for character in text):
-		wrong = "holds a character that is not printable ASCII (a space, a line end, a letter with an accent)"
+		wrong = wording(
+			"the key from {source} holds a character that is not printable ASCII (a space, a line end, a letter "
+			"with an accent): write it anew",
+			source=source,
+		)
 	else:
 		return Secret(text, source)
-	raise ConfigurationError([Problem("api_key_file", f"the key from {source} {wrong}: write it anew")])
+	raise ConfigurationError([Problem("api_key_file", wrong)])

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from prego_metrics.agent.errors import BenchError, NotABench
 from prego_metrics.agent.printable import printable
+from prego_metrics.agent.wording import wording
 
 _MARKERS = ("apps.txt", "common_site_config.json")
 _MAGIC = re.compile(r"[*?\[]")
@@ -45,14 +46,23 @@ def open_bench(path: str) -> Bench:
 		try:
 			identity = _sites_identity(sites)
 		except OSError as error:
-			raise BenchError(f"the bench {printable(path)} cannot be read: {error.strerror}") from None
+			raise _unreadable(path, error.strerror) from None
 		except ValueError:
-			raise BenchError(f"the bench {printable(path)} cannot be read: no file has such a name") from None
+			raise _unreadable(path, wording("no file has such a name")) from None
 		if identity:
 			return Bench(sites, identity)
 	raise NotABench(
-		f"{printable(path)} is not a bench: neither {printable(path)}/sites nor the folder itself holds "
-		"apps.txt or common_site_config.json. Name the bench, or its sites folder"
+		wording(
+			"{folder} is not a bench: neither {folder}/sites nor the folder itself holds apps.txt or "
+			"common_site_config.json. Name the bench, or its sites folder",
+			folder=printable(path),
+		)
+	)
+
+
+def _unreadable(path: str, reason: str | None) -> BenchError:
+	return BenchError(
+		wording("the bench {bench} cannot be read: {reason}", bench=printable(path), reason=reason)
 	)
 
 
@@ -133,11 +143,17 @@ def _matches(pattern: str) -> list[str]:
 			matches = [found for folder in matches for found in _step(folder, part)]
 		except OSError as error:
 			raise BenchError(
-				f"benches: {printable(error.filename or pattern)}, which {printable(pattern)} may match, "
-				f"cannot be read: {error.strerror}"
+				wording(
+					"benches: {folder}, which {pattern} may match, cannot be read: {reason}",
+					folder=printable(error.filename or pattern),
+					pattern=printable(pattern),
+					reason=error.strerror,
+				)
 			) from None
 	if not matches:
-		raise BenchError(f"benches: the pattern {printable(pattern)} matches no folder")
+		raise BenchError(
+			wording("benches: the pattern {pattern} matches no folder", pattern=printable(pattern))
+		)
 	return sorted(matches)
 
 

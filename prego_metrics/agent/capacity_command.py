@@ -61,9 +61,7 @@ def capacity(
 		config = load_config(open_bench_as_owner(bench_path), os.environ)
 		found = _found(config, disk_threshold, memory_threshold, days)
 	except PregoMetricsError as error:
-		if as_json:
-			print_json({"fits": None, "error": str(error)})
-		fail(str(error))
+		fail(str(error), json_with={"fits": None} if as_json else None)
 	if as_json:
 		print_json(found)
 	else:

@@ -75,7 +75,11 @@ class Census:
 
 	@property
 	def warnings(self) -> list[str]:
-		return [f"site {site.name}: {site.reason}" for site in self.sites if site.warning]
+		return [
+			wording("site {site}: {reason}", site=site.name, reason=site.reason)
+			for site in self.sites
+			if site.warning
+		]
 
 
 @dataclass
@@ -183,7 +187,7 @@ def _passes(
 def _stamp(bench: Bench) -> os.stat_result:
 	found = os.stat(bench.sites)
 	if (found.st_dev, found.st_ino) != bench.identity:
-		raise OSError(0, "it was replaced by another folder while it was read")
+		raise OSError(0, wording("it was replaced by another folder while it was read"))
 	return found
 
 

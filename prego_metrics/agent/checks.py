@@ -10,6 +10,7 @@ from prego_metrics.agent.bench import Bench
 from prego_metrics.agent.census import Census
 from prego_metrics.agent.common_config import read_common_config
 from prego_metrics.agent.config import Config, load_config
+from prego_metrics.agent.driver import as_pushed
 from prego_metrics.agent.errors import NotSent
 from prego_metrics.agent.state import Push, State, Tick
 from prego_metrics.agent.state_folder import StateFolder
@@ -72,6 +73,11 @@ class Examination:
 	@property
 	def state_warnings(self) -> list[str]:
 		return self._read[1]
+
+	@cached_property
+	def pushed(self) -> Config:
+		"""The settings with the interval that the pushes really have."""
+		return as_pushed(self.config, self.folder, self.state)
 
 	@cached_property
 	def ticks(self) -> list[Tick]:

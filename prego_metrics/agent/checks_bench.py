@@ -9,8 +9,9 @@ from prego_metrics.agent.checks import FAIL, PASS, SKIP, WARN, Check, Examinatio
 from prego_metrics.agent.errors import LockUnsupported, NotSent
 from prego_metrics.agent.lock import PushLock
 from prego_metrics.agent.printable import printable
+from prego_metrics.agent.result import percent_word
 from prego_metrics.agent.tenants import operator_site_note
-from prego_metrics.agent.wording import Wording, joined, wording
+from prego_metrics.agent.wording import first_line, joined, said, wording
 
 LOCK_WAIT_SECONDS = 5.0
 MOUNTS_FILE = "/proc/self/mountinfo"
@@ -28,7 +29,7 @@ def tenants(seen: Examination) -> Check:
 	"""The bench can be counted."""
 	census = seen.census
 	if isinstance(census, NotSent):
-		return Check("tenants", FAIL, str(census), wording("nothing is sent until the bench can be counted"))
+		return Check("tenants", FAIL, said(census), wording("nothing is sent until the bench can be counted"))
 	text = wording("{count} tenants of {sites} sites", count=census.tenant_count, sites=len(census.sites))
 	if census.warnings:
 		return Check("tenants", WARN, joined([text, *census.warnings], "\n"), wording("look at those sites"))
@@ -63,7 +64,7 @@ def plausible(seen: Examination) -> Check:
 	try:
 		frappes = _as_frappe_lists(seen)
 	except (OSError, NotSent) as error:
-		return Check("plausible", WARN, printable(str(error), 200), wording("make the folder readable"))
+		return Check("plausible", WARN, first_line(said(error), 200), wording("make the folder readable"))
 	differing = [name for _, name in sorted(ours ^ frappes)]
 	if differing:
 		return Check(
@@ -109,9 +110,9 @@ def host(seen: Examination) -> Check:
 	sample = sample_host(seen.state.cpu, seen.config.disk_paths)
 	text = wording(
 		"cpu {cpu}, memory {memory}, disk {disk}",
-		cpu=_percent(sample.cpu_pct),
-		memory=_percent(sample.memory_pct),
-		disk=_percent(sample.disk_pct),
+		cpu=percent_word(sample.cpu_pct),
+		memory=percent_word(sample.memory_pct),
+		disk=percent_word(sample.disk_pct),
 	)
 	if sample.warnings:
 		return Check(
@@ -123,10 +124,6 @@ def host(seen: Examination) -> Check:
 	return Check("host", PASS, text)
 
 
-def _percent(figure: float | None) -> Wording:
-	return wording("unknown") if figure is None else wording("{percent} %", percent=figure)
-
-
 def lock(seen: Examination) -> Check:
 	"""Pushes can exclude one another."""
 	with PushLock(seen.bench.sites) as held:
@@ -136,7 +133,7 @@ def lock(seen: Examination) -> Check:
 			return Check(
 				"lock",
 				FAIL,
-				str(error),
+				said(error),
 				wording("no scheduled push is sent until sites/ can be locked"),
 			)
 		except OSError as error:
@@ -200,7 +197,7 @@ def state(seen: Examination) -> Check:
 		return Check(
 			"state",
 			WARN,
-			" ".join(seen.state_warnings),
+			joined(seen.state_warnings, " "),
 			wording("nothing to do: a new state is begun"),
 		)
 	return Check(

@@ -12,7 +12,7 @@ from prego_metrics.agent.common_config import config_file
 from prego_metrics.agent.due import MAX_SLACK_SECONDS, fresh_seconds
 from prego_metrics.agent.frappe_on_disk import frappe_version, tick_seconds
 from prego_metrics.agent.printable import printable
-from prego_metrics.agent.result import NOT_SENT
+from prego_metrics.agent.result import NOT_SENT, outcome_word
 from prego_metrics.agent.state import Tick
 from prego_metrics.agent.status import FRESH, duration, judge_status
 from prego_metrics.agent.wording import Wording, joined, wording
@@ -145,10 +145,11 @@ def _settings_changed_at(seen: Examination) -> float:
 
 def interval(seen: Examination) -> Check:
 	"""The drivers tick often enough for the interval, by their settings and as seen."""
-	wanted = seen.config.push_interval
 	alive = _alive(seen, time.time())
 	if not alive:
 		return Check("interval", SKIP, wording("no driver ticks"))
+	changed_at = _settings_changed_at(seen)
+	wanted = (seen.pushed if all(tick.at > changed_at for tick in alive) else seen.config).push_interval
 	lengths = {
 		tick.driver: tick_seconds(seen.bench, seen.common) if tick.driver == "frappe" else MINUTE_SECONDS
 		for tick in alive
@@ -209,7 +210,7 @@ def _usual_gap(seen: Examination) -> float | None:
 
 def last_push(seen: Examination) -> Check:
 	"""The control plane has a fresh row of this node."""
-	status = judge_status(seen.state, seen.config, time.time())
+	status = judge_status(seen.state, seen.pushed, time.time())
 	if status.verdict == FRESH:
 		return Check("last_push", PASS, status.sentence)
 	if status.last is None:
@@ -229,19 +230,21 @@ def is_driven(seen: Examination, *, only: str = "", without: str = "") -> bool:
 
 
 def _alive(seen: Examination, now: float) -> list[Tick]:
-	limit = fresh_seconds(seen.config.push_interval)
-	return [tick for tick in seen.ticks if 0 <= now - tick.at <= limit]
+	shortest = seen.config.push_interval  # a crontab with an interval of its own may also run that seldom
+	return [
+		tick for tick in seen.ticks if 0 <= now - tick.at <= fresh_seconds(max(shortest, tick.push_interval))
+	]
 
 
 def _told(now: float, tick: Tick) -> Wording:
 	age = now - tick.at
 	if age < 0:
 		return wording(
-			"{driver} in the future, {outcome}", driver=tick.driver, outcome=printable(tick.outcome, 40)
+			"{driver} in the future, {outcome}", driver=tick.driver, outcome=outcome_word(tick.outcome)
 		)
 	return wording(
 		"{driver} {age} ago, {outcome}",
 		driver=tick.driver,
 		age=duration(age),
-		outcome=printable(tick.outcome, 40),
+		outcome=outcome_word(tick.outcome),
 	)

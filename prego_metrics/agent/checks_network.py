@@ -123,11 +123,8 @@ def _resolved(host: str, seconds: float) -> list[str] | str:
 	answer = within_deadline(resolve, lambda: None, seconds)
 	if isinstance(answer, list) and answer:
 		return answer
-	return (
-		str(answer)
-		if isinstance(answer, str)
-		else wording("no answer within {seconds} s", seconds=f"{seconds:g}")
-	)
+	late = wording("no answer within {seconds} s", seconds=f"{seconds:g}")
+	return answer if isinstance(answer, str) else late
 
 
 def tls(seen: Examination) -> Check:

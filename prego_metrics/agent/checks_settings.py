@@ -10,7 +10,7 @@ from prego_metrics.agent.config import CONFIG_KEY, DEFAULT_SOURCE, HARDENED_KEYS
 from prego_metrics.agent.errors import ConfigurationError
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.settings import SETTINGS
-from prego_metrics.agent.wording import Wording, joined, wording
+from prego_metrics.agent.wording import Wording, joined, said, wording
 
 
 def configuration(seen: Examination) -> Check:
@@ -21,7 +21,7 @@ def configuration(seen: Examination) -> Check:
 			return Check(
 				"configuration",
 				WARN,
-				"\n".join(problem.text for problem in config.problems),
+				joined((problem.text for problem in config.problems), "\n"),
 				wording(
 					"nothing, if a hardened timer pushes for this bench: these are in its unit's environment "
 					"alone. Else mend it with `prego-metrics configure`"
@@ -30,7 +30,7 @@ def configuration(seen: Examination) -> Check:
 		return Check(
 			"configuration",
 			FAIL,
-			"\n".join(problem.text for problem in config.problems),
+			joined((problem.text for problem in config.problems), "\n"),
 			wording(
 				"mend it with `prego-metrics configure`, or in {file}",
 				file=printable(config_file(seen.bench)),
@@ -38,7 +38,7 @@ def configuration(seen: Examination) -> Check:
 		)
 	if config.warnings:
 		return Check(
-			"configuration", WARN, "\n".join(config.warnings), wording("change it, unless it is meant so")
+			"configuration", WARN, joined(config.warnings, "\n"), wording("change it, unless it is meant so")
 		)
 	changed = [name for name, source in config.sources.items() if source != DEFAULT_SOURCE]
 	return Check("configuration", PASS, wording("valid; set: {settings}", settings=", ".join(changed)))
@@ -58,7 +58,7 @@ def api_key(seen: Examination) -> Check:
 				wording("not here: scheduler_pushes is false, so a timer under a user of its own has it"),
 			)
 		return Check(
-			"api_key", FAIL, str(error), wording("give the key to the user that runs the push, as said")
+			"api_key", FAIL, said(error), wording("give the key to the user that runs the push, as said")
 		)
 	found = wording("set, from {source}", source=key.source)
 	if warnings:
@@ -165,7 +165,7 @@ def heartbeat(seen: Examination) -> Check:
 		return Check(
 			"heartbeat",
 			WARN,
-			str(error),
+			said(error),
 			wording("mend it: pushes go out, but nobody hears of a node that is gone altogether"),
 		)
 	if url is None:

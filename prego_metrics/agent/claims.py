@@ -10,18 +10,20 @@ import time
 from collections.abc import Callable
 
 from prego_metrics.agent.config import Config
+from prego_metrics.agent.driver import as_pushed
 from prego_metrics.agent.due import fresh_seconds
 from prego_metrics.agent.state import State
 from prego_metrics.agent.state_folder import StateFolder
 from prego_metrics.agent.transition import STALE, Transition
+from prego_metrics.agent.wording import wording
 
 # Nobody is told what happened longer ago: a channel that was down for days, or is new, begins with today.
 TOLD_WITHIN_SECONDS = 86400.0
 
 
-def to_be_told(state: State, config: Config, push_interval: float, now: float) -> list[Transition]:
+def to_be_told(state: State, config: Config, now: float) -> list[Transition]:
 	"""Return what is worth telling at `now`, oldest first, told already or not."""
-	stale = state.stale(config.node_id, now, fresh_seconds(push_interval))
+	stale = state.stale(config.node_id, now, fresh_seconds(config.push_interval))
 	recent = [one for one in state.transitions if abs(now - one.at) <= TOLD_WITHIN_SECONDS]
 	return [*recent, stale] if stale and now - stale.at <= TOLD_WITHIN_SECONDS else recent
 
@@ -36,25 +38,17 @@ def claim_transitions(
 	"""
 	now = clock()
 	state, _ = folder.read()
-	telling = to_be_told(state, config, interval_of_pushes(folder, state, config), now)
+	telling = to_be_told(state, as_pushed(config, folder, state), now)
 	claimed = [one for one in telling if folder.claim(_name(channel, one.kind, one.id))]
 	if claimed:
 		folder.forget_claims(2 * TOLD_WITHIN_SECONDS)
 	return claimed
 
 
-def interval_of_pushes(folder: StateFolder, state: State, config: Config) -> float:
-	"""Return the interval that the driver of the last push goes by: a unit's own is seen in its ticks alone."""
-	driver = state.last.driver if state.last else None
-	return next(
-		(tick.push_interval for tick in folder.ticks() if tick.driver == driver), config.push_interval
-	)
-
-
 def node_id_of_pushes(state: State, config: Config) -> str:
 	"""Return whose numbers are pushed, for people; in the hardened mode the last delivered push tells it."""
 	delivered = state.last_delivered
-	return config.node_id or (delivered and delivered.node_id) or "of this bench"
+	return config.node_id or (delivered and delivered.node_id) or wording("of this bench")
 
 
 def return_claim(folder: StateFolder, channel: str, transition: Transition) -> None:

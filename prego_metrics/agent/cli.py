@@ -220,8 +220,10 @@ def _exit_on_error(run: Callable[[], None]) -> None:
 		fail(str(error))
 
 
-def fail(message: str) -> NoReturn:
-	"""Print one error and end with exit code 2."""
+def fail(message: str, *, json_with: Mapping[str, Any] | None = None) -> NoReturn:
+	"""Print one error and end with exit code 2; with `json_with`, which goes beside it, also as JSON on stdout."""
+	if json_with is not None:
+		print_json({**json_with, "error": message})
 	click.echo(f"Error: {message}", err=True)
 	sys.exit(2)
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from prego_metrics.agent.bench import Bench
 from prego_metrics.agent.printable import printable
+from prego_metrics.agent.wording import wording
 
 FILE_NAME = "common_site_config.json"
 
@@ -37,14 +38,19 @@ def read_common_config(bench: Bench, sleep: Callable[[float], None] = time.sleep
 			content = _read_regular_file(path)
 			parsed = json.loads(content) if content is not None else {}
 		except OSError as error:
-			raise ValueError(f"{printable(path)} cannot be read: {error.strerror or error}") from None
+			reason = error.strerror or str(error)
+			raise ValueError(
+				wording("{folder} cannot be read: {reason}", folder=printable(path), reason=reason)
+			) from None
 		except (ValueError, RecursionError) as error:
-			reason = str(error) if isinstance(error, ValueError) else "nested too deeply"
+			reason = (
+				printable(str(error), 200) if isinstance(error, ValueError) else wording("nested too deeply")
+			)
 			continue
 		if not isinstance(parsed, dict):
-			raise ValueError(f"{printable(path)} must hold a JSON object")
+			raise ValueError(wording("{file} must hold a JSON object", file=printable(path)))
 		return parsed
-	raise ValueError(f"{printable(path)} is not valid JSON: {printable(reason, 200)}")
+	raise ValueError(wording("{file} is not valid JSON: {reason}", file=printable(path), reason=reason))
 
 
 def _read_regular_file(path: str) -> str | None:
@@ -52,15 +58,15 @@ def _read_regular_file(path: str) -> str | None:
 		descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 	except FileNotFoundError:
 		if os.path.islink(path):
-			raise OSError(0, "it is a link that leads nowhere") from None
+			raise OSError(0, wording("it is a link that leads nowhere")) from None
 		return None
 	try:
 		if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-			raise OSError(0, "it is not a regular file")
+			raise OSError(0, wording("it is not a regular file"))
 		with open(descriptor, "rb", closefd=False) as file:
 			content = file.read(_MAX_BYTES + 1)
 	finally:
 		os.close(descriptor)
 	if len(content) > _MAX_BYTES:
-		raise OSError(0, f"it is larger than {_MAX_BYTES} bytes")
+		raise OSError(0, wording("it is larger than {bytes} bytes", bytes=_MAX_BYTES))
 	return content.decode("utf-8")

@@ -22,6 +22,7 @@ from prego_metrics.agent.common_config import config_file, read_common_config
 from prego_metrics.agent.errors import ConfigurationError, Problem
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.settings import SETTING_BY_NAME, SETTINGS, Setting
+from prego_metrics.agent.wording import Wording, said, wording
 
 CONFIG_KEY = "prego_metrics"
 DEFAULT_SOURCE = "default"
@@ -99,7 +100,7 @@ def load_config(
 	try:
 		common = read_common_config(bench, sleep)
 	except ValueError as error:
-		return judge_config(bench, {}, environ, Problem("", str(error)))
+		return judge_config(bench, {}, environ, Problem("", said(error)))
 	return judge_config(bench, common, environ)
 
 
@@ -127,8 +128,12 @@ def judge_config(
 		if hardened and setting.name in HARDENED_KEYS:
 			if setting.name in from_file:
 				warnings.append(
-					f"{setting.name} in {_file_source(bench)} is not used: in the hardened mode it comes from "
-					f"{setting.variable} alone"
+					wording(
+						"{setting} in {file} is not used: in the hardened mode it comes from {variable} alone",
+						setting=setting.name,
+						file=_file_source(bench),
+						variable=setting.variable,
+					)
 				)
 			from_file = {}
 		values[setting.name], sources[setting.name] = _effective(
@@ -159,7 +164,9 @@ def _file_source(bench: Bench) -> str:
 def _hardened(environ: Mapping[str, str], problems: list[Problem]) -> bool:
 	value = environ.get(HARDENED_VARIABLE, "")
 	if value not in ("", "0", "1"):
-		problems.append(Problem("", f"{HARDENED_VARIABLE}={printable(value, 80)!r} must be 1 or 0"))
+		shown = repr(printable(value, 80))
+		text = wording("{variable}={value} must be 1 or 0", variable=HARDENED_VARIABLE, value=shown)
+		problems.append(Problem("", text))
 	return value == "1"
 
 
@@ -172,7 +179,8 @@ def _written(
 	written = common.get(CONFIG_KEY, {})
 	if isinstance(written, dict):
 		return written
-	problems.append(Problem("", f"{CONFIG_KEY} in {_file_source(bench)} must be a JSON object"))
+	text = wording("{key} in {file} must be a JSON object", key=CONFIG_KEY, file=_file_source(bench))
+	problems.append(Problem("", text))
 	return None
 
 
@@ -185,24 +193,31 @@ def _refuse_unknown(
 	for variable in sorted(environ.keys() - variables):
 		if variable.startswith("PREGO_METRICS_"):
 			name = variable.removeprefix("PREGO_METRICS_").lower()
-			problems.append(Problem("", _unknown(variable, name, "the environment")))
+			problems.append(Problem("", _unknown(variable, name, wording("the environment"))))
 
 
-def _unknown(shown: str, name: str, source: str) -> str:
+def _unknown(shown: str, name: str, source: str) -> Wording:
 	if name.lower() in _KEY_NAMES:
 		return _key_refused(shown, source)
 	import difflib
 
 	near = difflib.get_close_matches(name, SETTING_BY_NAME, n=1)
-	hint = f"did you mean {near[0]}?" if near else "allowed are " + ", ".join(SETTING_BY_NAME)
-	return f"{printable(shown, 80)} in {source} is no setting: {hint}"
+	if near:
+		hint = wording("did you mean {setting}?", setting=near[0])
+	else:
+		hint = wording("allowed are {settings}", settings=", ".join(SETTING_BY_NAME))
+	return wording(
+		"{name} in {source} is no setting: {hint}", name=printable(shown, 80), source=source, hint=hint
+	)
 
 
-def _key_refused(shown: str, source: str) -> str:
-	return (
-		f"{printable(shown, 80)} in {source} is refused: the key does not belong there. Remove it, change the "
-		"key in the control plane, and give the new one by INTERNAL_API_KEY in the environment or by "
-		"api_key_file, a 0600 file outside sites/"
+def _key_refused(shown: str, source: str) -> Wording:
+	return wording(
+		"{name} in {source} is refused: the key does not belong there. Remove it, change the key in the control "
+		"plane, and give the new one by INTERNAL_API_KEY in the environment or by api_key_file, a 0600 file "
+		"outside sites/",
+		name=printable(shown, 80),
+		source=source,
 	)
 
 
@@ -217,7 +232,7 @@ def _effective(
 	"""Return a setting's value and source: the environment, then the file, then the default."""
 	text = environ.get(setting.variable)
 	if text == "":
-		warnings.append(f"{setting.variable} is empty and counts as unset")
+		warnings.append(wording("{variable} is empty and counts as unset", variable=setting.variable))
 	if text:
 		raw, source = value_from_text(setting, text), setting.variable
 	elif setting.name in written:
@@ -227,8 +242,9 @@ def _effective(
 	try:
 		return setting.parse(raw), source
 	except ValueError as error:
-		seen = "" if setting.secret else f" = {_shown(raw)}"
-		problems.append(Problem(setting.name, f"{setting.name}{seen} ({source}) {error}"))
+		shown = setting.name if setting.secret else f"{setting.name} = {_shown(raw)}"
+		text = wording("{setting} ({source}) {problem}", setting=shown, source=source, problem=said(error))
+		problems.append(Problem(setting.name, text))
 		return setting.default, source
 
 
@@ -236,10 +252,18 @@ def _name_missing(sources: Mapping[str, str], hardened: bool, problems: list[Pro
 	for setting in SETTINGS:
 		if setting.required and sources[setting.name] == DEFAULT_SOURCE:
 			if hardened:
-				remedy = f"in the hardened mode it comes from {setting.variable} alone"
+				text = wording(
+					"{setting} is not set: in the hardened mode it comes from {variable} alone",
+					setting=setting.name,
+					variable=setting.variable,
+				)
 			else:
-				remedy = f"give it by `prego-metrics configure`, or by {setting.variable}"
-			problems.append(Problem(setting.name, f"{setting.name} is not set: {remedy}"))
+				text = wording(
+					"{setting} is not set: give it by `prego-metrics configure`, or by {variable}",
+					setting=setting.name,
+					variable=setting.variable,
+				)
+			problems.append(Problem(setting.name, text))
 
 
 def value_from_text(setting: Setting, text: str) -> object:
@@ -272,15 +296,24 @@ def _judge_together(
 	interval = values["push_interval"]
 	if isinstance(interval, float) and not 60 <= interval <= 300:
 		warnings.append(
-			f"push_interval = {interval:g} ({sources['push_interval']}) is outside the runbook's 60 to 300 seconds"
+			wording(
+				"push_interval = {seconds} ({source}) is outside the runbook's 60 to 300 seconds",
+				seconds=f"{interval:g}",
+				source=sources["push_interval"],
+			)
 		)
 	if values["heartbeat_url"] and values["heartbeat_url_file"]:
 		problems.append(
-			Problem("heartbeat_url", "heartbeat_url and heartbeat_url_file are both set: keep one of them")
+			Problem(
+				"heartbeat_url",
+				wording("heartbeat_url and heartbeat_url_file are both set: keep one of them"),
+			)
 		)
 	node_id = values["node_id"]
 	if isinstance(node_id, str) and node_id != node_id.strip():
-		warnings.append(f"node_id = {_shown(node_id)} begins or ends with a space, and is sent so")
+		warnings.append(
+			wording("node_id = {node} begins or ends with a space, and is sent so", node=_shown(node_id))
+		)
 
 
 def _completed(values: dict[str, object], bench: Bench) -> dict[str, object]:

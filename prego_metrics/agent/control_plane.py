@@ -26,6 +26,7 @@ from prego_metrics.agent.api_key import Secret
 from prego_metrics.agent.payload import Payload
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.result import DELIVERED, FAILED, REFUSED
+from prego_metrics.agent.wording import Wording, wording
 
 ROUTE = "/internal/server-metrics"
 NODES_ROUTE = "/internal/nodes"
@@ -83,7 +84,7 @@ class _Sending:
 		client = self._client = Client(self._url, self.key)
 		while True:
 			if self._abandoned.is_set():
-				return self._ended(FAILED, None, "abandoned")
+				return self._ended(FAILED, None, wording("abandoned"))
 			self.attempts += 1
 			seconds = min(self._attempt_seconds, max(0.05, self._remaining()))
 			reply = client.request("POST", ROUTE, seconds, self.payload.encoded())
@@ -92,7 +93,8 @@ class _Sending:
 					reply.status_code, reply.words, reply.headers.get("retry-after")
 				)
 			else:
-				delivery = self._ended(FAILED, None, f"{reply.reason} ({printable(self._url)})")
+				missing = wording("{reason} ({url})", reason=reply.reason, url=printable(self._url))
+				delivery = self._ended(FAILED, None, missing)
 				wait, unclear = None, reply.unclear
 			if self.payload.save_snapshot and (delivery.outcome == DELIVERED or unclear):
 				self.snapshot_taken = True
@@ -100,12 +102,14 @@ class _Sending:
 				return self._ended(delivery.outcome, delivery.status_code, delivery.error)
 			pause = self._pause() if wait is None else wait
 			if pause >= self._remaining():
-				asked = (
-					f"; it asks to wait {wait:.0f} s, longer than this push may last"
-					if wait is not None
-					else ""
-				)
-				return self._ended(FAILED, delivery.status_code, f"{delivery.error}{asked}")
+				error = delivery.error
+				if wait is not None:
+					error = wording(
+						"{error}; it asks to wait {seconds} s, longer than this push may last",
+						error=error,
+						seconds=f"{wait:.0f}",
+					)
+				return self._ended(FAILED, delivery.status_code, error)
 			if unclear:
 				self.payload = self.payload.without_snapshot()
 			self._sleep(pause)
@@ -126,15 +130,20 @@ class _Sending:
 		if 200 <= status_code < 300:
 			return self._ended(DELIVERED, status_code, None), None, False
 		shown = shown_words(words, self.key)
-		said = f"{status_code}" + (f", and the server says: {shown}" if shown else "")
+		said: object = status_code
+		if shown:
+			said = wording(
+				"{status_code}, and the server says: {words}", status_code=status_code, words=shown
+			)
 		if status_code in _RETRIED or 500 <= status_code < 600:
-			meaning = f"the control plane answers {said}"
+			meaning = wording("the control plane answers {answer}", answer=said)
 			return (
 				self._ended(FAILED, status_code, meaning),
 				_retry_after_seconds(retry_after),
 				status_code not in _RETRIED,
 			)
-		return self._ended(REFUSED, status_code, f"{_meaning(status_code)}: it answers {said}"), None, False
+		refused = wording("{meaning}: it answers {answer}", meaning=_meaning(status_code), answer=said)
+		return self._ended(REFUSED, status_code, refused), None, False
 
 	def _ended(self, outcome: str, status_code: int | None, error: str | None) -> Delivery:
 		return Delivery(
@@ -175,7 +184,8 @@ def send(
 	ended = within_deadline(sending.run, sending.abandon, deadline_seconds)
 	if isinstance(ended, Delivery):
 		return ended
-	reason = f"no answer within the deadline of {deadline_seconds:.3g} s" if ended is None else str(ended)
+	late = wording("no answer within the deadline of {seconds} s", seconds=f"{deadline_seconds:.3g}")
+	reason = ended if isinstance(ended, str) else late
 	return Delivery(FAILED, sending.payload, None, sending.attempts, key.mask(reason), sending.snapshot_taken)
 
 
@@ -193,7 +203,7 @@ def within_deadline(
 		try:
 			results.append(work())
 		except BaseException as error:  # noqa: BLE001 - a thread has nobody to pass it on to
-			results.append(f"unexpected {type(error).__name__} while sending")
+			results.append(wording("unexpected {error} while sending", error=type(error).__name__))
 		finally:
 			done.set()
 
@@ -215,14 +225,16 @@ def shown_words(words: str, key: Secret) -> str:
 	return printable(key.mask(words[:_WORDS_LOOKED_AT]).strip(), WORDS_SHOWN)
 
 
-def _meaning(status_code: int) -> str:
+def _meaning(status_code: int) -> Wording:
 	if status_code in (401, 403):
-		return "the control plane refuses the key"
+		return wording("the control plane refuses the key")
 	if 300 <= status_code < 400:
-		return "control_plane_url leads to a redirect, which is not followed since the key must not travel"
+		return wording(
+			"control_plane_url leads to a redirect, which is not followed since the key must not travel"
+		)
 	if status_code == 404:
-		return "the control plane does not know this node_id, or control_plane_url is wrong"
-	return "the control plane refuses this push (control_plane_url, node_id or the payload)"
+		return wording("the control plane does not know this node_id, or control_plane_url is wrong")
+	return wording("the control plane refuses this push (control_plane_url, node_id or the payload)")
 
 
 def _retry_after_seconds(value: str | None) -> float | None:

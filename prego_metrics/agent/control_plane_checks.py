@@ -47,14 +47,19 @@ def check_control_plane(seen: Examination) -> Iterator[Check]:
 		)
 		if isinstance(answer, Answer | NoAnswer):
 			return answer
-		return NoAnswer(str(answer or f"no answer within {config.timeout:g} s"), True)
+		late = wording("no answer within {seconds} s", seconds=f"{config.timeout:g}")
+		return NoAnswer(answer if isinstance(answer, str) else late, True)
 
 	answer = ask(f"{NODES_ROUTE}/{quote(config.node_id, safe='')}")
 	if isinstance(answer, NoAnswer):
 		yield Check(
 			"control_plane",
 			FAIL,
-			f"{printable(config.control_plane_url)}: {key.mask(answer.reason)}",
+			wording(
+				"{host}: {reason}",
+				host=printable(config.control_plane_url),
+				reason=key.mask(answer.reason),
+			),
 			wording(
 				"check control_plane_url, the name's resolution, the firewall and proxies, then run this again"
 			),

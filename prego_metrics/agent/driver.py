@@ -1,9 +1,16 @@
-"""Which driver started this process: systemd, or something that looks like it."""
+"""What drives the pushes: whether systemd started this process, and which interval the drivers go by."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+	from prego_metrics.agent.config import Config
+	from prego_metrics.agent.state import State
+	from prego_metrics.agent.state_folder import StateFolder
 
 
 def started_by_systemd(environ: Mapping[str, str]) -> bool:
@@ -14,3 +21,16 @@ def started_by_systemd(environ: Mapping[str, str]) -> bool:
 	"""
 	own = str(os.getpid())
 	return "INVOCATION_ID" in environ and environ.get("SYSTEMD_EXEC_PID", own) == own
+
+
+def as_pushed(config: Config, folder: StateFolder, state: State) -> Config:
+	"""Return the settings with the interval that the pushes really have.
+
+	A unit or a crontab may set an interval of its own, which is seen in its ticks alone. It is that of the
+	driver of the last push; after one by hand, that of the driver that ticked last. Frappe's tick does not
+	count where it does not push.
+	"""
+	ticks = [tick for tick in folder.ticks() if tick.driver != "frappe" or config.scheduler_pushes]
+	driver = state.last.driver if state.last else None
+	chosen = max(ticks, key=lambda tick: (tick.driver == driver, tick.at), default=None)
+	return config if chosen is None else replace(config, push_interval=chosen.push_interval)

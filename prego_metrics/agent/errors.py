@@ -17,6 +17,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from prego_metrics.agent.wording import joined
+
 
 class PregoMetricsError(Exception):
 	"""A condition that we foresee; its message is for people and names the thing and the next step."""
@@ -70,4 +72,4 @@ class ConfigurationError(NotSent):
 
 	def __init__(self, problems: Iterable[Problem]) -> None:
 		self.problems = tuple(problems)
-		super().__init__("\n".join(problem.text for problem in self.problems))
+		super().__init__(joined((problem.text for problem in self.problems), "\n"))

@@ -26,6 +26,7 @@ from prego_metrics.agent.api_key import Secret
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.settings import is_loopback
 from prego_metrics.agent.wire import CuttableAdapter, Wire
+from prego_metrics.agent.wording import Wording, wording
 
 MAX_ANSWER_BYTES = 64 * 1024
 # The status code says what an answer means; its words are worth a moment, not the whole attempt.
@@ -139,13 +140,13 @@ class Client:
 				with contextlib.closing(response):
 					if self._wire.cut:
 						# To http.client, headers that were cut off are headers that are complete.
-						return NoAnswer(f"no answer within {timeout_seconds:g} s", unclear=True)
+						return NoAnswer(_too_late(timeout_seconds), unclear=True)
 					wanted = words_of_success or not 200 <= response.status_code < 300
 					words = self._words(response, words_bytes, words_seconds) if wanted else ""
 					return Answer(response.status_code, dict(response.headers.lower_items()), words)
 		except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
 			if self._wire.cut:
-				return NoAnswer(f"no answer within {timeout_seconds:g} s", self._wire.reached)
+				return NoAnswer(_too_late(timeout_seconds), self._wire.reached)
 			return NoAnswer(why_no_answer(error, timeout_seconds, self._shown), self._wire.reached)
 		finally:
 			self._session.close()
@@ -175,7 +176,11 @@ class _NoAuth(requests.auth.AuthBase):
 		return request
 
 
-def why_no_answer(error: BaseException, timeout_seconds: float, shown: Callable[[str], str]) -> str:
+def _too_late(seconds: float) -> Wording:
+	return wording("no answer within {seconds} s", seconds=f"{seconds:g}")
+
+
+def why_no_answer(error: BaseException, timeout_seconds: float, shown: Callable[[str], str]) -> Wording:
 	"""Say in a few words why there was no answer: the innermost cause, not the wrappings around it.
 
 	`shown` makes what the other side may have had a hand in fit to show.
@@ -183,12 +188,13 @@ def why_no_answer(error: BaseException, timeout_seconds: float, shown: Callable[
 	causes = _causes(error)
 	for cause in causes:
 		if isinstance(cause, ssl.SSLCertVerificationError):
-			return f"TLS: the certificate is not to be trusted: {shown(cause.verify_message)}"
+			reason = shown(cause.verify_message)
+			return wording("TLS: the certificate is not to be trusted: {reason}", reason=reason)
 	for cause in causes:
 		if isinstance(cause, socket.gaierror):
-			return f"the host name cannot be resolved: {cause.strerror}"
+			return wording("the host name cannot be resolved: {reason}", reason=cause.strerror)
 		if isinstance(cause, ssl.SSLError):
-			return f"TLS: {shown(cause.reason or str(cause))}"
+			return wording("TLS: {reason}", reason=shown(cause.reason or str(cause)))
 	# Before the time-outs: urllib3 1.x derives "connection refused" from its time-out.
 	for cause in causes:
 		if (
@@ -197,14 +203,16 @@ def why_no_answer(error: BaseException, timeout_seconds: float, shown: Callable[
 			and cause.errno
 			and cause.strerror
 		):
-			return f"no connection: {cause.strerror}"
+			return wording("no connection: {reason}", reason=cause.strerror)
 	for cause in causes:
 		if isinstance(cause, TimeoutError | requests.Timeout | urllib3.exceptions.TimeoutError):
-			return f"no answer within {timeout_seconds:g} s"
+			return _too_late(timeout_seconds)
 	# urllib3 before 2.0 compares host names itself, with an error that is none of ssl's.
 	is_tls = any(isinstance(cause, urllib3.exceptions.SSLError) for cause in causes)
 	last = shown(str(causes[-1]) or type(causes[-1]).__name__)
-	return f"TLS: {last}" if is_tls else f"no connection: {last}"
+	return (
+		wording("TLS: {reason}", reason=last) if is_tls else wording("no connection: {reason}", reason=last)
+	)
 
 
 def _causes(error: BaseException) -> list[BaseException]:

@@ -10,6 +10,7 @@ from prego_metrics.agent.control_plane import within_deadline
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.secret_file import read_secret_file
 from prego_metrics.agent.settings import parse_heartbeat_url
+from prego_metrics.agent.wording import said, wording
 
 LIMIT_SECONDS = 5.0
 
@@ -21,7 +22,9 @@ def load_heartbeat_url(config: Config) -> Secret | None:
 		try:
 			return Secret(parse_heartbeat_url(url), "heartbeat_url_file")
 		except ValueError as error:
-			raise ValueError(f"heartbeat_url_file: the URL in it {error}") from None
+			raise ValueError(
+				wording("heartbeat_url_file: the URL in it {problem}", problem=said(error))
+			) from None
 	if config.heartbeat_url:
 		return Secret(config.heartbeat_url, config.sources["heartbeat_url"])
 	return None
@@ -34,7 +37,7 @@ def ping(config: Config) -> str | None:
 	try:
 		url = load_heartbeat_url(config)
 	except ValueError as error:
-		return str(error)
+		return said(error)
 	if url is None:
 		return None
 	base, path = _split(url)
@@ -44,11 +47,14 @@ def ping(config: Config) -> str | None:
 	)
 	if isinstance(answer, Answer) and 200 <= answer.status_code < 300:
 		return None
-	where = f"the heartbeat at {printable(urlsplit(base).hostname or '', 80)}"
+	host = printable(urlsplit(base).hostname or "", 80)
 	if isinstance(answer, Answer):
-		return f"{where} answers {answer.status_code}"
-	reason = answer.reason if isinstance(answer, NoAnswer) else f"no answer within {LIMIT_SECONDS:g} s"
-	return f"{where} was not reached: {reason}"
+		return wording(
+			"the heartbeat at {host} answers {status_code}", host=host, status_code=answer.status_code
+		)
+	late = wording("no answer within {seconds} s", seconds=f"{LIMIT_SECONDS:g}")
+	reason = answer.reason if isinstance(answer, NoAnswer) else late
+	return wording("the heartbeat at {host} was not reached: {reason}", host=host, reason=reason)
 
 
 def _split(url: Secret) -> tuple[str, Secret]:

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from prego_metrics.agent.config import Config
 from prego_metrics.agent.errors import OtherInstance
 from prego_metrics.agent.printable import printable
-from prego_metrics.agent.wording import Wording, wording
+from prego_metrics.agent.wording import Wording, joined, wording
 
 # The one in /run is of this boot for certain; the other stays where cloud-init is turned off later.
 INSTANCE_FILES = ("/run/cloud-init/.instance-id", "/var/lib/cloud/data/instance-id")
@@ -81,7 +81,7 @@ def check_instance(config: Config) -> None:
 		return
 	found = instance_on_disk()
 	if found is not None and found != config.instance_id:
-		raise OtherInstance(f"{differing(config, found)}: {remedy(found)}")
+		raise OtherInstance(joined((differing(config, found), remedy(found)), ": "))
 
 
 def differing(config: Config, found: str) -> Wording:

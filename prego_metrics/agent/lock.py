@@ -16,6 +16,7 @@ from types import TracebackType
 
 from prego_metrics.agent.errors import LockUnsupported
 from prego_metrics.agent.printable import printable
+from prego_metrics.agent.wording import wording
 
 _POLL_SECONDS = 0.05
 
@@ -47,8 +48,12 @@ class PushLock:
 				except OSError as error:
 					if error.errno not in (errno.EAGAIN, errno.EACCES, errno.EINTR):
 						raise LockUnsupported(
-							f"{printable(self._sites)} cannot be locked ({error.strerror}): its file system has no "
-							"flock, so two drivers could push at once. Mount it with locking, or push by hand"
+							wording(
+								"{folder} cannot be locked ({reason}): its file system has no flock, so two drivers "
+								"could push at once. Mount it with locking, or push by hand",
+								folder=printable(self._sites),
+								reason=error.strerror,
+							)
 						) from None
 				else:
 					self._descriptor, descriptor = descriptor, -1

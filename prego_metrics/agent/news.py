@@ -22,6 +22,7 @@ from prego_metrics.agent.result import iso_utc
 from prego_metrics.agent.state import TRANSITIONS_LENGTH
 from prego_metrics.agent.state_folder import StateFolder
 from prego_metrics.agent.transition import FAILING, RECOVERED, STALE, Transition, description, title
+from prego_metrics.agent.wording import wording
 
 CHANNEL_FORM = "1 to 32 of a-z, 0-9 and -"
 _CHANNEL = re.compile(r"[a-z0-9-]{1,32}")
@@ -77,8 +78,15 @@ def record_silence(folder: StateFolder, config: Config, *, clock: Callable[[], f
 
 		state, _ = folder.read()
 		now = clock()
-		since = f"since {iso_utc(state.last.at)}" if state.last else "yet"
-		error = f"no push was recorded {since}: what should push does not get that far. Look at its log"
+		if state.last:
+			error = wording(
+				"no push was recorded since {time}: what should push does not get that far. Look at its log",
+				time=iso_utc(state.last.at),
+			)
+		else:
+			error = wording(
+				"no push was recorded yet: what should push does not get that far. Look at its log"
+			)
 		begun = state.failing_since or now
 		transition = Transition(secrets.token_hex(8), now, FAILING, state.failures_in_a_row, error, begun)
 		transitions = (*state.transitions, transition)[-TRANSITIONS_LENGTH:]

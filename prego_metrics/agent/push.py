@@ -26,6 +26,7 @@ from prego_metrics.agent.printable import printable
 from prego_metrics.agent.result import Result
 from prego_metrics.agent.state import MAX_WHO, Push, State, Tick
 from prego_metrics.agent.state_folder import StateFolder
+from prego_metrics.agent.wording import said, wording
 
 if TYPE_CHECKING:
 	from prego_metrics.agent.host import CpuReading
@@ -36,6 +37,7 @@ MANUAL = "manual"
 LOCK_GRACE_SECONDS = 5.0
 # A scheduled one waits this long: the doctor tries the lock for a moment, and that must cost no tick.
 LOCK_MOMENT_SECONDS = 0.2
+MAX_ERROR = 1000
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def dry_run(bench: Bench, environ: Mapping[str, str] | None = None) -> Result:
 		check_instance(config)
 		observed = _observe(config, state, at, save_snapshot=False)
 	except NotSent as error:
-		return Result(result.NOT_SENT, at, error=str(error), warnings=config.warnings)
+		return Result(result.NOT_SENT, at, error=said(error), warnings=config.warnings)
 	warnings = (*config.warnings, *observed.warnings)
 	return Result(result.DRY_RUN, at, observed.payload.as_dict(), warnings=warnings)
 
@@ -136,13 +138,17 @@ def _push(config: Config, folder: StateFolder, request: Request, environ: Mappin
 			got = lock.acquire(wait)
 		except LockUnsupported as error:
 			if request.if_due:
-				ended = Result(result.NOT_SENT, time.time(), error=str(error))
+				ended = Result(result.NOT_SENT, time.time(), error=said(error))
 				state, troubles = folder.read(set_aside=True)
 				troubles += _record(config, folder, state, request, ended)
 				return replace(ended, warnings=tuple(troubles))
 			got = True
 		except OSError as error:
-			reason = f"{printable(config.bench.sites)} cannot be locked: {error.strerror}"
+			reason = wording(
+				"{folder} cannot be locked: {reason}",
+				folder=printable(config.bench.sites),
+				reason=error.strerror,
+			)
 			return Result(result.NOT_SENT, time.time(), error=reason)
 		if not got:
 			return _busy(folder, time.monotonic() - began_waiting)
@@ -176,12 +182,14 @@ def _push_locked(
 		key, key_warnings = load_api_key(config, environ)
 		observed = _observe(config, state, at, save_snapshot=request.save_snapshot)
 	except NotSent as error:
-		return Result(result.NOT_SENT, at, error=str(error), duration_ms=_milliseconds_since(began)), state
+		return Result(result.NOT_SENT, at, error=said(error), duration_ms=_milliseconds_since(began)), state
 
 	# Stamped before sending: a process that is killed from here on must not make the next one believe that
-	# nothing was tried. A push that was not sent stamps nothing, so that a driver without the key cannot
-	# starve one that has it.
-	state = replace(state, last_attempt_at=at, cpu=observed.cpu)
+	# nothing was tried, nor ask for a second snapshot. A push that was not sent stamps nothing, so that a
+	# driver without the key cannot starve one that has it.
+	last_snapshot_at = state.last_snapshot_at
+	stamp = at if observed.payload.save_snapshot else last_snapshot_at
+	state = replace(state, last_attempt_at=at, last_snapshot_at=stamp, cpu=observed.cpu)
 	folder.write(state)
 	delivery = send(
 		config.control_plane_url,
@@ -191,8 +199,8 @@ def _push_locked(
 		deadline_seconds=max(0.1, deadline - time.monotonic()),
 		max_attempts=request.max_attempts or ATTEMPTS,
 	)
-	if delivery.snapshot_taken:
-		state = replace(state, last_snapshot_at=at)
+	if not delivery.snapshot_taken:
+		state = replace(state, last_snapshot_at=last_snapshot_at)
 	return (
 		Result(
 			outcome=delivery.outcome,
@@ -250,16 +258,24 @@ def _record(config: Config, folder: StateFolder, state: State, request: Request,
 		status_code=ended.status_code,
 		attempts=ended.attempts,
 		duration_ms=ended.duration_ms,
-		error=ended.error[:1000] if ended.error else None,
+		# What is cut is no sentence of ours any more.
+		error=ended.error if len(ended.error or "") <= MAX_ERROR else (ended.error or "")[:MAX_ERROR],
 		who=printable(request.who, MAX_WHO) if request.who else None,
 	)
 	# Who was told that pushes have stopped is told once when they are back, and not that they fail as well.
 	state = replace(state, alerted=state.alerted or was_told_stale(folder, state))
 	trouble = folder.write(state.recorded(push, config.alert_after, config.disk_alert_pct))
 	if trouble:
-		return [f"{trouble}. The push itself is not affected, but every tick pushes until that is mended"]
+		return [
+			wording(
+				"{trouble}. The push itself is not affected, but every tick pushes until that is mended",
+				trouble=trouble,
+			)
+		]
 	trouble = folder.append_history(push)
-	return [f"{trouble}. Only this push's line in the history is lost"] if trouble else []
+	if trouble:
+		return [wording("{trouble}. Only this push's line in the history is lost", trouble=trouble)]
+	return []
 
 
 def _is_due(config: Config, state: State) -> bool:
@@ -270,15 +286,15 @@ def _is_due(config: Config, state: State) -> bool:
 def _busy(folder: StateFolder, waited: float) -> Result:
 	state, _ = folder.read()
 	now = time.time()
-	since = ""
+	seconds = f"{waited:.0f}"
+	error = wording("another push is running; waited {seconds} s for it. Nothing was sent", seconds=seconds)
 	if state.unfinished and state.last_attempt_at is not None:
-		since = f" since {now - state.last_attempt_at:.0f} s"
-	return Result(
-		result.BUSY,
-		now,
-		duration_ms=int(waited * 1000),
-		error=f"another push is running{since}; waited {waited:.0f} s for it. Nothing was sent",
-	)
+		error = wording(
+			"another push is running since {age} s; waited {seconds} s for it. Nothing was sent",
+			age=f"{now - state.last_attempt_at:.0f}",
+			seconds=seconds,
+		)
+	return Result(result.BUSY, now, duration_ms=int(waited * 1000), error=error)
 
 
 def _heartbeat(config: Config) -> tuple[str, ...]:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, TextIO
 from prego_metrics.agent import result
 from prego_metrics.agent.driver import started_by_systemd
 from prego_metrics.agent.printable import printable
-from prego_metrics.agent.result import Result
+from prego_metrics.agent.result import Result, percent_word
+from prego_metrics.agent.wording import Wording, joined, wording
 
 if TYPE_CHECKING:
 	from prego_metrics.agent.bench import Bench
@@ -60,29 +61,47 @@ def report_trouble(ended: Result, *, failure: bool = True) -> None:
 		_print_error(summary(ended))
 
 
-def summary(ended: Result) -> str:
+def summary(ended: Result) -> Wording:
 	"""Return one sentence, or for several problems a few lines, that say how a push ended."""
 	if ended.outcome == result.DELIVERED:
-		return f"Delivered in {ended.duration_ms} ms: {_figures(ended)}"
+		return wording(
+			"Delivered in {duration_ms} ms: {figures}", duration_ms=ended.duration_ms, figures=_figures(ended)
+		)
 	if ended.outcome == result.NOT_DUE:
-		return "Not due yet: nothing sent"
+		return wording("Not due yet: nothing sent")
 	if ended.outcome == result.BUSY:
-		return f"Busy: {ended.error}"
+		return wording("Busy: {error}", error=ended.error)
 	if ended.outcome == result.NOT_SENT:
-		return f"Not sent: {ended.error}"
-	tries = "" if ended.attempts < 2 else f" (after {ended.attempts} attempts)"
-	return f"{'Refused' if ended.outcome == result.REFUSED else 'Failed'}: {ended.error}{tries}"
+		return wording("Not sent: {error}", error=ended.error)
+	if ended.outcome == result.REFUSED:
+		sentence = wording("Refused: {error}", error=ended.error)
+	else:
+		sentence = wording("Failed: {error}", error=ended.error)
+	if ended.attempts < 2:
+		return sentence
+	return wording("{sentence} (after {attempts} attempts)", sentence=sentence, attempts=ended.attempts)
 
 
-def _figures(ended: Result) -> str:
+def _figures(ended: Result) -> Wording:
 	payload = ended.payload or {}
-	figures = [f"{printable(str(payload.get('node_id')))} has {payload.get('tenant_count')} tenants"]
-	for name in ("cpu", "memory", "disk"):
-		pct = payload.get(f"{name}_pct")
-		figures.append(f"{name} unknown" if pct is None else f"{name} {pct} %")
+	figures = [
+		wording(
+			"{node} has {tenants} tenants",
+			node=printable(str(payload.get("node_id"))),
+			tenants=payload.get("tenant_count"),
+		)
+	]
+	figures.append(
+		wording(
+			"cpu {cpu}, memory {memory}, disk {disk}",
+			cpu=percent_word(payload.get("cpu_pct")),
+			memory=percent_word(payload.get("memory_pct")),
+			disk=percent_word(payload.get("disk_pct")),
+		)
+	)
 	if payload.get("save_snapshot"):
-		figures.append("with a snapshot")
-	return ", ".join(figures)
+		figures.append(wording("with a snapshot"))
+	return joined(figures, ", ")
 
 
 def escape_what_cannot_be_encoded() -> None:

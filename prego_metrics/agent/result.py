@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from prego_metrics.agent.printable import printable
+from prego_metrics.agent.wording import Wording, wording
+
 DELIVERED = "delivered"
 REFUSED = "refused"
 FAILED = "failed"
@@ -50,6 +53,24 @@ class Result:
 			"error": self.error,
 			"at": iso_utc(self.at),
 		}
+
+
+def outcome_word(outcome: str) -> str:
+	"""Return how a push ended as it stands in a sentence; the state may hold anybody's words."""
+	words = {
+		DELIVERED: wording("delivered"),
+		REFUSED: wording("refused"),
+		FAILED: wording("failed"),
+		NOT_SENT: wording("not_sent"),
+		NOT_DUE: wording("not_due"),
+		BUSY: wording("busy"),
+	}
+	return words.get(outcome) or printable(outcome, 40)
+
+
+def percent_word(figure: float | None) -> Wording:
+	"""Return a percentage as it stands in a sentence."""
+	return wording("unknown") if figure is None else wording("{percent} %", percent=figure)
 
 
 def iso_utc(at: float) -> str:

@@ -12,6 +12,7 @@ import stat
 
 from prego_metrics.agent.bench import is_sites_folder
 from prego_metrics.agent.printable import printable
+from prego_metrics.agent.wording import Wording, wording
 
 ENGINE_FOLDER = "/run/secrets/"
 _MAX_BYTES = 4096
@@ -28,22 +29,30 @@ def read_secret_file(path: str, *, checked: bool = True) -> str:
 		# O_NONBLOCK: a FIFO planted under that name must not hold up the push.
 		descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 	except OSError as error:
-		raise ValueError(f"{shown} cannot be read by {_user()}: {error.strerror}") from None
+		raise ValueError(_unreadable(shown, error)) from None
 	try:
 		found = os.fstat(descriptor)
 		if not stat.S_ISREG(found.st_mode):
-			raise ValueError(f"{shown} is not a regular file")
+			raise ValueError(wording("{file} is not a regular file", file=shown))
 		if checked and not os.path.normpath(path).startswith(ENGINE_FOLDER):
 			_check_access(shown, found)
 			check_place(shown, path)
 		content = _read(descriptor)
 	except OSError as error:
-		raise ValueError(f"{shown} cannot be read by {_user()}: {error.strerror}") from None
+		raise ValueError(_unreadable(shown, error)) from None
 	finally:
 		os.close(descriptor)
 	if content is None:
-		raise ValueError(f"{shown} is larger than {_MAX_BYTES} bytes, which no key is")
+		raise ValueError(
+			wording("{file} is larger than {bytes} bytes, which no key is", file=shown, bytes=_MAX_BYTES)
+		)
 	return content.decode("latin-1").removesuffix("\n")
+
+
+def _unreadable(shown: str, error: OSError) -> Wording:
+	return wording(
+		"{file} cannot be read by {user}: {reason}", file=shown, user=_user(), reason=error.strerror
+	)
 
 
 def _read(descriptor: int) -> bytes | None:
@@ -60,9 +69,15 @@ def _check_access(shown: str, found: os.stat_result) -> None:
 	of_root = found.st_uid == 0 and mode in (0o640, 0o440) and found.st_gid in groups
 	if not (own or of_root):
 		raise ValueError(
-			f"{shown} has mode {mode:04o} and owner {found.st_uid}: it must be 0600 or 0400 of {_user()} "
-			f"(uid {os.geteuid()}), or of root with 0640 or 0440 for a group of that user. Run: "
-			f"chown {os.geteuid()} {shown} && chmod 600 {shown}"
+			wording(
+				"{file} has mode {mode} and owner {owner}: it must be 0600 or 0400 of {user} (uid {uid}), or of "
+				"root with 0640 or 0440 for a group of that user. Run: chown {uid} {file} && chmod 600 {file}",
+				file=shown,
+				mode=f"{mode:04o}",
+				owner=found.st_uid,
+				user=_user(),
+				uid=os.geteuid(),
+			)
 		)
 
 
@@ -71,7 +86,11 @@ def check_place(shown: str, path: str) -> None:
 	folder = os.path.dirname(os.path.realpath(path))
 	while True:
 		if is_sites_folder(folder):
-			raise ValueError(f"{shown} lies under {printable(folder)}: move it outside sites/")
+			raise ValueError(
+				wording(
+					"{file} lies under {folder}: move it outside sites/", file=shown, folder=printable(folder)
+				)
+			)
 		if folder == os.path.dirname(folder):
 			return
 		folder = os.path.dirname(folder)

@@ -10,6 +10,7 @@ from typing import TypeGuard
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from prego_metrics.agent.printable import printable
+from prego_metrics.agent.wording import Wording, wording
 
 DAY_SECONDS = 86400.0
 
@@ -68,24 +69,30 @@ def _is_host(netloc: str, host: str) -> bool:
 
 
 def _url(value: object) -> SplitResult:
-	allowed = "an https:// URL (http:// only for localhost and loopback addresses)"
+	allowed = wording("must be an https:// URL (http:// only for localhost and loopback addresses)")
 	if not isinstance(value, str) or not value:
-		raise ValueError(f"must be {allowed}")
+		raise ValueError(allowed)
 	if not (value.isascii() and value.isprintable()) or " " in value or "\\" in value:
-		raise ValueError(f"must be {allowed} of printable ASCII without spaces or backslashes")
+		raise ValueError(
+			wording("{allowed} of printable ASCII without spaces or backslashes", allowed=allowed)
+		)
 	try:
 		parts = urlsplit(value)
 		host, port = parts.hostname or "", parts.port
 	except ValueError:
-		raise ValueError(f"must be {allowed}; its host or port is none") from None
+		raise ValueError(wording("{allowed}; its host or port is none", allowed=allowed)) from None
 	if parts.scheme not in ("http", "https") or not host or port == 0:
-		raise ValueError(f"must be {allowed}")
+		raise ValueError(allowed)
 	if "@" in parts.netloc:
-		raise ValueError("must not contain a user name or password")
+		raise ValueError(wording("must not contain a user name or password"))
 	if not _is_host(parts.netloc, host):
-		raise ValueError(f"must be {allowed}; its host is neither a host name nor an address")
+		raise ValueError(
+			wording("{allowed}; its host is neither a host name nor an address", allowed=allowed)
+		)
 	if parts.scheme == "http" and not is_loopback(host):
-		raise ValueError("must begin with https:// (http:// would carry the key in clear; only loopback may)")
+		raise ValueError(
+			wording("must begin with https:// (http:// would carry the key in clear; only loopback may)")
+		)
 	return parts
 
 
@@ -93,12 +100,12 @@ def _control_plane_url(value: object) -> str:
 	parts = _url(value)
 	url = str(value)
 	if "?" in url or "#" in url:
-		raise ValueError("must have no query and no fragment")
+		raise ValueError(wording("must have no query and no fragment"))
 	path = parts.path.rstrip("/")
 	if path.endswith("/internal/server-metrics"):
-		raise ValueError("must be the control plane's base URL, without /internal/server-metrics")
+		raise ValueError(wording("must be the control plane's base URL, without /internal/server-metrics"))
 	if any(unquote(segment) in (".", "..") for segment in path.split("/")):
-		raise ValueError("must have no . or .. in its path")
+		raise ValueError(wording("must have no . or .. in its path"))
 	return url.rstrip("/")
 
 
@@ -109,23 +116,29 @@ def _heartbeat_url(value: object) -> str:
 
 def _node_id(value: object) -> str:
 	if not isinstance(value, str):
-		raise ValueError("must be a text, exactly nodes.node_id in the control plane")
+		raise ValueError(wording("must be a text, exactly nodes.node_id in the control plane"))
 	if not value.strip() or value in (".", "..") or len(value) > 255:
-		raise ValueError("must have 1 to 255 characters, not only spaces, and not be . or ..")
+		raise ValueError(wording("must have 1 to 255 characters, not only spaces, and not be . or .."))
 	if any(ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 or 0xD800 <= ord(c) < 0xE000 for c in value):
-		raise ValueError("must have no control characters and be valid Unicode")
+		raise ValueError(wording("must have no control characters and be valid Unicode"))
 	return value
 
 
 def _instance_id(value: object) -> str:
 	if not isinstance(value, str) or not _INSTANCE_ID.fullmatch(value):
-		raise ValueError("must be the id that the hoster gave this server, 1 to 128 of A-Z a-z 0-9 . _ : -")
+		raise ValueError(
+			wording("must be the id that the hoster gave this server, 1 to 128 of A-Z a-z 0-9 . _ : -")
+		)
 	return value
 
 
 def _number(low: float, high: float, *, zero: str = "", unit: str = "seconds") -> Callable[[object], float]:
 	"""Return a parser of numbers from `low` to `high`, and of 0 where `zero` says what it is for."""
-	allowed = f"must be a number of {unit} from {low:g} to {high:g}" + (f", or 0 for {zero}" if zero else "")
+	allowed = _allowed_numbers(f"{low:g}", f"{high:g}", unit)
+	if zero == "never":
+		allowed = wording("{allowed}, or 0 for never", allowed=allowed)
+	elif zero:
+		allowed = wording("{allowed}, or 0 for no quota", allowed=allowed)
 
 	def parse(value: object) -> float:
 		if isinstance(value, bool) or not isinstance(value, int | float):
@@ -137,10 +150,18 @@ def _number(low: float, high: float, *, zero: str = "", unit: str = "seconds") -
 	return parse
 
 
+def _allowed_numbers(low: str, high: str, unit: str) -> Wording:
+	if unit == "percent":
+		return wording("must be a number of percent from {low} to {high}", low=low, high=high)
+	if unit == "GB":
+		return wording("must be a number of GB from {low} to {high}", low=low, high=high)
+	return wording("must be a number of seconds from {low} to {high}", low=low, high=high)
+
+
 def _whole_number(low: int, high: int) -> Callable[[object], int]:
 	def parse(value: object) -> int:
 		if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-			raise ValueError(f"must be a whole number from {low} to {high}")
+			raise ValueError(wording("must be a whole number from {low} to {high}", low=low, high=high))
 		return value
 
 	return parse
@@ -148,7 +169,7 @@ def _whole_number(low: int, high: int) -> Callable[[object], int]:
 
 def _boolean(value: object) -> bool:
 	if not isinstance(value, bool) and not (isinstance(value, int) and value in (0, 1)):
-		raise ValueError("must be true or false")
+		raise ValueError(wording("must be true or false"))
 	return bool(value)
 
 
@@ -161,19 +182,27 @@ def _is_file_name(value: object) -> TypeGuard[str]:
 
 
 def _texts(*, empty: bool, absolute: bool = False) -> Callable[[object], tuple[str, ...]]:
-	allowed = "must be a list of " + ("absolute paths" if absolute else "texts")
+	allowed = wording("must be a list of absolute paths") if absolute else wording("must be a list of texts")
 	example = '["/"]' if absolute else '["pool-*"]'
 
 	def parse(value: object) -> tuple[str, ...]:
 		if not isinstance(value, list):
-			raise ValueError(f"{allowed}, such as {example}")
+			raise ValueError(wording("{allowed}, such as {example}", allowed=allowed, example=example))
 		if not value and not empty:
-			raise ValueError(f"{allowed} with at least one entry")
+			raise ValueError(wording("{allowed} with at least one entry", allowed=allowed))
 		for entry in value:
 			if not _is_file_name(entry):
-				raise ValueError(f"{allowed}, none of them empty or impossible as a name of files")
+				raise ValueError(
+					wording("{allowed}, none of them empty or impossible as a name of files", allowed=allowed)
+				)
 			if absolute and not entry.startswith("/"):
-				raise ValueError(f"{allowed}; '{printable(entry, 80)}' does not begin with /")
+				raise ValueError(
+					wording(
+						"{allowed}; '{entry}' does not begin with /",
+						allowed=allowed,
+						entry=printable(entry, 80),
+					)
+				)
 		return tuple(value)
 
 	return parse
@@ -181,20 +210,22 @@ def _texts(*, empty: bool, absolute: bool = False) -> Callable[[object], tuple[s
 
 def _absolute_path(value: object) -> str:
 	if not _is_file_name(value) or not value.startswith("/"):
-		raise ValueError("must be an absolute path, outside sites/")
+		raise ValueError(wording("must be an absolute path, outside sites/"))
 	return value
 
 
 def _benches(value: object) -> tuple[str, ...]:
 	paths = _texts(empty=False)(value)
 	if any("**" in path for path in paths):
-		raise ValueError("must be paths or patterns with * ? [ ] inside one level; ** is not supported")
+		raise ValueError(
+			wording("must be paths or patterns with * ? [ ] inside one level; ** is not supported")
+		)
 	return paths
 
 
 def _site(value: object) -> str:
 	if not _is_file_name(value) or "/" in value or value in (".", ".."):
-		raise ValueError("must be the name of a site, as its folder in sites/ is called")
+		raise ValueError(wording("must be the name of a site, as its folder in sites/ is called"))
 	return value
 
 

@@ -19,10 +19,12 @@ import stat
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
+from typing import Any
 
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.state import DRIVERS, VERSION, Push, State, Tick
 from prego_metrics.agent.state_parser import Fields, parse_object, parse_push, parse_state, parse_tick
+from prego_metrics.agent.wording import Wording, as_kept, said, wording
 
 FOLDER_NAME = ".prego-metrics"
 STATE_NAME = "state.json"
@@ -30,8 +32,8 @@ SET_ASIDE_NAME = "state.json.set-aside"
 HISTORY_NAME = "history.jsonl"
 # Between half of it and all of it is kept: one to two days of pushes, one a minute.
 MAX_HISTORY_BYTES = 1 << 20
-# Twenty transitions, each with a long error in escapes of twelve bytes a character, fit into it.
-_MAX_BYTES = 1 << 19
+# Twenty transitions, each with a long error in escapes of twelve bytes a character, kept twice, fit into it.
+_MAX_BYTES = 1 << 20
 CLAIM_PREFIX = "told-"
 
 
@@ -58,16 +60,26 @@ class StateFolder:
 			return parse_state(content), []
 		except OSError as error:
 			return State(), [
-				f"the state in {printable(self.path)} cannot be read ({error.strerror or error}): what happened "
-				"before is not known"
+				wording(
+					"the state in {folder} cannot be read ({reason}): what happened before is not known",
+					folder=printable(self.path),
+					reason=error.strerror or error,
+				)
 			]
 		except ValueError as error:
-			fate = self._set_aside() if set_aside else "it is ignored, and the next push sets it aside"
-			return State(), [f"{printable(self.path)}/{STATE_NAME} {error}: {fate}"]
+			ignored = wording("it is ignored, and the next push sets it aside")
+			return State(), [
+				wording(
+					"{file} {problem}: {fate}",
+					file=f"{printable(self.path)}/{STATE_NAME}",
+					problem=said(error),
+					fate=self._set_aside() if set_aside else ignored,
+				)
+			]
 
 	def write(self, state: State) -> str | None:
 		"""Replace the state atomically; return what went wrong, or None."""
-		content = json.dumps({"version": VERSION, **asdict(state)})
+		content = json.dumps({"version": VERSION, **asdict(state, dict_factory=_kept)})
 		return self._write(STATE_NAME, content.encode("ascii"), durable=True)
 
 	def tick(self, tick: Tick) -> str | None:
@@ -78,7 +90,7 @@ class StateFolder:
 
 	def append_history(self, push: Push) -> str | None:
 		"""Add a push to the history; return what went wrong, or None. The caller holds the lock."""
-		line = json.dumps(asdict(push)).encode("ascii") + b"\n"
+		line = json.dumps(asdict(push, dict_factory=_kept)).encode("ascii") + b"\n"
 		try:
 			with _Folder(self.path) as folder:
 				with open(folder.create(HISTORY_NAME, os.O_RDWR | os.O_APPEND), "a+b") as file:
@@ -181,11 +193,11 @@ class StateFolder:
 			os.close(folder)
 		if not stat.S_ISREG(os.fstat(descriptor).st_mode):
 			os.close(descriptor)
-			raise ValueError("is not a regular file")
+			raise ValueError(wording("is not a regular file"))
 		with open(descriptor, "rb") as file:
 			content = file.read(most + 1)
 		if len(content) > most:
-			raise ValueError("is larger than any state of ours")
+			raise ValueError(wording("is larger than any state of ours"))
 		return content.decode("utf-8")
 
 	def _write(self, name: str, content: bytes, *, durable: bool) -> str | None:
@@ -216,17 +228,26 @@ class StateFolder:
 		return None
 
 	def _unwritten(self, error: OSError) -> str:
-		return f"{printable(self.path)} cannot be written: {error.strerror or error}"
+		reason = error.strerror or error
+		return wording("{folder} cannot be written: {reason}", folder=printable(self.path), reason=reason)
 
-	def _set_aside(self) -> str:
+	def _set_aside(self) -> Wording:
 		try:
 			with _Folder(self.path) as folder:
 				os.rename(
 					STATE_NAME, SET_ASIDE_NAME, src_dir_fd=folder.descriptor, dst_dir_fd=folder.descriptor
 				)
 		except OSError as error:
-			return f"it is ignored, and cannot be set aside ({error.strerror})"
-		return f"it was set aside as {SET_ASIDE_NAME}, and a new one is begun"
+			return wording("it is ignored, and cannot be set aside ({reason})", reason=error.strerror)
+		return wording("it was set aside as {name}, and a new one is begun", name=SET_ASIDE_NAME)
+
+
+def _kept(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+	"""Return a record as JSON has it; beside an error of ours what it was made of, so that it can be translated."""
+	kept = dict(fields)
+	if isinstance(kept.get("error"), Wording):
+		kept["error_wording"] = as_kept(kept["error"])
+	return kept
 
 
 class _Folder:

@@ -20,6 +20,7 @@ from prego_metrics.agent.state import (
 	Tick,
 )
 from prego_metrics.agent.transition import KINDS, Transition
+from prego_metrics.agent.wording import recalled, wording
 
 _MAX_TEXT = 2000
 _MAX_NUMBER = 1e11
@@ -32,9 +33,13 @@ def parse_state(content: str) -> State:
 	version = written.get("version")
 	if type(version) is not int or version != VERSION:
 		raise ValueError(
-			f"has version {printable(str(version), 20)}, and this prego_metrics writes {VERSION}"
+			wording(
+				"has version {found}, and this prego_metrics writes {ours}",
+				found=printable(str(version), 20),
+				ours=VERSION,
+			)
 		)
-	fields = Fields(written, "the state")
+	fields = Fields(written, wording("the state"))
 	cpu = fields.get("cpu", dict)
 	delivered = fields.get("last_delivered", dict)
 	last = fields.get("last", dict)
@@ -58,9 +63,9 @@ def parse_object(content: str) -> dict[str, Any]:
 	try:
 		written = json.loads(content)
 	except (ValueError, RecursionError):
-		raise ValueError("is not valid JSON") from None
+		raise ValueError(wording("is not valid JSON")) from None
 	if not isinstance(written, dict):
-		raise ValueError("is no JSON object")
+		raise ValueError(wording("is no JSON object"))
 	return written
 
 
@@ -119,6 +124,11 @@ class Fields:
 			raise self._wrong(name)
 		return value if value is None else str(value)
 
+	def error(self) -> str | None:
+		"""An error, as a sentence that can be translated where what it was made of is kept beside it."""
+		text = self.text("error", required=False)
+		return text and recalled(text, self._written.get("error_wording"))
+
 	def name(self, name: str, allowed: tuple[str, ...]) -> str:
 		value = self._written.get(name)
 		if value not in allowed:
@@ -141,7 +151,9 @@ class Fields:
 		return {key: inner.number(key) for key in inner._written}
 
 	def _wrong(self, name: str) -> ValueError:
-		return ValueError(f"is not ours: {name} in {self._where} is not what it should be")
+		return ValueError(
+			wording("is not ours: {name} in {place} is not what it should be", name=name, place=self._where)
+		)
 
 
 def parse_push(fields: Fields) -> Push:
@@ -154,7 +166,7 @@ def parse_push(fields: Fields) -> Push:
 		status_code=fields.optional_count("status_code"),
 		attempts=fields.count("attempts"),
 		duration_ms=fields.count("duration_ms"),
-		error=fields.text("error", required=False),
+		error=fields.error(),
 		who=_who(fields),
 	)
 
@@ -185,7 +197,7 @@ def _transition(fields: Fields) -> Transition:
 		at=fields.number("at"),
 		kind=fields.name("kind", KINDS),
 		failures=fields.count("failures"),
-		error=fields.text("error", required=False),
+		error=fields.error(),
 		since=fields.optional_number("since"),
 		tenants_before=fields.optional_count("tenants_before"),
 		tenants=fields.optional_count("tenants"),

@@ -8,9 +8,9 @@ from typing import Any
 from prego_metrics.agent.config import Config
 from prego_metrics.agent.due import fresh_seconds
 from prego_metrics.agent.printable import printable
-from prego_metrics.agent.result import DELIVERED, iso_utc
+from prego_metrics.agent.result import DELIVERED, iso_utc, outcome_word
 from prego_metrics.agent.state import Push, State
-from prego_metrics.agent.wording import Wording, wording
+from prego_metrics.agent.wording import Wording, first_line, wording
 
 FRESH = "fresh"
 FAILING = "failing"
@@ -133,7 +133,7 @@ def _failure(state: State) -> Wording | None:
 		"the last attempt ({at}, {driver}) was not delivered: {error}",
 		at=iso_utc(last.at),
 		driver=last.driver,
-		error=printable((last.error or last.outcome).splitlines()[0], 300),
+		error=first_line(last.error, 300) if last.error else outcome_word(last.outcome),
 	)
 
 

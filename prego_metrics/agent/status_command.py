@@ -12,6 +12,7 @@ import click
 from prego_metrics.agent.bench import Bench
 from prego_metrics.agent.cli import bench_option, fail, json_option, open_bench_as_owner, print_json
 from prego_metrics.agent.config import load_config
+from prego_metrics.agent.driver import as_pushed
 from prego_metrics.agent.errors import PregoMetricsError
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.result import iso_utc
@@ -21,6 +22,15 @@ from prego_metrics.agent.status import duration, judge_status
 WATCH_SECONDS = 5.0
 # Home, and clear from there (ECMA-48): what stood there before is not scrolled away line by line.
 _REDRAW = "\x1b[H\x1b[J"
+_NO_STATUS = {
+	"status": "unknown",
+	"sentence": None,
+	"age_seconds": None,
+	"max_age_seconds": None,
+	"failures_in_a_row": None,
+	"last": None,
+	"last_delivered": None,
+}
 
 
 @click.command()
@@ -51,9 +61,8 @@ def status(bench_path: str | None, max_age: float | None, watch: float | None, a
 	try:
 		bench = open_bench_as_owner(bench_path)
 	except PregoMetricsError as error:
-		if as_json:
-			print_json(_no_status(str(error)))
-		fail(str(error))
+		message = str(error)
+		fail(message, json_with={**_NO_STATUS, "sentence": message} if as_json else None)
 	code = _print_status(bench, max_age, as_json=as_json, watched=watch is not None)
 	try:
 		while watch is not None:
@@ -69,7 +78,8 @@ def _print_status(bench: Bench, max_age: float | None, *, as_json: bool, watched
 	folder = StateFolder(bench.sites)
 	state, warnings = folder.read()
 	now = time.time()
-	verdict = judge_status(state, load_config(bench, os.environ), now, max_age)
+	config = as_pushed(load_config(bench, os.environ), folder, state)
+	verdict = judge_status(state, config, now, max_age)
 	redrawn = watched and not as_json and sys.stdout.isatty()
 	if redrawn:
 		click.echo(_REDRAW, nl=False)
@@ -97,16 +107,3 @@ def _draw(line: str, folder: StateFolder, now: float) -> None:
 		click.echo(
 			f"  {iso_utc(push.at)}  {push.driver:<8} {push.outcome:<10} {push.duration_ms:>6} ms  {words}"
 		)
-
-
-def _no_status(error: str) -> dict[str, object]:
-	return {
-		"status": "unknown",
-		"sentence": error,
-		"age_seconds": None,
-		"max_age_seconds": None,
-		"failures_in_a_row": None,
-		"last": None,
-		"last_delivered": None,
-		"error": error,
-	}

@@ -100,14 +100,20 @@ def _of_quota(tenant: Tenant) -> list[Wording]:
 		]
 	if used is None or quota.bytes is None or used.bytes <= quota.bytes:
 		return []
-	values = {
-		"used": size_text(used.bytes),
-		"quota": size_text(quota.bytes),
-		"percent": f"{100 * used.bytes / quota.bytes:.0f}",
-	}
+	shown, most = size_text(used.bytes), size_text(quota.bytes)
+	percent = f"{100 * used.bytes / quota.bytes:.0f}"
 	if used.lower_bound:
-		return [wording("over its quota: at least {used} of {quota} ({percent} %)", **values)]
-	return [wording("over its quota: {used} of {quota} ({percent} %)", **values)]
+		return [
+			wording(
+				"over its quota: at least {used} of {quota} ({percent} %)",
+				used=shown,
+				quota=most,
+				percent=percent,
+			)
+		]
+	return [
+		wording("over its quota: {used} of {quota} ({percent} %)", used=shown, quota=most, percent=percent)
+	]
 
 
 def _of_backups(backups: Backups, age: float | None) -> list[Wording]:
@@ -203,7 +209,7 @@ def _text(value: object) -> str:
 
 
 def _check(tenant: Tenant) -> None:
-	numbers: list[object] = []
+	numbers: list[Any] = [tenant.read_at]
 	if tenant.disk:
 		backups = tenant.disk.backups
 		numbers += [tenant.disk.public_files_bytes, tenant.disk.private_files_bytes, tenant.disk.created_at]
@@ -212,8 +218,13 @@ def _check(tenant: Tenant) -> None:
 		base = tenant.database
 		numbers += [base.data_bytes, base.index_bytes, base.enabled_users, base.last_login_at]
 		numbers += [base.failed_jobs_day, base.stuck_mails]
-	if any(number is not None and type(number) not in (int, float) for number in numbers):
+	if not all(number is None or _is_amount(number) for number in numbers):
 		raise ValueError("is no tenant of ours (a number is none)")
+
+
+def _is_amount(number: Any) -> bool:
+	# What JSON can hold beyond that (NaN, an infinity, a thousand digits) no page can show.
+	return type(number) in (int, float) and 0 <= number < 2**63
 
 
 def total_of(tenants: Iterable[Tenant], figure: str) -> int | None:

@@ -12,17 +12,18 @@ import os
 import sqlite3
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from prego_metrics.agent.errors import PregoMetricsError
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.state_folder import FOLDER_NAME, StateFolder
 from prego_metrics.agent.tenant import Tenant, tenant_as_dict, tenant_from_dict
+from prego_metrics.agent.wording import Wording, wording
 
 FILE_NAME = "tenants.sqlite"
 SET_ASIDE_NAME = "tenants.sqlite.set-aside"
 KEPT_DAYS = 400
-_DAY_SECONDS = 86400
+DAY_SECONDS = 86400
 _VERSION = 1
 _BUSY_SECONDS = 5.0
 _SCHEMA = """
@@ -36,6 +37,9 @@ CREATE TABLE days (
 ) WITHOUT ROWID;
 CREATE TABLE collection (id INTEGER PRIMARY KEY CHECK (id = 1), begun_at REAL NOT NULL, ended_at REAL);
 """
+
+
+Opened = TypeVar("Opened", bound="TenantHistory")
 
 
 class HistoryError(PregoMetricsError):
@@ -79,13 +83,15 @@ class TenantHistory:
 		self.path = os.path.join(sites, FOLDER_NAME, FILE_NAME)
 		self._write = write
 
-	def __enter__(self) -> TenantHistory:
+	def __enter__(self: Opened) -> Opened:
 		with self._said():
 			if self._write:
 				self._folder.make_file(FILE_NAME)
 			# Two processes may open it at once; a symlink in its place would be followed.
 			if os.path.islink(self.path):
-				raise HistoryError(f"{printable(self.path)} is a symlink, and is not followed")
+				raise HistoryError(
+					wording("{path} is a symlink, and is not followed", path=printable(self.path))
+				)
 			self._connection = sqlite3.connect(
 				f"file:{_as_uri(self.path)}?mode=rw", uri=True, timeout=_BUSY_SECONDS, isolation_level=None
 			)
@@ -111,7 +117,13 @@ class TenantHistory:
 						self._connection.execute(statement)
 					self._connection.execute(f"PRAGMA user_version = {_VERSION}")
 		elif version not in (0, _VERSION):
-			raise HistoryError(f"{printable(self.path)} is of another version ({version}): move it away")
+			raise HistoryError(
+				wording(
+					"{path} is of another version ({version}): move it away",
+					path=printable(self.path),
+					version=version,
+				)
+			)
 
 	@contextlib.contextmanager
 	def _transaction(self) -> Iterator[None]:
@@ -128,15 +140,23 @@ class TenantHistory:
 		try:
 			yield
 		except sqlite3.Error as error:
-			said = f"{printable(self.path)}: {printable(str(error), 200)}"
+			said = printable(str(error), 200)
 			# Only what SQLite finds wrong in the file itself is of this class and none below it.
 			if type(error) is sqlite3.DatabaseError:
 				raise CorruptHistory(
-					f"{said}. Run `prego-metrics tenants --collect`: it sets the file aside and begins a new one"
+					wording(
+						"{path}: {error}. Run `prego-metrics tenants --collect`: it sets the file aside and begins "
+						"a new one",
+						path=printable(self.path),
+						error=said,
+					)
 				) from None
-			raise HistoryError(said) from None
+			raise HistoryError(self._trouble(said)) from None
 		except OSError as error:
-			raise HistoryError(f"{printable(self.path)}: {error.strerror or error}") from None
+			raise HistoryError(self._trouble(error.strerror or str(error))) from None
+
+	def _trouble(self, reason: str) -> Wording:
+		return wording("{path}: {reason}", path=printable(self.path), reason=reason)
 
 	def check(self) -> None:
 		"""Read the whole file. Raises CorruptHistory where it is damaged."""
@@ -184,7 +204,7 @@ class TenantHistory:
 				"REPLACE INTO days VALUES (?, ?, ?, ?, ?, ?, ?)",
 				(
 					*key,
-					int(tenant.read_at // _DAY_SECONDS),
+					int(tenant.read_at // DAY_SECONDS),
 					tenant.files_bytes,
 					tenant.backups_bytes,
 					tenant.database_bytes,
@@ -198,7 +218,7 @@ class TenantHistory:
 			known = self._connection.execute("SELECT bench, site FROM latest").fetchall()
 			gone = [key for key in known if tuple(key) not in present]
 			self._connection.executemany("DELETE FROM latest WHERE bench = ? AND site = ?", gone)
-			oldest = int(now // _DAY_SECONDS) - KEPT_DAYS
+			oldest = int(now // DAY_SECONDS) - KEPT_DAYS
 			self._connection.execute("DELETE FROM days WHERE day <= ?", (oldest,))
 			self._connection.execute("UPDATE collection SET ended_at = ?", (now,))
 
@@ -206,7 +226,7 @@ class TenantHistory:
 		"""Return the latest figures of each tenant; what is none of ours is left out."""
 		with self._said():
 			rows = self._connection.execute("SELECT content FROM latest").fetchall()
-		return list(_tenants(rows))
+		return list(tenants_in(rows))
 
 	def largest(self, most: int) -> list[tuple[Any, ...]]:
 		"""Return bench, site, bytes of files and database, and the newest backup's time, the largest first.
@@ -227,9 +247,9 @@ class TenantHistory:
 			rows = self._connection.execute(
 				"SELECT bench, site, day, files_bytes, backups_bytes, database_bytes, enabled_users FROM days "
 				"WHERE day >= ? ORDER BY day",
-				(int(since // _DAY_SECONDS),),
+				(int(since // DAY_SECONDS),),
 			).fetchall()
-		return [Day(*row) for row in rows if _is_day(row)]
+		return [Day(*row) for row in rows if is_day(row)]
 
 
 def set_aside_if_corrupt(sites: str) -> str | None:
@@ -282,7 +302,8 @@ def cached_figures(sites: str, since: float) -> tuple[list[Tenant], list[Day]]:
 		return history.latest(), history.days(since)
 
 
-def _tenants(rows: list[tuple[Any]]) -> Iterator[Tenant]:
+def tenants_in(rows: list[tuple[Any]]) -> Iterator[Tenant]:
+	"""Yield what the column `content` holds; what is none of ours is left out."""
 	for (content,) in rows:
 		try:
 			yield tenant_from_dict(json.loads(content))
@@ -296,10 +317,11 @@ def _is_plain(row: tuple[Any, ...]) -> bool:
 	)
 
 
-def _is_day(row: tuple[Any, ...]) -> bool:
+def is_day(row: tuple[Any, ...]) -> bool:
+	"""Tell whether a row of `days` holds texts and amounts."""
 	texts, numbers = row[:2], row[2:]
 	return all(isinstance(text, str) for text in texts) and all(
-		number is None or type(number) is int for number in numbers
+		number is None or (type(number) is int and number >= 0) for number in numbers
 	)
 
 

@@ -86,9 +86,7 @@ def tenants(
 			found = _in_order(_read(config, sizes=sizes, database=database), sort, active)
 			_show(found, active, top, sizes=sizes, database=database, as_json=as_json, as_csv=as_csv)
 	except PregoMetricsError as error:
-		if as_json:
-			print_json({"tenant_count": None, "sites": [], "error": str(error)})
-		fail(str(error))
+		fail(str(error), json_with={"tenant_count": None, "sites": []} if as_json else None)
 
 
 def _refuse_what_does_not_fit(

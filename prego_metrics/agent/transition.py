@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.result import iso_utc
-from prego_metrics.agent.wording import Wording, wording
+from prego_metrics.agent.wording import Wording, first_line, wording
 
 FAILING = "failing"
 STALE = "stale"
@@ -106,5 +106,5 @@ def description(transition: Transition, show_time: Callable[[float], str] = iso_
 
 def _error(transition: Transition) -> str:
 	"""The reason's first line; some are lists of problems, and the sentence brings its own full stop."""
-	first_line = (transition.error or "").split("\n")[0].rstrip(".")
-	return printable(first_line, 500) or "-"
+	line = first_line(transition.error or "", 500)
+	return (line.rstrip(".") if line.endswith(".") else line) or "-"

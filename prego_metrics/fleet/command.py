@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
+from prego_metrics.agent.cli import fail, print_json
 from prego_metrics.agent.errors import ExportError, PregoMetricsError
 
 if TYPE_CHECKING:
@@ -111,14 +112,17 @@ def freshness(
 	try:
 		seen, warnings = _fleet(nodes, metrics, tenants, url, api_key_file, columns)
 	except PregoMetricsError as error:
-		_fail(error, as_json)
+		fail(str(error), json_with={"ok": False, "nodes": []} if as_json else None)
 	verdicts = judge_freshness(seen, time.time(), max_age)
 	alerts = alerts_of(verdicts)
+	chosen = click.get_current_context().get_parameter_source("max_age") == ParameterSource.COMMANDLINE
 	_warn(warnings)
 	if as_json:
-		_print_json(verdicts, warnings, alerts=[alert.as_dict() for alert in alerts])
+		shown = [alert.as_dict() for alert in alerts]
+		source = "--max-age" if chosen else "default"
+		_print_json(verdicts, warnings, alerts=shown, max_age_seconds=max_age, max_age_source=source)
 	else:
-		print_freshness(verdicts, alerts)
+		print_freshness(verdicts, alerts, _threshold(max_age, chosen=chosen))
 	sys.exit(1 if any(verdict.failing for verdict in verdicts) else 0)
 
 
@@ -172,7 +176,7 @@ def reconcile(
 			export = read_export(str(metrics), METRICS_TABLE)
 		rows = read_metrics(export, named, needed=("tenant_count",))
 	except PregoMetricsError as error:
-		_fail(error, as_json)
+		fail(str(error), json_with={"ok": False, "nodes": []} if as_json else None)
 	verdicts, not_compared = judge_counts(rows, placement.tenants, tolerance)
 	if not verdicts:
 		warnings.append("nothing was compared: every row comes from the Hetzner sidecar")
@@ -232,16 +236,19 @@ def _named(columns: dict[str, str]) -> Columns:
 	return Columns(**{name.removesuffix("_column"): value for name, value in columns.items()})
 
 
+def _threshold(max_age_seconds: float, *, chosen: bool) -> str:
+	"""Say up to when a push is fresh, and why: the rows do not tell at what interval a node pushes."""
+	if chosen:
+		return f"Fresh: at most {max_age_seconds:g} s old, by --max-age."
+	return (
+		f"Fresh: at most {max_age_seconds:g} s old, the default. The rows do not tell a node's push_interval: for "
+		"one above 120 s, --max-age 2 × interval + 60."
+	)
+
+
 def _warn(warnings: Sequence[str]) -> None:
 	for warning in warnings:
 		click.echo(f"Warning: {warning}", err=True)
-
-
-def _fail(error: PregoMetricsError, as_json: bool) -> NoReturn:
-	if as_json:
-		click.echo(json.dumps({"ok": False, "nodes": [], "error": str(error)}))
-	click.echo(f"Error: {error}", err=True)
-	sys.exit(2)
 
 
 def _print_json(verdicts: Sequence[Verdict], warnings: Sequence[str], **more: object) -> None:
@@ -251,4 +258,4 @@ def _print_json(verdicts: Sequence[Verdict], warnings: Sequence[str], **more: ob
 		**more,
 		"warnings": list(warnings),
 	}
-	click.echo(json.dumps(content))
+	print_json(content)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from prego_metrics.agent.cli import fail
 from prego_metrics.agent.errors import PregoMetricsError
 from prego_metrics.agent.printable import printable
 
@@ -113,10 +114,7 @@ def push(as_json: bool, **options: Any) -> None:
 		_check(order)
 		outcomes, unread = _run(order, os.environ)
 	except PregoMetricsError as error:
-		if as_json:
-			click.echo(json.dumps({"ok": False, "nodes": [], "error": str(error)}))
-		click.echo(f"Error: {error}", err=True)
-		sys.exit(2)
+		fail(str(error), json_with={"ok": False, "nodes": []} if as_json else None)
 	sys.exit(_tell(outcomes, unread, as_json=as_json))
 
 

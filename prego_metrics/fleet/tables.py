@@ -16,8 +16,8 @@ from prego_metrics.fleet.verdict import AGREES, FRESH, Alert, Verdict
 _WELL, _FAILING, _SHOWN_ONLY = "green", "bold red", "yellow"
 
 
-def print_freshness(verdicts: Sequence[Verdict], alerts: Sequence[Alert]) -> None:
-	"""Print every node with its verdict, and what somebody is to be told."""
+def print_freshness(verdicts: Sequence[Verdict], alerts: Sequence[Alert], threshold: str) -> None:
+	"""Print every node with its verdict, what somebody is to be told, and the threshold that was judged by."""
 	with_placement = any(verdict.placed is not None for verdict in verdicts)
 	table = _table("Node", "Verdict", "Pushed", "Tenants", *(["Placed"] if with_placement else []), "Note")
 	for verdict in verdicts:
@@ -28,6 +28,7 @@ def print_freshness(verdicts: Sequence[Verdict], alerts: Sequence[Alert]) -> Non
 	screen.print(table)
 	for alert in alerts:
 		screen.print(Text(f"Alert: {alert.sentence}", style=_FAILING))
+	screen.print(Text(threshold, style="dim"))
 	screen.print(Text(_total(verdicts), style="bold"))
 
 

@@ -150,3 +150,34 @@ def test_a_working_directory_that_is_gone_is_one_error(bench: Path, tmp_path: Pa
 		assert (ended.returncode, ended.stdout) == (2, "")
 		assert "the working directory is not there any more" in ended.stderr
 		assert no_traceback(ended)
+
+
+@pytest.mark.parametrize(
+	("arguments", "code"),
+	[
+		(["push"], 2),
+		(["push", "--dry-run"], 2),
+		(["push", "--if-due"], 2),
+		(["tenants"], 2),
+		(["tenants", "--sizes"], 2),
+		(["status"], 2),
+		(["doctor"], 1),
+		(["capacity"], 2),
+		(["configure", "--show"], 2),
+		(["configure", "--node-id", "sg-1"], 2),
+		(["fleet", "freshness", "--nodes", "/none", "--metrics", "/none"], 2),
+		(["fleet", "reconcile", "--metrics", "/none", "--tenants", "/none"], 2),
+		(["hetzner", "push", "--counts", "/none"], 2),
+	],
+	ids=lambda value: " ".join(value) if isinstance(value, list) else str(value),
+)
+def test_who_asked_for_json_gets_it_where_there_is_no_bench_too(
+	run_agent: Run, tmp_path: Path, arguments: list[str], code: int
+) -> None:
+	ended = run_agent(*arguments, "--json", cwd=tmp_path)
+	assert ended.returncode == code
+	(line,) = ended.stdout.splitlines()
+	written = json.loads(line)
+	words = written["checks"][0]["seen"] if arguments == ["doctor"] else written["error"]
+	assert "bench" in words or "none" in words or "HCLOUD_TOKEN" in words
+	assert no_traceback(ended)

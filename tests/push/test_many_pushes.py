@@ -125,6 +125,20 @@ def test_a_process_killed_while_it_sends_blocks_nothing(
 	assert push_now(bench, scheduled()).outcome == "delivered"
 
 
+def test_a_process_killed_while_it_asks_for_a_snapshot_has_asked_for_it(
+	bench: Path, control_plane: LocalControlPlane
+) -> None:
+	with HostileServer(Exchange.wait) as server:
+		aim(bench, server.url, timeout=4, snapshot_interval=3600)
+		process = start(bench)
+		wait_until(lambda: server.requests)
+		process.send_signal(signal.SIGKILL)
+		finish(process)
+	aim(bench, control_plane.url, snapshot_interval=3600)
+	ended = push_now(bench)
+	assert ended.outcome == "delivered" and "save_snapshot" not in ended.payload
+
+
 def test_a_process_killed_while_it_holds_the_lock_blocks_nothing(
 	bench: Path, control_plane: LocalControlPlane
 ) -> None:

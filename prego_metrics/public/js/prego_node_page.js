@@ -5,6 +5,12 @@ frappe.provide("prego_metrics.node_page");
 	const REFRESH_MS = 15000;
 	// The pictures change once a bucket, of ten minutes at least.
 	const PICTURES_MS = 60000;
+	// The tenants are collected once a night: what changes is their age.
+	const TENANTS_MS = 600000;
+	const TENANTS_ASSETS = [
+		"/assets/prego_metrics/js/prego_node_bars.js",
+		"/assets/prego_metrics/js/prego_node_tenants.js",
+	];
 	const CHANGED = "prego_node_changed";
 
 	// frappe.call would open a dialog for each refresh that fails; here a failure is said on the page.
@@ -84,14 +90,15 @@ frappe.provide("prego_metrics.node_page");
 					__("Not run yet. They look at the settings, the key, the drivers, the host and the control plane, and take up to 20 s.")
 				)}</p>`
 			);
-			for (const name of ["host", "last_push", "drivers", "settings", "checks", "pictures"]) {
+			this.part("tenants").html(`<p class="text-muted">${this.words.html(__("Loading …"))}</p>`);
+			for (const name of ["host", "last_push", "drivers", "settings", "checks", "pictures", "tenants"]) {
 				this.part(name).addClass("prego-node");
 			}
 		}
 
 		open() {
 			const shown = !this.frm.doc.not_shown;
-			const parts = ["pictures", "host", "last_push", "drivers", "checks", "settings"];
+			const parts = ["pictures", "tenants", "host", "last_push", "drivers", "checks", "settings"];
 			parts.forEach((name) => this.frm.toggle_display(`${name}_section`, shown));
 			this.$buttons.parent().toggle(shown);
 			if (!shown) {
@@ -154,6 +161,39 @@ frappe.provide("prego_metrics.node_page");
 				this.pictures_at = now;
 				await this.pictures.refresh();
 			}
+			this.show_tenants(now);
+		}
+
+		// The tenants come last, and only once their section is in view: many a visit does without them.
+		show_tenants(now) {
+			if (this.tenants && now - this.tenants_at > TENANTS_MS) {
+				this.tenants_at = now;
+				this.tenants.refresh();
+			}
+			if (!this.tenants_seen) {
+				this.tenants_seen = new IntersectionObserver((entries) => {
+					if (entries.some((entry) => entry.isIntersecting)) {
+						this.tenants_seen.disconnect();
+						this.load_tenants();
+					}
+				});
+				this.tenants_seen.observe(this.part("tenants")[0]);
+			}
+		}
+
+		load_tenants() {
+			const [bars, tenants] = TENANTS_ASSETS;
+			frappe.require(bars, () =>
+				frappe.require(tenants, () => {
+					this.tenants_at = Date.now();
+					this.tenants = new prego_metrics.node_page.Tenants(
+						this.part("tenants").empty(),
+						(asked) => ask("tenant_sizes", asked),
+						(chosen) => ask("tenant_history", chosen)
+					);
+					this.tenants.refresh();
+				})
+			);
 		}
 
 		show(page) {

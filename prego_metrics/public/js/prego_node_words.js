@@ -31,6 +31,36 @@ prego_metrics.node_page.words = {
 		return this.moment(at).format("MM-DD");
 	},
 
+	// A day of the history, which is one in UTC: in the user's time zone it could be the day before.
+	date(at) {
+		return moment.utc(at * 1000).format(frappe.datetime.get_user_date_fmt().toUpperCase());
+	},
+
+	age(seconds) {
+		if (seconds < 3600) {
+			return __("{0} min", [Math.round(seconds / 60)]);
+		}
+		return seconds < 2 * 86400
+			? __("{0} h", [Math.round(seconds / 3600)])
+			: __("{0} days", [Math.round(seconds / 86400)]);
+	},
+
+	// In decimal units, as disks are sold and as `prego-metrics tenants` prints them.
+	size(bytes) {
+		if (bytes === null || bytes === undefined) {
+			return __("unknown");
+		}
+		const units = ["B", "kB", "MB", "GB", "TB", "PB"];
+		let number = bytes;
+		let unit = 0;
+		while (number >= 999.5 && unit < units.length - 1) {
+			number /= 1000;
+			unit += 1;
+		}
+		// With a space that keeps the number and its unit on one line.
+		return `${number.toFixed(unit === 0 || number >= 99.95 ? 0 : 1)}\u00a0${units[unit]}`;
+	},
+
 	percent(value) {
 		return value === null || value === undefined
 			? __("unknown")

@@ -13,10 +13,10 @@ from prego_metrics.agent.config import load_config
 from prego_metrics.agent.state import Push, State
 from prego_metrics.agent.state_folder import StateFolder
 from prego_metrics.history import DOCTYPE, catch_up
-from prego_metrics.install import ALERT
 from prego_metrics.node_metrics.doctype.prego_metrics_push.prego_metrics_push import PregoMetricsPush
 from prego_metrics.node_metrics.frappe_tests import FrappeTestCase
 
+ALERT = "Prego Metrics Alert"
 PAYLOAD = {"node_id": "test-node", "tenant_count": 0, "disk_pct": 99.0, "source": "node_push"}
 
 

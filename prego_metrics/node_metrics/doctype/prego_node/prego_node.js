@@ -1,9 +1,10 @@
-// The page "Prego Node". What it shows is in public/js: words, sections, pictures; here is when it shows it.
+// The page "Prego Node". What it shows is in public/js: words, sections, plot, pictures; here is when it shows it.
 // Frappe 17 runs what it is given in the order in which it arrives, so what the others need is asked for first.
 const PREGO_WORDS = "/assets/prego_metrics/js/prego_node_words.js";
 const PREGO_ASSETS = [
 	"/assets/prego_metrics/css/prego_node.css",
 	"/assets/prego_metrics/js/prego_node_sections.js",
+	"/assets/prego_metrics/js/prego_node_plot.js",
 	"/assets/prego_metrics/js/prego_node_pictures.js",
 	"/assets/prego_metrics/js/prego_node_page.js",
 ];

@@ -8,6 +8,7 @@ from typing import Any
 import frappe
 from frappe.model.document import Document
 
+from prego_metrics.agent.driver import as_pushed
 from prego_metrics.agent.state_folder import StateFolder
 from prego_metrics.agent.status import judge_status
 from prego_metrics.agent.wording import translated
@@ -31,8 +32,9 @@ class PregoNode(Document):
 		if reason or config is None:
 			self.not_shown = translated(reason, frappe._)
 			return
-		state, _ = StateFolder(config.bench.sites).read()
-		status = judge_status(state, config, time.time())
+		folder = StateFolder(config.bench.sites)
+		state, _ = folder.read()
+		status = judge_status(state, as_pushed(config, folder, state), time.time())
 		self.verdict = status.verdict
 		self.sentence = translated(status.sentence, frappe._)
 

@@ -10,7 +10,7 @@ from frappe import _
 from prego_metrics.agent.census import Site
 from prego_metrics.agent.errors import NotSent
 from prego_metrics.agent.tenants import count_tenants
-from prego_metrics.agent.wording import translated
+from prego_metrics.agent.wording import said, translated
 from prego_metrics.operators_site import refusal_here, require_operators_site
 
 
@@ -28,7 +28,7 @@ def execute(filters: dict[str, Any] | None = None) -> tuple[list[dict[str, Any]]
 	try:
 		sites = count_tenants(config).sites
 	except NotSent as error:
-		frappe.throw(translated(error.args[0], _), title=_("The tenants cannot be counted"))
+		frappe.throw(translated(said(error), _), title=_("The tenants cannot be counted"))
 	wanted = frappe._dict(filters or {})
 	return _columns(), [_row(site) for site in sites if _matches(site, wanted)]
 

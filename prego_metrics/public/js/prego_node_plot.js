@@ -1,0 +1,193 @@
+// One picture over time on the page "Prego Node": lines, gaps as gaps, values by mouse and keyboard, and a table.
+frappe.provide("prego_metrics.node_page");
+
+(() => {
+	// The drawing's own units; it is stretched to the room there is, and its lines are not.
+	const WIDTH = 1000;
+	const HEIGHT = 100;
+
+	// Returns the runs of neighbouring buckets for which `test` holds, as [first, last].
+	function runs(values, test) {
+		const found = [];
+		values.forEach((value, index) => {
+			const run = found[found.length - 1];
+			if (!test(value)) {
+				return;
+			}
+			if (run && run[1] === index - 1) {
+				run[1] = index;
+			} else {
+				found.push([index, index]);
+			}
+		});
+		return found;
+	}
+
+	// `figure` says what is drawn of a bucket, and how it is said:
+	//   name, label; nothing: what is said where no bucket is known
+	//   lines: [{ name, value(bucket), band(bucket) }], null where there is none; band, as [least, most], may be left out
+	//   is_known(bucket): false is shaded
+	//   top(buckets): the value at the upper end; axis(value): how the axis says it
+	//   text(bucket): its value in words; newest(bucket): the same, short, beside the heading
+	//   headings, cells(bucket): the table's columns beside the times
+	//   time(bucket), ends(bucket), tick(bucket): when it begins and ends, and when it begins on the axis, where
+	//   long_ticks leave room for fewer
+	prego_metrics.node_page.Plot = class Plot {
+		constructor(figure, parent) {
+			this.figure = figure;
+			this.words = prego_metrics.node_page.words;
+			this.$root = $(`<section class="prego-picture" data-figure="${this.words.html(figure.name)}">
+				<h5>${this.words.html(figure.label)} <span class="prego-now text-muted"></span></h5>
+				<div class="prego-plot">
+					<div class="prego-y" aria-hidden="true"></div>
+					<div class="prego-canvas" tabindex="0" role="slider" aria-valuemin="0"></div>
+					<div class="prego-x" aria-hidden="true"></div>
+				</div>
+				<div class="prego-readout text-muted"></div>
+				<details><summary>${this.words.html(
+					__("{0} as a table", [figure.label])
+				)}</summary><div class="prego-rows"></div></details>
+			</section>`).appendTo(parent);
+			this.$canvas = this.$root.find(".prego-canvas");
+			this.$canvas.on("mousemove", (event) => this.point_at(event));
+			this.$canvas.on("mouseleave blur", () => this.select(null));
+			this.$canvas.on("focus", () => this.select(this.buckets.length - 1));
+			this.$canvas.on("keydown", (event) => this.press(event));
+			this.$root.find("details").on("toggle", () => this.fill_table());
+			this.buckets = [];
+		}
+
+		draw(buckets) {
+			const figure = this.figure;
+			this.buckets = buckets;
+			const known = buckets.filter((bucket) => figure.is_known(bucket));
+			this.top = figure.top(known);
+			this.$canvas.html(`<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none"
+				aria-hidden="true" focusable="false">${this.shapes()}</svg><i class="prego-cursor"></i>`);
+			this.$root.find(".prego-now").text(known.length ? figure.newest(known[known.length - 1]) : figure.nothing);
+			const axis = [this.top, this.top / 2, 0].map((value) => {
+				return `<span>${this.words.html(figure.axis(value))}</span>`;
+			});
+			this.$root.find(".prego-y").html(axis.join(""));
+			this.$root.find(".prego-x").html(this.time_labels());
+			this.$canvas.attr({
+				"aria-label": __("{0}: values over time; arrow keys move through them", [figure.label]),
+				"aria-valuemax": Math.max(0, buckets.length - 1),
+			});
+			this.select(this.$canvas.is(":focus") ? this.at ?? buckets.length - 1 : null);
+			this.fill_table();
+		}
+
+		shapes() {
+			const width = WIDTH / this.buckets.length;
+			const gaps = runs(this.buckets, (bucket) => !this.figure.is_known(bucket)).map(([first, last]) => {
+				const left = first * width;
+				return `<rect class="prego-gap" x="${left}" y="0" width="${(last + 1) * width - left}"
+					height="${HEIGHT}"/>`;
+			});
+			const grid = [0, 0.5, 1].map((part) => {
+				return `<path class="prego-grid" d="M 0,${part * HEIGHT} h ${WIDTH}"/>`;
+			});
+			return [...gaps, ...grid, ...this.figure.lines.flatMap((line) => this.line(line))].join("");
+		}
+
+		line({ name, value, band }) {
+			const x = (index) => ((index + 0.5) * WIDTH) / this.buckets.length;
+			const y = (number) => HEIGHT - (Math.min(number, this.top) / this.top) * HEIGHT;
+			const values = this.buckets.map(value);
+			return runs(values, (number) => number !== null).map(([first, last]) => {
+				const run = values.slice(first, last + 1).map((number, index) => `${x(first + index)},${y(number)}`);
+				// A bucket alone between gaps is a dot: a line of no length with round ends.
+				const dot = run.length === 1 ? " h 0.01" : "";
+				return `${band ? this.band(band, first, last, x, y) : ""}
+					<path class="prego-line prego-line-${name}" d="M ${run.join(" ")}${dot}"/>`;
+			});
+		}
+
+		band(band, first, last, x, y) {
+			const ends = this.buckets.slice(first, last + 1).map(band);
+			const most = ends.map((end, index) => `${x(first + index)},${y(end[1])}`);
+			const least = ends.map((end, index) => `${x(first + index)},${y(end[0])}`).reverse();
+			return `<polygon class="prego-band" points="${most.join(" ")} ${least.join(" ")}"/>`;
+		}
+
+		time_labels() {
+			if (!this.buckets.length) {
+				return "";
+			}
+			const last = this.buckets.length - 1;
+			const parts = this.figure.long_ticks ? [0, 0.5, 1] : [0, 0.25, 0.5, 0.75, 1];
+			const at = new Set(parts.map((part) => Math.round(part * last)));
+			return [...at]
+				.map((index) => `<span>${this.words.html(this.figure.tick(this.buckets[index]))}</span>`)
+				.join("");
+		}
+
+		point_at(event) {
+			const box = this.$canvas[0].getBoundingClientRect();
+			const index = Math.floor(((event.clientX - box.left) / box.width) * this.buckets.length);
+			this.select(Math.min(Math.max(index, 0), this.buckets.length - 1));
+		}
+
+		press(event) {
+			const last = this.buckets.length - 1;
+			const at = this.at ?? last;
+			const to = {
+				ArrowLeft: at - 1,
+				ArrowDown: at - 1,
+				ArrowRight: at + 1,
+				ArrowUp: at + 1,
+				PageDown: at - 12,
+				PageUp: at + 12,
+				Home: 0,
+				End: last,
+			}[event.key];
+			if (to !== undefined) {
+				event.preventDefault();
+				event.stopPropagation();
+				this.select(Math.min(Math.max(to, 0), last));
+			}
+		}
+
+		select(index) {
+			const bucket = index === null ? undefined : this.buckets[index];
+			this.at = bucket ? index : null;
+			const text = bucket ? `${this.figure.time(bucket)}: ${this.figure.text(bucket)}` : "";
+			this.$root.find(".prego-readout").text(text);
+			const shown = bucket ? index : Math.max(0, this.buckets.length - 1);
+			this.$canvas.attr({ "aria-valuenow": shown, "aria-valuetext": text || __("nothing chosen") });
+			const left = bucket ? `${((index + 0.5) * 100) / this.buckets.length}%` : "";
+			this.$root.find(".prego-cursor").css({ left }).toggle(Boolean(bucket));
+		}
+
+		// A table of a month costs some: it is made when it is opened, newest first, a gap in one row.
+		fill_table() {
+			const details = this.$root.find("details")[0];
+			if (!details.open) {
+				return;
+			}
+			const { figure, buckets } = this;
+			const rows = [];
+			const cells = buckets.map((bucket) => figure.cells(bucket));
+			const same = (one, other) => other !== undefined && one.join("\n") === other.join("\n");
+			for (let index = 0; index < cells.length; index += 1) {
+				const first = index;
+				while (!figure.is_known(buckets[first]) && same(cells[first], cells[index + 1])) {
+					index += 1;
+				}
+				const row = [figure.time(buckets[first]), figure.ends(buckets[index]), ...cells[first]];
+				rows.unshift(row.map((cell) => this.words.html(cell)));
+			}
+			$(details)
+				.find(".prego-rows")
+				.html(this.words.table([__("From"), __("To"), ...figure.headings], rows));
+		}
+	};
+
+	// Returns the next 2, 4, 6 or 10 times a power of ten, whose half is a whole number too; at least 4.
+	prego_metrics.node_page.Plot.round_up = (value) => {
+		const power = 10 ** Math.floor(Math.log10(Math.max(value, 1)));
+		const step = [2, 4, 6, 10].find((factor) => factor * power >= value);
+		return Math.max(4, step * power);
+	};
+})();

@@ -1,0 +1,90 @@
+"""A unit or a crontab may push at an interval of its own: everything that judges a push's age goes by it."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pushing import folder_of, state_of
+
+from prego_metrics.agent.bench import open_bench
+from prego_metrics.agent.claims import claim_transitions
+from prego_metrics.agent.config import Config, load_config
+from prego_metrics.agent.doctor import examine
+from prego_metrics.agent.driver import as_pushed
+from prego_metrics.agent.openmetrics import openmetrics
+from prego_metrics.agent.state import Push, State, Tick
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+PAYLOAD = {"node_id": "node-1", "cpu_pct": 12.5, "tenant_count": 3, "source": "node_push"}
+# Fresh for 300 s at the file's interval, for 1,860 s at the unit's own.
+OWN_SECONDS = 900.0
+AGO_SECONDS = 1000.0
+
+
+@pytest.fixture
+def bench(bench_folder: Path, settings: Callable[..., Path]) -> Path:
+	settings(
+		bench_folder,
+		node_id="node-1",
+		control_plane_url="https://control-plane.example",
+		scheduler_pushes=False,
+	)
+	pushed(bench_folder, "timer")
+	tick(bench_folder, "timer", OWN_SECONDS, ago=40)
+	# It ticks, and pushes nothing: its interval is nobody's.
+	tick(bench_folder, "frappe", 60.0, ago=5)
+	return bench_folder
+
+
+def pushed(bench: Path, driver: str) -> None:
+	push = Push("0" * 16, time.time() - AGO_SECONDS, driver, "delivered", PAYLOAD, 200, 1, 12, None)
+	folder_of(bench).write(State(last_attempt_at=push.at, last=push, last_delivered=push))
+
+
+def tick(bench: Path, driver: str, seconds: float, ago: float) -> None:
+	folder_of(bench).tick(Tick(driver, time.time() - ago, seconds, "node-1", "not_due"))
+
+
+def seen(bench: Path) -> Config:
+	return as_pushed(load_config(open_bench(str(bench)), {}), folder_of(bench), state_of(bench))
+
+
+def test_a_push_within_its_units_own_interval_is_fresh(bench: Path, run_agent: Run) -> None:
+	ended = run_agent("status", "--bench", bench)
+	assert ended.returncode == 0, ended.stdout
+	assert "every 900 s" in ended.stdout and ";;1860;" in ended.stdout
+
+
+def test_without_a_tick_that_says_otherwise_the_files_interval_holds(bench: Path, run_agent: Run) -> None:
+	(Path(folder_of(bench).path) / "tick-timer.json").unlink()
+	assert run_agent("status", "--bench", bench).returncode == 2
+
+
+def test_a_push_by_hand_leaves_the_interval_to_the_driver_that_ticks(bench: Path) -> None:
+	pushed(bench, "manual")
+	assert seen(bench).push_interval == OWN_SECONDS
+	claimed = claim_transitions(folder_of(bench), "a", load_config(open_bench(str(bench)), {}))
+	assert claimed == []
+
+
+def test_of_two_drivers_the_one_that_pushed_last_tells_the_interval(bench: Path) -> None:
+	tick(bench, "cron", 120.0, ago=1)
+	assert seen(bench).push_interval == OWN_SECONDS
+	pushed(bench, "cron")
+	assert seen(bench).push_interval == 120.0
+
+
+def test_the_doctor_judges_by_the_interval_that_pushes_have(bench: Path) -> None:
+	names = ["drivers", "interval", "last_push"]
+	checks = examine(open_bench(str(bench)), {}, online=False, only=names)
+	assert {check.name: check.state for check in checks} == dict.fromkeys(names, "pass")
+
+
+def test_the_figures_for_prometheus_stay_until_the_next_push_is_due(bench: Path) -> None:
+	state = state_of(bench)
+	assert "prego_cpu_ratio 0.125" in openmetrics(seen(bench), state)
+	assert "prego_cpu_ratio" not in openmetrics(load_config(open_bench(str(bench)), {}), state)
