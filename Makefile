@@ -29,7 +29,7 @@ test: $(VENV)/dev ## Run every test that needs no bench (with PREGO_TEST_BENCH a
 	@$(BIN)/python -m pytest
 
 test-bench: $(VENV)/dev ## Run the tests on the bench that PREGO_TEST_BENCH, _SITE, _URL and _TENANT_SITE name
-	@test -n "$$PREGO_TEST_BENCH" -a -n "$$PREGO_TEST_SITE" || { echo "Set PREGO_TEST_BENCH (a path) and PREGO_TEST_SITE (a site of it that has the app)."; exit 2; }
+	@test -n "$$PREGO_TEST_BENCH" -a -n "$$PREGO_TEST_SITE" -a -n "$$PREGO_TEST_URL" -a -n "$$PREGO_TEST_TENANT_SITE" || { echo "Set PREGO_TEST_BENCH, _SITE, _URL and _TENANT_SITE: CONTRIBUTING.md says to what."; exit 2; }
 	@$(PIP) install --editable '.[dev,bench-test]'
 	@$(BIN)/python -m pytest tests/test_names_of_frappe.py tests/test_on_a_real_bench.py \
 		tests/test_states_of_a_real_bench.py tests/test_life_cycle_on_a_real_bench.py \

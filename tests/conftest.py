@@ -16,11 +16,8 @@ from typing import Any, NoReturn
 import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
+from watched_control_plane import NODE_ID, WatchedControlPlane
 
-from prego_metrics.local_control_plane.server import LocalControlPlane
-
-KEY = "a-key-for-tests-0123456789"
-NODE_ID = "node-1"
 SITE_NAMES = ("acme.example", "brightfoods.example", "cedar.example")
 
 _CLEARED = {
@@ -49,16 +46,6 @@ hypothesis_settings.register_profile(
 	suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 hypothesis_settings.load_profile("prego_metrics")
-
-
-class WatchedControlPlane(LocalControlPlane):
-	"""A control plane that knows its key and keeps a line, `POST /path 200`, for each answer."""
-
-	key = KEY
-
-	def __init__(self, **options: Any) -> None:
-		self.answers: list[str] = []
-		super().__init__(KEY, on_request=self.answers.append, **options)
 
 
 @pytest.fixture(autouse=True)

@@ -119,3 +119,8 @@ class Visitor:
 
 	def post(self, path: str, **fields: object) -> requests.Response:
 		return self.session.post(f"{self.base}{path}", data=fields, timeout=60)
+
+	def call(self, method: str, path: str, values: dict[str, str]) -> requests.Response:
+		"""Ask by any HTTP method: with a query for GET, else with JSON."""
+		place = {"params": values} if method == "GET" else {"json": values}
+		return self.session.request(method, f"{self.base}{path}", timeout=60, **place)

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import KEY, WatchedControlPlane
 from fleet_exports import Ended, ago, metrics, node, run_fleet, tenant, wrangler
 from hypothesis import given
 from strategies import json_values
+from watched_control_plane import KEY, WatchedControlPlane
 
 from prego_metrics.agent.errors import PregoMetricsError
 from prego_metrics.fleet.live import live_exports

@@ -16,6 +16,7 @@ from bench_process import (
 	SITE,
 	TENANT_SITE,
 	bench,
+	changed,
 	control_plane,
 	doctor_check,
 	in_site,
@@ -61,10 +62,8 @@ def variables(plane: LocalControlPlane) -> dict[str, str]:
 
 def test_a_migrate_under_maintenance_twice_leaves_a_node_that_pushes(variables: dict[str, str]) -> None:
 	"""As `bench update` does it, on the test site alone."""
-	switches = ("maintenance_mode", "pause_scheduler")
-	try:
-		for switch in switches:
-			bench("--site", SITE, "set-config", "-p", switch, "1")
+	switches = {"maintenance_mode": 1, "pause_scheduler": 1}
+	with changed(site_config(SITE), **switches):
 		for _time in range(2):
 			ended = bench("--site", SITE, "migrate")
 			assert ended.returncode == 0, ended.stderr
@@ -74,9 +73,6 @@ def test_a_migrate_under_maintenance_twice_leaves_a_node_that_pushes(variables: 
 		# It is counted meanwhile, and a push by hand goes out.
 		ended = bench("--site", SITE, "execute", "prego_metrics.prego_push.push", **variables)
 		assert json.loads(ended.stdout)["outcome"] == "delivered", ended.stderr
-	finally:
-		for switch in switches:
-			bench("--site", SITE, "set-config", "-p", switch, "0")
 	assert doctor_check("scheduler_switches", variables)["state"] == "pass"
 	assert doctor_check("job", variables)["state"] == "pass"
 
@@ -152,8 +148,7 @@ def test_without_redis_a_push_by_hand_goes_out(
 	plane: LocalControlPlane, variables: dict[str, str], key: str
 ) -> None:
 	"""The site is told a port at which none listens."""
-	try:
-		bench("--site", SITE, "set-config", key, "redis://127.0.0.1:9")
+	with changed(site_config(SITE), **{key: "redis://127.0.0.1:9"}):
 		for arguments in (
 			("--site", SITE, "execute", "prego_metrics.prego_push.push"),
 			("prego-metrics", "push"),
@@ -161,12 +156,3 @@ def test_without_redis_a_push_by_hand_goes_out(
 			ended = bench(*arguments, **variables)
 			assert ended.returncode == 0, ended.stderr
 			assert "elivered" in ended.stdout
-	finally:
-		forget_site_key(key)
-
-
-def forget_site_key(key: str) -> None:
-	path = site_config(SITE)
-	config = json.loads(path.read_text())
-	config.pop(key, None)
-	path.write_text(json.dumps(config, indent=1))

@@ -1,28 +1,23 @@
 """Who may read the log of pushes, over HTTP: Frappe's own permission checks are off in its tests.
 
-Needs PREGO_TEST_BENCH, PREGO_TEST_SITE (the operator's site) and PREGO_TEST_URL (where that site answers, such as
-http://127.0.0.1:8000), with the users and passwords that PREGO_TEST_MANAGER and PREGO_TEST_PLAIN_USER give as
-user:password.
+Needs a bench, see real_bench.py.
 """
 
 from __future__ import annotations
 
-import os
+from collections.abc import Iterator
 
 import pytest
-import requests
+import real_bench
+from real_bench import BENCH, KEY, NODE_ID, SITE, URL, Visitor
 
-SITE = os.environ.get("PREGO_TEST_SITE", "")
-URL = os.environ.get("PREGO_TEST_URL", "")
-MANAGER = os.environ.get("PREGO_TEST_MANAGER", "")
-PLAIN_USER = os.environ.get("PREGO_TEST_PLAIN_USER", "")
+from prego_metrics.local_control_plane.server import LocalControlPlane
+
 DOCTYPE = "Prego Metrics Push"
 THIS_NODE = "prego_metrics.node_metrics.doctype.prego_metrics_push.prego_metrics_push.this_node"
+MANAGER, PLAIN = "manager@log.test", "plain@log.test"
 
-pytestmark = pytest.mark.skipif(
-	not (SITE and URL and MANAGER and PLAIN_USER),
-	reason="no site to ask: set PREGO_TEST_SITE, PREGO_TEST_URL, PREGO_TEST_MANAGER and PREGO_TEST_PLAIN_USER",
-)
+pytestmark = pytest.mark.skipif(not (BENCH and SITE and URL), reason=real_bench.MISSING)
 
 # Not frappe.client.get_count: it checks no permission in v15, so any user of a site counts any DocType's rows.
 READING = {
@@ -42,39 +37,41 @@ READING = {
 }
 
 
-class Client:
-	"""A session on the site, for a user, or for nobody."""
-
-	def __init__(self, credentials: str = "") -> None:
-		self._session = requests.Session()
-		self._session.headers["Host"] = SITE
-		if credentials:
-			user, _, password = credentials.partition(":")
-			answer = self.call("POST", "/api/method/login", {"usr": user, "pwd": password})
-			assert answer.status_code == 200, f"{user} cannot log in"
-			# A page's token, as a browser has it; without it Frappe refuses every POST.
-			page = self._session.get(URL + "/app", timeout=60).text
-			_, _, after = page.partition('csrf_token = "')
-			self._session.headers["X-Frappe-CSRF-Token"] = after.partition('"')[0]
-
-	def call(self, method: str, path: str, values: dict[str, str]) -> requests.Response:
-		place = {"params": values} if method == "GET" else {"json": values}
-		return self._session.request(method, URL + path, timeout=60, **place)
-
-
-@pytest.mark.parametrize("way", READING)
-def test_a_system_manager_reads_the_log(way: str) -> None:
-	assert Client(MANAGER).call(*READING[way]).status_code == 200
+@pytest.fixture(scope="module")
+def people() -> Iterator[dict[str, Visitor]]:
+	"""A System Manager, a user of another role and a guest, on an operator's site whose log has a push."""
+	with LocalControlPlane(KEY) as plane, real_bench.key_file() as path:
+		plane.store.register_node(NODE_ID, "eu", "127.0.0.1")
+		settings = {"node_id": NODE_ID, "control_plane_url": plane.url, "api_key_file": path, "site": SITE}
+		with real_bench.configured(**settings, alert_after=1000):
+			real_bench.execute(SITE, "prego_metrics.prego_push.push")
+			real_bench.execute(SITE, "prego_metrics.prego_push.push_if_due")
+			try:
+				real_bench.make_user(SITE, MANAGER, "System Manager")
+				real_bench.make_user(SITE, PLAIN, "Blogger")
+				yield {
+					"manager": Visitor(SITE, MANAGER),
+					"plain user": Visitor(SITE, PLAIN),
+					"guest": Visitor(SITE),
+				}
+			finally:
+				for email in (MANAGER, PLAIN):
+					real_bench.delete_user(SITE, email)
 
 
 @pytest.mark.parametrize("way", READING)
-@pytest.mark.parametrize("credentials", [PLAIN_USER, ""], ids=["plain user", "guest"])
-def test_nobody_else_reads_anything_of_it(way: str, credentials: str) -> None:
-	assert Client(credentials).call(*READING[way]).status_code == 403
+def test_a_system_manager_reads_the_log(people: dict[str, Visitor], way: str) -> None:
+	assert people["manager"].call(*READING[way]).status_code == 200
 
 
-def test_not_even_a_system_manager_writes_or_deletes() -> None:
-	manager = Client(MANAGER)
+@pytest.mark.parametrize("way", READING)
+@pytest.mark.parametrize("who", ["plain user", "guest"])
+def test_nobody_else_reads_anything_of_it(people: dict[str, Visitor], who: str, way: str) -> None:
+	assert people[who].call(*READING[way]).status_code == 403
+
+
+def test_not_even_a_system_manager_writes_or_deletes(people: dict[str, Visitor]) -> None:
+	manager = people["manager"]
 	name = manager.call("GET", f"/api/resource/{DOCTYPE}", {"limit": "1"}).json()["data"][0]["name"]
 	for method, path, values in (
 		("POST", f"/api/resource/{DOCTYPE}", {"name": "0" * 16, "outcome": "delivered"}),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import WatchedControlPlane
+from watched_control_plane import WatchedControlPlane
 
 from prego_metrics.agent.bench import open_bench
 from prego_metrics.agent.owner import become_owner

@@ -1,0 +1,179 @@
+"""`configure` shows the settings, and asks for what is missing on a terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from configured_files import GOOD, SOURCE, URL, Run, common_file, rows, written
+from terminals import on_a_terminal
+
+from prego_metrics.agent.settings import SETTINGS
+
+# --- show --------------------------------------------------------------------------------------------
+
+
+def test_show_says_where_each_value_comes_from(
+	run_agent: Run, bench_folder: Path, settings: Callable[..., Path]
+) -> None:
+	settings(bench_folder, node_id="sg-1", control_plane_url=URL)
+	before = common_file(bench_folder).read_bytes()
+	ended = run_agent(
+		"configure",
+		"--show",
+		"--bench",
+		bench_folder,
+		PREGO_METRICS_PUSH_INTERVAL="90",
+		PREGO_METRICS_NODE_ID="sg-2",
+		INTERNAL_API_KEY="k",
+	)
+	assert (ended.returncode, ended.stderr) == (0, "")
+	shown = rows(ended.stdout)
+	assert shown["node_id"] == ("sg-2", "PREGO_METRICS_NODE_ID")
+	assert shown["control_plane_url"] == (URL, SOURCE)
+	assert shown["push_interval"] == ("90", "PREGO_METRICS_PUSH_INTERVAL")
+	assert shown["timeout"] == ("10", "default")
+	assert shown["the key"] == ("set", "INTERNAL_API_KEY")
+	assert common_file(bench_folder).read_bytes() == before
+
+
+def test_json_shows_values_with_sources_and_of_the_key_the_source_alone(
+	run_agent: Run, bench_folder: Path, settings: Callable[..., Path]
+) -> None:
+	settings(bench_folder, node_id="sg-1", control_plane_url=URL, push_interval=30)
+	ended = run_agent("configure", "--show", "--json", "--bench", bench_folder, INTERNAL_API_KEY="k")
+	shown = json.loads(ended.stdout)
+	assert list(shown) == ["settings", "api_key", "problems", "warnings"]
+	assert list(shown["settings"]) == [setting.name for setting in SETTINGS]
+	assert shown["settings"]["node_id"] == {"value": "sg-1", "source": str(common_file(bench_folder))}
+	assert shown["settings"]["allow_empty"] == {"value": False, "source": "default"}
+	assert shown["settings"]["exclude_sites"] == {"value": [], "source": "default"}
+	assert shown["settings"]["benches"]["value"] == [str(bench_folder / "sites")]
+	assert (shown["api_key"], shown["problems"]) == ("INTERNAL_API_KEY", [])
+	assert "outside the runbook's 60 to 300 seconds" in shown["warnings"][0]
+
+
+def test_show_of_wrong_settings_names_every_problem_and_exits_2(
+	run_agent: Run, bench_folder: Path, settings: Callable[..., Path]
+) -> None:
+	settings(bench_folder, node_id="..", timeout=0)
+	ended = run_agent("configure", "--show", "--bench", bench_folder)
+	assert ended.returncode == 2
+	for words in ("Error: node_id = ", "Error: control_plane_url is not set", "Error: timeout = "):
+		assert words in ended.stdout
+	shown = json.loads(run_agent("configure", "--show", "--json", "--bench", bench_folder).stdout)
+	assert len(shown["problems"]) == 3
+	assert shown["api_key"] is None
+
+
+def test_show_writes_nothing_even_beside_a_setting(run_agent: Run, bench_folder: Path) -> None:
+	for options in (GOOD, ["--unset", "node_id"]):
+		ended = run_agent("configure", "--show", *options, "--bench", bench_folder)
+		assert (ended.returncode, ended.stdout) == (2, "")
+		assert "--show changes nothing" in ended.stderr
+	assert written(bench_folder) == {}
+
+
+def test_the_table_fits_80_columns(run_agent: Run, bench_folder: Path) -> None:
+	ended = run_agent("configure", "--show", "--bench", bench_folder)
+	assert max(map(len, ended.stdout.splitlines())) <= 80
+
+
+# --- on a terminal -----------------------------------------------------------------------------------
+
+
+def test_what_is_required_and_missing_is_asked_for_on_a_terminal(bench_folder: Path) -> None:
+	seen = on_a_terminal(
+		"configure", "--bench", bench_folder, typed=f"sg-1\n{URL}\n\n", NO_COLOR="1", INTERNAL_API_KEY="k"
+	)
+	assert seen.code == 0
+	assert "node_id (this node, exactly nodes.node_id): " in seen.screen
+	assert "control_plane_url (base URL of the control plane, https://…): " in seen.screen
+	assert written(bench_folder) == {"node_id": "sg-1", "control_plane_url": URL}
+	assert "INSERT INTO nodes (node_id, region, host) VALUES ('sg-1', REGION, HOST);" in seen.screen
+
+
+def test_only_what_is_missing_is_asked_for(bench_folder: Path, settings: Callable[..., Path]) -> None:
+	settings(bench_folder, node_id="sg-1")
+	seen = on_a_terminal("configure", "--bench", bench_folder, typed=f"{URL}\n\n", INTERNAL_API_KEY="k")
+	assert "exactly nodes.node_id" not in seen.screen
+	assert written(bench_folder) == {"node_id": "sg-1", "control_plane_url": URL}
+	again = on_a_terminal("configure", "--bench", bench_folder, INTERNAL_API_KEY="k")
+	assert "base URL" not in again.screen and "site (" not in again.screen
+
+
+def test_questions_do_not_end_up_among_the_results(bench_folder: Path) -> None:
+	seen = on_a_terminal(
+		"configure",
+		"--json",
+		"--bench",
+		bench_folder,
+		typed=f"sg-1\n{URL}\n\n",
+		stdout_elsewhere=True,
+		INTERNAL_API_KEY="k",
+	)
+	assert seen.code == 0
+	assert json.loads(seen.stdout)["settings"]["node_id"]["value"] == "sg-1"
+	assert "node_id (" in seen.screen
+
+
+def test_a_wrong_answer_is_asked_for_again(bench_folder: Path) -> None:
+	typed = f"..\nsg-1\nhttp://far.example\n{URL}\nno/site\nacme.example\nn\n"
+	seen = on_a_terminal(
+		"configure", "--bench", bench_folder, typed=typed, INTERNAL_API_KEY="k", COLUMNS="300"
+	)
+	assert seen.code == 0
+	for words in ("and not be . or ..", "must begin with https://", "must be the name of a site"):
+		assert f"Error: {words}" in seen.screen or words in seen.screen
+	assert written(bench_folder) == {
+		"node_id": "sg-1",
+		"control_plane_url": URL,
+		"site": "acme.example",
+		"exclude_sites": ["acme.example"],
+	}
+
+
+def test_the_key_is_asked_for_hidden_and_put_into_a_file_of_its_own(
+	bench_folder: Path, tmp_path: Path
+) -> None:
+	path = tmp_path / "secrets" / "internal_api_key"
+	seen = on_a_terminal(
+		"configure",
+		"--bench",
+		bench_folder,
+		typed=f"sg-1\n{URL}\n\n{path}\n",
+		typed_later=(4, "typed-key-987654321\n"),
+	)
+	assert seen.code == 0
+	assert "987654321" not in seen.screen
+	assert path.read_text() == "typed-key-987654321\n"
+	assert path.stat().st_mode & 0o777 == 0o600 and path.parent.stat().st_mode & 0o777 == 0o700
+	assert written(bench_folder)["api_key_file"] == str(path)
+
+
+def test_ctrl_d_at_a_question_writes_nothing(bench_folder: Path) -> None:
+	seen = on_a_terminal("configure", "--bench", bench_folder, typed="sg-1\n\x04")
+	assert seen.code == 1
+	assert "Traceback" not in seen.screen
+	assert written(bench_folder) == {}
+
+
+def test_show_asks_nothing_on_a_terminal(bench_folder: Path) -> None:
+	seen = on_a_terminal("configure", "--show", "--bench", bench_folder)
+	assert seen.code == 2
+	assert "nodes.node_id" not in seen.screen
+
+
+def test_without_a_terminal_nothing_is_asked_and_what_is_missing_is_named(
+	run_agent: Run, bench_folder: Path
+) -> None:
+	ended = run_agent("configure", "--bench", bench_folder)
+	assert ended.returncode == 2
+	assert "Error: node_id is not set" in ended.stdout + ended.stderr
+	assert written(bench_folder) == {}
+
+
+def test_a_bench_found_from_the_working_directory_is_configured(bench_folder: Path, run_agent: Run) -> None:
+	assert run_agent("configure", *GOOD, cwd=bench_folder / "sites" / "acme.example").returncode == 0
+	assert written(bench_folder)["node_id"] == "sg-1"

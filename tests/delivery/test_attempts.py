@@ -1,0 +1,154 @@
+"""How often a push is tried, with which pauses, and when a retry may ask for a snapshot again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+from delivering import (
+	SNAPSHOT,
+	asked_for_snapshot,
+	deliver,
+	http_date,
+	sends,
+)
+from hostile_server import Behaviour, Exchange, HostileServer, answer
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prego_metrics.agent import control_plane as control_plane_module
+
+# --- attempts --------------------------------------------------------------------------------------
+
+
+def test_attempts_and_pauses_are_bounded() -> None:
+	pauses: list[float] = []
+	with HostileServer(answer(500)) as server:
+		ended = deliver(server.url, sleep=pauses.append, deadline_seconds=30)
+	assert ended.attempts == server.connections == 3
+	assert len(pauses) == 2
+	assert all(0 <= pause <= 0.02 * 2**number for number, pause in enumerate(pauses, 1))
+
+
+def test_the_number_of_attempts_can_be_limited() -> None:
+	with HostileServer(answer(500)) as server:
+		ended = deliver(server.url, max_attempts=1)
+	assert ended.attempts == server.connections == 1
+
+
+@pytest.mark.parametrize(
+	("value", "least", "most"),
+	[
+		("7", 7, 7),
+		(" 7 ", 7, 7),
+		("0", 0, 0),
+		(lambda: http_date(10), 8, 10),
+		(lambda: http_date(10).replace("GMT", "-0000"), 8, 10),
+		(lambda: http_date(-10), 0, 0),
+		("-5", 0, 0.04),
+		("1.5", 0, 0.04),
+		("\u00b2", 0, 0.04),
+		("soon", 0, 0.04),
+		("", 0, 0.04),
+	],
+)
+def test_retry_after_is_waited_for(value: str | Callable[[], str], least: float, most: float) -> None:
+	pauses: list[float] = []
+	text = value if isinstance(value, str) else value()
+	with HostileServer(answer(429, b"", f"Retry-After: {text}"), answer(200)) as server:
+		ended = deliver(server.url, sleep=pauses.append, deadline_seconds=30)
+	assert ended.outcome == "delivered"
+	assert least <= pauses[0] <= most
+
+
+@given(
+	st.one_of(
+		st.text(), st.from_regex(r"[A-Z][a-z]{2}, [0-9]{1,5} [A-Z][a-z]{2} -?[0-9]{1,12} [0-9:]{1,9}.*")
+	)
+)
+def test_no_retry_after_whatever_raises_and_none_is_negative(value: str) -> None:
+	seconds = control_plane_module._retry_after_seconds(value)
+	assert seconds is None or seconds >= 0
+
+
+def test_a_date_without_a_zone_is_in_utc_and_not_in_the_time_of_the_node(
+	monkeypatch: pytest.MonkeyPatch,
+) -> None:
+	monkeypatch.setenv("TZ", "Asia/Seoul")
+	time.tzset()
+	try:
+		date = http_date(10).replace("GMT", "-0000")
+		assert 8 <= control_plane_module._retry_after_seconds(date) <= 10
+	finally:
+		monkeypatch.undo()
+		time.tzset()
+
+
+def test_a_push_with_no_time_left_for_a_pause_ends_at_once() -> None:
+	with HostileServer(answer(429, b"", "Retry-After: 2")) as server:
+		started = time.monotonic()
+		ended = deliver(server.url, deadline_seconds=1.0)
+	assert ended.attempts == 1 and ended.status_code == 429
+	assert time.monotonic() - started < 0.5
+
+
+@pytest.mark.parametrize(
+	("first", "kept_in_retry"),
+	[
+		(answer(429, b"", "Retry-After: 0"), True),
+		(answer(408), True),
+		(answer(500), False),
+		(answer(503), False),
+		(Exchange.reset, False),
+		(Exchange.wait, False),
+		(sends(b"garbage\r\n\r\n"), False),
+	],
+	ids=["429", "408", "500", "503", "reset", "silence", "garbage"],
+)
+def test_a_retry_asks_for_a_snapshot_again_only_after_a_clear_end(
+	first: Behaviour, kept_in_retry: bool
+) -> None:
+	with HostileServer(first, answer(200)) as server:
+		ended = deliver(server.url, SNAPSHOT)
+	assert asked_for_snapshot(server) == [True, kept_in_retry]
+	assert ended.outcome == "delivered" and ended.snapshot_taken
+	assert ended.payload.save_snapshot is kept_in_retry
+
+
+def test_a_refused_connection_keeps_the_snapshot() -> None:
+	with HostileServer(answer(200), listens=False) as server:
+		ended = deliver(server.url, SNAPSHOT, sleep=lambda _: server.listen())
+	assert ended.attempts == 2
+	assert asked_for_snapshot(server) == [True]
+	assert ended.snapshot_taken
+
+
+@pytest.mark.parametrize(
+	("behaviour", "taken"),
+	[
+		(answer(400), False),
+		(answer(401), False),
+		(answer(429), False),
+		(answer(503), True),
+		(Exchange.wait, True),
+	],
+	ids=["400", "401", "429", "503", "silence"],
+)
+def test_a_snapshot_counts_as_taken_if_it_may_have_been(behaviour: Behaviour, taken: bool) -> None:
+	with HostileServer(behaviour) as server:
+		ended = deliver(server.url, SNAPSHOT, attempt_seconds=0.2, max_attempts=1)
+	assert ended.outcome != "delivered"
+	assert ended.snapshot_taken is taken
+
+
+def test_a_snapshot_on_its_way_at_the_deadline_counts_as_taken() -> None:
+	with HostileServer(Exchange.wait) as server:
+		ended = deliver(server.url, SNAPSHOT, attempt_seconds=60, deadline_seconds=0.4)
+	assert ended.snapshot_taken
+
+
+def test_a_connection_that_was_never_made_takes_no_snapshot() -> None:
+	with HostileServer(listens=False) as server:
+		ended = deliver(server.url, SNAPSHOT)
+	assert (ended.outcome, ended.snapshot_taken, ended.payload.save_snapshot) == ("failed", False, True)

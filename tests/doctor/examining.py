@@ -1,0 +1,104 @@
+"""What the tests of the doctor share: a bench's settings, ticks and pushes, and a check taken from it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from pushing import earlier_reading, folder_of
+
+from prego_metrics.agent.bench import open_bench
+from prego_metrics.agent.doctor import Check, examine
+from prego_metrics.agent.state import Push, State, Tick
+
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+NAMES = [
+	"configuration",
+	"api_key",
+	"shadowed",
+	"heartbeat",
+	"instance",
+	"tenants",
+	"plausible",
+	"host",
+	"file_system",
+	"lock",
+	"state",
+	"state_disk",
+	"drivers",
+	"second_driver",
+	"driver_settings",
+	"interval",
+	"last_push",
+	"operators_site",
+	"scheduler_switches",
+	"scheduler_process",
+	"tenant_figures",
+	"proxy",
+	"dns",
+	"tls",
+	"control_plane",
+	"clock",
+	"redis",
+	"workers",
+	"database",
+	"app_on_site",
+	"scheduler",
+	"dormant",
+	"job",
+	"stuck_job",
+]
+
+
+# What this bench in a temporary folder has none of: a hoster, a site to show itself on, TLS, a Frappe.
+SKIPPED = {"instance", "operators_site", "tenant_figures", "tls", *NAMES[-8:]}
+
+
+URL = "https://control-plane.example"
+
+
+PAYLOAD = {"node_id": "node-1", "tenant_count": 3, "source": "node_push"}
+
+
+DELIVERED = Push("0123456789abcdef", 0.0, "frappe", "delivered", PAYLOAD, 200, 1, 12, None)
+
+
+def tick(bench: Path, driver: str = "frappe", ago: float = 20, **values: Any) -> None:
+	fields = {"push_interval": 60.0, "node_id": "node-1", "outcome": "delivered", **values}
+	assert folder_of(bench).tick(Tick(driver=driver, at=time.time() - ago, **fields)) is None
+
+
+def settings_of(bench: Path, ago: float) -> None:
+	"""Let the settings have been the same for some time."""
+	at = time.time() - ago
+	os.utime(bench / "sites" / "common_site_config.json", (at, at))
+
+
+def remember(bench: Path, *pushes: Push) -> None:
+	"""Leave a state in which these pushes ended, and in which the CPU was just sampled."""
+	state = State(cpu=earlier_reading())
+	for push in pushes:
+		state = replace(state.recorded(push, 3), last_attempt_at=push.at)
+	assert folder_of(bench).write(state) is None
+
+
+def checks(bench: Path, environ: dict[str, str], *, online: bool = False) -> dict[str, Check]:
+	"""Examine a bench; whatever it is, what the doctor says has to be of use."""
+	made = list(examine(open_bench(str(bench)), environ, online=online))
+	for check in made:
+		assert check.state in ("pass", "warn", "fail", "skip")
+		assert check.seen
+		assert bool(check.action) == (check.state in ("warn", "fail")), check
+		assert all(raw not in check.seen + check.action for raw in ("\x1b", "\u202e", "\udcff")), check
+	return {check.name: check for check in made}
+
+
+def judge(bench: Path, environ: dict[str, str], name: str) -> Check:
+	return checks(bench, environ, online=name in ("control_plane", "clock"))[name]

@@ -1,0 +1,196 @@
+"""The doctor asks the control plane, and compares its clock."""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from examining import checks, judge
+from hostile_server import Behaviour, HostileServer, answer, echo
+from pushing import KEY as HOSTILE_KEY
+from pushing import leaked
+
+from prego_metrics.agent.doctor import Check
+
+# --- the control plane -------------------------------------------------------------------------------
+
+
+def aimed(bench: Path, url: str, node_id: str = "node-1", **values: object) -> Path:
+	path = bench / "sites" / "common_site_config.json"
+	section = {"node_id": node_id, "control_plane_url": url, "timeout": 0.5, **values}
+	path.write_text(json.dumps({"prego_metrics": section}))
+	return bench
+
+
+def asked(bench: Path, *behaviours: Behaviour, key: str = "a-key-of-16-chars") -> tuple[Check, list[bytes]]:
+	"""Let a server behave as it likes, and return the check and the requests that it got."""
+	with HostileServer(*behaviours) as server:
+		check = judge(aimed(bench, server.url), {"INTERNAL_API_KEY": key}, "control_plane")
+	return check, server.requests
+
+
+def test_a_wrong_key_is_a_failure_that_says_where_the_key_is_from(bench: Path, control_plane: Any) -> None:
+	check = judge(bench, {"INTERNAL_API_KEY": "a-wrong-key-987654321"}, "control_plane")
+	assert check.state == "fail"
+	assert check.seen.startswith("the key from INTERNAL_API_KEY is refused: 401 ")
+	assert "987654321" not in check.seen + check.action
+
+
+def test_a_node_that_is_not_registered_exactly_so_is_a_failure(
+	bench: Path, environ: dict[str, str], control_plane: Any
+) -> None:
+	check = judge(aimed(bench, control_plane.url, "Node-1"), environ, "control_plane")
+	assert check.state == "fail"
+	assert check.seen.startswith("the node Node-1 is not registered: ")
+
+
+@pytest.mark.parametrize("node_id", ["sg/1", "한국 1", "a?b#c", "%2e", "..x", " padded "])
+def test_any_node_id_that_may_be_configured_can_be_asked_for(
+	bench: Path, environ: dict[str, str], control_plane: Any, node_id: str
+) -> None:
+	control_plane.store.register_node(node_id, "sg", "10.0.0.1")
+	assert judge(aimed(bench, control_plane.url, node_id), environ, "control_plane").state == "pass"
+
+
+def test_an_unreachable_control_plane_is_a_failure(bench: Path, environ: dict[str, str]) -> None:
+	check = judge(aimed(bench, "http://127.0.0.1:9"), environ, "control_plane")
+	assert check.state == "fail" and check.seen == "http://127.0.0.1:9: no connection: Connection refused"
+
+
+def test_a_control_plane_that_says_nothing_is_a_failure_in_time(bench: Path) -> None:
+	started = time.monotonic()
+	check, _ = asked(bench, lambda exchange: exchange.wait())
+	assert check.state == "fail" and "no answer within 0.5 s" in check.seen
+	assert time.monotonic() - started < 5
+
+
+def test_a_redirect_is_a_failure_and_is_not_followed(bench: Path) -> None:
+	check, requests = asked(bench, answer(302, b"", "Location: https://elsewhere.example/\x1b[31m"))
+	assert check.state == "fail"
+	assert check.seen.startswith("a redirect to https://elsewhere.example/")
+	assert len(requests) == 1
+
+
+@pytest.mark.parametrize(
+	"body",
+	[
+		b'{"ok": true}',
+		b"<html>hello</html>",
+		b"",
+		b'{"node": {"node_id": "node-10"}}',
+		b'"node-1"',
+		b'{"node_id": ["node-1"]}',
+		b"[" * 60_000,
+		b"\xff\xfe",
+	],
+	ids=lambda body: repr(body[:30]),
+)
+def test_a_200_that_does_not_hold_the_node_id_is_not_believed(bench: Path, body: bytes) -> None:
+	check, _ = asked(bench, answer(200, body))
+	assert check.state == "warn"
+	assert check.seen.startswith("an answer that does not name this node: 200")
+
+
+def test_a_200_that_holds_the_node_id_anywhere_is_believed(bench: Path) -> None:
+	check, _ = asked(bench, answer(200, b'{"data": [{"x": 1}, {"row": {"node_id": "node-1"}}]}'))
+	assert check.state == "pass"
+
+
+def test_a_404_without_the_nodes_route_leaves_it_to_the_last_push(bench: Path) -> None:
+	check, requests = asked(bench, answer(404, b"no such page"))
+	assert check.state == "warn"
+	assert check.seen.startswith("there is no route /internal/nodes here")
+	assert [request.split(b" ")[1] for request in requests] == [b"/internal/nodes/node-1", b"/internal/nodes"]
+
+
+def test_a_404_beside_a_list_of_nodes_is_a_node_that_is_not_registered(bench: Path) -> None:
+	check, _ = asked(bench, answer(404, b"unknown"), answer(200, b"[]"))
+	assert check.state == "fail" and "the node node-1 is not registered: unknown" in check.seen
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503])
+def test_what_a_push_would_try_again_is_a_control_plane_out_of_reach(bench: Path, status: int) -> None:
+	check, _ = asked(bench, answer(status, b"maintenance"))
+	assert check.state == "fail"
+	assert check.seen == f"the control plane is out of reach: it answers {status} maintenance"
+
+
+@pytest.mark.parametrize("status", [201, 204, 400, 405, 418])
+def test_any_other_answer_is_a_warning(bench: Path, status: int) -> None:
+	check, _ = asked(bench, answer(status, b"" if status == 204 else b"hm"))
+	assert check.state == "warn" and f": {status}" in check.seen
+
+
+def test_only_gets_are_ever_sent(bench: Path) -> None:
+	for status in (200, 301, 401, 404, 405, 500):
+		_, requests = asked(bench, answer(status))
+		assert all(request.startswith(b"GET /internal/nodes") for request in requests)
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 404, 503])
+def test_the_key_is_shown_nowhere_though_the_server_echoes_it(bench: Path, status: int) -> None:
+	check, _ = asked(bench, echo(status, lambda key: key), key=HOSTILE_KEY)
+	assert not leaked(json.dumps(check.as_dict(), ensure_ascii=False), HOSTILE_KEY)
+
+
+def test_the_key_is_shown_nowhere_though_a_redirect_leads_to_it(bench: Path) -> None:
+	check, _ = asked(bench, answer(302, b"", "Location: https://e.example/?key=a-key-of-16-chars"))
+	assert check.state == "fail"
+	assert "key-of-16" not in check.seen
+
+
+def test_the_servers_words_are_cut_and_shown_not_obeyed(bench: Path) -> None:
+	check, _ = asked(bench, answer(401, b"\x1b[2J\xe2\x80\xae\xff" + b"x" * 5000))
+	assert "\\x1b[2J\\u202e\\xff" in check.seen
+	assert len(check.seen) < 400
+
+
+# --- the clock ---------------------------------------------------------------------------------------
+
+
+def clock(bench: Path, *headers: str) -> Check:
+	with HostileServer(answer(200, b"{}", *headers)) as server:
+		return judge(aimed(bench, server.url), {"INTERNAL_API_KEY": "k"}, "clock")
+
+
+@pytest.mark.parametrize("seconds", [-3600, -130, 130, 86400 * 400])
+def test_a_clock_that_differs_from_the_control_planes_is_a_warning(bench: Path, seconds: float) -> None:
+	check = clock(bench, "Date: " + email.utils.formatdate(time.time() - seconds, usegmt=True))
+	assert check.state == "warn"
+	assert abs(int(check.seen.split(" ")[0]) - seconds) <= 2
+	assert check.seen.endswith(" s beside the control plane's") and "NTP" in check.action
+
+
+@pytest.mark.parametrize("seconds", [-100, 0, 100])
+def test_a_clock_that_differs_a_little_passes(bench: Path, seconds: float) -> None:
+	check = clock(bench, "Date: " + email.utils.formatdate(time.time() - seconds, usegmt=True))
+	assert check.state == "pass"
+
+
+@pytest.mark.parametrize("zone", ["-0000", ""])
+def test_a_date_without_a_zone_is_utc_and_not_the_nodes_own(
+	bench: Path, monkeypatch: pytest.MonkeyPatch, zone: str
+) -> None:
+	date = email.utils.formatdate(time.time(), usegmt=True).removesuffix("GMT") + zone
+	monkeypatch.setenv("TZ", "Asia/Seoul")
+	time.tzset()
+	try:
+		assert clock(bench, f"Date: {date}").state == "pass"
+	finally:
+		monkeypatch.undo()
+		time.tzset()
+
+
+@pytest.mark.parametrize("headers", [(), ("Date: yesterday",), ("Date: Mon, 99 Jan 2026 00:00:00 GMT",)])
+def test_a_date_that_is_none_is_skipped(bench: Path, headers: tuple[str, ...]) -> None:
+	assert clock(bench, *headers).state == "skip"
+
+
+def test_no_clock_is_compared_with_a_server_that_was_not_reached(
+	bench: Path, environ: dict[str, str]
+) -> None:
+	assert "clock" not in checks(aimed(bench, "http://127.0.0.1:9"), environ, online=True)

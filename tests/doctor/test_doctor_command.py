@@ -1,0 +1,108 @@
+"""`doctor` as a command: its lines, its JSON and its exit codes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from examining import NAMES, SKIPPED, Run, checks
+
+# --- all of it ---------------------------------------------------------------------------------------
+
+
+def test_a_node_that_delivers_passes_every_check_in_this_order(
+	bench: Path, environ: dict[str, str], control_plane: Any
+) -> None:
+	made = checks(bench, environ, online=True)
+	assert list(made) == NAMES
+	assert {name for name, check in made.items() if check.state == "skip"} == SKIPPED
+	assert {check.state for name, check in made.items() if name not in SKIPPED} == {"pass"}
+	assert control_plane.answers == ["GET /internal/nodes/node-1 200"]
+
+
+def test_the_command_prints_a_line_for_each_check_and_exits_0(
+	run_agent: Run, bench: Path, environ: dict[str, str], control_plane: Any
+) -> None:
+	ended = run_agent("doctor", "--bench", bench, **environ)
+	assert (ended.returncode, ended.stderr) == (0, "")
+	assert re.findall(r"^pass ([a-z_]+): ", ended.stdout, re.MULTILINE) == [
+		n for n in NAMES if n not in SKIPPED
+	]
+	skipped = " ".join(re.findall(r"^skip ([a-z_, \n]+): ", ended.stdout, re.MULTILINE)).replace("\n", " ")
+	assert set(re.findall("[a-z_]+", skipped)) == SKIPPED
+	assert control_plane.key not in ended.stdout
+	assert max(map(len, ended.stdout.splitlines())) <= 80
+
+
+def test_json_has_the_shape_of_the_design(run_agent: Run, bench: Path, environ: dict[str, str]) -> None:
+	ended = run_agent("doctor", "--json", "--bench", bench, **environ)
+	assert (ended.returncode, ended.stderr) == (0, "")
+	written = json.loads(ended.stdout)
+	assert list(written) == ["ok", "checks"]
+	assert written["ok"] is True
+	assert [check["name"] for check in written["checks"]] == NAMES
+	assert all(list(check) == ["name", "state", "seen", "action"] for check in written["checks"])
+
+
+def test_a_warning_alone_is_no_failure(
+	run_agent: Run, bench: Path, environ: dict[str, str], make_site: Callable[..., Path]
+) -> None:
+	(make_site(bench, "half.example") / "site_config.json").write_text("{")
+	ended = run_agent("doctor", "--json", "--bench", bench, **environ)
+	assert {check["state"] for check in json.loads(ended.stdout)["checks"]} == {"pass", "warn", "skip"}
+	assert (ended.returncode, json.loads(ended.stdout)["ok"]) == (0, True)
+
+
+def test_a_failure_exits_1_and_says_what_to_do_below_it(run_agent: Run, bench: Path) -> None:
+	ended = run_agent("doctor", "--bench", bench)
+	assert (ended.returncode, ended.stderr) == (1, "")
+	assert re.search(r"^fail api_key: there is no key[^→]*\n +→ give the key", ended.stdout, re.MULTILINE)
+	assert re.search(r"^skip control_plane: not asked", ended.stdout, re.MULTILINE)
+	assert json.loads(run_agent("doctor", "--json", "--bench", bench).stdout)["ok"] is False
+
+
+def test_a_fresh_install_is_told_everything_at_once(run_agent: Run, bench_folder: Path) -> None:
+	ended = run_agent("doctor", "--json", "--bench", bench_folder)
+	assert ended.returncode == 1
+	states = {check["name"]: check["state"] for check in json.loads(ended.stdout)["checks"]}
+	assert [name for name, state in states.items() if state == "fail"] == [
+		"configuration",
+		"api_key",
+		"drivers",
+	]
+	assert states["last_push"] == "warn"
+	assert states["control_plane"] == "skip"
+
+
+def test_what_is_no_bench_fails_that_check_and_exits_1(run_agent: Run, tmp_path: Path) -> None:
+	ended = run_agent("doctor", "--json", "--bench", tmp_path)
+	assert (ended.returncode, ended.stderr) == (1, "")
+	(check,) = json.loads(ended.stdout)["checks"]
+	assert (check["name"], check["state"]) == ("bench", "fail")
+	assert "is not a bench" in check["seen"] and "--bench PATH" in check["action"]
+	assert "fail bench: " in run_agent("doctor", cwd=tmp_path).stdout
+
+
+def test_the_doctor_sends_no_metrics_and_leaves_the_state_as_it_was(
+	bench: Path, environ: dict[str, str], control_plane: Any
+) -> None:
+	folder = bench / "sites" / ".prego-metrics"
+	before = {path.name: path.read_bytes() for path in folder.iterdir()}
+	checks(bench, environ, online=True)
+	checks(bench, {"INTERNAL_API_KEY": "wrong"}, online=True)
+	assert all(line.startswith("GET ") for line in control_plane.answers)
+	assert control_plane.store.server_metrics("node-1") is None
+	assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_offline_asks_nobody(
+	run_agent: Run, bench: Path, environ: dict[str, str], control_plane: Any
+) -> None:
+	ended = run_agent("doctor", "--offline", "--json", "--bench", bench, **environ)
+	assert ended.returncode == 0
+	made = {check["name"]: (check["state"], check["seen"]) for check in json.loads(ended.stdout)["checks"]}
+	assert {made[name] for name in ("dns", "tls", "control_plane")} == {("skip", "not asked (--offline)")}
+	assert control_plane.answers == []

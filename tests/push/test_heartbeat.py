@@ -1,0 +1,142 @@
+"""The heartbeat follows a delivered push, without the bearer, and its URL is shown nowhere."""
+
+from __future__ import annotations
+
+import signal
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hostile_server import Exchange, HostileServer, answer
+from pushing import (
+	ENVIRON,
+	aim,
+	kept,
+	leaked,
+	push_now,
+	scheduled,
+	state_of,
+)
+
+from prego_metrics.agent.bench import open_bench
+from prego_metrics.agent.lock import PushLock
+from prego_metrics.agent.push import Request, push
+from prego_metrics.local_control_plane.server import LocalControlPlane
+
+# --- the heartbeat --------------------------------------------------------------------------------
+
+BEAT = "/ping/0aa1-a-secret-path"
+
+
+def test_a_heartbeat_follows_a_delivered_push_without_the_bearer(bench: Path) -> None:
+	free: list[bool] = []
+
+	def look(exchange: Exchange) -> None:
+		with PushLock(str(bench / "sites")) as lock:
+			free.append(lock.acquire())
+		answer(200)(exchange)
+
+	with HostileServer(look) as switch, HostileServer(answer(200)) as server:
+		ended = push_now(aim(bench, server.url, heartbeat_url=switch.url + BEAT))
+	assert ended.outcome == "delivered"
+	(request,) = switch.requests
+	assert request.startswith(f"GET {BEAT} HTTP/1.1\r\n".encode())
+	assert b"uthorization" not in request and not leaked(request.decode())
+	assert free == [True]
+
+
+@pytest.mark.parametrize("status", [400, 503])
+def test_no_heartbeat_follows_a_push_that_was_not_delivered(status: int, bench: Path) -> None:
+	with HostileServer(answer(200)) as switch, HostileServer(answer(status)) as server:
+		push_now(aim(bench, server.url, heartbeat_url=switch.url + BEAT))
+		push_now(bench, INTERNAL_API_KEY="")
+		assert switch.connections == 0
+
+
+def test_a_tick_that_is_not_due_sends_no_heartbeat(bench: Path, control_plane: LocalControlPlane) -> None:
+	with HostileServer(answer(200)) as switch:
+		aim(bench, control_plane.url, heartbeat_url=switch.url + BEAT)
+		push_now(bench, scheduled())
+		push_now(bench, scheduled())
+		assert switch.connections == 1
+
+
+def echo_path(exchange: Exchange) -> None:
+	exchange.send(b"z" * 180 + exchange.request.split(b" ")[1] + b"\r\n\r\n")
+
+
+@pytest.mark.parametrize(
+	("behaviour", "says"),
+	[
+		(answer(404, BEAT.encode()), "answers 404"),
+		(answer(302, b"", "Location: http://127.0.0.1:1/elsewhere"), "answers 302"),
+		(Exchange.reset, "was not reached: no connection"),
+		(echo_path, "was not reached: no connection"),
+		(Exchange.wait, "was not reached: no answer within 0.3 s"),
+	],
+	ids=["404", "302", "reset", "echo", "silence"],
+)
+@pytest.mark.parametrize("place", ["setting", "file"])
+def test_a_heartbeat_that_fails_is_a_warning_without_its_url(
+	place: str,
+	behaviour: Callable[[Exchange], object],
+	says: str,
+	bench: Path,
+	control_plane: LocalControlPlane,
+	tmp_path: Path,
+	monkeypatch: pytest.MonkeyPatch,
+) -> None:
+	monkeypatch.setattr("prego_metrics.agent.heartbeat.LIMIT_SECONDS", 0.3)
+	with HostileServer(behaviour) as switch:
+		url = switch.url + BEAT
+		if place == "file":
+			secret = tmp_path / "heartbeat"
+			secret.write_text(url + "\n")
+			secret.chmod(0o600)
+			aim(bench, control_plane.url, heartbeat_url_file=str(secret))
+		else:
+			aim(bench, control_plane.url, heartbeat_url=url)
+		ended = push_now(bench)
+	assert (ended.outcome, ended.exit_code) == ("delivered", 0)
+	assert f"the heartbeat at 127.0.0.1 {says}" in ended.warnings[-1]
+	assert not leaked("\n".join([*ended.warnings, kept(bench), repr(ended)]), BEAT)
+
+
+@pytest.mark.parametrize("suffix", ["", "/", "?id=0aa1", "/a?b=c"])
+def test_a_heartbeat_url_is_requested_as_it_was_written(
+	suffix: str, bench: Path, control_plane: LocalControlPlane
+) -> None:
+	with HostileServer(answer(200)) as switch:
+		aim(bench, control_plane.url, heartbeat_url=switch.url.replace("http", "HTTP") + suffix)
+		assert len(push_now(bench).warnings) == 1
+	target = suffix if suffix.startswith("/") else "/" + suffix
+	assert switch.requests[0].startswith(f"GET {target} HTTP/1.1\r\n".encode())
+
+
+class JobTimeout(Exception):
+	"""What RQ raises from its signal handler."""
+
+
+def test_an_interrupted_heartbeat_passes_on_without_its_url(
+	bench: Path, control_plane: LocalControlPlane
+) -> None:
+	def raise_it(*_: object) -> None:
+		raise JobTimeout
+
+	before = signal.signal(signal.SIGALRM, raise_it)
+	try:
+		with HostileServer(Exchange.wait) as switch:
+			opened = open_bench(str(aim(bench, control_plane.url, heartbeat_url=switch.url + BEAT)))
+			signal.setitimer(signal.ITIMER_REAL, 0.4)
+			with pytest.raises(JobTimeout) as caught:
+				push(opened, Request(), ENVIRON)
+			inside = caught.value.with_traceback(caught.tb.tb_next)
+			whole = traceback.TracebackException.from_exception(inside, capture_locals=True)
+			shown = "".join(whole.format())
+	finally:
+		signal.setitimer(signal.ITIMER_REAL, 0)
+		signal.signal(signal.SIGALRM, before)
+	assert "in ping" in shown
+	assert not leaked(shown, BEAT) and not leaked(shown)
+	assert state_of(bench).last.outcome == "delivered"

@@ -1,0 +1,142 @@
+"""A push goes out though its state cannot be kept, and says so."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from push_processes import NOBODY, ROUTE
+from pushing import (
+	ENVIRON,
+	aim,
+	folder_of,
+	kept,
+	push_now,
+	scheduled,
+	state_of,
+)
+
+from prego_metrics.agent.bench import open_bench
+from prego_metrics.agent.lock import PushLock
+from prego_metrics.agent.push import Request, push
+from prego_metrics.local_control_plane.server import LocalControlPlane
+
+# --- a state that cannot be kept -------------------------------------------------------------------
+
+
+def test_a_corrupt_state_is_set_aside_and_said_by_the_push_that_comes_next(bench: Path) -> None:
+	state_file = bench / "sites/.prego-metrics/state.json"
+	state_file.write_text("not ours")
+	ended = push(open_bench(str(bench)), scheduled(), ENVIRON)
+	assert ended.outcome == "delivered"
+	assert any("set aside as state.json.set-aside" in warning for warning in ended.warnings)
+	assert (bench / "sites/.prego-metrics/state.json.set-aside").read_text() == "not ours"
+	assert state_of(bench).last.outcome == "delivered"
+
+
+def test_only_who_holds_the_lock_sets_a_state_aside(bench: Path) -> None:
+	state_file = bench / "sites/.prego-metrics/state.json"
+	state_file.write_text("not ours")
+	with PushLock(str(bench / "sites")) as lock:
+		assert lock.acquire()
+		assert push(open_bench(str(bench)), scheduled(), ENVIRON).outcome == "busy"
+	assert state_file.read_text() == "not ours"
+
+
+def test_a_file_in_place_of_the_folder_does_not_stop_the_push(
+	bench_folder: Path, control_plane: LocalControlPlane
+) -> None:
+	aim(bench_folder, control_plane.url)
+	(bench_folder / "sites/.prego-metrics").write_text("in the way")
+	for number in range(2):
+		ended = push(open_bench(str(bench_folder)), scheduled(), ENVIRON)
+		assert ended.outcome == "delivered"
+		assert len(control_plane.answers) == number + 1
+	assert any(
+		"cannot be written" in warning and "every tick pushes" in warning for warning in ended.warnings
+	)
+	assert (bench_folder / "sites/.prego-metrics").read_text() == "in the way"
+
+
+def test_a_read_only_folder_does_not_stop_the_push(
+	shared_folder: Path,
+	make_bench: Callable[..., Path],
+	control_plane: LocalControlPlane,
+	request: pytest.FixtureRequest,
+) -> None:
+	bench_folder = aim(make_bench(shared_folder / "bench", "a.example"), control_plane.url)
+	assert push_now(bench_folder).outcome == "delivered"
+	folder = bench_folder / "sites/.prego-metrics"
+	before = kept(bench_folder)
+
+	def outcome() -> list[object]:
+		ended = push(open_bench(str(bench_folder)), Request(), ENVIRON)
+		return [ended.outcome, *ended.warnings]
+
+	folder.chmod(0o500)
+	try:
+		if os.geteuid() == 0:
+			for path in [bench_folder, *bench_folder.rglob("*")]:
+				os.chown(path, NOBODY, NOBODY)
+			ended, *warnings = request.getfixturevalue("as_user")(NOBODY, outcome)
+		else:
+			ended, *warnings = outcome()
+	finally:
+		folder.chmod(0o700)
+	assert ended == "delivered"
+	assert any("cannot be written: Permission denied" in warning for warning in warnings)
+	assert kept(bench_folder) == before
+	assert control_plane.answers == [f"POST {ROUTE} 200"] * 2
+
+
+@pytest.fixture
+def full_disk(bench_folder: Path) -> Iterator[Path]:
+	"""The bench's state folder on a file system of 64 KiB that is full."""
+	folder = bench_folder / "sites/.prego-metrics"
+	folder.mkdir(mode=0o700)
+	mount = ["mount", "-t", "tmpfs", "-o", "size=64k,mode=0700", "tmpfs", str(folder)]
+	try:
+		mounted = subprocess.run(mount, capture_output=True).returncode == 0
+	except OSError:
+		mounted = False
+	if not mounted:
+		pytest.skip("this machine does not let us mount a small tmpfs")
+	try:
+		yield folder
+	finally:
+		subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill(folder: Path) -> None:
+	with contextlib.suppress(OSError), open(folder / "ballast", "ab", buffering=0) as file:
+		while True:
+			file.write(b"x" * 4096)
+
+
+def test_a_full_disk_does_not_stop_the_push(
+	full_disk: Path, bench_folder: Path, control_plane: LocalControlPlane
+) -> None:
+	aim(bench_folder, control_plane.url)
+	assert push(open_bench(str(bench_folder)), scheduled(), ENVIRON).outcome == "delivered"
+	before = state_of(bench_folder)
+	fill(full_disk)
+	ended = push_now(bench_folder)
+	assert ended.outcome == "delivered"
+	assert any("cannot be written: No space left on device" in warning for warning in ended.warnings)
+	assert state_of(bench_folder) == before
+	os.unlink(full_disk / "ballast")
+	assert push_now(bench_folder).warnings == (ended.warnings[0],)
+	assert [entry.outcome for entry in folder_of(bench_folder).history()] == ["delivered"] * 2
+
+
+def test_a_history_that_is_not_ours_does_not_stop_the_push(bench: Path) -> None:
+	history = bench / "sites/.prego-metrics/history.jsonl"
+	history.write_bytes(b"\xff\xfe" * (2 << 20))
+	ended = push_now(bench)
+	assert ended.outcome == "delivered"
+	assert history.stat().st_size < 2 << 20
+	assert [entry.at for entry in folder_of(bench).history()] == [ended.at]

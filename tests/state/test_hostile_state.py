@@ -1,0 +1,263 @@
+"""The state comes back as it was written, and is read as hostile input."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pushing import earlier_reading
+from raw_states import PUSH, in_one_folder, write_raw, written
+from strategies_push import json_values, mutated, pushes, states
+
+from prego_metrics.agent.state import Push, State, Tick
+from prego_metrics.agent.state_folder import StateFolder
+from prego_metrics.agent.state_parser import parse_state
+from prego_metrics.agent.transition import KINDS, Transition, description, title
+
+# --- round trip ------------------------------------------------------------------------------------
+
+
+@in_one_folder
+@given(states)
+def test_every_state_comes_back_as_it_was_written(folder: StateFolder, state: State) -> None:
+	assert folder.write(state) is None
+	assert folder.read() == (state, [])
+
+
+@given(states, pushes, st.integers(1, 5), st.sampled_from((0.0, 50.0, 90.0)))
+def test_every_state_that_follows_can_be_read_again_and_its_transitions_told(
+	state: State, push: Push, alert_after: int, disk_alert_pct: float
+) -> None:
+	following = state.recorded(push, alert_after, disk_alert_pct)
+	assert parse_state(json.dumps(written(following))) == following
+	for transition in following.transitions:
+		assert transition.kind in KINDS
+		assert title(transition, "n").isprintable() and description(transition, str).isprintable()
+
+
+def test_the_largest_state_of_ours_can_be_read_again(folder: StateFolder) -> None:
+	error = "\U0001f4a5" * 1000
+	payload = {"node_id": "\U0001f4a5" * 255, "tenant_count": 10**9, "source": "node_push"}
+	push = Push("0" * 16, 1e9, "frappe", "failed", payload, 503, 3, 120000, error)
+	transitions = tuple(
+		Transition("0" * 16, 1e9, "tenants_fell", 10**6, error, 1e9, 10**9, 10**9, 99.9) for _ in range(20)
+	)
+	state = State(last=push, last_delivered=push, transitions=transitions, cpu=earlier_reading())
+	assert folder.write(state) is None
+	assert folder.read() == (state, [])
+
+
+def test_without_a_state_there_is_an_empty_one_and_no_folder_is_made(folder: StateFolder) -> None:
+	assert folder.read() == (State(), [])
+	assert folder.history() == folder.ticks() == []
+	assert not os.path.exists(folder.path)
+
+
+# --- hostile input ---------------------------------------------------------------------------------
+
+
+def assert_ignored_and_set_aside(folder: StateFolder, content: bytes) -> None:
+	path = write_raw(folder, content)
+	state, (warning,) = folder.read()
+	assert state == State()
+	assert warning.endswith("it is ignored, and the next push sets it aside")
+	assert warning.isprintable()
+	assert path.read_bytes() == content
+	assert folder.read(set_aside=True)[1][0].endswith(
+		"was set aside as state.json.set-aside, and a new one is begun"
+	)
+	assert not path.exists()
+	assert path.with_name("state.json.set-aside").read_bytes() == content
+	assert folder.read() == (State(), [])
+
+
+@in_one_folder
+@given(json_values)
+def test_any_other_json_is_set_aside(folder: StateFolder, value: object) -> None:
+	if isinstance(value, dict):
+		value = {key: inner for key, inner in value.items() if key != "version"}
+	assert_ignored_and_set_aside(folder, json.dumps(value).encode())
+
+
+@in_one_folder
+@given(st.binary(max_size=200))
+def test_any_bytes_are_set_aside(folder: StateFolder, content: bytes) -> None:
+	assert_ignored_and_set_aside(folder, content)
+
+
+@in_one_folder
+@given(st.data())
+def test_a_state_that_was_tampered_with_never_raises_and_is_ours_or_set_aside(
+	folder: StateFolder, data: st.DataObject
+) -> None:
+	state = data.draw(states)
+	content = data.draw(mutated(written(state)))
+	write_raw(folder, json.dumps(content).encode())
+	found, warnings = folder.read(set_aside=True)
+	if warnings:
+		assert found == State()
+		assert not os.path.exists(os.path.join(folder.path, "state.json"))
+	else:
+		# What was let in can be worked with, written, and read again.
+		following = found.recorded(PUSH, 3)
+		assert found.unfinished in (True, False) and found.last_failed in (True, False)
+		assert folder.write(following) is None
+		assert folder.read() == (following, [])
+
+
+@pytest.mark.parametrize(
+	"content",
+	[
+		b"",
+		b"{",
+		b"[]",
+		b'"state"',
+		b"\xff\xfe{}",
+		b'{"version": 2}',
+		b'{"version": "1"}',
+		b'{"version": true}',
+		b'{"version": 1.5}',
+		b'{"version": 1, "last_attempt_at": NaN}',
+		b'{"version": 1, "last_attempt_at": Infinity}',
+		b'{"version": 1, "last_attempt_at": -1}',
+		b'{"version": 1, "last_attempt_at": true}',
+		b'{"version": 1, "last_attempt_at": "1"}',
+		b'{"version": 1, "last_attempt_at": 1e300}',
+		b'{"version": 1, "last_attempt_at": ' + b"9" * 5000 + b"}",
+		b'{"version": 1, "failures_in_a_row": -1}',
+		b'{"version": 1, "failures_in_a_row": 1.5}',
+		b'{"version": 1, "alerted": 1}',
+		b'{"version": 1, "transitions": {}}',
+		b'{"version": 1, "transitions": [1]}',
+		b'{"version": 1, "transitions": [' + b",".join([b"{}"] * 21) + b"]}",
+		b'{"version": 1, "cpu": {"boot_id": "x"}}',
+		b'{"version": 1, "last": {"id": "x"}}',
+		b'{"version": 1, "totals": {"delivered": "many"}}',
+		b"[" * 100_000,
+		b'{"version": 1, "ballast": "' + b"x" * (1 << 20) + b'"}',
+	],
+	ids=lambda content: repr(content[:50]),
+)
+def test_what_no_state_of_ours_holds_is_set_aside(folder: StateFolder, content: bytes) -> None:
+	assert_ignored_and_set_aside(folder, content)
+
+
+def test_a_state_of_a_future_version_says_which(folder: StateFolder) -> None:
+	write_raw(folder, b'{"version": 7}')
+	assert "has version 7, and this prego_metrics writes 1" in folder.read()[1][0]
+
+
+def test_names_of_fields_that_a_later_version_may_add_are_no_reason_to_start_anew(
+	folder: StateFolder,
+) -> None:
+	write_raw(folder, b'{"version": 1, "last_attempt_at": 5, "new": {"a": 1}}')
+	assert folder.read() == (State(last_attempt_at=5.0), [])
+
+
+def test_a_state_of_before_there_were_claims_of_their_own_is_read(folder: StateFolder) -> None:
+	transition = {
+		"id": "0" * 16,
+		"at": 1e9,
+		"kind": "failing",
+		"failures": 3,
+		"error": "no",
+		"claimed": {"x": 1},
+	}
+	push = {key: value for key, value in asdict(PUSH).items() if key != "who"}
+	old = {"version": 1, "alerted": True, "last": push, "transitions": [transition]}
+	write_raw(folder, json.dumps(old).encode())
+	state, warnings = folder.read()
+	assert (warnings, state.last, state.disk_alerted) == ([], PUSH, False)
+	assert state.transitions == (Transition("0" * 16, 1e9, "failing", 3, "no"),)
+
+
+@pytest.mark.parametrize("push_id", ["../../etc/passwd", "0123", "0123456789ABCDEF", "0" * 17, "", None, 5])
+def test_an_id_that_becomes_a_files_name_is_one_of_ours_or_refused(
+	folder: StateFolder, push_id: object
+) -> None:
+	transition = {"id": push_id, "at": 1e9, "kind": "failing", "failures": 3}
+	assert_ignored_and_set_aside(folder, json.dumps({"version": 1, "transitions": [transition]}).encode())
+
+
+def test_a_symlink_in_place_of_the_file_is_not_followed(folder: StateFolder, tmp_path: Path) -> None:
+	victim = tmp_path / "victim"
+	victim.write_text(json.dumps(written(State(last_attempt_at=1.0))))
+	before = victim.read_bytes()
+	os.mkdir(folder.path)
+	os.symlink(victim, os.path.join(folder.path, "state.json"))
+	state, (warning,) = folder.read(set_aside=True)
+	assert state == State() and "cannot be read" in warning
+	assert folder.write(State(last_attempt_at=2.0)) is None
+	assert folder.read() == (State(last_attempt_at=2.0), [])
+	assert victim.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["history.jsonl", ".state.json.tmp"])
+def test_a_symlink_in_place_of_a_file_to_write_is_not_followed(
+	name: str, folder: StateFolder, tmp_path: Path
+) -> None:
+	victim = tmp_path / "victim"
+	victim.write_text("precious")
+	os.mkdir(folder.path)
+	os.symlink(victim, os.path.join(folder.path, name))
+	for _ in range(2):
+		folder.append_history(PUSH)
+		folder.write(State())
+	assert victim.read_text() == "precious"
+	assert folder.write(State()) is None
+
+
+def test_a_symlink_in_place_of_the_folder_is_not_followed(folder: StateFolder, tmp_path: Path) -> None:
+	elsewhere = tmp_path / "elsewhere"
+	elsewhere.mkdir()
+	os.symlink(elsewhere, folder.path)
+	assert folder.read(set_aside=True)[1]
+	for trouble in (folder.write(State()), folder.append_history(PUSH), folder.unwritable()):
+		assert "cannot be written" in trouble
+	assert folder.tick(Tick("cron", 1.0, 60.0, "n", "not_due")) is not None
+	assert folder.history() == folder.ticks() == []
+	assert list(elsewhere.iterdir()) == []
+
+
+def test_a_fifo_holds_nobody_up(folder: StateFolder) -> None:
+	os.mkdir(folder.path)
+	for name in ("state.json", "history.jsonl", "tick-cron.json", ".state.json.tmp"):
+		os.mkfifo(os.path.join(folder.path, name))
+	started = time.monotonic()
+	assert "is not a regular file" in folder.read()[1][0]
+	assert folder.history() == folder.ticks() == []
+	folder.append_history(PUSH)
+	folder.write(State())
+	assert folder.write(State()) is None
+	assert folder.tick(Tick("cron", 1.0, 60.0, "n", "not_due")) is None
+	assert time.monotonic() - started < 1
+
+
+def test_a_folder_in_place_of_the_file_is_set_aside_and_leaks_nothing(folder: StateFolder) -> None:
+	os.makedirs(os.path.join(folder.path, "state.json"))
+	before = len(os.listdir("/proc/self/fd"))
+	for _ in range(20):
+		assert "is not a regular file" in folder.read()[1][0]
+	assert len(os.listdir("/proc/self/fd")) == before
+	folder.read(set_aside=True)
+	assert folder.write(State()) is None
+
+
+def test_a_huge_file_is_not_read_whole(folder: StateFolder) -> None:
+	path = write_raw(folder, b"{}")
+	os.truncate(path, 1 << 40)
+	assert "is larger than any state of ours" in folder.read()[1][0]
+
+
+def test_warnings_about_hostile_content_are_fit_to_show(tmp_path: Path) -> None:
+	folder = StateFolder(str(tmp_path / "b\x1b[2J\nench"))
+	os.makedirs(folder.path)
+	write_raw(folder, b'{"version": "\\u001b[2J\\n\\u202e"}')
+	(warning,) = folder.read()[1]
+	assert warning.isprintable()
