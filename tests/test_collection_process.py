@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import KEY, WatchedControlPlane
+from watched_control_plane import KEY, WatchedControlPlane
 
 from prego_metrics.agent.tenant_history import TenantHistory
 
