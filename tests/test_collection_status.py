@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -94,10 +95,10 @@ def test_how_far_a_collection_came_is_known_from_outside(bench_folder: Path) -> 
 	config = load_config(open_bench(str(bench_folder)), {})
 	seen: list[tuple[CollectionStatus | None, bool]] = []
 
-	def look(over: int, total: int) -> None:
+	def look() -> None:
 		seen.append((collection_status(sites), is_under_way(sites)))
 
-	collection.collect(config, {}, progress=look)
+	collection.collect(config, {}, progress=lambda total: contextlib.nullcontext(look))
 	assert [status.read for status, _ in seen if status and status.ended_at is None] == [1, 2, 3]
 	assert all(under_way for _, under_way in seen)
 	ended = collection_status(sites)
