@@ -56,7 +56,7 @@ def claim_news(
 	if delivery and delivery[-1].kind == RECOVERED and state.failures_in_a_row:
 		return_claim(folder, channel, delivery[-1])
 		over = delivery
-	node_id = node_id_of_pushes(state, config)
+	node_id = node_id_of_pushes(folder, state, config)
 	return "\n".join(_text(one, node_id) for one in claimed if one not in over) or None
 
 

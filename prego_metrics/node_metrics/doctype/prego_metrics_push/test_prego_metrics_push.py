@@ -1,5 +1,6 @@
 """The log of pushes: what is copied into it, once, and that nobody else writes it."""
 
+import os
 import tempfile
 import time
 from dataclasses import replace
@@ -10,11 +11,12 @@ import frappe
 from prego_metrics import telling
 from prego_metrics.agent.bench import open_bench
 from prego_metrics.agent.config import load_config
-from prego_metrics.agent.state import Push, State
+from prego_metrics.agent.state import Push, State, Tick
 from prego_metrics.agent.state_folder import StateFolder
 from prego_metrics.history import DOCTYPE, catch_up
 from prego_metrics.node_metrics.doctype.prego_metrics_push.prego_metrics_push import PregoMetricsPush
 from prego_metrics.node_metrics.frappe_tests import FrappeTestCase
+from prego_metrics.series import delivered_series
 
 ALERT = "Prego Metrics Alert"
 PAYLOAD = {"node_id": "test-node", "tenant_count": 0, "disk_pct": 99.0, "source": "node_push"}
@@ -58,6 +60,24 @@ class TestPregoMetricsPush(FrappeTestCase):
 		catch_up(self.folder, self.config)
 		frappe.db.delete(DOCTYPE, {"name": ("in", [push(0).id, push(1).id])})
 		self.assertEqual(catch_up(self.folder, self.config), 0)
+
+	def test_in_the_hardened_mode_the_pictures_are_of_the_node_that_the_unit_pushes_as(self):
+		root = os.path.dirname(self.folder.path)
+		os.makedirs(os.path.join(root, "sites"))
+		open(os.path.join(root, "sites", "apps.txt"), "w").close()
+		config = load_config(open_bench(root), {"PREGO_METRICS_SCHEDULER_PUSHES": "false"})
+		folder = StateFolder(config.bench.sites)
+		for number, node in ((1, "another-node"), (2, "test-node")):
+			folder.append_history(push(number, payload={**PAYLOAD, "node_id": node, "disk_pct": number}))
+		folder.append_history(push(3, outcome="not_sent", payload=None))
+		folder.tick(Tick("timer", time.time(), 60.0, "test-node", "delivered"))
+		catch_up(folder, config)
+		self.assertEqual(frappe.db.get_value(DOCTYPE, push(3).id, "node_id"), "test-node")
+		os.remove(os.path.join(folder.path, "history.jsonl"))
+		for _ in ("from the log", "from the state"):
+			buckets = delivered_series(config, "day", time.time())["buckets"]
+			self.assertEqual([one["disk_pct"] for one in buckets if one["disk_pct"]], [[2.0, 2.0, 2.0]])
+			folder.append_history(push(2, payload={**PAYLOAD, "disk_pct": 2}))
 
 	def test_what_is_unknown_is_empty_and_a_zero_is_a_zero(self):
 		self.folder.append_history(push(1))
