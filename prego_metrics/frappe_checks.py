@@ -140,7 +140,7 @@ def _dormant(seen: Examination, facts: _SiteFacts, site: str) -> Check:
 		"dormant",
 		severity(seen),
 		wording(
-			"nobody has logged in to {site} for days: this Frappe runs its jobs once in 24 hours only",
+			"nobody has logged in to {site} of late, or ever: this Frappe runs its jobs once in 24 hours only",
 			site=site,
 		),
 		wording(
