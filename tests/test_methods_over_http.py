@@ -25,6 +25,7 @@ from prego_metrics.local_control_plane.server import LocalControlPlane
 pytestmark = pytest.mark.skipif(not (BENCH and SITE and URL), reason=real_bench.MISSING)
 
 TENANT = os.environ.get("PREGO_TEST_TENANT_SITE", "")
+NO_TENANT = "no tenant's site: set PREGO_TEST_TENANT_SITE (a site of the bench without the app)"
 MANAGER, PLAIN, READER = "manager@page.test", "plain@page.test", "reader@page.test"
 READING = ("status", "tenants", "series", "metrics", "tenant_sizes", "tenant_history")
 ACTING = ("push", "doctor", "collect")
@@ -170,7 +171,7 @@ def test_the_readers_role_reads_metrics_and_nothing_else(people: dict[str, Visit
 def error_logs_of_before() -> set[str]:
 	"""The Error Logs that the tenant's site has already: its setup may have failed once, and named anything."""
 	if not TENANT:
-		pytest.skip("no tenant's site: set PREGO_TEST_TENANT_SITE (a site of the bench without the app)")
+		pytest.skip(NO_TENANT)
 	return {log["name"] for log in json.loads(in_site(TENANT, ALL_ERROR_LOGS))}
 
 
@@ -284,6 +285,7 @@ def test_nothing_of_the_node_is_written_into_a_tenants_database(
 	)
 
 
+@pytest.mark.skipif(not TENANT, reason=NO_TENANT)
 def test_a_refusal_on_a_tenants_site_shows_no_setting_in_a_traceback_with_variables() -> None:
 	code = """
 from prego_metrics.operators_site import require_operators_site
