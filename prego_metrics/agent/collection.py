@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from prego_metrics.agent.collection_status import LOCK_NAME
-from prego_metrics.agent.config import Config
+from prego_metrics.agent.config import QUOTA_KEYS, Config
 from prego_metrics.agent.errors import PregoMetricsError
 from prego_metrics.agent.inventory import LocatedSite, locate_sites, read_site
 from prego_metrics.agent.printable import printable
@@ -63,8 +63,9 @@ def collect(
 
 	Stops after `most_seconds` at the next tenant; the next run goes on from there. `progress` is told how many
 	are to be read and gives what is called after each. Raises CollectionRunning, NotSent where the tenants
-	cannot be counted, and HistoryError.
+	cannot be counted or their quota is wrong, and HistoryError.
 	"""
+	config.require(QUOTA_KEYS)
 	sites = locate_sites(config, count_tenants(config))
 	with contextlib.ExitStack() as held:
 		held.enter_context(_only_one(config.bench.sites))
