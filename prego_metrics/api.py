@@ -116,20 +116,26 @@ def collect() -> dict[str, Any]:
 	"""Queue the collection of what each tenant takes, and go on with one that was not finished."""
 	import redis
 
-	from prego_metrics.prego_collection import queue_collection
+	from prego_metrics.prego_collection import is_nobody_there, queue_collection
 
 	config = _config()
 	try:
 		queued = queue_collection(config)
+		waits = is_nobody_there(config)
 	except redis.exceptions.RedisError:
 		queued = None
 	if queued is None:
 		frappe.throw(frappe._("Redis does not answer, so nothing was queued"), frappe.ValidationError)
-	message = (
-		frappe._("Queued: a worker of the queue long collects them. Refresh to see how far it has come.")
-		if queued
-		else frappe._("They are being collected already. Refresh to see how far that has come.")
-	)
+	if waits:
+		message = frappe._(
+			"Queued, but no worker takes jobs of the queue long: it waits until whoever runs the node starts one."
+		)
+	elif queued:
+		message = frappe._(
+			"Queued: a worker of the queue long collects them. Refresh to see how far it has come."
+		)
+	else:
+		message = frappe._("They are being collected already. Refresh to see how far that has come.")
 	return {"queued": queued, "message": message}
 
 

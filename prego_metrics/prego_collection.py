@@ -15,7 +15,7 @@ from typing import Any
 import frappe
 import redis
 from frappe.utils import add_to_date, now_datetime
-from frappe.utils.background_jobs import get_job
+from frappe.utils.background_jobs import get_job, get_redis_conn
 
 from prego_metrics.agent.collection import Collected, CollectionRunning, collect
 from prego_metrics.agent.collection_status import collection_status, is_due, is_under_way
@@ -23,7 +23,7 @@ from prego_metrics.agent.config import Config
 from prego_metrics.agent.errors import PregoMetricsError
 from prego_metrics.agent.owner import become_owner
 from prego_metrics.agent.tenant_history import HistoryError
-from prego_metrics.frappe_queue_checks import age_seconds
+from prego_metrics.frappe_queue_checks import COLLECTING_QUEUE, age_seconds, workers_of
 from prego_metrics.frappe_version import APP
 from prego_metrics.operators_site import config_here, is_operators_site
 
@@ -31,7 +31,6 @@ from prego_metrics.operators_site import config_here, is_operators_site
 RUN_SECONDS = 10.0
 # A single tenant may have more files than can be walked in Frappe's 1,500 s, and would never be passed.
 TIMEOUT_SECONDS = 6 * 3600
-QUEUE = "long"
 # Two, since a job queues the next one while its own id is still taken.
 JOB_IDS = ("prego_metrics_collect_tenants_0", "prego_metrics_collect_tenants_1")
 ERROR_TITLE = "Prego Metrics: the tenants' figures were not collected"
@@ -70,6 +69,13 @@ def queue_collection(config: Config) -> bool:
 			return False
 	_queue(0)
 	return True
+
+
+def is_nobody_there(config: Config) -> bool:
+	"""Tell whether the collection waits for a worker that there is not. Raises redis.exceptions.RedisError."""
+	if is_under_way(config.bench.sites):
+		return False
+	return not workers_of(COLLECTING_QUEUE, get_redis_conn()).living
 
 
 def collect_a_while(turn: int = 0) -> None:
@@ -133,7 +139,7 @@ def _queue(turn: int) -> None:
 		job.delete()  # a worker that was killed leaves it as started, which Frappe takes for running
 	frappe.enqueue(
 		"prego_metrics.prego_collection.collect_a_while",
-		queue=QUEUE,
+		queue=COLLECTING_QUEUE,
 		timeout=TIMEOUT_SECONDS,
 		job_id=JOB_IDS[turn],
 		deduplicate=True,
