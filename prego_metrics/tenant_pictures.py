@@ -19,7 +19,6 @@ GROWTH_DAYS = (7, 30)
 MOST_SHOWN = 50
 # A night and a half: by then the job has missed one.
 OLD_SECONDS = 36 * 3600
-_EXCLUDED = "excluded by exclude_sites: "
 
 
 def sizes(config: Config, now: float, *, days: int, top: int, contains: str) -> dict[str, Any]:
@@ -143,16 +142,9 @@ def _verdict(tenant: Tenant | None) -> dict[str, Any]:
 	"""Return whether a site counted when it was collected, and why not; nothing is known of one that is gone."""
 	if tenant is None:
 		return {"counted": None, "reason": None}
-	return {"counted": tenant.site.counted, "reason": translated(_reason(tenant.site.reason), frappe._)}
-
-
-def _reason(text: str) -> str:
-	"""Return the census's sentence again: the cache keeps only its English."""
-	if text == '"prego_tenant" is false in its site_config.json':
-		return wording('"prego_tenant" is false in its site_config.json')
-	if text.startswith(_EXCLUDED):
-		return wording("excluded by exclude_sites: {pattern}", pattern=_visible(text[len(_EXCLUDED) :]))
-	return _visible(text)
+	reason = tenant.site.reason
+	shown = translated(reason, frappe._) if isinstance(reason, Wording) else _visible(reason)
+	return {"counted": tenant.site.counted, "reason": shown}
 
 
 def _stored(text: str) -> str:

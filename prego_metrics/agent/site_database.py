@@ -26,6 +26,7 @@ from prego_metrics.agent.database_session import (
 )
 from prego_metrics.agent.inventory import LocatedSite
 from prego_metrics.agent.printable import printable
+from prego_metrics.agent.wording import said, wording
 
 CONCURRENCY = 4
 STUCK_AFTER_SECONDS = 3600
@@ -80,7 +81,7 @@ def read_database(
 		with open_session(access) as cursor:
 			return _Questions(access, cursor, clock()).ask()
 	except DatabaseError as error:
-		return DatabaseFigures(error=str(error))
+		return DatabaseFigures(error=said(error))
 
 
 class _Questions:
@@ -202,7 +203,8 @@ def read_databases(
 				try:
 					figures = read(located, environ)
 				except Exception as error:  # noqa: BLE001 the others must be asked, and the caller not wait for ever
-					figures = DatabaseFigures(error=f"it could not be asked ({type(error).__name__})")
+					kind = type(error).__name__
+					figures = DatabaseFigures(error=wording("it could not be asked ({error})", error=kind))
 				answers.put((located, figures))
 
 	try:

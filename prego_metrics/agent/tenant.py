@@ -12,7 +12,7 @@ from prego_metrics.agent.inventory import SiteOnDisk
 from prego_metrics.agent.quota import NO_QUOTA, SITE_KEY, Quota, Used
 from prego_metrics.agent.site_database import DatabaseFigures
 from prego_metrics.agent.sizes import size_text
-from prego_metrics.agent.wording import Wording, wording
+from prego_metrics.agent.wording import Wording, as_kept, recalled, wording
 
 OLD_BACKUP_SECONDS = 86400.0
 
@@ -168,16 +168,26 @@ def _quota_as_dict(tenant: Tenant) -> dict[str, Any]:
 	}
 
 
+def tenant_as_kept(tenant: Tenant) -> dict[str, Any]:
+	"""Return a tenant as the cache has it: beside the texts also what they were made of, to be translated."""
+	texts = {"reason": tenant.site.reason, "database_error": tenant.database and tenant.database.error}
+	wordings = {name: as_kept(text) for name, text in texts.items() if isinstance(text, Wording)}
+	return {**tenant_as_dict(tenant, tenant.read_at), "wordings": wordings}
+
+
 def tenant_from_dict(content: Mapping[str, Any]) -> Tenant:
-	"""Read back what `tenant_as_dict` gave. Raises ValueError for anything else: any app can write the cache."""
+	"""Read back what `tenant_as_kept` gave. Raises ValueError for anything else: any app can write the cache."""
 	try:
-		disk, database = content["disk"], content["database"]
+		disk, database, wordings = content["disk"], content["database"], content.get("wordings") or {}
+		if database and database["error"] is not None:
+			error = recalled(_text(database["error"]), wordings.get("database_error"))
+			database = {**database, "error": error}
 		tenant = Tenant(
 			Site(
 				_text(content["site"]),
 				_text(content["bench"]),
 				content["counted"] is True,
-				_text(content["reason"]),
+				recalled(_text(content["reason"]), wordings.get("reason")),
 				False,
 				content["maintenance"],
 				content["paused"],

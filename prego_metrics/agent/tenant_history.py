@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from prego_metrics.agent.errors import PregoMetricsError
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.state_folder import FOLDER_NAME, StateFolder
-from prego_metrics.agent.tenant import Tenant, tenant_as_dict, tenant_from_dict
+from prego_metrics.agent.tenant import Tenant, tenant_as_kept, tenant_from_dict
 from prego_metrics.agent.wording import Wording, wording
 
 FILE_NAME = "tenants.sqlite"
@@ -187,7 +187,7 @@ class TenantHistory:
 		"""Keep a tenant's figures: as the latest, and as this day's."""
 		key = (tenant.site.bench, tenant.site.name)
 		users = tenant.database.enabled_users if tenant.database else None
-		content = json.dumps(tenant_as_dict(tenant, tenant.read_at))
+		content = json.dumps(tenant_as_kept(tenant))
 		with self._said(), self._transaction():
 			self._connection.execute(
 				"REPLACE INTO latest VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
