@@ -15,8 +15,8 @@ from prego_metrics.agent import collection
 from prego_metrics.agent.backups import read_backups
 from prego_metrics.agent.bench import open_bench
 from prego_metrics.agent.config import load_config
-from prego_metrics.agent.disk_usage import disk_usage
 from prego_metrics.agent.database_session import Credentials, DatabaseError, credentials, error_line
+from prego_metrics.agent.disk_usage import disk_usage
 from prego_metrics.agent.inventory import LocatedSite
 from prego_metrics.agent.openmetrics import openmetrics
 from prego_metrics.agent.site_database import DatabaseFigures
