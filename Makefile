@@ -31,10 +31,13 @@ test: $(VENV)/dev ## Run every test that needs no bench (with PREGO_TEST_BENCH a
 test-bench: $(VENV)/dev ## Run the tests on the bench that PREGO_TEST_BENCH, _SITE, _URL and _TENANT_SITE name
 	@test -n "$$PREGO_TEST_BENCH" -a -n "$$PREGO_TEST_SITE" -a -n "$$PREGO_TEST_URL" -a -n "$$PREGO_TEST_TENANT_SITE" || { echo "Set PREGO_TEST_BENCH, _SITE, _URL and _TENANT_SITE: CONTRIBUTING.md says to what."; exit 2; }
 	@$(PIP) install --editable '.[dev,bench-test]'
-	@$(BIN)/python -m pytest tests/test_on_a_real_bench.py tests/test_states_of_a_real_bench.py \
-		tests/test_life_cycle_on_a_real_bench.py tests/test_uninstall_on_a_real_bench.py \
-		tests/test_methods_over_http.py tests/test_page_in_a_browser.py \
-		tests/test_tenant_pictures_in_a_browser.py tests/test_log_permissions.py
+	@$(BIN)/python -m pytest tests/test_names_of_frappe.py tests/test_on_a_real_bench.py \
+		tests/test_states_of_a_real_bench.py tests/test_life_cycle_on_a_real_bench.py \
+		tests/test_uninstall_on_a_real_bench.py tests/test_methods_over_http.py \
+		tests/test_page_in_a_browser.py tests/test_tenant_pictures_in_a_browser.py \
+		tests/test_log_permissions.py tests/test_page_refreshes_in_a_browser.py tests/test_last_resort.py \
+		tests/test_alert_mail_on_a_real_bench.py tests/test_list_in_a_browser.py \
+		tests/test_nightly_collection_on_a_real_bench.py
 
 test-ansible: $(VENV)/dev ## Converge the Ansible role on this machine, twice, and uninstall it (as root; minutes)
 	@test -x $(VENV)/ansible/bin/ansible-lint || { $(PYTHON) -m venv $(VENV)/ansible && $(VENV)/ansible/bin/python -m pip --disable-pip-version-check --quiet install -r deploy/ansible/requirements-dev.txt; }
@@ -68,6 +71,7 @@ wheel: $(VENV)/dev ## Build the wheel, install it in an empty environment and ru
 bench-speed: $(VENV)/dev ## Measure beside peers, as ratios (see benchmarks/)
 	@$(BIN)/python benchmarks/census.py
 	@$(BIN)/python benchmarks/push.py
+	@$(BIN)/python benchmarks/beside.py
 	@$(BIN)/python benchmarks/scrape.py
 	@$(BIN)/python benchmarks/tenants.py
 

@@ -22,6 +22,7 @@ FILES = 1_000  # of each site
 FOLDERS = 10  # that they are spread over, half of them private
 PAIRS = 7
 TARGET = 1.2
+COMPILED = tempfile.TemporaryDirectory(prefix="prego-compiled-")
 TREES = ("public/files", "private/files", "private/backups")
 
 
@@ -85,7 +86,9 @@ def fill(site: Path, number: int) -> None:
 
 
 def output(command: list[str]) -> str:
-	environ = {**os.environ, "PYTHONPATH": str(CHECKOUT)}
+	# As an installed package is: compiled once. Where nothing may be written, each run would compile it anew.
+	environ = {**os.environ, "PYTHONPATH": str(CHECKOUT), "PYTHONPYCACHEPREFIX": f"{COMPILED.name}"}
+	environ.pop("PYTHONDONTWRITEBYTECODE", None)
 	return subprocess.run(command, capture_output=True, text=True, check=True, env=environ).stdout
 
 

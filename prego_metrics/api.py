@@ -112,6 +112,29 @@ def push(dry_run: bool = False) -> dict[str, Any]:
 
 @frappe.whitelist(methods=["POST"])
 @rate_limit(limit=6, seconds=60)
+def collect() -> dict[str, Any]:
+	"""Queue the collection of what each tenant takes, and go on with one that was not finished."""
+	import redis
+
+	from prego_metrics.prego_collection import queue_collection
+
+	config = _config()
+	try:
+		queued = queue_collection(config)
+	except redis.exceptions.RedisError:
+		queued = None
+	if queued is None:
+		frappe.throw(frappe._("Redis does not answer, so nothing was queued"), frappe.ValidationError)
+	message = (
+		frappe._("Queued: a worker of the queue long collects them. Refresh to see how far it has come.")
+		if queued
+		else frappe._("They are being collected already. Refresh to see how far that has come.")
+	)
+	return {"queued": queued, "message": message}
+
+
+@frappe.whitelist(methods=["POST"])
+@rate_limit(limit=6, seconds=60)
 def doctor() -> dict[str, Any]:
 	"""Run the doctor's checks, as `prego-metrics doctor --json` does; what takes too long is left out, and said."""
 	from prego_metrics.agent.checks import FAIL, SKIP, Check

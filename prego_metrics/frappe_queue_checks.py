@@ -157,7 +157,7 @@ def check_stuck_job(seen: Examination, chosen: ChosenSite) -> Iterator[Check]:
 			return None
 		if str(getattr(job.get_status(), "value", job.get_status())) != "started":
 			return None
-		return full_id, _age_seconds(job.started_at)
+		return full_id, age_seconds(job.started_at)
 
 	try:
 		found = in_frappe(seen.bench, site, look, SECONDS)
@@ -182,7 +182,8 @@ def check_stuck_job(seen: Examination, chosen: ChosenSite) -> Iterator[Check]:
 	yield Check("stuck_job", PASS, wording("no run of the job is stuck"))
 
 
-def _age_seconds(started_at: Any) -> float | None:
+def age_seconds(started_at: Any) -> float | None:
+	"""Return the seconds since a time of RQ's."""
 	import datetime
 
 	if started_at is None:

@@ -13,6 +13,22 @@ WORKSPACE = "Prego Metrics"
 _GOVERNED = ("Prego Metrics Push", "Prego Node", "Prego Tenants", "Prego Metrics Reader", WORKSPACE)
 
 
+def extend_bootinfo(bootinfo: frappe._dict) -> None:
+	"""Name the app, without a workspace, to a Desk that does not offer it here but may open its pages.
+
+	The sidebar of 16-dev looks up the app of each page that is opened, and fails on one that
+	`add_to_apps_screen` does not permit: on a tenant's site, and for a user without the role. An app without a
+	workspace gets no icon. v15 has no such list, and 17 does not look there.
+	"""
+	apps = bootinfo.get("app_data")
+	if apps is None or frappe.db.table_exists("Workspace Sidebar"):
+		return
+	if all(app["app_name"] != APP for app in apps):
+		(icon,) = frappe.get_hooks("add_to_apps_screen", app_name=APP)
+		named = {"app_name": APP, "app_title": icon["title"], "app_logo_url": icon["logo"], "app_route": ""}
+		apps.append({**named, "modules": [], "workspaces": []})
+
+
 def delete_what_later_versions_keep() -> None:
 	"""Delete what Frappe made of this app by itself and does not take back; not all of it is there in v15.
 

@@ -9,7 +9,12 @@ app_license = "MIT"
 # Due at every tick of the scheduler, whatever its length: the sixth field is seconds. The interval that the
 # operator configured is applied inside, from the file. A plain "* * * * *" would lose ticks: Frappe writes
 # last_execution when the job ends, and one that ends in the next minute is not due at the next tick.
-scheduler_events = {"cron": {"* * * * * */10": ["prego_metrics.prego_push.push_if_due"]}}
+#
+# The collection asks every hour whether the night's is due or has to be continued, on the queue of long jobs.
+scheduler_events = {
+	"cron": {"* * * * * */10": ["prego_metrics.prego_push.push_if_due"]},
+	"hourly_long": ["prego_metrics.prego_collection.collect_if_due"],
+}
 
 add_to_apps_screen = [
 	{
@@ -20,6 +25,9 @@ add_to_apps_screen = [
 		"has_permission": "prego_metrics.operators_site.may_open_app",
 	}
 ]
+
+# What the Desk of a version needs to know of this app; see there.
+extend_bootinfo = "prego_metrics.frappe_version.extend_bootinfo"
 
 # Days for which Frappe's Log Settings keep the log of pushes, unless the operator says otherwise there.
 default_log_clearing_doctypes = {"Prego Metrics Push": 30}

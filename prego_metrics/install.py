@@ -18,7 +18,7 @@ from prego_metrics.leftovers import delete_leftovers
 from prego_metrics.operators_site import this_bench
 
 MODULE = "Node Metrics"
-METHOD = "prego_metrics.prego_push.push_if_due"
+METHODS = ("prego_metrics.prego_push.push_if_due", "prego_metrics.prego_collection.collect_if_due")
 READER_ROLE = "Prego Metrics Reader"
 
 
@@ -28,15 +28,17 @@ def after_install() -> None:
 
 
 def after_sync() -> None:
-	"""Mend the scheduler's row, which exists only now, and make the role for scrapers."""
-	mend_job_row()
+	"""Mend the scheduler's rows, which exist only now, and make the role for scrapers."""
+	mend_job_rows()
 	make_reader_role()
+	keep_the_log_short()
 
 
 def after_migrate() -> None:
-	"""Mend the scheduler's row again: migrate makes it anew when its cron changed."""
-	mend_job_row()
+	"""Mend the scheduler's rows again: migrate makes one anew when its cron changed."""
+	mend_job_rows()
 	make_reader_role()
+	keep_the_log_short()
 
 
 def before_uninstall() -> None:
@@ -44,9 +46,9 @@ def before_uninstall() -> None:
 	if not _is_dry_run():
 		frappe.db.delete("Has Role", {"role": READER_ROLE})
 		frappe.db.delete("Role", {"name": READER_ROLE})
-		jobs = frappe.get_all("Scheduled Job Type", filters={"method": METHOD}, pluck="name")
+		jobs = frappe.get_all("Scheduled Job Type", filters={"method": ("in", METHODS)}, pluck="name")
 		frappe.db.delete("Scheduled Job Log", {"scheduled_job_type": ("in", jobs)})
-		frappe.db.delete("Scheduled Job Type", {"method": METHOD})
+		frappe.db.delete("Scheduled Job Type", {"method": ("in", METHODS)})
 		delete_leftovers()
 
 
@@ -69,8 +71,8 @@ def after_uninstall() -> None:
 	click.echo("  bench set-config -g -p prego_metrics '{}'")
 
 
-def mend_job_row() -> None:
-	"""Leave the scheduler's row such that each tick runs it, without a log row each time.
+def mend_job_rows() -> None:
+	"""Leave the scheduler's rows such that they run when they are due, without a log row each time.
 
 	Frappe sets create_log on a cron job (1,440 rows a day) when the row is saved, so it is set without
 	saving. A last execution that is empty counts from the row's creation, which a later change of the
@@ -78,7 +80,7 @@ def mend_job_row() -> None:
 	then, and says nothing.
 	"""
 	for row in frappe.get_all(
-		"Scheduled Job Type", filters={"method": METHOD}, fields=["name", "last_execution"]
+		"Scheduled Job Type", filters={"method": ("in", METHODS)}, fields=["name", "last_execution"]
 	):
 		values = {"create_log": 0}
 		if not row.last_execution or get_datetime(row.last_execution) > now_datetime():
@@ -92,6 +94,12 @@ def make_reader_role() -> None:
 		role = frappe.new_doc("Role")
 		role.update({"role_name": READER_ROLE, "desk_access": 0})
 		role.insert(ignore_permissions=True)
+
+
+def keep_the_log_short() -> None:
+	"""Enter the log of pushes in Log Settings: Frappe does so at night, and until then the list denies it."""
+	if not frappe.db.exists("Logs To Clear", {"ref_doctype": "Prego Metrics Push"}):
+		frappe.get_doc("Log Settings").save(ignore_permissions=True)
 
 
 def _say_what_is_counted() -> None:

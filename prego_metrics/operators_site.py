@@ -13,7 +13,9 @@ import frappe
 from prego_metrics.agent.bench import Bench, open_bench
 from prego_metrics.agent.config import Config, load_config
 from prego_metrics.agent.errors import BenchError
+from prego_metrics.agent.last_resort import guarded
 from prego_metrics.agent.wording import Wording, translated, wording
+from prego_metrics.bench_log import say_fault
 
 
 def this_bench() -> Bench:
@@ -46,6 +48,10 @@ def why_not_shown(config: Config | None) -> Wording | None:
 
 def config_here() -> Config | None:
 	"""Return the node's settings, or None where the bench cannot be read. They are not for every site to show."""
+	return guarded(_config_or_none, say_fault)
+
+
+def _config_or_none() -> Config | None:
 	try:
 		return load_config(this_bench(), os.environ)
 	except BenchError:

@@ -11,9 +11,11 @@ import time
 from typing import Any
 
 import frappe
+from frappe.utils import add_to_date
 
 from prego_metrics.agent.config import Config, load_config
 from prego_metrics.agent.errors import PregoMetricsError
+from prego_metrics.agent.last_resort import Unforeseen, guarded
 from prego_metrics.agent.owner import become_owner
 from prego_metrics.agent.push import Request
 from prego_metrics.agent.push import dry_run as show_payload
@@ -21,25 +23,38 @@ from prego_metrics.agent.push import push as push_once
 from prego_metrics.agent.report import report_trouble, summary
 from prego_metrics.agent.result import NOT_SENT, Result
 from prego_metrics.agent.state_folder import StateFolder
+from prego_metrics.bench_log import log_of_the_bench, say_fault
 from prego_metrics.frappe_version import APP
-from prego_metrics.operators_site import is_operators_site, this_bench
+from prego_metrics.operators_site import config_here, is_operators_site, this_bench
+
+# What an hour's ticks raised is written once: the same fault at each of them tells no more.
+_TOLD_AGAIN_AFTER_HOURS = 1
 
 
 def push_if_due() -> None:
 	"""Push if the interval is over: what Frappe's scheduler runs at each of its ticks.
 
 	Any site with the app may carry the push. What happened is told on the operator's site alone, which
-	catches up from the state even when its own push was not due. Never raises for a foreseen condition.
+	catches up from the state even when its own push was not due. Never raises for a foreseen condition; for
+	any other it raises Unforeseen, so that the job counts as failed.
 	"""
+	try:
+		guarded(_tick, say_fault)
+	except Unforeseen as fault:
+		_tell_the_operator(str(fault))
+		raise
+
+
+def _tick() -> None:
 	try:
 		bench = this_bench()
 		become_owner(bench)
 	except PregoMetricsError as error:
-		_log(f"Not sent: {error}")
+		log_of_the_bench(f"Not sent: {error}")
 		return
 	ended = push_once(bench, Request(driver="frappe", if_due=True))
 	if ended.exit_code:
-		_log(summary(ended))
+		log_of_the_bench(summary(ended))
 	config = load_config(bench, os.environ)
 	# A tick that was queued before the app was uninstalled here leaves nothing behind.
 	if is_operators_site(config) and APP in frappe.get_installed_apps():
@@ -66,9 +81,25 @@ def push(dry_run: bool = False, save_snapshot: bool = False) -> dict[str, Any]:
 	return ended.as_dict()
 
 
-def _log(text: str) -> None:
-	# Into the bench's logs/prego_metrics.log: a site's own log would show a tenant the node.
-	frappe.logger("prego_metrics", allow_site=False).error(text)
+def _tell_the_operator(fault: str) -> None:
+	"""Write an Error Log on the operator's site: Frappe 15 drops what a tick raises. Never raises."""
+	try:
+		config = config_here()
+		if config is None or not is_operators_site(config):
+			return
+		title = "Prego Metrics: a tick broke"
+		since = add_to_date(None, hours=-_TOLD_AGAIN_AFTER_HOURS)
+		if not frappe.db.exists("Error Log", {"method": title, "creation": (">", since)}):
+			frappe.db.rollback()
+			frappe.log_error(
+				title=title,
+				message=f"{fault}. The tick ended there; each that breaks is in logs/prego_metrics.log. "
+				"Please report this: it is a fault of prego_metrics.",
+			)
+			# Frappe rolls back when the job raises, which it is about to.
+			frappe.db.commit()  # nosemgrep
+	except Exception as error:  # noqa: BLE001 the fault itself is in the bench's log, and is raised
+		log_of_the_bench(f"The Error Log has no row of it: {type(error).__name__}")
 
 
 def _log_and_tell(folder: StateFolder, config: Config) -> None:
@@ -80,6 +111,8 @@ def _log_and_tell(folder: StateFolder, config: Config) -> None:
 		catch_up(folder, config)
 		# It stands, whatever becomes of the telling.
 		frappe.db.commit()  # nosemgrep
-		tell(folder, config, _log)
+		tell(folder, config, log_of_the_bench)
 	except Exception as error:  # noqa: BLE001 whatever it is, the push must not suffer
-		_log(f"The log of pushes was not written: {type(error).__name__}. The next tick tries again")
+		log_of_the_bench(
+			f"The log of pushes was not written: {type(error).__name__}. The next tick tries again"
+		)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -66,6 +67,16 @@ class Page:
 		]
 		return [entry["message"] for entry in logged if entry["level"] == "SEVERE"]
 
+	def requests(self, containing: str) -> list[str]:
+		"""The addresses with this text that the browser asked for, in any tab, since this was called last."""
+		events = [json.loads(entry["message"])["message"] for entry in self.browser.get_log("performance")]
+		sent = [
+			event["params"]["request"]["url"]
+			for event in events
+			if event["method"] == "Network.requestWillBeSent"
+		]
+		return [url for url in sent if containing in url]
+
 
 @contextlib.contextmanager
 def opened(profile: Path, width: int = 1280, height: int = 1400) -> Iterator[Page]:
@@ -88,7 +99,7 @@ def opened(profile: Path, width: int = 1280, height: int = 1400) -> Iterator[Pag
 		f"--host-resolver-rules=MAP {host} 127.0.0.1",
 	):
 		options.add_argument(argument)
-	options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+	options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
 	browser = webdriver.Chrome(options=options, service=webdriver.ChromeService(CHROMEDRIVER))
 	try:
 		yield Page(browser)

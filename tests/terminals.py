@@ -10,6 +10,7 @@ import subprocess
 import sys
 import termios
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,13 +31,14 @@ def on_a_terminal(
 	columns: int = 80,
 	stdout_elsewhere: bool = False,
 	cwd: Path | None = None,
+	program: Sequence[str] = ("-m", "prego_metrics.agent"),
 	**environ: str,
 ) -> Seen:
 	"""Run `python -m prego_metrics.agent` on a new terminal and type `typed` into it."""
 	terminal, inside = pty.openpty()
 	fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
 	process = subprocess.Popen(
-		[sys.executable, "-m", "prego_metrics.agent", *map(str, arguments)],
+		[sys.executable, *program, *map(str, arguments)],
 		env={**os.environ, "TERM": "xterm", **environ},
 		cwd=cwd,
 		stdin=inside,

@@ -15,7 +15,7 @@ import pytest
 from pushing import folder_of
 from terminals import on_a_terminal
 
-from prego_metrics.agent import checks_bench, checks_frappe_on_disk
+from prego_metrics.agent import checks_bench, kernel_locks
 from prego_metrics.agent.bench import open_bench
 from prego_metrics.agent.checks import Check
 from prego_metrics.agent.doctor import NAMES, examine
@@ -311,7 +311,7 @@ def test_a_scheduler_is_seen_by_its_lock_and_no_lock_is_taken_to_see_it(bench: P
 def test_without_the_kernels_list_of_locks_nothing_is_claimed(
 	bench: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-	monkeypatch.setattr(checks_frappe_on_disk, "LOCKS_FILE", str(tmp_path / "none"))
+	monkeypatch.setattr(kernel_locks, "LOCKS_FILE", str(tmp_path / "none"))
 	(bench / "config").mkdir()
 	(bench / "config" / "scheduler_process").write_text("")
 	assert judge(bench, "scheduler_process").state == "skip"

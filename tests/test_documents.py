@@ -16,8 +16,8 @@ from prego_metrics.agent.settings import SETTINGS, Setting
 
 ROOT = Path(__file__).parent.parent
 KOREAN = ROOT / "docs/ko"
-# Of no use to an operator at work: a record of what was run where.
-ENGLISH_ONLY = {"tested-with.md"}
+# Of no use to an operator at work.
+ENGLISH_ONLY: set[str] = set()
 # What has no Korean yet.
 NOT_TRANSLATED_YET: set[str] = set()
 

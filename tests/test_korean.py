@@ -13,6 +13,7 @@ import translatable
 KOREAN_CSV = translatable.PACKAGE / "translations" / "ko.csv"
 # Words that Korean operators read as they stand, and units.
 SAME_IN_KOREAN = {
+	"CPU %",
 	"cron",
 	"frappe",
 	"{0} %",

@@ -6,6 +6,8 @@ uninstalled afterwards.
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import time
@@ -25,7 +27,7 @@ pytestmark = pytest.mark.skipif(not (BENCH and SITE and URL), reason=real_bench.
 TENANT = os.environ.get("PREGO_TEST_TENANT_SITE", "")
 MANAGER, PLAIN, READER = "manager@page.test", "plain@page.test", "reader@page.test"
 READING = ("status", "tenants", "series", "metrics", "tenant_sizes", "tenant_history")
-ACTING = ("push", "doctor")
+ACTING = ("push", "doctor", "collect")
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +43,7 @@ def plane() -> Iterator[LocalControlPlane]:
 def people(plane: LocalControlPlane) -> Iterator[dict[str, Visitor]]:
 	real_bench.forget_rate_limits()
 	real_bench.make_user(SITE, MANAGER, "System Manager")
-	real_bench.make_user(SITE, PLAIN, "Blogger")
+	real_bench.make_user(SITE, PLAIN, real_bench.PLAIN_ROLE)
 	real_bench.make_user(SITE, READER, "Prego Metrics Reader")
 	yield {
 		"manager": Visitor(SITE, MANAGER),
@@ -71,6 +73,24 @@ def test_a_system_manager_reads_pushes_and_checks(people: dict[str, Visitor]) ->
 	checks = ask(manager, "doctor").json()["message"]["checks"]
 	assert {check["state"] for check in checks} <= {"pass", "warn", "fail", "skip"}
 	assert KEY not in ask(manager, "status").text
+
+
+def test_what_was_collected_is_exported_as_numbers(people: dict[str, Visitor]) -> None:
+	real_bench.bench("prego-metrics", "tenants", "--collect")
+	answer = people["manager"].post(
+		"/api/method/frappe.desk.query_report.export_query",
+		report_name="Prego Tenants",
+		file_format_type="CSV",
+		visible_idx="[]",
+	)
+	assert answer.status_code == 200, answer.text[-300:]
+	rows = list(csv.DictReader(io.StringIO(answer.content.decode())))
+	assert {row["Site"] for row in rows} == {
+		path.parent.name for path in Path(BENCH, "sites").glob("*/site_config.json")
+	}
+	assert all(float(row["Database (MB)"]) > 1 for row in rows)
+	asked = ask(people["manager"], "collect").json()["message"]
+	assert isinstance(asked["queued"], bool) and asked["message"]
 
 
 def test_a_dry_run_sends_and_records_nothing(people: dict[str, Visitor]) -> None:
@@ -159,7 +179,7 @@ def tenants_people(plane: LocalControlPlane, error_logs_of_before: set[str]) -> 
 	real_bench.bench("--site", TENANT, "install-app", "prego_metrics")
 	try:
 		real_bench.make_user(TENANT, MANAGER, "System Manager")
-		real_bench.make_user(TENANT, PLAIN, "Blogger")
+		real_bench.make_user(TENANT, PLAIN, real_bench.PLAIN_ROLE)
 		yield {"manager": Visitor(TENANT, MANAGER), "plain": Visitor(TENANT, PLAIN)}
 	finally:
 		for email in (MANAGER, PLAIN):

@@ -10,10 +10,15 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from strategies import folder_names
 
+from prego_metrics.agent import sample_lines
 from prego_metrics.agent.bench import open_bench
+from prego_metrics.agent.collection import collect
 from prego_metrics.agent.config import Config, load_config
 from prego_metrics.agent.openmetrics import MissingLibrary, openmetrics
 from prego_metrics.agent.state import Push, State
@@ -116,3 +121,54 @@ def test_without_the_library_it_says_how_to_install_it(
 	monkeypatch.setitem(sys.modules, "prometheus_client", None)
 	with pytest.raises(MissingLibrary, match="pip install"):
 		openmetrics(config_of(bench_folder), State())
+
+
+class Collector:
+	"""A collector that a registry of the library's takes."""
+
+	def __init__(self, *families: Metric) -> None:
+		self.families = families
+
+	def describe(self) -> list[Metric]:
+		return []
+
+	def collect(self) -> tuple[Metric, ...]:
+		return self.families
+
+
+def by_the_library(*families: Metric) -> str:
+	registry = CollectorRegistry()
+	registry.register(Collector(*families))
+	text: bytes = generate_latest(registry)
+	return text.decode()
+
+
+def test_the_text_is_the_librarys_own_to_the_letter(
+	bench_folder: Path, make_site: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+	make_site(bench_folder, 'say-"hi"-\\.example')
+	config = config_of(bench_folder)
+	collect(config, {})
+	seen: list[Metric] = []
+	genuine = sample_lines.as_text
+	monkeypatch.setattr(sample_lines, "as_text", lambda families: (seen.extend(families), genuine(seen))[1])
+	push = pushed()
+	text = openmetrics(config, State(last=push, last_delivered=push, totals={"delivered": 7}), now=NOW)
+	assert len(seen) >= 10 and "prego_tenant_files_bytes{" in text
+	assert text == by_the_library(*seen)
+
+
+@given(
+	st.dictionaries(st.sampled_from(["site", "bench", "reason"]), st.text(), max_size=3),
+	st.one_of(st.floats(), st.integers(-(2**60), 2**60)),
+)
+def test_any_label_and_any_number_is_written_as_the_library_does(
+	labels: dict[str, str], value: float
+) -> None:
+	family = GaugeMetricFamily("prego_any", "One \\ and \n two.", labels=sorted(labels))
+	family.add_metric([labels[name] for name in sorted(labels)], value)
+	with_unit = GaugeMetricFamily("prego_size", "Size.", value=value, unit="bytes")
+	info = InfoMetricFamily("prego_about", "About.", value=labels)
+	counter = CounterMetricFamily("prego_pushes", "Pushes.", value=value)
+	families = [family, with_unit, info, counter]
+	assert sample_lines.as_text(families) == by_the_library(*families)

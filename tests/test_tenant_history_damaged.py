@@ -49,6 +49,22 @@ def test_a_collection_sets_a_damaged_file_aside_and_says_so(collected: Path, run
 	assert again.returncode == 0 and "set aside" not in again.stderr
 
 
+def test_a_second_damaged_file_leaves_the_first_as_it_was_and_no_more_than_three_are_kept(
+	collected: Path, run_agent: Run
+) -> None:
+	for number in range(1, 6):
+		cache_of(collected).write_bytes(GARBAGE + b"%d" % number)
+		last = run_agent("tenants", "--collect", "--bench", collected)
+		assert last.returncode == 0
+	assert "set aside as tenants.sqlite.set-aside-3, and" in last.stderr
+	kept = {path.name: path.read_bytes()[-1:] for path in cache_of(collected).parent.glob("*set-aside*")}
+	assert kept == {
+		"tenants.sqlite.set-aside": b"1",
+		"tenants.sqlite.set-aside-2": b"2",
+		"tenants.sqlite.set-aside-3": b"5",
+	}
+
+
 def test_damage_in_the_middle_of_the_file_is_found_before_a_collection_writes(collected: Path) -> None:
 	with open(cache_of(collected), "r+b") as file:
 		file.seek(4096)  # the first page still says that it is a database

@@ -71,6 +71,8 @@ for table, names in columns.items():
 	if table == "tabVersion":
 		# The site's own history: which apps it had, and which roles a user has or had.
 		condition = f"ref_doctype not in ('Installed Applications', 'Log Settings', 'User') and ({condition})"
+	if table == "tabPermission Log":
+		condition = f"for_doctype != 'User' and ({condition})"
 	if table == "tabDeleted Document":
 		condition = f"deleted_doctype != 'User' and ({condition})"
 	if table == "tabUser":

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 
 from prego_metrics.agent.checks import FAIL, PASS, SKIP, WARN, Check, Examination
 from prego_metrics.agent.checks_drivers import is_driven
+from prego_metrics.agent.kernel_locks import is_locked
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.site_config import Unreadable, read_site_config
 from prego_metrics.agent.wording import Wording, joined, wording
 
-LOCKS_FILE = "/proc/locks"
 # In the order in which Frappe's scheduler asks for them.
 SWITCHES = ("maintenance_mode", "pause_scheduler", "disable_scheduler")
 
@@ -95,7 +95,7 @@ def scheduler_process(seen: Examination) -> Check:
 	"""A process of Frappe's scheduler runs: it holds a lock, which the kernel lists."""
 	path = os.path.join(seen.bench.root, "config", "scheduler_process")
 	driven = is_driven(seen, only="frappe")
-	held = _is_locked(path)
+	held = is_locked(path)
 	if held:
 		return Check("scheduler_process", PASS, wording("Frappe's scheduler runs"))
 	if driven:
@@ -113,15 +113,3 @@ def scheduler_process(seen: Examination) -> Check:
 			"start it: `bench restart`, or `supervisorctl status` to see why it ended; in containers, the one called scheduler"
 		),
 	)
-
-
-def _is_locked(path: str) -> bool | None:
-	"""Tell whether a file is locked; None if that cannot be known. Takes no lock: it could get in the way."""
-	try:
-		inode = os.stat(path).st_ino
-		with open(LOCKS_FILE, encoding="ascii", errors="replace") as file:
-			lines = file.read(1 << 22).splitlines()
-	except OSError:
-		return None
-	# Of MAJOR:MINOR:INODE the inode alone: some file systems show programs another device than the kernel has.
-	return any(part.endswith(f":{inode}") for line in lines for part in line.split()[5:6])

@@ -10,8 +10,10 @@ import fcntl
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
+from prego_metrics.agent.collection_status import LOCK_NAME
 from prego_metrics.agent.config import Config
 from prego_metrics.agent.errors import PregoMetricsError
 from prego_metrics.agent.inventory import LocatedSite, locate_sites, read_site
@@ -24,7 +26,6 @@ from prego_metrics.agent.tenants import count_tenants
 
 # An unfinished collection older than this is not continued: its first figures are too old.
 RESUMED_SECONDS = 20 * 3600.0
-LOCK_NAME = "tenants.lock"
 
 
 class CollectionRunning(PregoMetricsError):
@@ -53,13 +54,16 @@ def collect(
 	environ: Mapping[str, str],
 	*,
 	most_seconds: float | None = None,
-	progress: Callable[[int, int], None] = lambda over, total: None,
+	progress: Callable[[int], AbstractContextManager[Callable[[], None]]] = lambda total: nullcontext(
+		lambda: None
+	),
 	clock: Callable[[], float] = time.time,
 ) -> Collected:
 	"""Read every tenant that the collection under way has not read yet, and keep its figures.
 
-	Stops after `most_seconds` at the next tenant; the next run goes on from there. Raises CollectionRunning,
-	NotSent where the tenants cannot be counted, and HistoryError.
+	Stops after `most_seconds` at the next tenant; the next run goes on from there. `progress` is told how many
+	are to be read and gives what is called after each. Raises CollectionRunning, NotSent where the tenants
+	cannot be counted, and HistoryError.
 	"""
 	sites = locate_sites(config, count_tenants(config))
 	with contextlib.ExitStack() as held:
@@ -67,15 +71,18 @@ def collect(
 		set_aside = set_aside_if_corrupt(config.bench.sites)
 		history = held.enter_context(TenantHistory(config.bench.sites, write=True))
 		begun_at = _begin_or_go_on(history, clock())
-		done = history.collected_since(begun_at)
-		waiting = [located for located in sites if _key(located) not in done]
+		read_at = history.read_times()
+		waiting = [located for located in sites if read_at.get(_key(located), 0.0) < begun_at]
+		# Where no collection ever ends in its time, nobody's figures grow older than everybody's.
+		waiting.sort(key=lambda located: read_at.get(_key(located), 0.0))
 		started, over = time.monotonic(), 0
+		advance = held.enter_context(progress(len(waiting)))
 		for located in waiting:
 			if most_seconds is not None and time.monotonic() - started >= most_seconds:
 				break
 			history.keep(_read(located, environ, clock))
 			over += 1
-			progress(len(sites) - len(waiting) + over, len(sites))
+			advance()
 		left = len(waiting) - over
 		if not left:
 			history.end(clock(), {_key(located) for located in sites})

@@ -73,6 +73,7 @@ class Config:
 	timeout: float
 	alert_after: int
 	disk_alert_pct: float
+	collect_tenants: bool
 	tenant_series: int
 	tenant_quota_gb: float
 	heartbeat_url: str | None

@@ -7,6 +7,9 @@ lock gives up, since others would queue behind it. Each statement is its own tra
 from __future__ import annotations
 
 import contextlib
+import importlib
+import select
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -23,6 +26,17 @@ POSTGRES = "postgres"
 _MAX_ERROR = 200
 
 INSTALL_HINT = "pip install 'prego_metrics[database]', or in a bench env/bin/pip install {library}"
+
+
+def import_libraries() -> None:
+	"""Import both libraries, as far as they are installed: for root, that is about to be given up.
+
+	As root, since they lie beside all else that root's interpreter has imported. Where that is one of the
+	bench user's, their code ran as root from the first line, which nothing here can undo (see SECURITY.md).
+	"""
+	for library in ("pymysql", "psycopg2", "zoneinfo"):
+		with contextlib.suppress(ImportError):
+			importlib.import_module(library)
 
 
 class DatabaseError(Exception):
@@ -96,10 +110,9 @@ def error_line(access: Credentials, error: Exception) -> str:
 @contextlib.contextmanager
 def open_session(access: Credentials) -> Iterator[Cursor]:
 	"""Open a read-only session and give its cursor; close it in the end. Raises DatabaseError."""
-	connect = _mariadb if access.kind == MARIADB else _postgres
-	connection = connect(access)
+	connection = _mariadb(access) if access.kind == MARIADB else _postgres(access)
 	try:
-		yield connection.cursor()
+		yield connection.cursor() if access.kind == MARIADB else _LimitedCursor(connection)
 	finally:
 		# Whatever is wrong with a connection that is over changes nothing that was read.
 		with contextlib.suppress(Exception):
@@ -150,17 +163,44 @@ def _postgres(access: Credentials) -> Any:
 			user=access.user,
 			password=access.password.reveal(),
 			dbname=access.name,
-			connect_timeout=CONNECT_SECONDS,
-			# A server that is gone is noticed, though libpq has no limit for reading.
-			tcp_user_timeout=READ_SECONDS * 1000,
 			options=(
 				f"-c default_transaction_read_only=on -c statement_timeout={STATEMENT_SECONDS * 1000} "
 				f"-c lock_timeout={LOCK_SECONDS * 1000}"
 			),
+			async_=True,  # each statement its own transaction, and no wait but ours
 		)
-		connection.autocommit = True
-		with connection.cursor() as cursor:
-			cursor.execute("SELECT set_config('search_path', %s, false)", (access.schema,))
+		_wait(connection, CONNECT_SECONDS)
+		_LimitedCursor(connection).execute("SELECT set_config('search_path', %s, false)", (access.schema,))
 		return connection
 	except (psycopg2.Error, OSError, ValueError) as error:
 		raise DatabaseError(error_line(access, error)) from None
+
+
+class _LimitedCursor:
+	"""A cursor of psycopg2's that waits no longer than READ_SECONDS: libpq has no limit for reading.
+
+	statement_timeout is the server's own, and a server that hangs keeps none.
+	"""
+
+	def __init__(self, connection: Any) -> None:
+		self._connection = connection
+		self._cursor = connection.cursor()
+
+	def execute(self, query: str, args: Any = None, /) -> None:
+		self._cursor.execute(query, args)
+		_wait(self._connection, READ_SECONDS)
+
+	def fetchall(self) -> Any:
+		return self._cursor.fetchall()
+
+
+def _wait(connection: Any, seconds: float) -> None:
+	"""Wait for what a connection of psycopg2's is about. Raises psycopg2.Error, and TimeoutError."""
+	from psycopg2.extensions import POLL_OK, POLL_READ
+
+	until = time.monotonic() + seconds
+	while (state := connection.poll()) != POLL_OK:
+		ready = select.poll()  # no limit for the descriptor's number, as select has
+		ready.register(connection.fileno(), select.POLLIN if state == POLL_READ else select.POLLOUT)
+		if not ready.poll(max(0.0, until - time.monotonic()) * 1000):
+			raise TimeoutError(f"no answer within {seconds} s")

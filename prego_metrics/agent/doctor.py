@@ -15,6 +15,7 @@ from prego_metrics.agent import (
 	checks_instance,
 	checks_network,
 	checks_settings,
+	checks_tenant_figures,
 )
 from prego_metrics.agent.bench import Bench
 from prego_metrics.agent.checks import SKIP, Check, Examination
@@ -69,6 +70,7 @@ _GROUPS = (
 	_alone(checks_frappe_on_disk.operators_site),
 	_alone(checks_frappe_on_disk.scheduler_switches),
 	_alone(checks_frappe_on_disk.scheduler_process),
+	_alone(checks_tenant_figures.tenant_figures),
 	_alone(checks_network.proxy),
 	_alone(checks_network.dns),
 	_alone(checks_network.tls),

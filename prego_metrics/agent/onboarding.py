@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -84,6 +85,18 @@ class Onboarding:
 			notes.append(
 				f"these settings are for the instance {printable(str(changes['instance_id']), 80)}: on a clone of this "
 				"server nothing is pushed until the clone is given its own"
+			)
+		left = self.config.site
+		if (
+			left
+			and config.site
+			and left != config.site
+			and os.path.isdir(os.path.join(self.bench.sites, left))
+		):
+			left = printable(left)
+			notes.append(
+				f"the log of pushes stays on {left} for its days in Log Settings, and its System Managers go on reading "
+				f"it; to delete it with all of ours: bench --site {left} uninstall-app prego_metrics"
 			)
 		if "node_id" in changes:
 			notes += self._names(config.node_id)

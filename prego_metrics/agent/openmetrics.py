@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
-from inspect import signature
 from typing import TYPE_CHECKING
 
 from prego_metrics import __version__
@@ -42,30 +41,21 @@ def openmetrics(config: Config, state: State, *, now: float | None = None) -> st
 	Where the tenants cannot be counted, `prego_tenants` is left out: never a 0 that nobody read.
 	"""
 	try:
-		from prometheus_client import CollectorRegistry
-		from prometheus_client.openmetrics import exposition
+		import prometheus_client  # noqa: F401
 	except ImportError:
 		raise MissingLibrary(INSTALL_HINT) from None
-	registry = CollectorRegistry()
-	registry.register(_Node(config, state, time.time() if now is None else now))
-	# Every name of ours is a plain one. Told that names need no replacing, the library does not look at each
-	# character of each name of forty thousand series; before 0.22 it never did, and knows no such option.
-	generate = exposition.generate_latest
-	plain = {"escaping": exposition.ALLOWUTF8} if "escaping" in signature(generate).parameters else {}
-	text: bytes = generate(registry, **plain)  # type: ignore[no-untyped-call]
-	return text.decode("utf-8")
+	from prego_metrics.agent.sample_lines import as_text
+
+	return as_text(_Node(config, state, time.time() if now is None else now).collect())
 
 
 class _Node:
-	"""A collector of prometheus_client's: one node at one moment."""
+	"""One node at one moment, as prometheus_client's families of metrics."""
 
 	def __init__(self, config: Config, state: State, now: float) -> None:
 		self._config = config
 		self._state = state
 		self._now = now
-
-	def describe(self) -> list[Metric]:
-		return []  # registering must not collect
 
 	def collect(self) -> Iterable[Metric]:
 		from prometheus_client.core import InfoMetricFamily

@@ -34,6 +34,11 @@ def printable(text: str, limit: int = 0) -> str:
 	return text
 
 
+def spreadsheet_cell(text: str) -> str:
+	"""Return `text` so that no spreadsheet takes it for a formula: any app can name a folder."""
+	return "'" + text if text.startswith(("=", "+", "-", "@")) else text
+
+
 def _visible(character: str) -> str:
 	if character == "\\":
 		return "\\\\"

@@ -295,6 +295,13 @@ SETTINGS: tuple[Setting, ...] = (
 		"percent of the fullest disk from which somebody is told, 0: never",
 	),
 	Setting(
+		"collect_tenants",
+		True,
+		"json",
+		_boolean,
+		"false: Frappe does not collect what each tenant takes by night",
+	),
+	Setting(
 		"tenant_series",
 		10000,
 		"number",

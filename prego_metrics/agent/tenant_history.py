@@ -21,7 +21,8 @@ from prego_metrics.agent.tenant import Tenant, tenant_as_dict, tenant_from_dict
 from prego_metrics.agent.wording import Wording, wording
 
 FILE_NAME = "tenants.sqlite"
-SET_ASIDE_NAME = "tenants.sqlite.set-aside"
+# The first that was set aside may hold a year's history: only the last is ever replaced.
+SET_ASIDE_NAMES = (f"{FILE_NAME}.set-aside", f"{FILE_NAME}.set-aside-2", f"{FILE_NAME}.set-aside-3")
 KEPT_DAYS = 400
 DAY_SECONDS = 86400
 _VERSION = 1
@@ -176,11 +177,11 @@ class TenantHistory:
 		with self._said():
 			self._connection.execute("REPLACE INTO collection VALUES (1, ?, NULL)", (now,))
 
-	def collected_since(self, begun_at: float) -> set[tuple[str, str]]:
-		"""Return bench and site of each tenant that was collected at or after `begun_at`."""
+	def read_times(self) -> dict[tuple[str, str], float]:
+		"""Return when each tenant was last read, in Unix seconds, by bench and site."""
 		with self._said():
-			rows = self._connection.execute("SELECT bench, site FROM latest WHERE read_at >= ?", (begun_at,))
-			return {(bench, site) for bench, site in rows}
+			rows = self._connection.execute("SELECT bench, site, read_at FROM latest").fetchall()
+		return {(bench, site): at for bench, site, at in rows if type(at) is float}
 
 	def keep(self, tenant: Tenant) -> None:
 		"""Keep a tenant's figures: as the latest, and as this day's."""
@@ -262,17 +263,20 @@ def set_aside_if_corrupt(sites: str) -> str | None:
 			history.check()
 		return None
 	except CorruptHistory:
-		path = os.path.join(sites, FOLDER_NAME, FILE_NAME)
+		folder = os.path.join(sites, FOLDER_NAME)
+		path = os.path.join(folder, FILE_NAME)
+	free = (name for name in SET_ASIDE_NAMES if not os.path.lexists(os.path.join(folder, name)))
+	name = next(free, SET_ASIDE_NAMES[-1])
 	try:
-		os.replace(path, os.path.join(sites, FOLDER_NAME, SET_ASIDE_NAME))
+		os.replace(path, os.path.join(folder, name))
 		# SQLite would play the old file's journal back into the new file.
 		with contextlib.suppress(FileNotFoundError):
-			os.replace(f"{path}-journal", os.path.join(sites, FOLDER_NAME, f"{SET_ASIDE_NAME}-journal"))
+			os.replace(f"{path}-journal", os.path.join(folder, f"{name}-journal"))
 	except OSError as error:
 		raise HistoryError(
 			f"{printable(path)} is damaged and cannot be set aside: {error.strerror}"
 		) from None
-	return f"{printable(path)} was damaged: it was set aside as {SET_ASIDE_NAME}, and a new one is begun"
+	return f"{printable(path)} was damaged: it was set aside as {name}, and a new one is begun"
 
 
 def cached_series(sites: str, most: int) -> list[tuple[Any, ...]]:

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from prego_metrics.agent.activity import Activity
 from prego_metrics.agent.activity_tables import CSV_COLUMNS, csv_cells
+from prego_metrics.agent.printable import spreadsheet_cell
 from prego_metrics.agent.sizes import size_text
 from prego_metrics.agent.tables import console
 from prego_metrics.agent.tenant import Tenant, total_of, warnings_of
@@ -91,10 +92,10 @@ def tenants_as_csv(tenants: Sequence[Tenant], now: float, activity: Activity | N
 		backups = disk.backups if disk else None
 		rows.writerow(
 			[
-				_harmless(tenant.site.name),
-				_harmless(tenant.site.bench),
+				spreadsheet_cell(tenant.site.name),
+				spreadsheet_cell(tenant.site.bench),
 				"yes" if tenant.site.counted else "no",
-				_harmless(tenant.site.reason),
+				spreadsheet_cell(tenant.site.reason),
 				*((disk.public_files_bytes, disk.private_files_bytes) if disk else ("", "")),
 				*((backups.count, backups.bytes) if backups else ("", "")),
 				tenant.backup_age(now),
@@ -106,7 +107,7 @@ def tenants_as_csv(tenants: Sequence[Tenant], now: float, activity: Activity | N
 				*((base.failed_jobs_day, base.stuck_mails) if base else ("", "")),
 				*_quota_cells(tenant),
 				*csv_cells(activity, tenant),
-				_harmless("; ".join(warnings_of(tenant, now))),
+				spreadsheet_cell("; ".join(warnings_of(tenant, now))),
 			]
 		)
 	return written.getvalue()
@@ -115,8 +116,3 @@ def tenants_as_csv(tenants: Sequence[Tenant], now: float, activity: Activity | N
 def _quota_cells(tenant: Tenant) -> tuple[object, ...]:
 	used, share = tenant.quota_used, tenant.quota_share
 	return tenant.quota.bytes, used.bytes if used else "", "" if share is None else f"{100 * share:.1f}"
-
-
-def _harmless(text: str) -> str:
-	# A spreadsheet would take it for a formula, and any app can name a folder.
-	return "'" + text if text.startswith(("=", "+", "-", "@")) else text

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, NoReturn
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from prego_metrics.agent import tables
-from prego_metrics.agent.activity import Activity, log_bytes, read_activity
-from prego_metrics.agent.activity_tables import activity_as_dict, notes, print_activity, work_as_dict, work_of
 from prego_metrics.agent.cli import bench_option, fail, json_option, open_bench_as_owner, print_json
-from prego_metrics.agent.collection import CollectionRunning, collect
 from prego_metrics.agent.config import QUOTA_KEYS, Config, load_config
+from prego_metrics.agent.database_session import import_libraries
 from prego_metrics.agent.errors import PregoMetricsError
-from prego_metrics.agent.inventory import locate_sites, read_site
-from prego_metrics.agent.site_database import DatabaseFigures, read_databases
+from prego_metrics.agent.inventory import locate_sites
+from prego_metrics.agent.site_database import read_databases
+from prego_metrics.agent.site_readers import read_sites
 from prego_metrics.agent.tenant import Tenant, tenant_as_dict, total_of
-from prego_metrics.agent.tenant_tables import print_tenants, tenants_as_csv
 from prego_metrics.agent.tenants import count_tenants
+
+if TYPE_CHECKING:
+	from prego_metrics.agent.activity import Activity
 
 _LARGEST_FIRST = {"files": "files_bytes", "backups": "backups_bytes", "database": "database_bytes"}
 
@@ -69,12 +71,15 @@ def tenants(
 	"""
 	detailed = sizes or database or activity
 	_refuse_what_does_not_fit(detailed, sizes, database, activity, sort, top, collecting, as_csv, as_json)
+	_import_now(collecting=collecting, database=database, tables=activity or not (detailed and as_json))
 	try:
 		bench = open_bench_as_owner(bench_path)
 		config = load_config(bench, os.environ)
 		if collecting:
 			_collect(config)
 		elif not detailed:
+			from prego_metrics.agent import tables
+
 			census = count_tenants(config)
 			if as_json:
 				print_json(tables.census_as_dict(census))
@@ -87,6 +92,16 @@ def tenants(
 			_show(found, active, top, sizes=sizes, database=database, as_json=as_json, as_csv=as_csv)
 	except PregoMetricsError as error:
 		fail(str(error), json_with={"tenant_count": None, "sites": []} if as_json else None)
+
+
+def _import_now(*, collecting: bool, database: bool, tables: bool) -> None:
+	"""Import what not every call needs before root is given up: who it becomes may not be able to read it."""
+	if collecting:
+		importlib.import_module("prego_metrics.agent.collection")
+	elif tables:
+		importlib.import_module("prego_metrics.agent.tenant_tables")
+	if (collecting or database) and os.geteuid() == 0:
+		import_libraries()
 
 
 def _refuse_what_does_not_fit(
@@ -118,22 +133,23 @@ def _refuse_what_does_not_fit(
 
 def _read(config: Config, *, sizes: bool, database: bool) -> list[Tenant]:
 	sites = locate_sites(config, count_tenants(config))
-	asked: dict[str, DatabaseFigures] = {}
+	found: dict[str, Tenant] = {}
 	with _progress(len(sites) * (sizes + database)) as advance:
-		if database:
-			for located, figures in read_databases(sites, os.environ):
-				asked[located.folder] = figures
-				advance()
-		found = []
-		for located in sites:
-			disk = read_site(located, sizes=sizes)
-			found.append(Tenant(located.site, disk, asked.get(located.folder), time.time(), located.quota))
+		# First: it forks, and the databases are asked in threads.
+		for located, disk in read_sites(sites, sizes=sizes):
+			found[located.folder] = Tenant(located.site, disk, None, time.time(), located.quota)
 			if sizes:
 				advance()
-	return found
+		if database:
+			for located, figures in read_databases(sites, os.environ):
+				found[located.folder] = replace(found[located.folder], database=figures, read_at=time.time())
+				advance()
+	return [found[located.folder] for located in sites]
 
 
 def _read_activity(config: Config) -> Activity:
+	from prego_metrics.agent.activity import log_bytes, read_activity
+
 	sites = locate_sites(config, count_tenants(config))
 	if not sys.stderr.isatty():
 		return read_activity(config, sites, now=time.time())
@@ -154,6 +170,8 @@ def _progress(total: int) -> Iterator[Callable[[], None]]:
 def _in_order(found: list[Tenant], sort: str, active: Activity | None) -> list[Tenant]:
 	if sort == "name":
 		return found
+	if active:
+		from prego_metrics.agent.activity_tables import work_of
 
 	def weight(tenant: Tenant) -> float:
 		if sort == "total":
@@ -182,12 +200,18 @@ def _show(
 ) -> None:
 	now = time.time()
 	if as_csv:
+		from prego_metrics.agent.activity_tables import notes
+		from prego_metrics.agent.tenant_tables import tenants_as_csv
+
 		click.echo(tenants_as_csv(found[:top], now, active), nl=False)
 		for note in notes(found, active) if active else ():
 			click.echo(f"Note: {note}", err=True)
 	elif as_json:
 		print_json(_as_dict(found, active, top, now))
 	else:
+		from prego_metrics.agent.activity_tables import print_activity
+		from prego_metrics.agent.tenant_tables import print_tenants
+
 		if sizes or database:
 			print_tenants(found, top, sizes=sizes, database=database, now=now)
 		if active:
@@ -204,6 +228,8 @@ def _as_dict(found: list[Tenant], active: Activity | None, top: int | None, now:
 		"sites": sites,
 	}
 	if active:
+		from prego_metrics.agent.activity_tables import activity_as_dict, work_as_dict, work_of
+
 		for site, tenant in zip(sites, found, strict=False):
 			site["activity"] = work_as_dict(active, work_of(active, tenant))
 		content["activity"] = activity_as_dict(found, active)
@@ -211,10 +237,11 @@ def _as_dict(found: list[Tenant], active: Activity | None, top: int | None, now:
 
 
 def _collect(config: Config) -> None:
+	from prego_metrics.agent.collection import CollectionRunning, collect
 
 	os.nice(10)  # for good: this process does nothing else
 	try:
-		ended = collect(config, os.environ)
+		ended = collect(config, os.environ, progress=_progress)
 	except CollectionRunning as error:
 		_busy(str(error))
 	if ended.set_aside:

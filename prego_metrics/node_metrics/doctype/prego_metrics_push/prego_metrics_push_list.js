@@ -2,6 +2,12 @@ frappe.listview_settings["Prego Metrics Push"] = {
 	add_fields: ["outcome", "status_code", "node_id"],
 	hide_name_column: true,
 
+	formatters: {
+		pushed_at(value) {
+			return frappe.datetime.str_to_user(value);
+		},
+	},
+
 	get_indicator(push) {
 		const shown = {
 			delivered: [__("Delivered"), "green"],
@@ -16,9 +22,23 @@ frappe.listview_settings["Prego Metrics Push"] = {
 		frappe.require("logtypes.bundle.js", () => {
 			frappe.utils.logtypes.show_log_retention_message(listview.doctype);
 		});
+		frappe.require("/assets/prego_metrics/css/prego_pushes.css");
+		listview.$result.addClass("prego-pushes");
+		show_every_column(listview);
 		show_this_node_alone(listview);
 	},
 };
+
+// Up to 16 Frappe shows three to five columns, by the window's width, and the figures are the last. Ours are
+// narrow. Who sets a number of columns in the list's settings keeps it.
+function show_every_column(listview) {
+	const settings = listview.list_view_settings;
+	if (settings && !settings.total_fields) {
+		settings.total_fields = 8;
+		listview.setup_columns();
+		listview.render_header(true);
+	}
+}
 
 // A restored backup brings another node's past with it. Who wants to see that removes the filter.
 function show_this_node_alone(listview) {

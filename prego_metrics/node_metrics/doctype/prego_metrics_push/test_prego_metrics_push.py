@@ -88,6 +88,9 @@ class TestPregoMetricsPush(FrappeTestCase):
 		self.assertRaises(frappe.PermissionError, row.save, ignore_permissions=True)
 		self.assertRaises(frappe.PermissionError, frappe.delete_doc, DOCTYPE, row.name)
 
+	def test_the_site_keeps_the_log_for_thirty_days_from_the_first(self):
+		self.assertTrue(frappe.db.exists("Logs To Clear", {"ref_doctype": DOCTYPE}))
+
 	def test_old_rows_are_cleared(self):
 		self.folder.append_history(push(1, at=time.time() - 31 * 86400))
 		self.folder.append_history(push(2))

@@ -1,24 +1,40 @@
-"""The inventory behind tenant_count: every site of this node, counted or not, and why."""
+"""Every site of this node, counted or not, and why, as of now; and what each takes, as it was last collected."""
 
 from __future__ import annotations
 
+import datetime
+import time
+from dataclasses import replace
 from typing import Any
 
 import frappe
 from frappe import _
 
 from prego_metrics.agent.census import Site
+from prego_metrics.agent.config import Config
 from prego_metrics.agent.errors import NotSent
+from prego_metrics.agent.printable import spreadsheet_cell
+from prego_metrics.agent.sizes import size_text
+from prego_metrics.agent.tenant import Tenant, total_of, warnings_of
+from prego_metrics.agent.tenant_history import HistoryError, cached_tenants
 from prego_metrics.agent.tenants import count_tenants
 from prego_metrics.agent.wording import said, translated
+from prego_metrics.history import local_time
+from prego_metrics.node_metrics.report.prego_tenants.figures_message import message_of, unreadable
 from prego_metrics.operators_site import refusal_here, require_operators_site
 
+_MEGABYTE = 1_000_000
+_HOUR_SECONDS = 3600
+Rows = list[dict[str, Any]]
 
-def execute(filters: dict[str, Any] | None = None) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-	"""Return columns and rows; anywhere but on the operator's site, a row that says why there is none.
 
-	Nothing is raised there: Frappe writes an Error Log, with each frame's variables, when a report raises. And
-	Frappe 15 cannot export a report without a row.
+def execute(
+	filters: dict[str, Any] | None = None,
+) -> tuple[Rows, Rows] | tuple[Rows, Rows, str, None, Rows]:
+	"""Return columns, rows, how old the figures are, no chart, and totals.
+
+	Anywhere but on the operator's site, one row says why there is none. Nothing is raised there: Frappe writes an
+	Error Log, with each frame's variables, when a report raises. And Frappe 15 cannot export a report without a row.
 	"""
 	frappe.only_for("System Manager")
 	refusal = refusal_here()
@@ -29,38 +45,152 @@ def execute(filters: dict[str, Any] | None = None) -> tuple[list[dict[str, Any]]
 		sites = count_tenants(config).sites
 	except NotSent as error:
 		frappe.throw(translated(said(error), _), title=_("The tenants cannot be counted"))
+	collected, message = _collected(config)
+	now = time.time()
 	wanted = frappe._dict(filters or {})
-	return _columns(), [_row(site) for site in sites if _matches(site, wanted)]
+	found = [tenant for site in sites if _matches(tenant := _tenant(site, collected), wanted, now)]
+	return _columns(), [_row(tenant, now) for tenant in found], message, None, _totals(found, now)
 
 
-def _columns() -> list[dict[str, Any]]:
+def _collected(config: Config) -> tuple[dict[tuple[str, str], Tenant], str]:
+	"""Return the latest figures by bench and site, and what is to be said of them."""
+	try:
+		found = {
+			(tenant.site.bench, tenant.site.name): tenant for tenant in cached_tenants(config.bench.sites)
+		}
+		return found, message_of(config)
+	except HistoryError as error:
+		return {}, unreadable(error)
+
+
+def _tenant(site: Site, collected: dict[tuple[str, str], Tenant]) -> Tenant:
+	"""Return the site as it counts now, with the figures of then."""
+	figures = collected.get((site.bench, site.name))
+	return replace(figures, site=site) if figures else Tenant(site, None, None, 0.0)
+
+
+def _columns() -> Rows:
 	return [
-		{"fieldname": "site", "label": _("Site"), "fieldtype": "Data", "width": 260},
-		{"fieldname": "counted", "label": _("Counted"), "fieldtype": "Data", "width": 90},
-		{"fieldname": "reason", "label": _("Why"), "fieldtype": "Data", "width": 380},
-		{"fieldname": "maintenance", "label": _("Maintenance"), "fieldtype": "Data", "width": 110},
-		{"fieldname": "paused", "label": _("Scheduler Paused"), "fieldtype": "Data", "width": 140},
-		{"fieldname": "bench", "label": _("Bench"), "fieldtype": "Data", "width": 260},
+		_column("site", _("Site"), width=200),
+		_column("counted", _("Counted"), width=90),
+		_column("warnings", _("Warnings"), width=260),
+		_column("total_mb", _("Total (MB)"), "Float", 110, precision=2),
+		_column("files_mb", _("Files (MB)"), "Float", 110, precision=2),
+		_column("backups_mb", _("Backups (MB)"), "Float", 120, precision=2),
+		_column("database_mb", _("Database (MB)"), "Float", 150, precision=2),
+		_column("quota_pct", _("Of Quota (%)"), "Float", 120, precision=1),
+		_column("backup_hours", _("Backup Age (h)"), "Float", 130, precision=1),
+		_column("backup_complete", _("Backup Complete"), width=140),
+		_column("enabled_users", _("Enabled Users"), "Int", 120),
+		_column("last_login", _("Last Login"), "Datetime", 190),
+		_column("reason", _("Why"), width=260),
+		_column("maintenance", _("Maintenance"), width=110),
+		_column("paused", _("Scheduler Paused"), width=140),
+		_column("apps", _("Apps"), width=240),
+		_column("database_type", _("Database Type"), width=150),
+		_column("created", _("Created On"), "Datetime", 190),
+		_column("bench", _("Bench"), width=220),
+		_column("read_at", _("Figures Of"), "Datetime", 190),
 	]
 
 
-def _row(site: Site) -> dict[str, Any]:
-	# Escaped, since the Desk shows a cell of the type Data as HTML, and any app can name a folder.
+def _column(
+	fieldname: str, label: str, fieldtype: str = "Data", width: int = 100, **more: Any
+) -> dict[str, Any]:
+	# The heading of a column of empty texts would stand on the right otherwise.
+	align = {"align": "left"} if fieldtype == "Data" else {}
+	return {"fieldname": fieldname, "label": label, "fieldtype": fieldtype, "width": width, **align, **more}
+
+
+def _row(tenant: Tenant, now: float) -> dict[str, Any]:
+	"""Return a tenant as a row; None is what is not known."""
+	site, disk, base = tenant.site, tenant.disk, tenant.database
+	age, share = tenant.backup_age(now), tenant.quota_share
+	sizes = (tenant.files_bytes, tenant.backups_bytes, tenant.database_bytes)
 	return {
-		"site": frappe.utils.escape_html(site.name),
+		"site": _text(site.name),
 		"counted": _yes_or_no(site.counted),
-		"reason": frappe.utils.escape_html(translated(site.reason, _)),
+		"warnings": _text("; ".join(translated(warning, _) for warning in warnings_of(tenant, now))),
+		"total_mb": None if None in sizes else _megabytes(tenant.total_bytes),
+		"files_mb": _megabytes(tenant.files_bytes),
+		"backups_mb": _megabytes(tenant.backups_bytes),
+		"database_mb": _megabytes(tenant.database_bytes),
+		"quota_pct": None if share is None else round(100 * share, 1),
+		"backup_hours": None if age is None else round(age / _HOUR_SECONDS, 1),
+		"backup_complete": _complete(tenant),
+		"enabled_users": base.enabled_users if base else None,
+		"last_login": _local(base.last_login_at) if base else None,
+		"reason": _text(translated(site.reason, _)),
 		"maintenance": _yes_or_no(site.maintenance),
 		"paused": _yes_or_no(site.paused),
-		"bench": frappe.utils.escape_html(site.bench),
+		"apps": _text(", ".join(f"{name} {version}" for name, version in (base.apps or {}).items()))
+		if base
+		else None,
+		"database_type": _text(disk.database_type) if disk else None,
+		"created": _local(disk.created_at) if disk else None,
+		"bench": _text(site.bench),
+		"read_at": _local(tenant.read_at or None),
 	}
+
+
+def _text(text: str) -> str:
+	# Escaped, since the Desk shows a cell of the type Data as HTML, and any app can name a folder.
+	return frappe.utils.escape_html(spreadsheet_cell(text))
 
 
 def _yes_or_no(value: bool | None) -> str:
 	return _("Unknown") if value is None else _("Yes") if value else _("No")
 
 
-def _matches(site: Site, wanted: frappe._dict) -> bool:
+def _complete(tenant: Tenant) -> str | None:
+	if tenant.disk is None:
+		return None
+	if tenant.disk.backups.newest_at is None:
+		return _("Unknown") if tenant.disk.backups.error else _("no backup")
+	return _yes_or_no(tenant.disk.backups.newest_complete)
+
+
+def _megabytes(size: int | None) -> float | None:
+	# To the byte, so that an export can be added up.
+	return None if size is None else size / _MEGABYTE
+
+
+def _local(at: float | None) -> datetime.datetime | None:
+	try:
+		return None if at is None else local_time(at).replace(microsecond=0)
+	except (OverflowError, OSError, ValueError):
+		return None  # any app can write the cache
+
+
+def _matches(tenant: Tenant, wanted: frappe._dict, now: float) -> bool:
+	site = tenant.site
 	if wanted.counted in ("Yes", "No") and site.counted is not (wanted.counted == "Yes"):
 		return False
+	if frappe.utils.cint(wanted.with_warnings) and not warnings_of(tenant, now):
+		return False
 	return not wanted.site or str(wanted.site).lower() in site.name.lower()
+
+
+def _totals(found: list[Tenant], now: float) -> Rows:
+	"""Return the sums of the rows that are shown."""
+	sizes = (
+		(_("Files"), "files_bytes"),
+		(_("Backups"), "backups_bytes"),
+		(_("Databases"), "database_bytes"),
+	)
+	return [
+		{
+			"label": _("Tenants"),
+			"value": sum(tenant.site.counted for tenant in found),
+			"datatype": "Int",
+		},
+		*(
+			{"label": label, "value": size_text(total_of(found, figure)), "datatype": "Data"}
+			for label, figure in sizes
+		),
+		{
+			"label": _("With warnings"),
+			"value": sum(bool(warnings_of(tenant, now)) for tenant in found),
+			"datatype": "Int",
+		},
+	]

@@ -1,0 +1,171 @@
+"""The report of tenants and the job that fills it, where `bench run-tests` runs; the job's own work is tested on a bench."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import ExitStack
+from dataclasses import replace
+from unittest.mock import patch
+
+import frappe
+
+from prego_metrics import prego_collection
+from prego_metrics.agent.backups import Backups
+from prego_metrics.agent.census import Census, Site
+from prego_metrics.agent.collection import Collected
+from prego_metrics.agent.collection_status import CollectionStatus
+from prego_metrics.agent.inventory import SiteOnDisk
+from prego_metrics.agent.quota import Quota
+from prego_metrics.agent.site_database import DatabaseFigures
+from prego_metrics.agent.tenant import Tenant
+from prego_metrics.agent.tenant_history import HistoryError
+from prego_metrics.node_metrics.doctype.prego_node.test_prego_node import set_to
+from prego_metrics.node_metrics.frappe_tests import FrappeTestCase
+from prego_metrics.node_metrics.report.prego_tenants import figures_message, prego_tenants
+
+NOW = time.time()
+ACME = Site("acme.example", "/bench", True, "tenant", False, False, False)
+BRIGHT = ACME._replace(name="bright.example")
+HOSTILE = ACME._replace(name="=1+1<img src=x onerror=alert(1)>")
+DISK = SiteOnDisk(
+	"mariadb", "acme", NOW, False, (), 1_500_001, 500_000, 0, Backups(1, 250_000, NOW, True, False)
+)
+BASE = DatabaseFigures(7_000_000, 1_000_000, {"frappe": "15.0.0"}, 3, NOW, 0, 2)
+
+
+def shown(
+	*sites: Site, collected: tuple[Tenant, ...] = (), status: CollectionStatus | None = None, **filters
+):
+	"""Return what the report shows on the operator's site of a bench with these sites."""
+	with ExitStack() as stack:
+		stack.enter_context(set_to(frappe.local.site))
+		stack.enter_context(patch.object(prego_tenants, "count_tenants", lambda config: Census(sites, ())))
+		stack.enter_context(patch.object(prego_tenants, "cached_tenants", lambda path: list(collected)))
+		stack.enter_context(patch.object(figures_message, "collection_status", lambda path: status))
+		return prego_tenants.execute(filters)
+
+
+class TestPregoTenants(FrappeTestCase):
+	def test_sizes_are_numbers_exact_to_the_byte_and_what_is_unknown_is_none(self) -> None:
+		tenant = Tenant(ACME, DISK, BASE, NOW, Quota(20_000_002))
+		acme, bright = shown(ACME, BRIGHT, collected=(tenant,))[1]
+		self.assertEqual((acme["files_mb"], acme["backups_mb"], acme["database_mb"]), (2.000001, 0.25, 8.0))
+		self.assertEqual((acme["total_mb"], acme["quota_pct"]), (10.250001, 50.0))
+		self.assertEqual((acme["enabled_users"], acme["backup_complete"]), (3, "Yes"))
+		self.assertIn("2 mails stuck", acme["warnings"])
+		for unknown in ("files_mb", "total_mb", "database_mb", "backup_hours", "enabled_users", "read_at"):
+			self.assertIsNone(bright[unknown], unknown)
+		self.assertEqual((bright["counted"], bright["reason"]), ("Yes", "tenant"))
+
+	def test_a_database_that_could_not_be_asked_leaves_no_total(self) -> None:
+		(row,) = shown(ACME, collected=(Tenant(ACME, DISK, DatabaseFigures(error="denied"), NOW),))[1]
+		self.assertIsNone(row["total_mb"])
+		self.assertIn("denied", row["warnings"])
+
+	def test_who_counts_is_of_now_though_the_figures_are_of_then(self) -> None:
+		then = Tenant(ACME, DISK, BASE, NOW)
+		excluded = ACME._replace(counted=False, reason="excluded by exclude_sites: acme.example")
+		(row,) = shown(excluded, collected=(then,))[1]
+		self.assertEqual((row["counted"], row["warnings"], row["database_mb"]), ("No", "", 8.0))
+
+	def test_only_those_with_warnings_are_shown_when_asked_for(self) -> None:
+		fine = Tenant(BRIGHT, DISK, replace(BASE, stuck_mails=0), NOW)
+		rows = shown(ACME, BRIGHT, collected=(Tenant(ACME, DISK, BASE, NOW), fine), with_warnings=1)[1]
+		self.assertEqual([row["site"] for row in rows], ["acme.example"])
+
+	def test_a_name_is_neither_html_nor_a_formula(self) -> None:
+		(row,) = shown(HOSTILE)[1]
+		self.assertNotIn("<img", frappe.as_json(row))
+		self.assertFalse(row["site"].startswith("="))
+
+	def test_before_the_first_collection_the_report_says_how_to_collect(self) -> None:
+		message = shown(ACME)[2]
+		self.assertIn("never collected", message)
+		self.assertIn("<code>prego-metrics tenants --collect</code>", message)
+
+	def test_the_age_of_the_figures_stands_above_the_table(self) -> None:
+		old = CollectionStatus(NOW - 7200, NOW - 7100, 1, NOW - 7150)
+		self.assertIn("2 h old", shown(ACME, status=old)[2])
+		self.assertIn("sites read 1", shown(ACME, status=replace(old, ended_at=None))[2])
+
+	def test_a_cache_that_cannot_be_read_is_said_above_the_census(self) -> None:
+		def damaged(path: str) -> None:
+			raise HistoryError("it is <b>damaged</b>")
+
+		with set_to(frappe.local.site), patch.object(prego_tenants, "cached_tenants", damaged):
+			_, rows, message, *_ = prego_tenants.execute({})
+		self.assertTrue(rows)
+		self.assertIn("it is &lt;b&gt;damaged", message)
+
+	def test_another_site_shows_one_row_that_says_why(self) -> None:
+		with set_to("the-operators.example"):
+			_, rows = prego_tenants.execute({})
+		self.assertEqual([list(row) for row in rows], [["reason"]])
+
+
+class TestPregoCollection(FrappeTestCase):
+	def asked(self, site: str, **variables: str) -> int:
+		"""Return how often the hourly job queues the collection where none ever ran."""
+		names = {f"PREGO_METRICS_{name}": value for name, value in variables.items()}
+		with (
+			set_to(site),
+			patch.dict(os.environ, names),
+			patch.object(prego_collection, "collection_status", lambda path: None),
+			patch.object(prego_collection, "queue_collection") as queued,
+		):
+			prego_collection.collect_if_due()
+		return queued.call_count
+
+	def test_the_operators_site_alone_collects(self) -> None:
+		self.assertEqual(self.asked(frappe.local.site), 1)
+		self.assertEqual(self.asked("the-operators.example"), 0)
+
+	def test_it_can_be_switched_off(self) -> None:
+		self.assertEqual(self.asked(frappe.local.site, COLLECT_TENANTS="false"), 0)
+
+	def test_a_job_on_another_site_reads_nothing(self) -> None:
+		with set_to("the-operators.example"), patch.object(prego_collection, "collect") as collect:
+			prego_collection.collect_a_while()
+		collect.assert_not_called()
+
+	def test_a_job_is_nicer_than_whoever_runs_it_and_that_one_stays_as_it_was(self) -> None:
+		niceness: list[int] = []
+
+		def collect(*_: object, **__: object) -> Collected:
+			niceness.append(os.nice(0))
+			return Collected(1, 0, 0)
+
+		before = os.nice(0)
+		with set_to(frappe.local.site), patch.object(prego_collection, "collect", collect):
+			prego_collection.collect_a_while()
+		self.assertEqual((niceness, os.nice(0)), ([min(19, before + 10)], before))
+
+	def test_what_is_left_is_queued_under_the_other_id(self) -> None:
+		with (
+			set_to(frappe.local.site),
+			patch.object(prego_collection, "collect", lambda *_, **__: Collected(1, 0, 5)),
+			patch.object(prego_collection, "get_job", lambda job_id: None),
+			patch.object(frappe, "enqueue") as enqueue,
+		):
+			prego_collection.collect_a_while(turn=1)
+		self.assertEqual(enqueue.call_args.kwargs["job_id"], prego_collection.JOB_IDS[0])
+		self.assertEqual(enqueue.call_args.kwargs["queue"], "long")
+
+	def test_an_error_is_told_once_a_day_without_what_its_frames_hold(self) -> None:
+		def collect(*_: object, **__: object) -> Collected:
+			password = "a-password-in-a-frame"
+			raise KeyError(password)
+
+		frappe.db.delete("Error Log", {"method": prego_collection.ERROR_TITLE})
+		with (
+			set_to(frappe.local.site),
+			patch.object(prego_collection, "collect", collect),
+			patch.object(frappe.db, "commit"),
+		):
+			prego_collection.collect_a_while()
+			prego_collection.collect_a_while()
+		told = frappe.get_all("Error Log", {"method": prego_collection.ERROR_TITLE}, pluck="error")
+		self.assertEqual(len(told), 1)
+		self.assertIn("KeyError", told[0])
+		self.assertNotIn("a-password-in-a-frame", told[0])

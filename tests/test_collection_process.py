@@ -1,0 +1,106 @@
+"""`tenants --collect` as a process of its own: killed half-way it is gone on with, and a push is on time beside it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from watched_control_plane import KEY, WatchedControlPlane
+
+from prego_metrics.agent.tenant_history import TenantHistory
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+NAMES = [f"t{number}.example" for number in range(8)]
+
+# The command line, with a line for each site that is begun; from the fourth on they take long to read.
+SLOWLY = """
+import time
+from prego_metrics.agent import collection
+genuine = collection.read_site
+def slow(located, *, sizes):
+	print(located.site.name, flush=True)
+	time.sleep(0.2 if located.site.name < "t3" else 6)
+	return genuine(located, sizes=sizes)
+collection.read_site = slow
+from prego_metrics.agent.__main__ import main
+main()
+"""
+
+
+@pytest.fixture
+def bench(tmp_path: Path, make_bench: Callable[..., Path], settings: Callable[..., Path]) -> Path:
+	folder = make_bench(tmp_path / "eight", *NAMES)
+	settings(folder, spread=0)
+	return folder
+
+
+@pytest.fixture
+def collecting(bench: Path) -> Iterator[subprocess.Popen[str]]:
+	"""A collection that has begun its fourth site, of eight."""
+	process = subprocess.Popen(
+		[sys.executable, "-c", SLOWLY, "tenants", "--collect", "--bench", str(bench)],
+		stdout=subprocess.PIPE,
+		text=True,
+		env=dict(os.environ),
+	)
+	assert process.stdout
+	begun = [process.stdout.readline().strip() for _ in range(4)]
+	assert begun == NAMES[:4]
+	try:
+		yield process
+	finally:
+		process.kill()
+		process.communicate()
+
+
+def read_at(bench: Path) -> dict[str, float]:
+	with TenantHistory(str(bench / "sites")) as history:
+		return {tenant.site.name: tenant.read_at for tenant in history.latest()}
+
+
+def test_the_next_collection_goes_on_where_a_killed_one_was(
+	bench: Path, collecting: subprocess.Popen[str], run_agent: Run
+) -> None:
+	os.kill(collecting.pid, signal.SIGKILL)
+	assert collecting.wait() == -signal.SIGKILL
+	kept = read_at(bench)
+	assert list(kept) == NAMES[:3]
+	ended = run_agent("tenants", "--collect", "--bench", bench)
+	assert (ended.returncode, ended.stderr) == (0, "")
+	assert ended.stdout == "5 sites read, 3 already read by the run before.\n"
+	after = read_at(bench)
+	assert sorted(after) == NAMES and all(after[name] == at for name, at in kept.items())
+	with TenantHistory(str(bench / "sites")) as history:
+		times = history.collection()
+		assert times and times.ended_at
+	again = run_agent("tenants", "--collect", "--bench", bench)
+	assert again.stdout == "8 sites read, 0 already read by the run before.\n"
+
+
+def test_a_push_in_the_middle_of_a_collection_is_on_time(
+	bench: Path,
+	collecting: subprocess.Popen[str],
+	control_plane: WatchedControlPlane,
+	settings: Callable[..., Path],
+	run_agent: Run,
+) -> None:
+	settings(bench, node_id="node-1", control_plane_url=control_plane.url, spread=0)
+	pushed = run_agent("push", "--if-due", "--bench", bench, INTERNAL_API_KEY=KEY)
+	assert (pushed.returncode, pushed.stderr) == (0, "")
+	assert control_plane.answers == ["POST /internal/server-metrics 200"]
+	assert control_plane.store.server_metrics("node-1")["tenant_count"] == 8
+	# The collection is still at it: the push waited neither for its lock nor for its sites.
+	assert collecting.poll() is None and len(read_at(bench)) < 8
+
+
+def test_a_second_collection_says_that_one_is_going_on(
+	bench: Path, collecting: subprocess.Popen[str], run_agent: Run
+) -> None:
+	ended = run_agent("tenants", "--collect", "--bench", bench)
+	assert ended.returncode == 1
+	assert ended.stderr == "Busy: another process is collecting the tenants' figures\n"

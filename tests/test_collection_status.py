@@ -1,0 +1,148 @@
+"""When a collection is due, which site it reads first, and what the doctor says of its age."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from prego_metrics.agent import collection
+from prego_metrics.agent.bench import open_bench
+from prego_metrics.agent.checks import Check
+from prego_metrics.agent.collection_status import CollectionStatus, collection_status, is_due, is_under_way
+from prego_metrics.agent.config import load_config
+from prego_metrics.agent.doctor import examine
+from prego_metrics.agent.inventory import LocatedSite
+from prego_metrics.agent.tenant import Tenant
+from prego_metrics.agent.tenant_history import TenantHistory
+
+HOUR = 3600.0
+NOW = 1_800_000_000.0
+
+
+def begun(hours_ago: float, *, ended: bool = True) -> CollectionStatus:
+	at = NOW - hours_ago * HOUR
+	return CollectionStatus(at, at + 60 if ended else None, 3, at)
+
+
+@pytest.mark.parametrize(
+	("status", "hour", "due"),
+	[
+		(None, 12, True),
+		(begun(1, ended=False), 12, True),
+		(begun(19, ended=False), 23, True),
+		(begun(23.9), 1, True),
+		(begun(23.9), 0, False),
+		(begun(1), 2, False),
+		(begun(5.9), 4, False),
+		(begun(6), 4, True),
+		(begun(25.9), 12, False),
+		(begun(26), 12, True),
+		(begun(-5), 12, True),
+	],
+)
+def test_a_collection_begins_once_a_night_by_day_when_that_was_missed_and_goes_on_at_any_hour(
+	status: CollectionStatus | None, hour: int, due: bool
+) -> None:
+	assert is_due(status, NOW, hour) is due
+
+
+def collect_each_hour(hours: int) -> list[int]:
+	"""Return at which of so many hours a collection begins, where each ends at once and the first is at noon."""
+	last: CollectionStatus | None = None
+	begins = []
+	for hour in range(hours):
+		at = hour * HOUR
+		if is_due(last, at, (12 + hour) % 24):
+			begins.append(hour)
+			last = CollectionStatus(at, at + 60, 3, at)
+	return begins
+
+
+def test_after_the_first_one_there_is_one_a_night() -> None:
+	assert [(12 + hour) % 24 for hour in collect_each_hour(24 * 7)] == [12] + [1] * 7
+
+
+def test_the_site_that_was_read_longest_ago_is_read_first(
+	bench_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	config = load_config(open_bench(str(bench_folder)), {})
+	genuine = collection._read
+	read: list[str] = []
+
+	def killed_at_the_second(located: LocatedSite, *rest: object) -> Tenant:
+		if rest_of_run.pop():
+			raise KeyboardInterrupt
+		read.append(located.site.name)
+		return genuine(located, *rest)  # type: ignore[arg-type]
+
+	monkeypatch.setattr(collection, "_read", killed_at_the_second)
+	# Each run has time for one site, and the collection before it is too old to be continued.
+	for at in (1e6, 2e6, 3e6):
+		rest_of_run = [True, False]
+		with pytest.raises(KeyboardInterrupt):
+			collection.collect(config, {}, clock=lambda at=at: at)
+	assert len(read) == len(set(read)) == 3
+
+
+def test_how_far_a_collection_came_is_known_from_outside(bench_folder: Path) -> None:
+	sites = str(bench_folder / "sites")
+	assert collection_status(sites) is None and not is_under_way(sites)
+	config = load_config(open_bench(str(bench_folder)), {})
+	seen: list[tuple[CollectionStatus | None, bool]] = []
+
+	def look() -> None:
+		seen.append((collection_status(sites), is_under_way(sites)))
+
+	collection.collect(config, {}, progress=lambda total: contextlib.nullcontext(look))
+	assert [status.read for status, _ in seen if status and status.ended_at is None] == [1, 2, 3]
+	assert all(under_way for _, under_way in seen)
+	ended = collection_status(sites)
+	assert ended and ended.ended_at and ended.read == 3 and not is_under_way(sites)
+
+
+@pytest.fixture
+def check(bench_folder: Path, settings: Callable[..., Path]) -> Callable[..., Check]:
+	def run(**values: object) -> Check:
+		settings(bench_folder, node_id="node-1", control_plane_url="https://x.example", **values)
+		(made,) = examine(open_bench(str(bench_folder)), {}, online=False, only=["tenant_figures"])
+		return made
+
+	return run
+
+
+def test_figures_that_were_never_collected_are_a_warning_where_they_ought_to_be(
+	check: Callable[..., Check],
+) -> None:
+	assert check().state == "skip"
+	assert check(site="acme.example", collect_tenants=False).state == "skip"
+	made = check(site="acme.example")
+	assert made.state == "warn" and "prego-metrics tenants --collect" in made.action
+
+
+def test_figures_are_a_warning_once_any_of_them_is_two_days_old(
+	bench_folder: Path, check: Callable[..., Check]
+) -> None:
+	config = load_config(open_bench(str(bench_folder)), {})
+	collection.collect(config, {})
+	assert check(site="acme.example").state == "pass"
+	ago = time.time() - 49 * HOUR
+	with TenantHistory(str(bench_folder / "sites"), write=True) as history:
+		history.keep(replace(history.latest()[0], read_at=ago))
+	made = check(site="acme.example")
+	assert made.state == "warn" and "49 h old" in made.seen
+	assert check(site="acme.example", collect_tenants=False).state == "skip"
+
+
+def test_a_cache_that_cannot_be_read_is_a_warning_that_names_it(
+	bench_folder: Path, check: Callable[..., Check]
+) -> None:
+	folder = bench_folder / "sites" / ".prego-metrics"
+	folder.mkdir(mode=0o700)
+	(folder / "tenants.sqlite").write_bytes(b"no database at all, and longer than a header" * 40)
+	made = check(site="acme.example")
+	assert made.state == "warn" and "tenants.sqlite" in made.seen
