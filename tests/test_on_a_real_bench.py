@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from bench_process import (
 	BENCH,
+	HISTORY_OF_THE_SITE,
 	NO_SITE,
 	PROCESS_KEY,
 	SITE,
@@ -162,8 +163,8 @@ def test_uninstall_leaves_nothing_of_ours_in_the_database_and_install_brings_it_
 def rows_that_name_us() -> list[str]:
 	"""Search every text column of the site's database for the app's names.
 
-	What Frappe itself notes of the installed apps stays Frappe's: in that list's own history, and which
-	versions a user has seen at the last login.
+	What Frappe itself notes of the site and its users stays Frappe's: their history, and which versions a user
+	has seen at the last login.
 	"""
 	columns = sql(
 		"select table_name, column_name from information_schema.columns where table_schema = database() "
@@ -179,14 +180,8 @@ def rows_that_name_us() -> list[str]:
 			f"`{name}` like '%%prego_metrics%%' or `{name}` = 'Node Metrics' or `{name}` like 'Prego %%'"
 			for name in names
 		)
-		if table == "tabVersion":
-			condition = f"ref_doctype not in ('Installed Applications', 'Log Settings') and ({condition})"
-		if table == "tabPermission Log":
-			# Nor that a user was given the readers' role: later versions note it here, beside tabVersion.
-			condition = f"for_doctype != 'User' and ({condition})"
-		if table == "tabDeleted Document":
-			# A deleted user's roles and last seen versions are that user's history.
-			condition = f"deleted_doctype != 'User' and ({condition})"
+		if table in HISTORY_OF_THE_SITE:
+			condition = f"not ({HISTORY_OF_THE_SITE[table]}) and ({condition})"
 		queries.append(f"(select '{table}' from `{table}` where {condition} limit 1)")
 	batches = [queries[start : start + 20] for start in range(0, len(queries), 20)]
 	return [str(table) for batch in batches for (table,) in sql(" union all ".join(batch))]
