@@ -44,7 +44,7 @@ def catch_up(folder: StateFolder, config: Config, most: int = MAX_ROWS) -> int:
 
 def shown_node_id(config: Config) -> str:
 	"""Return this node's id as the log has it."""
-	return printable(config.node_id, 255)
+	return _as_html(config.node_id, 255)
 
 
 def _missing(folder: StateFolder) -> list[Push]:
@@ -65,7 +65,7 @@ def _row(push: Push, config: Config) -> dict[str, object]:
 	payload = push.payload or {}
 	at = local_time(push.at)
 	# Without a payload nobody's numbers were sent; it was this node that tried.
-	node_id = printable(push.node_id, 255) if push.node_id else shown_node_id(config)
+	node_id = _as_html(push.node_id, 255) if push.node_id else shown_node_id(config)
 	return {
 		"name": push.id,
 		"creation": at,
@@ -79,7 +79,7 @@ def _row(push: Push, config: Config) -> dict[str, object]:
 		"node_id": node_id,
 		"outcome": push.outcome,
 		"driver": push.driver,
-		"pushed_by": printable(push.who, 140) if push.who else None,
+		"pushed_by": _as_html(push.who, 140) if push.who else None,
 		# As text: a number field would show what is unknown as 0, a number that nobody read.
 		**{name: str(payload[name]) if name in payload else None for name in _FIGURES},
 		"save_snapshot": int(bool(payload.get("save_snapshot"))),
@@ -110,4 +110,12 @@ def translator(language: str | None = None) -> Callable[[str], str]:
 
 def _lines(text: str) -> str:
 	"""Return a reason of one or several lines, fit to show."""
-	return "\n".join(printable(line) for line in text.split("\n"))
+	return "\n".join(_as_html(line) for line in text.split("\n"))
+
+
+def _as_html(text: str, limit: int = 0) -> str:
+	"""Return `text` fit to show in the Desk, which takes a field's text for HTML: a server's words among others.
+
+	Frappe cleans what is saved as a document, and these rows are not. With `limit` it is cut to fit its column.
+	"""
+	return frappe.utils.escape_html(printable(text, limit))[: limit or None]

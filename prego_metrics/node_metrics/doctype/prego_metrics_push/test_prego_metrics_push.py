@@ -79,6 +79,16 @@ class TestPregoMetricsPush(FrappeTestCase):
 		row = frappe.get_doc(DOCTYPE, hostile.id)
 		self.assertTrue(row.node_id.isprintable() and row.pushed_by.isprintable())
 
+	def test_what_a_server_said_is_no_html_in_the_log(self):
+		markup = "<img src=x onerror=alert(1)>"
+		payload = {**PAYLOAD, "node_id": markup * 10}
+		self.folder.append_history(push(4, payload=payload, who=markup * 9, error=f"it says: {markup}\n&lt;"))
+		self.assertEqual(catch_up(self.folder, self.config), 1)
+		row = frappe.get_doc(DOCTYPE, push(4).id)
+		self.assertEqual(row.error, "it says: &lt;img src=x onerror=alert(1)&gt;\n&amp;lt;")
+		self.assertEqual((len(row.node_id), len(row.pushed_by)), (255, 140))
+		self.assertNotIn("<", row.node_id + row.pushed_by)
+
 	def test_nobody_writes_renames_or_deletes_a_row(self):
 		with self.assertRaises(frappe.PermissionError):
 			frappe.get_doc({"doctype": DOCTYPE, "name": push(9).id}).insert(ignore_permissions=True)
