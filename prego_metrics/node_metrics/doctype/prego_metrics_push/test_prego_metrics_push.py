@@ -7,7 +7,7 @@ from unittest.mock import patch
 
 import frappe
 
-from prego_metrics import telling
+from prego_metrics import history, prego_push, telling
 from prego_metrics.agent.bench import open_bench
 from prego_metrics.agent.config import load_config
 from prego_metrics.agent.state import Push, State
@@ -134,6 +134,20 @@ class TestPregoMetricsPush(FrappeTestCase):
 		self.assertIn("Administrator", told)
 		title = "Prego Metrics: Node test-node: pushes fail"
 		self.assertEqual(frappe.db.count("Error Log", {"method": title}), 1)
+
+	def test_a_log_that_cannot_be_written_silences_nobody(self):
+		self.folder.append_history(push(1, outcome="failed", error="no connection"))
+		told = []
+		with (
+			patch.object(history, "catch_up", side_effect=frappe.db.ProgrammingError),
+			patch.object(telling, "tell", lambda *_: told.append("told")),
+			patch.object(prego_push, "log_of_the_bench", told.append),
+		):
+			prego_push._log_and_tell(self.folder, self.config)
+		self.assertEqual(
+			told[0], "The log of pushes was not written: ProgrammingError. The next tick tries again"
+		)
+		self.assertEqual(told[1:], ["told"])
 
 	def test_what_has_no_row_in_the_log_is_mailed_all_the_same(self):
 		self.folder.append_history(push(1))
