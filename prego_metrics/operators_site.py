@@ -13,7 +13,7 @@ import frappe
 from prego_metrics.agent.bench import Bench, open_bench
 from prego_metrics.agent.config import Config, load_config
 from prego_metrics.agent.errors import BenchError
-from prego_metrics.agent.last_resort import guarded
+from prego_metrics.agent.last_resort import Unforeseen, guarded
 from prego_metrics.agent.wording import Wording, translated, wording
 from prego_metrics.bench_log import say_fault
 
@@ -77,8 +77,14 @@ def require_operators_site() -> Config:
 
 
 def may_open_app() -> bool:
-	"""Tell whether the app's icon is offered: to System Managers, where the node is shown."""
+	"""Tell whether the app's icon is offered: to System Managers, where the node is shown.
+
+	Frappe asks this whenever a Desk is opened, on every site with the app: a fault of ours must not keep it shut.
+	"""
 	if "System Manager" not in frappe.get_roles():
 		return False
-	config = config_here()
+	try:
+		config = config_here()
+	except Unforeseen:
+		return False  # it was said when it was raised
 	return config is not None and is_operators_site(config)

@@ -56,6 +56,11 @@ class TestPregoNode(FrappeTestCase):
 			frappe.get_doc(PAGE).delete()
 		self.assertEqual(frappe.db.count("Singles", {"doctype": PAGE}), 0)
 
+	def test_a_fault_of_ours_keeps_no_desk_shut(self) -> None:
+		with patch.object(operators_site, "load_config", side_effect=KeyError("node-of-the-tests")):
+			with patch.object(operators_site, "say_fault"):
+				self.assertFalse(operators_site.may_open_app())
+
 	def test_lists_and_counts_of_it_are_empty(self) -> None:
 		from frappe.model.base_document import get_controller
 
