@@ -44,7 +44,8 @@ def execute(
 	try:
 		sites = count_tenants(config).sites
 	except NotSent as error:
-		frappe.throw(translated(said(error), _), title=_("The tenants cannot be counted"))
+		reason = frappe.utils.escape_html(translated(said(error), _))
+		frappe.throw(reason, title=_("The tenants cannot be counted"))
 	collected, message = _collected(config)
 	now = time.time()
 	wanted = frappe._dict(filters or {})
