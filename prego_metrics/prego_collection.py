@@ -25,7 +25,7 @@ from prego_metrics.agent.owner import become_owner
 from prego_metrics.agent.tenant_history import HistoryError
 from prego_metrics.frappe_queue_checks import age_seconds
 from prego_metrics.frappe_version import APP
-from prego_metrics.operators_site import config_here, is_operators_site
+from prego_metrics.operators_site import config_here, guarded_here, is_operators_site
 
 # Less than the slack of the rule when a push is due: one that waits for it is no reason to let the next tick pass.
 RUN_SECONDS = 10.0
@@ -44,8 +44,13 @@ _TOLD_AGAIN_HOURS = 20
 def collect_if_due() -> None:
 	"""Queue the collection if the night's is due or was not finished: what Frappe's scheduler runs every hour.
 
-	On any site but the operator's it does nothing. Never raises for a foreseen condition.
+	On any site but the operator's it does nothing. Never raises for a foreseen condition; Frappe drops what else is
+	raised, so the bench's log has it.
 	"""
+	guarded_here(_queue_if_due)
+
+
+def _queue_if_due() -> None:
 	config = _config_if_shown_here()
 	if config is None or not config.collect_tenants:
 		return
