@@ -24,7 +24,7 @@ DOCTYPE = "Prego Metrics Push"
 MAX_ROWS = 500
 _CHUNK = 100
 _MAX_INT = 2**31 - 1
-_FIGURES = ("cpu_pct", "memory_pct", "disk_pct", "tenant_count")
+FIGURES = ("cpu_pct", "memory_pct", "disk_pct", "tenant_count")
 
 
 def catch_up(folder: StateFolder, config: Config, most: int = MAX_ROWS) -> int:
@@ -81,7 +81,7 @@ def _row(push: Push, config: Config) -> dict[str, object]:
 		"driver": push.driver,
 		"pushed_by": _as_html(push.who, 140) if push.who else None,
 		# As text: a number field would show what is unknown as 0, a number that nobody read.
-		**{name: str(payload[name]) if name in payload else None for name in _FIGURES},
+		**{name: str(payload[name]) if name in payload else None for name in FIGURES},
 		"save_snapshot": int(bool(payload.get("save_snapshot"))),
 		"status_code": min(push.status_code or 0, _MAX_INT),
 		"attempts": min(push.attempts, _MAX_INT),

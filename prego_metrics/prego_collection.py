@@ -23,6 +23,7 @@ from prego_metrics.agent.config import Config
 from prego_metrics.agent.errors import PregoMetricsError
 from prego_metrics.agent.owner import become_owner
 from prego_metrics.agent.tenant_history import HistoryError
+from prego_metrics.bench_log import log_of_the_bench
 from prego_metrics.frappe_queue_checks import age_seconds
 from prego_metrics.frappe_version import APP
 from prego_metrics.operators_site import config_here, guarded_here, is_operators_site
@@ -157,7 +158,7 @@ def _is_alive(job: Any) -> bool:
 
 def _tell(text: str) -> None:
 	"""Write an Error Log with a message of our own, and the same one no oftener than once a day."""
-	frappe.logger("prego_metrics", allow_site=False).error(f"The tenants' figures: {text}")
+	log_of_the_bench(f"The tenants' figures: {text}")
 	told = {
 		"method": ERROR_TITLE,
 		"error": text,

@@ -10,9 +10,8 @@ import frappe
 from prego_metrics.agent.config import Config
 from prego_metrics.agent.result import DELIVERED
 from prego_metrics.agent.state_folder import StateFolder
-from prego_metrics.history import DOCTYPE, shown_node_id
+from prego_metrics.history import DOCTYPE, FIGURES, shown_node_id
 
-FIGURES = ("cpu_pct", "memory_pct", "disk_pct", "tenant_count")
 DAY_SECONDS = 86400
 
 
