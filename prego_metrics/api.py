@@ -110,7 +110,11 @@ def push(dry_run: bool = False) -> dict[str, Any]:
 	from prego_metrics.node_page import why_no_push
 
 	config = _config()
-	if frappe.utils.sbool(dry_run) in (True, 1):
+	dry = frappe.utils.sbool(dry_run)
+	if dry not in (True, False):
+		# Who asked for a dry run in other words must not get a push.
+		frappe.throw(frappe._("dry_run must be 0 or 1"), frappe.ValidationError)
+	if dry:
 		return _ended(guarded_here(lambda: show_payload(config.bench)))
 	trouble = guarded_here(lambda: why_no_push(config))
 	if trouble:
