@@ -182,11 +182,15 @@ def metrics() -> Response:
 	frappe.only_for(("System Manager", "Prego Metrics Reader"))
 	config = require_operators_site()
 	folder = StateFolder(config.bench.sites)
-	state, _ = folder.read()
-	try:
-		return Response(openmetrics(as_pushed(config, folder, state), state), content_type=CONTENT_TYPE)
-	except MissingLibrary as error:
-		return Response(f"{error}\n", status=503, content_type="text/plain; charset=utf-8")
+
+	def answer() -> Response:
+		state, _ = folder.read()
+		try:
+			return Response(openmetrics(as_pushed(config, folder, state), state), content_type=CONTENT_TYPE)
+		except MissingLibrary as error:
+			return Response(f"{error}\n", status=503, content_type="text/plain; charset=utf-8")
+
+	return guarded_here(answer)
 
 
 def _examined(config: Config) -> list[Check]:

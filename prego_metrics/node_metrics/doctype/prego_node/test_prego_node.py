@@ -65,6 +65,7 @@ class TestPregoNode(FrappeTestCase):
 			("census.Site", api.tenants),
 			("census.Site", report),
 			("census.Site", lambda: api.push(dry_run=True)),
+			("openmetrics.openmetrics", api.metrics),
 			("doctor.Examination", api.doctor),
 			("api_key._load", api.status),
 		):
@@ -75,6 +76,7 @@ class TestPregoNode(FrappeTestCase):
 				redirect_stderr(io.StringIO()),
 				patch(f"prego_metrics.agent.{broken}", side_effect=KeyError("x")),
 			):
+				shown = ""
 				try:
 					ask()
 				except Unforeseen:
