@@ -18,8 +18,9 @@ from prego_metrics.agent.doctor import Group
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.wording import said, wording
 from prego_metrics.frappe_queue_checks import check_redis, check_stuck_job, check_workers
-from prego_metrics.frappe_site import APP, METHOD, SECONDS, ChosenSite, severity
+from prego_metrics.frappe_site import METHOD, SECONDS, ChosenSite, severity
 from prego_metrics.frappe_thread import NotSeen, in_frappe
+from prego_metrics.frappe_version import APP
 
 _SITE_NAMES = ("database", "app_on_site", "scheduler", "dormant", "job")
 

@@ -25,7 +25,7 @@ DOCTYPE = "Prego Metrics Push"
 MAX_ROWS = 500
 _CHUNK = 100
 _MAX_INT = 2**31 - 1
-_FIGURES = ("cpu_pct", "memory_pct", "disk_pct", "tenant_count")
+FIGURES = ("cpu_pct", "memory_pct", "disk_pct", "tenant_count")
 
 
 def catch_up(folder: StateFolder, config: Config, most: int = MAX_ROWS) -> int:
@@ -48,7 +48,12 @@ def catch_up(folder: StateFolder, config: Config, most: int = MAX_ROWS) -> int:
 
 def node_id_in_log(folder: StateFolder, config: Config) -> str:
 	"""Return this node's id as the log has it; empty where nobody knows it yet."""
-	return printable(as_pushed(config, folder, folder.read()[0]).node_id, 255)
+	return logged_node_id(as_pushed(config, folder, folder.read()[0]).node_id)
+
+
+def logged_node_id(node_id: str) -> str:
+	"""Return a node's id as the log has it."""
+	return _as_html(node_id, 255)
 
 
 def _missing(folder: StateFolder) -> list[Push]:
@@ -78,12 +83,12 @@ def _row(push: Push, node_id: str) -> dict[str, object]:
 		"idx": 0,
 		"pushed_at": at,
 		"epoch_seconds": round(push.at, 3),
-		"node_id": printable(push.node_id, 255) if push.node_id else node_id,
+		"node_id": logged_node_id(push.node_id) if push.node_id else node_id,
 		"outcome": push.outcome,
 		"driver": push.driver,
-		"pushed_by": printable(push.who, 140) if push.who else None,
+		"pushed_by": _as_html(push.who, 140) if push.who else None,
 		# As text: a number field would show what is unknown as 0, a number that nobody read.
-		**{name: str(payload[name]) if name in payload else None for name in _FIGURES},
+		**{name: str(payload[name]) if name in payload else None for name in FIGURES},
 		"save_snapshot": int(bool(payload.get("save_snapshot"))),
 		"status_code": min(push.status_code or 0, _MAX_INT),
 		"attempts": min(push.attempts, _MAX_INT),
@@ -112,4 +117,12 @@ def translator(language: str | None = None) -> Callable[[str], str]:
 
 def _lines(text: str) -> str:
 	"""Return a reason of one or several lines, fit to show."""
-	return "\n".join(printable(line) for line in text.split("\n"))
+	return "\n".join(_as_html(line) for line in text.split("\n"))
+
+
+def _as_html(text: str, limit: int = 0) -> str:
+	"""Return `text` fit to show in the Desk, which takes a field's text for HTML: a server's words among others.
+
+	Frappe cleans what is saved as a document, and these rows are not. With `limit` it is cut to fit its column.
+	"""
+	return frappe.utils.escape_html(printable(text, limit))[: limit or None]

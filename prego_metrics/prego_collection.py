@@ -23,9 +23,10 @@ from prego_metrics.agent.config import Config
 from prego_metrics.agent.errors import PregoMetricsError
 from prego_metrics.agent.owner import become_owner
 from prego_metrics.agent.tenant_history import HistoryError
+from prego_metrics.bench_log import log_of_the_bench
 from prego_metrics.frappe_queue_checks import COLLECTING_QUEUE, age_seconds, workers_of
 from prego_metrics.frappe_version import APP
-from prego_metrics.operators_site import config_here, is_operators_site
+from prego_metrics.operators_site import config_here, guarded_here, is_operators_site
 
 # Less than the slack of the rule when a push is due: one that waits for it is no reason to let the next tick pass.
 RUN_SECONDS = 10.0
@@ -43,8 +44,13 @@ _TOLD_AGAIN_HOURS = 20
 def collect_if_due() -> None:
 	"""Queue the collection if the night's is due or was not finished: what Frappe's scheduler runs every hour.
 
-	On any site but the operator's it does nothing. Never raises for a foreseen condition.
+	On any site but the operator's it does nothing. Never raises for a foreseen condition; Frappe drops what else is
+	raised, so the bench's log has it.
 	"""
+	guarded_here(_queue_if_due)
+
+
+def _queue_if_due() -> None:
 	config = _config_if_shown_here()
 	if config is None or not config.collect_tenants:
 		return
@@ -158,7 +164,7 @@ def _is_alive(job: Any) -> bool:
 
 def _tell(text: str) -> None:
 	"""Write an Error Log with a message of our own, and the same one no oftener than once a day."""
-	frappe.logger("prego_metrics", allow_site=False).error(f"The tenants' figures: {text}")
+	log_of_the_bench(f"The tenants' figures: {text}")
 	told = {
 		"method": ERROR_TITLE,
 		"error": text,

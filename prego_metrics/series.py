@@ -9,12 +9,10 @@ import frappe
 
 from prego_metrics.agent.config import Config
 from prego_metrics.agent.driver import as_pushed
-from prego_metrics.agent.printable import printable
 from prego_metrics.agent.result import DELIVERED
 from prego_metrics.agent.state_folder import StateFolder
+from prego_metrics.history import DOCTYPE, FIGURES, logged_node_id
 
-LOG = "Prego Metrics Push"
-FIGURES = ("cpu_pct", "memory_pct", "disk_pct", "tenant_count")
 DAY_SECONDS = 86400
 
 
@@ -75,7 +73,7 @@ def delivered_series(config: Config, period: str, now: float) -> dict[str, Any]:
 	recent = [push for push in _from_state(folder, pushed.node_id) if push.at >= first * bucket_seconds]
 	# The state is ahead of the log, which catches up from it: from its first push on, the state alone counts.
 	log_ends = min((push.at for push in recent), default=now + bucket_seconds)
-	node_id = printable(pushed.node_id, 255)
+	node_id = logged_node_id(pushed.node_id)
 	for bucket, figure, *sums in _from_log(node_id, first * bucket_seconds, log_ends, bucket_seconds):
 		buckets.setdefault(bucket, _Bucket()).add(figure, *sums)
 	for push in recent:
@@ -105,12 +103,12 @@ def _from_log(
 	node_id: str, since: float, until: float, bucket_seconds: int
 ) -> Iterator[tuple[int, str, float, float, float, int]]:
 	"""Yield bucket, figure, least, most, sum and count, summed up by the database; nothing without the log."""
-	if not node_id or not frappe.db.exists("DocType", LOG):
+	if not node_id or not frappe.db.exists("DocType", DOCTYPE):
 		return
 	from frappe.query_builder import DocType
 	from frappe.query_builder.functions import Cast_, Count, Function, Max, Min, Sum
 
-	log = DocType(LOG)
+	log = DocType(DOCTYPE)
 	bucket = Function("FLOOR", log.epoch_seconds / bucket_seconds)
 	for figure in FIGURES:
 		value = Cast_(log[figure], "DECIMAL(12,2)")

@@ -13,7 +13,7 @@ from prego_metrics.agent.result import iso_utc
 from prego_metrics.agent.tenant import Tenant
 from prego_metrics.agent.tenant_growth import DAY_SECONDS, Overview, known_total, overview, tenant_days
 from prego_metrics.agent.tenant_history import Day, HistoryError
-from prego_metrics.agent.wording import Wording, translated, wording
+from prego_metrics.agent.wording import Wording, said, translated, wording
 
 GROWTH_DAYS = (7, 30)
 MOST_SHOWN = 50
@@ -82,7 +82,7 @@ def _nothing(sentence: Wording, *, trouble: bool = False) -> dict[str, Any]:
 
 
 def _unreadable(error: HistoryError) -> Wording:
-	return wording("The tenants' figures cannot be read: {error}", error=error.args[0])
+	return wording("The tenants' figures cannot be read: {error}", error=said(error))
 
 
 def _notes(found: Overview, now: float) -> list[Wording]:

@@ -107,6 +107,15 @@ def test_a_dry_run_sends_and_records_nothing(people: dict[str, Visitor]) -> None
 	assert ask(people["manager"], "status").json()["message"]["last"] == before
 
 
+@pytest.mark.parametrize("asked", ["yes", "on", "", "2"])
+def test_a_dry_run_in_other_words_is_refused_and_no_push(people: dict[str, Visitor], asked: str) -> None:
+	real_bench.forget_rate_limits()
+	before = ask(people["manager"], "status").json()["message"]["last"]
+	answer = people["manager"].post("/api/method/prego_metrics.api.push", dry_run=asked)
+	assert answer.status_code == 417, answer.text[:300]
+	assert ask(people["manager"], "status").json()["message"]["last"] == before
+
+
 def test_what_acts_wants_a_post_and_a_period_is_one_of_three(people: dict[str, Visitor]) -> None:
 	for method in ACTING:
 		assert people["manager"].get(f"/api/method/prego_metrics.api.{method}").status_code == 403

@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 import frappe
 
-from prego_metrics import telling
+from prego_metrics import history, prego_push, telling
 from prego_metrics.agent.bench import open_bench
 from prego_metrics.agent.config import load_config
 from prego_metrics.agent.state import Push, State, Tick
@@ -99,6 +99,16 @@ class TestPregoMetricsPush(FrappeTestCase):
 		row = frappe.get_doc(DOCTYPE, hostile.id)
 		self.assertTrue(row.node_id.isprintable() and row.pushed_by.isprintable())
 
+	def test_what_a_server_said_is_no_html_in_the_log(self):
+		markup = "<img src=x onerror=alert(1)>"
+		payload = {**PAYLOAD, "node_id": markup * 10}
+		self.folder.append_history(push(4, payload=payload, who=markup * 9, error=f"it says: {markup}\n&lt;"))
+		self.assertEqual(catch_up(self.folder, self.config), 1)
+		row = frappe.get_doc(DOCTYPE, push(4).id)
+		self.assertEqual(row.error, "it says: &lt;img src=x onerror=alert(1)&gt;\n&amp;lt;")
+		self.assertEqual((len(row.node_id), len(row.pushed_by)), (255, 140))
+		self.assertNotIn("<", row.node_id + row.pushed_by)
+
 	def test_nobody_writes_renames_or_deletes_a_row(self):
 		with self.assertRaises(frappe.PermissionError):
 			frappe.get_doc({"doctype": DOCTYPE, "name": push(9).id}).insert(ignore_permissions=True)
@@ -144,6 +154,20 @@ class TestPregoMetricsPush(FrappeTestCase):
 		self.assertIn("Administrator", told)
 		title = "Prego Metrics: Node test-node: pushes fail"
 		self.assertEqual(frappe.db.count("Error Log", {"method": title}), 1)
+
+	def test_a_log_that_cannot_be_written_silences_nobody(self):
+		self.folder.append_history(push(1, outcome="failed", error="no connection"))
+		told = []
+		with (
+			patch.object(history, "catch_up", side_effect=frappe.db.ProgrammingError),
+			patch.object(telling, "tell", lambda *_: told.append("told")),
+			patch.object(prego_push, "log_of_the_bench", told.append),
+		):
+			prego_push._log_and_tell(self.folder, self.config)
+		self.assertEqual(
+			told[0], "The log of pushes was not written: ProgrammingError. The next tick tries again"
+		)
+		self.assertEqual(told[1:], ["told"])
 
 	def test_what_has_no_row_in_the_log_is_mailed_all_the_same(self):
 		self.folder.append_history(push(1))

@@ -17,6 +17,7 @@ from prego_metrics.agent.census import Census, Site
 from prego_metrics.agent.checks import Check, Examination
 from prego_metrics.agent.collection import Collected
 from prego_metrics.agent.collection_status import CollectionStatus
+from prego_metrics.agent.errors import NotSent
 from prego_metrics.agent.inventory import SiteOnDisk
 from prego_metrics.agent.quota import Quota
 from prego_metrics.agent.site_database import DatabaseFigures
@@ -101,6 +102,15 @@ class TestPregoTenants(FrappeTestCase):
 			_, rows, message, *_ = prego_tenants.execute({})
 		self.assertTrue(rows)
 		self.assertIn("it is &lt;b&gt;damaged", message)
+
+	def test_why_the_tenants_cannot_be_counted_is_no_html(self) -> None:
+		def failing(config: object) -> None:
+			raise NotSent("/srv/<img src=x onerror=alert(1)> is no bench")
+
+		with set_to(frappe.local.site), patch.object(prego_tenants, "count_tenants", failing):
+			_, rows = prego_tenants.execute({})
+		self.assertEqual([list(row) for row in rows], [["reason"]])
+		self.assertIn("cannot be counted: /srv/&lt;img src=x", rows[0]["reason"])
 
 	def test_another_site_shows_one_row_that_says_why(self) -> None:
 		with set_to("the-operators.example"):
