@@ -27,6 +27,7 @@ KEPT_DAYS = 400
 DAY_SECONDS = 86400
 _VERSION = 1
 _BUSY_SECONDS = 5.0
+_LATEST_SECOND = 1e11
 _SCHEMA = """
 CREATE TABLE latest (
 	bench TEXT, site TEXT, read_at REAL NOT NULL, content TEXT NOT NULL, total_bytes INTEGER, files_bytes INTEGER,
@@ -170,7 +171,9 @@ class TenantHistory:
 		"""Return when the last collection began and ended, None before the first."""
 		with self._said():
 			row = self._connection.execute("SELECT begun_at, ended_at FROM collection").fetchone()
-		return CollectionTimes(*row) if row else None
+		if row is None or not _is_time(row[0]) or not (row[1] is None or _is_time(row[1])):
+			return None
+		return CollectionTimes(*row)
 
 	def begin(self, now: float) -> None:
 		"""Note that a new collection begins."""
@@ -181,7 +184,7 @@ class TenantHistory:
 		"""Return when each tenant was last read, in Unix seconds, by bench and site."""
 		with self._said():
 			rows = self._connection.execute("SELECT bench, site, read_at FROM latest").fetchall()
-		return {(bench, site): at for bench, site, at in rows if type(at) is float}
+		return {(bench, site): at for bench, site, at in rows if _is_time(at)}
 
 	def keep(self, tenant: Tenant) -> None:
 		"""Keep a tenant's figures: as the latest, and as this day's."""
@@ -214,13 +217,16 @@ class TenantHistory:
 			)
 
 	def end(self, now: float, present: Collection[tuple[str, str]]) -> None:
-		"""Note that the collection is over: forget the latest of sites that are gone, and days too old."""
+		"""Note that the collection is over: forget the latest of sites that are gone, and days too old.
+
+		So are days to come, of a clock that went back: growth would be reckoned from them.
+		"""
 		with self._said(), self._transaction():
 			known = self._connection.execute("SELECT bench, site FROM latest").fetchall()
 			gone = [key for key in known if tuple(key) not in present]
 			self._connection.executemany("DELETE FROM latest WHERE bench = ? AND site = ?", gone)
-			oldest = int(now // DAY_SECONDS) - KEPT_DAYS
-			self._connection.execute("DELETE FROM days WHERE day <= ?", (oldest,))
+			today = int(now // DAY_SECONDS)
+			self._connection.execute("DELETE FROM days WHERE day <= ? OR day > ?", (today - KEPT_DAYS, today))
 			self._connection.execute("UPDATE collection SET ended_at = ?", (now,))
 
 	def latest(self) -> list[Tenant]:
@@ -327,6 +333,10 @@ def is_day(row: tuple[Any, ...]) -> bool:
 	return all(isinstance(text, str) for text in texts) and all(
 		number is None or (type(number) is int and number >= 0) for number in numbers
 	)
+
+
+def _is_time(value: Any) -> bool:
+	return type(value) is float and 0 <= value < _LATEST_SECOND
 
 
 def _as_uri(path: str) -> str:
