@@ -88,3 +88,14 @@ def test_the_figures_for_prometheus_stay_until_the_next_push_is_due(bench: Path)
 	state = state_of(bench)
 	assert "prego_cpu_ratio 0.125" in openmetrics(seen(bench), state)
 	assert "prego_cpu_ratio" not in openmetrics(load_config(open_bench(str(bench)), {}), state)
+
+
+@pytest.mark.parametrize("seconds", [1e11, 0.0, 4.9, 86401.0])
+def test_an_interval_that_no_driver_can_have_keeps_nobody_from_hearing_that_pushes_stopped(
+	bench: Path, run_agent: Run, seconds: float
+) -> None:
+	tick(bench, "timer", seconds, ago=1)
+	assert seen(bench).push_interval == 60.0
+	assert run_agent("status", "--bench", bench).returncode == 2
+	claimed = claim_transitions(folder_of(bench), "a", load_config(open_bench(str(bench)), {}))
+	assert [one.kind for one in claimed] == ["stale"]
