@@ -119,3 +119,23 @@ def test_times_that_are_none_are_those_of_no_collection(bench_folder: Path) -> N
 		cache.execute("UPDATE latest SET read_at = 9e999")
 	cache.close()
 	assert collect(config, {}).read == 3
+
+
+def test_a_cache_that_never_comes_to_an_end_is_given_up(
+	bench_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	config = load_config(open_bench(str(bench_folder)), {})
+	collect(config, {})
+	cache = sqlite3.connect(bench_folder / "sites" / ".prego-metrics" / "tenants.sqlite")
+	cache.executescript(
+		"""DROP TABLE latest; CREATE VIEW latest AS
+		WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n)
+		SELECT 'b' AS bench, 's' AS site, 1.0 AS read_at, '{}' AS content, 1 AS total_bytes FROM n WHERE x < 0"""
+	)
+	cache.close()
+	began = time.monotonic()
+	with TenantHistory(str(bench_folder / "sites")) as history:
+		monkeypatch.setattr(history, "_said", lambda: TenantHistory._said(history, 0.3))
+		with pytest.raises(HistoryError, match="interrupted"):
+			history.latest()
+	assert time.monotonic() - began < 10
