@@ -114,7 +114,7 @@ def _tenant(tenant: Tenant) -> dict[str, Any]:
 		"database_bytes": tenant.database_bytes,
 		"total_bytes": tenant.total_bytes,
 		"is_lower_bound": None in (tenant.files_bytes, tenant.backups_bytes, tenant.database_bytes)
-		or bool(tenant.disk and tenant.disk.unreadable),
+		or bool(tenant.disk and tenant.disk.all_unreadable),
 	}
 
 

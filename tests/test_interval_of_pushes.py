@@ -124,3 +124,14 @@ def test_where_frappe_pushes_a_node_that_is_not_named_is_nobody(
 ) -> None:
 	settings(bench, control_plane_url="https://control-plane.example")
 	assert seen(bench).node_id == ""
+
+
+@pytest.mark.parametrize("seconds", [1e11, 0.0, 4.9, 86401.0])
+def test_an_interval_that_no_driver_can_have_keeps_nobody_from_hearing_that_pushes_stopped(
+	bench: Path, run_agent: Run, seconds: float
+) -> None:
+	tick(bench, "timer", seconds, ago=1)
+	assert seen(bench).push_interval == 60.0
+	assert run_agent("status", "--bench", bench).returncode == 2
+	claimed = claim_transitions(folder_of(bench), "a", load_config(open_bench(str(bench)), {}))
+	assert [one.kind for one in claimed] == ["stale"]

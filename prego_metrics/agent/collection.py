@@ -71,9 +71,11 @@ def collect(
 		held.enter_context(_only_one(config.bench.sites))
 		set_aside = set_aside_if_corrupt(config.bench.sites)
 		history = held.enter_context(TenantHistory(config.bench.sites, write=True))
-		begun_at = _begin_or_go_on(history, clock())
+		now = clock()
+		begun_at = _begin_or_go_on(history, now)
 		read_at = history.read_times()
-		waiting = [located for located in sites if read_at.get(_key(located), 0.0) < begun_at]
+		# What was read in the future was read before the clock went back.
+		waiting = [located for located in sites if not begun_at <= read_at.get(_key(located), 0.0) <= now]
 		# Where no collection ever ends in its time, nobody's figures grow older than everybody's.
 		waiting.sort(key=lambda located: read_at.get(_key(located), 0.0))
 		started, over = time.monotonic(), 0
@@ -118,13 +120,21 @@ def _only_one(sites: str) -> Iterator[None]:
 	path = os.path.join(folder.path, LOCK_NAME)
 	try:
 		folder.make_file(LOCK_NAME)
-		descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+		# O_NONBLOCK: a FIFO of that name must not hold up a worker.
+		descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
 	except OSError as error:
 		raise HistoryError(f"{printable(path)}: {error.strerror or error}") from None
 	try:
-		fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+		_lock(descriptor, path)
 		yield
-	except BlockingIOError:
-		raise CollectionRunning("another process is collecting the tenants' figures") from None
 	finally:
 		os.close(descriptor)
+
+
+def _lock(descriptor: int, path: str) -> None:
+	try:
+		fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+	except BlockingIOError:
+		raise CollectionRunning("another process is collecting the tenants' figures") from None
+	except OSError as error:
+		raise HistoryError(f"{printable(path)} cannot be locked: {error.strerror or error}") from None

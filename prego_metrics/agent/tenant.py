@@ -78,10 +78,11 @@ def warnings_of(tenant: Tenant, now: float) -> list[str]:
 	found += _of_quota(tenant)
 	if tenant.disk is not None:
 		found += _of_backups(tenant.disk.backups, tenant.backup_age(now))
-		if tenant.disk.unreadable:
+		if tenant.disk.all_unreadable:
 			found.append(
 				wording(
-					"{count} entries cannot be read: its size is a lower bound", count=tenant.disk.unreadable
+					"{count} entries cannot be read: its size is a lower bound",
+					count=tenant.disk.all_unreadable,
 				)
 			)
 	return found + (_of_database(tenant.database) if tenant.database else [])
@@ -223,7 +224,9 @@ def _check(tenant: Tenant) -> None:
 	if tenant.disk:
 		backups = tenant.disk.backups
 		numbers += [tenant.disk.public_files_bytes, tenant.disk.private_files_bytes, tenant.disk.created_at]
-		numbers += [tenant.disk.unreadable, backups.count, backups.bytes, backups.newest_at]
+		numbers += [backups.bytes, backups.newest_at]
+		if not all(map(_is_amount, (tenant.disk.unreadable, backups.count, backups.unreadable))):
+			raise ValueError("is no tenant of ours (a count is none)")
 	if tenant.database:
 		base = tenant.database
 		numbers += [base.data_bytes, base.index_bytes, base.enabled_users, base.last_login_at]
