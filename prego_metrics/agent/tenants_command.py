@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _LARGEST_FIRST = {"files": "files_bytes", "backups": "backups_bytes", "database": "database_bytes"}
 
 
-@click.command()
+@click.command(short_help="Show every site, counted or not, why, and what it takes.")
 @bench_option
 @click.option("--sizes", is_flag=True, help="Also walk each site's files and backups, as du does.")
 @click.option(
@@ -151,9 +151,10 @@ def _read_activity(config: Config) -> Activity:
 	from prego_metrics.agent.activity import log_bytes, read_activity
 
 	sites = locate_sites(config, count_tenants(config))
-	if not sys.stderr.isatty():
+	length = log_bytes(config)
+	if not length or not sys.stderr.isatty():
 		return read_activity(config, sites, now=time.time())
-	with click.progressbar(length=log_bytes(config), label="Reading the log", file=sys.stderr) as bar:
+	with click.progressbar(length=length, label="Reading the log", file=sys.stderr) as bar:
 		return read_activity(config, sites, now=time.time(), progress=bar.update)
 
 
