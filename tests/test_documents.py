@@ -188,6 +188,10 @@ class TestTheCodeIsInTheDocuments:
 			codes = re.findall(r"(?:^|, )(\d) ", said[1])
 			assert all(re.search(rf"\b{code} ", row) for code in codes), (codes, row)
 
+	def test_the_number_of_checks(self, korean: bool) -> None:
+		made = f"점검은 {len(doctor.NAMES)}가지" if korean else f"makes {len(doctor.NAMES)} checks"
+		assert made in (ROOT / ("README.ko.md" if korean else "README.md")).read_text()
+
 	def test_every_outcome(self, korean: bool) -> None:
 		for outcome in (*state.OUTCOMES, "not_due", "busy", "dry_run"):
 			assert f"| `{outcome}` |" in everything(korean)
