@@ -32,7 +32,9 @@ def _setting_options(command: Command) -> Command:
 
 	for setting in reversed(SETTINGS):
 		repeated = setting.kind == "json" and not isinstance(setting.default, bool)
-		words = setting.help if setting.help.startswith("false:") else setting.help[0].upper() + setting.help[1:]
+		words = (
+			setting.help if setting.help.startswith("false:") else setting.help[0].upper() + setting.help[1:]
+		)
 		command = click.option(
 			"--" + setting.name.replace("_", "-"),
 			setting.name,

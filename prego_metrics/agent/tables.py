@@ -71,7 +71,6 @@ def print_check(check: Check) -> None:
 def _print_hanging(screen: Console, begin: Text, text: Text) -> None:
 	"""Print `begin` and the text beside it, every further line of which stands below the first's."""
 	for line in text.wrap(screen, max(20, screen.width - len(begin))):
-		line.rstrip()
 		screen.print(begin + line)
 		begin = Text(" " * len(begin))
 
