@@ -110,6 +110,12 @@ def test_both_languages_have_the_same_tables_row_by_row(pair: tuple[Path, Path])
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=ids)
+def test_both_languages_have_as_many_points_in_their_lists(pair: tuple[Path, Path]) -> None:
+	english, korean = (len(re.findall(r"^ *(?:-|\d+\.) ", prose(p.read_text()), re.MULTILINE)) for p in pair)
+	assert english == korean
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=ids)
 def test_both_languages_name_the_same_things_in_code(pair: tuple[Path, Path]) -> None:
 	english, korean = (
 		{re.sub(r"\s+", " ", code) for code in re.findall(r"`([^`]+)`", prose(p.read_text()))} for p in pair
