@@ -1,5 +1,7 @@
 """Processes of a real bench, for tests: what `bench …` runs, statements inside a site, a control plane for them.
 
+`plane` and `variables` are fixtures, which a test module imports by name.
+
 PREGO_TEST_BENCH is the bench's path, PREGO_TEST_SITE the operator's site, which has the app, and
 PREGO_TEST_TENANT_SITE a test site that the app is installed on and uninstalled from. Started by root, each
 process is the bench's owner's; started by another user, that user's, who has to be the owner.
@@ -15,6 +17,8 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from prego_metrics.local_control_plane.server import LocalControlPlane
 
@@ -100,6 +104,17 @@ def variables_for(plane: LocalControlPlane) -> dict[str, str]:
 		"PREGO_METRICS_SITE": SITE,
 		"PREGO_METRICS_ALERT_AFTER": "1000",
 	}
+
+
+@pytest.fixture
+def plane() -> Iterator[LocalControlPlane]:
+	with control_plane() as plane:
+		yield plane
+
+
+@pytest.fixture
+def variables(plane: LocalControlPlane) -> dict[str, str]:
+	return variables_for(plane)
 
 
 def common_config() -> Path:

@@ -260,4 +260,4 @@ def test_it_runs_as_a_process_of_its_own_where_there_is_no_bench(
 	pushed = wrangler(tmp_path / "metrics.json", metrics("sg-1"))
 	ended = run_agent("fleet", "freshness", "--nodes", nodes, "--metrics", pushed, cwd=tmp_path)
 	assert (ended.returncode, ended.stderr) == (0, "")
-	assert "1 nodes: 1 fresh" in ended.stdout
+	assert "1 node: 1 fresh" in ended.stdout

@@ -12,7 +12,6 @@ import json
 import re
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,9 +23,7 @@ from bench_process import (
 	SITE,
 	bench,
 	changed,
-	control_plane,
 	site_config,
-	variables_for,
 )
 
 from prego_metrics.agent.state_folder import StateFolder
@@ -46,17 +43,6 @@ def sql(query: str) -> list[list[object]]:
 	ended = execute("frappe.db.sql", {"query": query})
 	assert ended.returncode == 0, ended.stderr
 	return json.loads(ended.stdout) if ended.stdout.strip() else []
-
-
-@pytest.fixture
-def plane() -> Iterator[LocalControlPlane]:
-	with control_plane() as plane:
-		yield plane
-
-
-@pytest.fixture
-def variables(plane: LocalControlPlane) -> dict[str, str]:
-	return variables_for(plane)
 
 
 def test_every_site_that_frappe_sees_is_counted_once(variables: dict[str, str]) -> None:

@@ -37,7 +37,7 @@ class ChannelError(PregoMetricsError):
 def check_channel(channel: str) -> None:
 	"""Raise ChannelError if that is no name of a channel."""
 	if not _CHANNEL.fullmatch(channel):
-		raise ChannelError(f"the channel '{printable(channel, 80)}' is none: it must be {CHANNEL_FORM}")
+		raise ChannelError(f"'{printable(channel, 80)}' cannot name a channel: it must be {CHANNEL_FORM}")
 
 
 def claim_news(
