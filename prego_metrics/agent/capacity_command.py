@@ -130,6 +130,11 @@ def _assumptions(config: Config, sizes: Sizes, tenants: int, disk_pct: float, me
 		found.append(
 			f"{sizes.without_database} databases were not read, and are taken as nothing: fewer may fit"
 		)
+	if sizes.not_read_whole:
+		found.append(
+			f"files or backups of {sizes.not_read_whole} tenants were not read whole, and what is missing is taken "
+			"as nothing: fewer may fit"
+		)
 	if sizes.tenants < tenants:
 		found.append(f"{tenants - sizes.tenants} tenants have no figures yet, and are taken as the others")
 	return found
