@@ -4,6 +4,8 @@ Needs a bench, see bench_process.py. Settings are given by the environment: thos
 and so do its services. The scheduler of the bench may run meanwhile.
 """
 
+# Fixtures are imported by name, and given by it.
+# ruff: noqa: F401, F811
 from __future__ import annotations
 
 import json
@@ -19,7 +21,9 @@ from bench_process import (
 	changed,
 	doctor_check,
 	in_site,
+	plane,
 	site_config,
+	variables,
 )
 
 from prego_metrics.local_control_plane.server import LocalControlPlane

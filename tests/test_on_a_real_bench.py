@@ -5,6 +5,8 @@ plane of their own, which the bench's state and history then remember. Settings 
 are, and nobody is alerted.
 """
 
+# Fixtures are imported by name, and given by it.
+# ruff: noqa: F401, F811
 from __future__ import annotations
 
 import itertools
@@ -23,7 +25,9 @@ from bench_process import (
 	SITE,
 	bench,
 	changed,
+	plane,
 	site_config,
+	variables,
 )
 
 from prego_metrics.agent.state_folder import StateFolder

@@ -159,13 +159,13 @@ class TestPregoMetricsPush(FrappeTestCase):
 		self.folder.append_history(push(1, outcome="failed", error="no connection"))
 		told = []
 		with (
-			patch.object(history, "catch_up", side_effect=frappe.db.ProgrammingError),
+			patch.object(history, "catch_up", side_effect=frappe.DoesNotExistError),
 			patch.object(telling, "tell", lambda *_: told.append("told")),
 			patch.object(prego_push, "log_of_the_bench", told.append),
 		):
 			prego_push._log_and_tell(self.folder, self.config)
 		self.assertEqual(
-			told[0], "The log of pushes was not written: ProgrammingError. The next tick tries again"
+			told[0], "The log of pushes was not written: DoesNotExistError. The next tick tries again"
 		)
 		self.assertEqual(told[1:], ["told"])
 
