@@ -24,6 +24,7 @@ $(VENV)/dev: $(VENV)/run
 
 demo: $(VENV)/run ## Push from a sample bench to a local control plane, and show what arrived
 	@$(BIN)/prego-metrics demo
+	@echo; echo "Next: $(BIN)/prego-metrics --help lists the commands; README.md says how to install it on a node."
 
 test: $(VENV)/dev ## Run every test that needs no bench (with PREGO_TEST_BENCH and PREGO_TEST_SITE: all)
 	@$(BIN)/python -m pytest

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import frappe
 from frappe.rate_limiter import rate_limit
@@ -17,7 +17,10 @@ from prego_metrics.agent import result
 from prego_metrics.agent.config import Config
 from prego_metrics.agent.state_folder import StateFolder
 from prego_metrics.agent.wording import said, translated
-from prego_metrics.operators_site import require_operators_site
+from prego_metrics.operators_site import guarded_here, require_operators_site
+
+if TYPE_CHECKING:
+	from prego_metrics.agent.checks import Check
 
 # With the heartbeat's own 5 s after it, a push answers within 15.
 PUSH_SECONDS = 10.0
@@ -30,7 +33,8 @@ def status() -> dict[str, Any]:
 	"""Return whether this node is delivering, its last push, drivers, host and settings."""
 	from prego_metrics.node_page import page
 
-	return page(_config())
+	config = _config()
+	return guarded_here(lambda: page(config))
 
 
 @frappe.whitelist()
@@ -42,11 +46,17 @@ def tenants() -> dict[str, Any]:
 	from prego_metrics.agent.tenants import count_tenants
 
 	config = _config()
-	try:
-		return census_as_dict(count_tenants(config))
-	except NotSent as error:
-		frappe.throw(_escaped(translated(said(error), frappe._)), frappe.ValidationError)
-		raise
+
+	def census_or_reason() -> dict[str, Any] | str:
+		try:
+			return census_as_dict(count_tenants(config))
+		except NotSent as error:
+			return translated(said(error), frappe._)
+
+	counted = guarded_here(census_or_reason)
+	if isinstance(counted, str):
+		frappe.throw(frappe.utils.escape_html(counted), frappe.ValidationError)
+	return counted
 
 
 @frappe.whitelist()
@@ -100,14 +110,18 @@ def push(dry_run: bool = False) -> dict[str, Any]:
 	from prego_metrics.node_page import why_no_push
 
 	config = _config()
-	if frappe.utils.sbool(dry_run) in (True, 1):
-		return _ended(show_payload(config.bench))
-	trouble = why_no_push(config)
+	dry = frappe.utils.sbool(dry_run)
+	if dry not in (True, False):
+		# Who asked for a dry run in other words must not get a push.
+		frappe.throw(frappe._("dry_run must be 0 or 1"), frappe.ValidationError)
+	if dry:
+		return _ended(guarded_here(lambda: show_payload(config.bench)))
+	trouble = guarded_here(lambda: why_no_push(config))
 	if trouble:
 		# Not tried, and so not recorded: it is no failure of the driver that has the key.
 		return _ended(result.Result(result.NOT_SENT, time.time(), error=trouble))
 	request = Request(within_seconds=PUSH_SECONDS, max_attempts=1, who=frappe.session.user)
-	return _ended(push_once(config.bench, request))
+	return _ended(guarded_here(lambda: push_once(config.bench, request)))
 
 
 @frappe.whitelist(methods=["POST"])
@@ -116,20 +130,26 @@ def collect() -> dict[str, Any]:
 	"""Queue the collection of what each tenant takes, and go on with one that was not finished."""
 	import redis
 
-	from prego_metrics.prego_collection import queue_collection
+	from prego_metrics.prego_collection import is_nobody_there, queue_collection
 
 	config = _config()
 	try:
 		queued = queue_collection(config)
+		waits = is_nobody_there(config)
 	except redis.exceptions.RedisError:
 		queued = None
 	if queued is None:
 		frappe.throw(frappe._("Redis does not answer, so nothing was queued"), frappe.ValidationError)
-	message = (
-		frappe._("Queued: a worker of the queue long collects them. Refresh to see how far it has come.")
-		if queued
-		else frappe._("They are being collected already. Refresh to see how far that has come.")
-	)
+	if waits:
+		message = frappe._(
+			"Queued, but no worker takes jobs of the queue long: it waits until whoever runs the node starts one."
+		)
+	elif queued:
+		message = frappe._(
+			"Queued: a worker of the queue long collects them. Refresh to see how far it has come."
+		)
+	else:
+		message = frappe._("They are being collected already. Refresh to see how far that has come.")
 	return {"queued": queued, "message": message}
 
 
@@ -137,19 +157,10 @@ def collect() -> dict[str, Any]:
 @rate_limit(limit=6, seconds=60)
 def doctor() -> dict[str, Any]:
 	"""Run the doctor's checks, as `prego-metrics doctor --json` does; what takes too long is left out, and said."""
-	from prego_metrics.agent.checks import FAIL, SKIP, Check
-	from prego_metrics.agent.doctor import examine
+	from prego_metrics.agent.checks import FAIL
 
 	config = _config()
-	give_up_at = time.monotonic() + DOCTOR_SECONDS
-	checks = []
-	for check in examine(config.bench, os.environ):
-		checks.append(check)
-		if time.monotonic() > give_up_at:
-			seconds = f"{DOCTOR_SECONDS:g}"
-			text = frappe._("not made: the checks took longer than {0} s").format(seconds)
-			checks.append(Check("rest", SKIP, text, "prego-metrics doctor"))
-			break
+	checks = guarded_here(lambda: _examined(config))
 	return {
 		"ok": all(check.state != FAIL for check in checks),
 		"checks": [
@@ -177,11 +188,31 @@ def metrics() -> Response:
 	frappe.only_for(("System Manager", "Prego Metrics Reader"))
 	config = require_operators_site()
 	folder = StateFolder(config.bench.sites)
-	state, _ = folder.read()
-	try:
-		return Response(openmetrics(as_pushed(config, folder, state), state), content_type=CONTENT_TYPE)
-	except MissingLibrary as error:
-		return Response(f"{error}\n", status=503, content_type="text/plain; charset=utf-8")
+
+	def answer() -> Response:
+		state, _ = folder.read()
+		try:
+			return Response(openmetrics(as_pushed(config, folder, state), state), content_type=CONTENT_TYPE)
+		except MissingLibrary as error:
+			return Response(f"{error}\n", status=503, content_type="text/plain; charset=utf-8")
+
+	return guarded_here(answer)
+
+
+def _examined(config: Config) -> list[Check]:
+	from prego_metrics.agent.checks import SKIP, Check
+	from prego_metrics.agent.doctor import examine
+
+	give_up_at = time.monotonic() + DOCTOR_SECONDS
+	checks = []
+	for check in examine(config.bench, os.environ):
+		checks.append(check)
+		if time.monotonic() > give_up_at:
+			seconds = f"{DOCTOR_SECONDS:g}"
+			text = frappe._("not made: the checks took longer than {0} s").format(seconds)
+			checks.append(Check("rest", SKIP, text, "prego-metrics doctor"))
+			break
+	return checks
 
 
 def _config() -> Config:
@@ -199,7 +230,3 @@ def _ended(ended: result.Result) -> dict[str, Any]:
 		"summary": translated(summary(ended), frappe._),
 		"warnings": [translated(warning, frappe._) for warning in ended.warnings],
 	}
-
-
-def _escaped(text: str) -> str:
-	return frappe.utils.escape_html(text)

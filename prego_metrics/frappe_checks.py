@@ -18,8 +18,9 @@ from prego_metrics.agent.doctor import Group
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.wording import said, wording
 from prego_metrics.frappe_queue_checks import check_redis, check_stuck_job, check_workers
-from prego_metrics.frappe_site import APP, METHOD, SECONDS, ChosenSite, severity
+from prego_metrics.frappe_site import METHOD, SECONDS, ChosenSite, severity
 from prego_metrics.frappe_thread import NotSeen, in_frappe
+from prego_metrics.frappe_version import APP
 
 _SITE_NAMES = ("database", "app_on_site", "scheduler", "dormant", "job")
 
@@ -140,7 +141,7 @@ def _dormant(seen: Examination, facts: _SiteFacts, site: str) -> Check:
 		"dormant",
 		severity(seen),
 		wording(
-			"nobody has logged in to {site} for days: this Frappe runs its jobs once in 24 hours only",
+			"nobody has logged in to {site} of late, or ever: this Frappe runs its jobs once in 24 hours only",
 			site=site,
 		),
 		wording(

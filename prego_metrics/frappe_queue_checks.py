@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import frappe
@@ -17,6 +17,7 @@ from prego_metrics.frappe_site import METHOD, SECONDS, ChosenSite, severity
 from prego_metrics.frappe_thread import NotSeen, in_frappe
 
 QUEUE = "default"
+COLLECTING_QUEUE = "long"
 # Frappe ends a job of this queue after 300 s: one that runs for longer has lost its worker.
 STUCK_SECONDS = 330.0
 MANY_JOBS = 100
@@ -68,22 +69,35 @@ def _address(seen: Examination, key: str) -> str:
 	return printable(parts.netloc.rpartition("@")[2], 100)
 
 
-def check_workers(seen: Examination, chosen: ChosenSite) -> Iterator[Check]:
-	def look() -> tuple[int, int, int]:
-		from frappe.utils.background_jobs import generate_qname
-		from rq import Queue, Worker
+class Workers(NamedTuple):
+	"""The workers of a queue: registered in Redis, of these alive; and the jobs that wait for them."""
 
+	known: int
+	living: int
+	waiting: int
+
+
+def workers_of(queue_name: str, connection: Any) -> Workers:
+	"""Return who takes the jobs of one of Frappe's queues. Raises redis.exceptions.RedisError."""
+	from frappe.utils.background_jobs import generate_qname
+	from rq import Queue, Worker
+
+	queue = Queue(generate_qname(queue_name), connection=connection)
+	known = [worker for worker in Worker.all(connection=connection) if queue.name in worker.queue_names()]
+	return Workers(len(known), sum(_lives(worker) for worker in known), queue.count)
+
+
+def check_workers(seen: Examination, chosen: ChosenSite) -> Iterator[Check]:
+	def look() -> tuple[Workers, Workers]:
 		connection = _connection(seen, "redis_queue")
-		queue = Queue(generate_qname(QUEUE), connection=connection)
-		known = [worker for worker in Worker.all(connection=connection) if queue.name in worker.queue_names()]
-		return len(known), sum(_lives(worker) for worker in known), queue.count
+		return workers_of(QUEUE, connection), workers_of(COLLECTING_QUEUE, connection)
 
 	site = chosen.name(seen)
 	if site is None:
 		yield chosen.none("workers")
 		return
 	try:
-		known, living, waiting = in_frappe(seen.bench, site, look, SECONDS)
+		(known, living, waiting), collecting = in_frappe(seen.bench, site, look, SECONDS)
 	except NotSeen as reason:
 		yield Check("workers", SKIP, wording("the workers cannot be seen: {reason}", reason=said(reason)))
 		return
@@ -111,6 +125,22 @@ def check_workers(seen: Examination, chosen: ChosenSite) -> Iterator[Check]:
 			),
 			wording(
 				"see what they do (`bench doctor`), or start more: pushes of Frappe's scheduler wait behind"
+			),
+		)
+	elif not collecting.living and seen.config.site and seen.config.collect_tenants:
+		yield Check(
+			"workers",
+			WARN,
+			wording(
+				"no worker takes jobs of the queue {queue}, so nobody collects what the tenants take: jobs waiting "
+				"{waiting}",
+				queue=COLLECTING_QUEUE,
+				waiting=collecting.waiting,
+			),
+			wording(
+				"start one: `bench worker --queue {queue}`. If these figures are not wanted: `prego-metrics configure "
+				"--collect-tenants false`",
+				queue=COLLECTING_QUEUE,
 			),
 		)
 	else:

@@ -10,8 +10,8 @@ from prego_metrics.agent.checks import FAIL, SKIP, WARN, Check, Examination
 from prego_metrics.agent.checks_drivers import is_driven
 from prego_metrics.agent.wording import wording
 from prego_metrics.frappe_thread import NotSeen, in_frappe
+from prego_metrics.frappe_version import APP
 
-APP = "prego_metrics"
 METHOD = "prego_metrics.prego_push.push_if_due"
 # How long one site may take to answer.
 SECONDS = 6.0

@@ -14,6 +14,7 @@ import frappe
 from frappe.utils import convert_utc_to_system_timezone
 
 from prego_metrics.agent.config import Config
+from prego_metrics.agent.driver import as_pushed
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.state import Push
 from prego_metrics.agent.state_folder import StateFolder
@@ -24,7 +25,7 @@ DOCTYPE = "Prego Metrics Push"
 MAX_ROWS = 500
 _CHUNK = 100
 _MAX_INT = 2**31 - 1
-_FIGURES = ("cpu_pct", "memory_pct", "disk_pct", "tenant_count")
+FIGURES = ("cpu_pct", "memory_pct", "disk_pct", "tenant_count")
 
 
 def catch_up(folder: StateFolder, config: Config, most: int = MAX_ROWS) -> int:
@@ -33,7 +34,10 @@ def catch_up(folder: StateFolder, config: Config, most: int = MAX_ROWS) -> int:
 	They are written oldest first. So all that follow the newest known one are missing, and none before it:
 	what was cleared from the log stays cleared, and a tick reads no more of the history than it must.
 	"""
-	rows = [_row(push, config) for push in reversed(_missing(folder))][:most]
+	missing = _missing(folder)
+	# Without a payload nobody's numbers were sent; it was this node that tried.
+	node_id = node_id_in_log(folder, config) if missing else ""
+	rows = [_row(push, node_id) for push in reversed(missing)][:most]
 	if rows:
 		# The push's id is the name, so a second insert means that it is already there.
 		frappe.db.bulk_insert(
@@ -42,9 +46,14 @@ def catch_up(folder: StateFolder, config: Config, most: int = MAX_ROWS) -> int:
 	return len(rows)
 
 
-def shown_node_id(config: Config) -> str:
-	"""Return this node's id as the log has it."""
-	return printable(config.node_id, 255)
+def node_id_in_log(folder: StateFolder, config: Config) -> str:
+	"""Return this node's id as the log has it; empty where nobody knows it yet."""
+	return logged_node_id(as_pushed(config, folder, folder.read()[0]).node_id)
+
+
+def logged_node_id(node_id: str) -> str:
+	"""Return a node's id as the log has it."""
+	return _as_html(node_id, 255)
 
 
 def _missing(folder: StateFolder) -> list[Push]:
@@ -60,12 +69,10 @@ def _missing(folder: StateFolder) -> list[Push]:
 	return missing
 
 
-def _row(push: Push, config: Config) -> dict[str, object]:
+def _row(push: Push, node_id: str) -> dict[str, object]:
 	"""Return a push as a row. Any app of the bench can write the history: nothing may be too long or too big."""
 	payload = push.payload or {}
 	at = local_time(push.at)
-	# Without a payload nobody's numbers were sent; it was this node that tried.
-	node_id = printable(push.node_id, 255) if push.node_id else shown_node_id(config)
 	return {
 		"name": push.id,
 		"creation": at,
@@ -76,12 +83,12 @@ def _row(push: Push, config: Config) -> dict[str, object]:
 		"idx": 0,
 		"pushed_at": at,
 		"epoch_seconds": round(push.at, 3),
-		"node_id": node_id,
+		"node_id": logged_node_id(push.node_id) if push.node_id else node_id,
 		"outcome": push.outcome,
 		"driver": push.driver,
-		"pushed_by": printable(push.who, 140) if push.who else None,
+		"pushed_by": _as_html(push.who, 140) if push.who else None,
 		# As text: a number field would show what is unknown as 0, a number that nobody read.
-		**{name: str(payload[name]) if name in payload else None for name in _FIGURES},
+		**{name: str(payload[name]) if name in payload else None for name in FIGURES},
 		"save_snapshot": int(bool(payload.get("save_snapshot"))),
 		"status_code": min(push.status_code or 0, _MAX_INT),
 		"attempts": min(push.attempts, _MAX_INT),
@@ -110,4 +117,12 @@ def translator(language: str | None = None) -> Callable[[str], str]:
 
 def _lines(text: str) -> str:
 	"""Return a reason of one or several lines, fit to show."""
-	return "\n".join(printable(line) for line in text.split("\n"))
+	return "\n".join(_as_html(line) for line in text.split("\n"))
+
+
+def _as_html(text: str, limit: int = 0) -> str:
+	"""Return `text` fit to show in the Desk, which takes a field's text for HTML: a server's words among others.
+
+	Frappe cleans what is saved as a document, and these rows are not. With `limit` it is cut to fit its column.
+	"""
+	return frappe.utils.escape_html(printable(text, limit))[: limit or None]

@@ -13,12 +13,13 @@ from prego_metrics.agent.errors import PregoMetricsError
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.state_folder import FOLDER_NAME
 from prego_metrics.agent.tenants import count_tenants
+from prego_metrics.frappe_site import METHOD
 from prego_metrics.frappe_version import APP, delete_what_later_versions_keep
 from prego_metrics.leftovers import delete_leftovers
 from prego_metrics.operators_site import this_bench
 
 MODULE = "Node Metrics"
-METHODS = ("prego_metrics.prego_push.push_if_due", "prego_metrics.prego_collection.collect_if_due")
+METHODS = (METHOD, "prego_metrics.prego_collection.collect_if_due")
 READER_ROLE = "Prego Metrics Reader"
 
 

@@ -17,6 +17,9 @@ DOCTYPES = ("Prego Metrics Push", "Prego Node")
 REPORTS = ("Prego Tenants",)
 NOTIFICATIONS = ("Prego Metrics Alert",)
 WORKSPACES = ("Prego Metrics",)
+MODULES = ("Node Metrics",)
+CHARTS = ("Prego Pushes per Day",)
+CARDS = ("Prego Tenants", "Prego Failures in a Row", "Prego Last Delivered")
 # DocType: its field that holds the name of a DocType of ours.
 _BY_DOCTYPE = (
 	("Access Log", "export_from"),
@@ -45,6 +48,31 @@ _BY_REPORT = (
 	("Auto Email Report", "report"),
 	("Prepared Report", "report_name"),
 )
+# DocType: its field that names a DocType or report of ours, of what people make in the Desk for it; each has rows
+# of its own, or is cached.
+_MADE_FOR_US = (
+	("Calendar View", "reference_doctype"),
+	("Client Script", "dt"),
+	("Custom Role", "report"),
+	("Dashboard Chart", "document_type"),
+	("Document Naming Rule", "document_type"),
+	("Form Tour", "reference_doctype"),
+	("Kanban Board", "reference_doctype"),
+	("Notification", "document_type"),
+	("Number Card", "document_type"),
+	("Server Script", "reference_doctype"),
+	("Webhook", "webhook_doctype"),
+)
+# DocType of a row in what people made for themselves: its field that names something of ours.
+_SHOWN_ELSEWHERE = (
+	("Block Module", "module"),
+	("Dashboard Chart Link", "chart"),
+	("Number Card Link", "card"),
+	("Workspace Chart", "chart_name"),
+	("Workspace Link", "link_to"),
+	("Workspace Number Card", "number_card_name"),
+	("Workspace Shortcut", "link_to"),
+)
 # DocType: its child DocType of recipients or links, deleted with it.
 _LETTERS = (("Email Queue", "Email Queue Recipient"), ("Communication", "Communication Link"))
 _USER_SETTINGS = "_user_settings"
@@ -57,6 +85,12 @@ def delete_leftovers() -> None:
 		_delete(kept_in, field, DOCTYPES)
 	for kept_in, field in _BY_REPORT:
 		_delete(kept_in, field, REPORTS)
+	for made, field in _MADE_FOR_US:
+		if frappe.db.exists("DocType", made):
+			for name in frappe.get_all(made, filters={field: ("in", (*DOCTYPES, *REPORTS))}, pluck="name"):
+				frappe.delete_doc(made, name, force=True, ignore_permissions=True, delete_permanently=True)
+	for row, field in _SHOWN_ELSEWHERE:
+		_delete(row, field, (*DOCTYPES, *REPORTS, *WORKSPACES, *MODULES, *CHARTS, *CARDS))
 	for letter, child in _LETTERS:
 		names = frappe.get_all(letter, filters={"reference_doctype": ("in", DOCTYPES)}, pluck="name")
 		_delete(child, "parent", names)
@@ -64,6 +98,10 @@ def delete_leftovers() -> None:
 	frappe.db.delete(
 		"Error Log", {"reference_doctype": "Notification", "reference_name": ("in", NOTIFICATIONS)}
 	)
+	for report in REPORTS:
+		# A report that raised: Frappe names it nowhere but among the variables of the traceback.
+		raised = ("like", f"%report_name = '{report}'%")
+		frappe.db.delete("Error Log", {"method": "Report Error", "error": raised})
 	frappe.db.delete("Version", {"ref_doctype": "Notification", "docname": ("in", NOTIFICATIONS)})
 	frappe.db.delete("Singles", {"doctype": ("in", DOCTYPES)})
 	for name in (*DOCTYPES, *REPORTS, *WORKSPACES):

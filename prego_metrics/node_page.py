@@ -39,7 +39,7 @@ def page(config: Config) -> dict[str, Any]:
 		"sentence": translated(status.sentence, frappe._),
 		"who": printable(status.last.who, 140) if status.last and status.last.who else None,
 		"failing_since": None if state.failing_since is None else iso_utc(state.failing_since),
-		"node_id": printable(config.node_id),
+		"node_id": printable(pushed.node_id),
 		"at": iso_utc(now),
 		"next_push_at": _next_push(pushed, state, now),
 		"next_snapshot_at": _next_snapshot(config, state, now),

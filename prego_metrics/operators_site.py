@@ -7,15 +7,19 @@ see the node or the other tenants, so nothing is shown before the operator's sit
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
+from typing import TypeVar
 
 import frappe
 
 from prego_metrics.agent.bench import Bench, open_bench
 from prego_metrics.agent.config import Config, load_config
 from prego_metrics.agent.errors import BenchError
-from prego_metrics.agent.last_resort import guarded
+from prego_metrics.agent.last_resort import Unforeseen, guarded
 from prego_metrics.agent.wording import Wording, translated, wording
 from prego_metrics.bench_log import say_fault
+
+Done = TypeVar("Done")
 
 
 def this_bench() -> Bench:
@@ -46,9 +50,18 @@ def why_not_shown(config: Config | None) -> Wording | None:
 	return None
 
 
+def guarded_here(run: Callable[[], Done]) -> Done:
+	"""Return what `run` returns; a fault in it is said in the bench's log, and raised as Unforeseen.
+
+	What reads the node has the key's environment and the passwords of sites' databases among its variables, and
+	Frappe stores the variables of each frame of an error in an Error Log.
+	"""
+	return guarded(run, say_fault)
+
+
 def config_here() -> Config | None:
 	"""Return the node's settings, or None where the bench cannot be read. They are not for every site to show."""
-	return guarded(_config_or_none, say_fault)
+	return guarded_here(_config_or_none)
 
 
 def _config_or_none() -> Config | None:
@@ -73,12 +86,18 @@ def require_operators_site() -> Config:
 	refusal = refusal_here()
 	if refusal:
 		frappe.throw(refusal, frappe.PermissionError)
-	return load_config(this_bench(), os.environ)
+	return guarded_here(lambda: load_config(this_bench(), os.environ))
 
 
 def may_open_app() -> bool:
-	"""Tell whether the app's icon is offered: to System Managers, where the node is shown."""
+	"""Tell whether the app's icon is offered: to System Managers, where the node is shown.
+
+	Frappe asks this whenever a Desk is opened, on every site with the app: a fault of ours must not keep it shut.
+	"""
 	if "System Manager" not in frappe.get_roles():
 		return False
-	config = config_here()
+	try:
+		config = config_here()
+	except Unforeseen:
+		return False  # it was said when it was raised
 	return config is not None and is_operators_site(config)

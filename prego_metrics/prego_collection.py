@@ -15,7 +15,7 @@ from typing import Any
 import frappe
 import redis
 from frappe.utils import add_to_date, now_datetime
-from frappe.utils.background_jobs import get_job
+from frappe.utils.background_jobs import get_job, get_redis_conn
 
 from prego_metrics.agent.collection import Collected, CollectionRunning, collect
 from prego_metrics.agent.collection_status import collection_status, is_due, is_under_way
@@ -23,15 +23,15 @@ from prego_metrics.agent.config import Config
 from prego_metrics.agent.errors import PregoMetricsError
 from prego_metrics.agent.owner import become_owner
 from prego_metrics.agent.tenant_history import HistoryError
-from prego_metrics.frappe_queue_checks import age_seconds
+from prego_metrics.bench_log import log_of_the_bench
+from prego_metrics.frappe_queue_checks import COLLECTING_QUEUE, age_seconds, workers_of
 from prego_metrics.frappe_version import APP
-from prego_metrics.operators_site import config_here, is_operators_site
+from prego_metrics.operators_site import config_here, guarded_here, is_operators_site
 
 # Less than the slack of the rule when a push is due: one that waits for it is no reason to let the next tick pass.
 RUN_SECONDS = 10.0
 # A single tenant may have more files than can be walked in Frappe's 1,500 s, and would never be passed.
 TIMEOUT_SECONDS = 6 * 3600
-QUEUE = "long"
 # Two, since a job queues the next one while its own id is still taken.
 JOB_IDS = ("prego_metrics_collect_tenants_0", "prego_metrics_collect_tenants_1")
 ERROR_TITLE = "Prego Metrics: the tenants' figures were not collected"
@@ -44,8 +44,13 @@ _TOLD_AGAIN_HOURS = 20
 def collect_if_due() -> None:
 	"""Queue the collection if the night's is due or was not finished: what Frappe's scheduler runs every hour.
 
-	On any site but the operator's it does nothing. Never raises for a foreseen condition.
+	On any site but the operator's it does nothing. Never raises for a foreseen condition; Frappe drops what else is
+	raised, so the bench's log has it.
 	"""
+	guarded_here(_queue_if_due)
+
+
+def _queue_if_due() -> None:
 	config = _config_if_shown_here()
 	if config is None or not config.collect_tenants:
 		return
@@ -70,6 +75,13 @@ def queue_collection(config: Config) -> bool:
 			return False
 	_queue(0)
 	return True
+
+
+def is_nobody_there(config: Config) -> bool:
+	"""Tell whether the collection waits for a worker that there is not. Raises redis.exceptions.RedisError."""
+	if is_under_way(config.bench.sites):
+		return False
+	return not workers_of(COLLECTING_QUEUE, get_redis_conn()).living
 
 
 def collect_a_while(turn: int = 0) -> None:
@@ -133,7 +145,7 @@ def _queue(turn: int) -> None:
 		job.delete()  # a worker that was killed leaves it as started, which Frappe takes for running
 	frappe.enqueue(
 		"prego_metrics.prego_collection.collect_a_while",
-		queue=QUEUE,
+		queue=COLLECTING_QUEUE,
 		timeout=TIMEOUT_SECONDS,
 		job_id=JOB_IDS[turn],
 		deduplicate=True,
@@ -152,7 +164,7 @@ def _is_alive(job: Any) -> bool:
 
 def _tell(text: str) -> None:
 	"""Write an Error Log with a message of our own, and the same one no oftener than once a day."""
-	frappe.logger("prego_metrics", allow_site=False).error(f"The tenants' figures: {text}")
+	log_of_the_bench(f"The tenants' figures: {text}")
 	told = {
 		"method": ERROR_TITLE,
 		"error": text,

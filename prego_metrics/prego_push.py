@@ -5,6 +5,7 @@ Both only forward to `prego_metrics.agent.push`, which imports no frappe.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -89,8 +90,8 @@ def _tell_the_operator(fault: str) -> None:
 			return
 		title = "Prego Metrics: a tick broke"
 		since = add_to_date(None, hours=-_TOLD_AGAIN_AFTER_HOURS)
+		frappe.db.rollback()
 		if not frappe.db.exists("Error Log", {"method": title, "creation": (">", since)}):
-			frappe.db.rollback()
 			frappe.log_error(
 				title=title,
 				message=f"{fault}. The tick ended there; each that breaks is in logs/prego_metrics.log. "
@@ -103,16 +104,32 @@ def _tell_the_operator(fault: str) -> None:
 
 
 def _log_and_tell(folder: StateFolder, config: Config) -> None:
-	"""Bring the log of pushes up to date, and tell what is to be told. Never raises: the push is over."""
-	try:
-		from prego_metrics.history import catch_up
-		from prego_metrics.telling import tell
+	"""Bring the log of pushes up to date, and tell what is to be told. Never raises: the push is over.
 
-		catch_up(folder, config)
-		# It stands, whatever becomes of the telling.
-		frappe.db.commit()  # nosemgrep
-		tell(folder, config, log_of_the_bench)
-	except Exception as error:  # noqa: BLE001 whatever it is, the push must not suffer
-		log_of_the_bench(
-			f"The log of pushes was not written: {type(error).__name__}. The next tick tries again"
-		)
+	A log that cannot be written, as before a migrate, silences nobody.
+	"""
+	for undone, work in (
+		("The log of pushes was not written", _catch_up),
+		("What happened was not told", _tell),
+	):
+		try:
+			work(folder, config)
+			# It stands, whatever becomes of what comes after it.
+			frappe.db.commit()  # nosemgrep
+		except Exception as error:  # noqa: BLE001 whatever it is, the push must not suffer
+			log_of_the_bench(f"{undone}: {type(error).__name__}. The next tick tries again")
+			# A database that is gone has nothing to roll back.
+			with contextlib.suppress(Exception):
+				frappe.db.rollback()
+
+
+def _catch_up(folder: StateFolder, config: Config) -> None:
+	from prego_metrics.history import catch_up
+
+	catch_up(folder, config)
+
+
+def _tell(folder: StateFolder, config: Config) -> None:
+	from prego_metrics.telling import tell
+
+	tell(folder, config, log_of_the_bench)

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import frappe
 
 from prego_metrics.agent.config import Config
+from prego_metrics.agent.driver import as_pushed
 from prego_metrics.agent.result import DELIVERED
 from prego_metrics.agent.state_folder import StateFolder
+from prego_metrics.history import DOCTYPE, FIGURES, logged_node_id
 
-LOG = "Prego Metrics Push"
-FIGURES = ("cpu_pct", "memory_pct", "disk_pct", "tenant_count")
 DAY_SECONDS = 86400
 
 
@@ -63,15 +63,18 @@ def delivered_series(config: Config, period: str, now: float) -> dict[str, Any]:
 
 	An interval longer than a bucket widens the buckets: else every other one would look like a gap.
 	"""
+	folder = StateFolder(config.bench.sites)
+	pushed = as_pushed(config, folder, folder.read()[0])
 	seconds, bucket_seconds = PERIODS[period]
-	bucket_seconds = max(bucket_seconds, int(2 * config.push_interval))
+	bucket_seconds = max(bucket_seconds, int(2 * pushed.push_interval))
 	first = int((now - seconds) // bucket_seconds) + 1
 	last = int(now // bucket_seconds)
 	buckets: dict[int, _Bucket] = {}
-	recent = [push for push in _from_state(config) if push.at >= first * bucket_seconds]
+	recent = [push for push in _from_state(folder, pushed.node_id) if push.at >= first * bucket_seconds]
 	# The state is ahead of the log, which catches up from it: from its first push on, the state alone counts.
 	log_ends = min((push.at for push in recent), default=now + bucket_seconds)
-	for bucket, figure, *sums in _from_log(config.node_id, first * bucket_seconds, log_ends, bucket_seconds):
+	node_id = logged_node_id(pushed.node_id)
+	for bucket, figure, *sums in _from_log(node_id, first * bucket_seconds, log_ends, bucket_seconds):
 		buckets.setdefault(bucket, _Bucket()).add(figure, *sums)
 	for push in recent:
 		bucket = buckets.setdefault(int(push.at // bucket_seconds), _Bucket())
@@ -90,9 +93,9 @@ def delivered_series(config: Config, period: str, now: float) -> dict[str, Any]:
 	}
 
 
-def _from_state(config: Config) -> Iterable[Any]:
-	for push in StateFolder(config.bench.sites).history():
-		if push.outcome == DELIVERED and push.payload and push.payload["node_id"] == config.node_id:
+def _from_state(folder: StateFolder, node_id: str) -> Iterable[Any]:
+	for push in folder.history():
+		if push.outcome == DELIVERED and push.node_id == node_id:
 			yield push
 
 
@@ -100,12 +103,12 @@ def _from_log(
 	node_id: str, since: float, until: float, bucket_seconds: int
 ) -> Iterator[tuple[int, str, float, float, float, int]]:
 	"""Yield bucket, figure, least, most, sum and count, summed up by the database; nothing without the log."""
-	if not node_id or not frappe.db.exists("DocType", LOG):
+	if not node_id or not frappe.db.exists("DocType", DOCTYPE):
 		return
 	from frappe.query_builder import DocType
 	from frappe.query_builder.functions import Cast_, Count, Function, Max, Min, Sum
 
-	log = DocType(LOG)
+	log = DocType(DOCTYPE)
 	bucket = Function("FLOOR", log.epoch_seconds / bucket_seconds)
 	for figure in FIGURES:
 		value = Cast_(log[figure], "DECIMAL(12,2)")

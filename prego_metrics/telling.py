@@ -40,7 +40,7 @@ class NotMailed(Exception):
 
 def tell(folder: StateFolder, config: Config, log: Callable[[str], None]) -> None:
 	"""Tell what was not told yet; `log` takes what went wrong with it. Never raises."""
-	shown = replace(config, node_id=node_id_of_pushes(folder.read()[0], config))
+	shown = replace(config, node_id=node_id_of_pushes(folder, folder.read()[0], config))
 	for channel, means in MEANS.items():
 		for transition in claim_transitions(folder, channel, config):
 			try:

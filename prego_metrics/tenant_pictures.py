@@ -13,13 +13,12 @@ from prego_metrics.agent.result import iso_utc
 from prego_metrics.agent.tenant import Tenant
 from prego_metrics.agent.tenant_growth import DAY_SECONDS, Overview, known_total, overview, tenant_days
 from prego_metrics.agent.tenant_history import Day, HistoryError
-from prego_metrics.agent.wording import Wording, translated, wording
+from prego_metrics.agent.wording import Wording, said, translated, wording
 
 GROWTH_DAYS = (7, 30)
 MOST_SHOWN = 50
 # A night and a half: by then the job has missed one.
 OLD_SECONDS = 36 * 3600
-_EXCLUDED = "excluded by exclude_sites: "
 
 
 def sizes(config: Config, now: float, *, days: int, top: int, contains: str) -> dict[str, Any]:
@@ -83,7 +82,7 @@ def _nothing(sentence: Wording, *, trouble: bool = False) -> dict[str, Any]:
 
 
 def _unreadable(error: HistoryError) -> Wording:
-	return wording("The tenants' figures cannot be read: {error}", error=error.args[0])
+	return wording("The tenants' figures cannot be read: {error}", error=said(error))
 
 
 def _notes(found: Overview, now: float) -> list[Wording]:
@@ -115,7 +114,7 @@ def _tenant(tenant: Tenant) -> dict[str, Any]:
 		"database_bytes": tenant.database_bytes,
 		"total_bytes": tenant.total_bytes,
 		"is_lower_bound": None in (tenant.files_bytes, tenant.backups_bytes, tenant.database_bytes)
-		or bool(tenant.disk and tenant.disk.unreadable),
+		or bool(tenant.disk and tenant.disk.all_unreadable),
 	}
 
 
@@ -143,16 +142,9 @@ def _verdict(tenant: Tenant | None) -> dict[str, Any]:
 	"""Return whether a site counted when it was collected, and why not; nothing is known of one that is gone."""
 	if tenant is None:
 		return {"counted": None, "reason": None}
-	return {"counted": tenant.site.counted, "reason": translated(_reason(tenant.site.reason), frappe._)}
-
-
-def _reason(text: str) -> str:
-	"""Return the census's sentence again: the cache keeps only its English."""
-	if text == '"prego_tenant" is false in its site_config.json':
-		return wording('"prego_tenant" is false in its site_config.json')
-	if text.startswith(_EXCLUDED):
-		return wording("excluded by exclude_sites: {pattern}", pattern=_visible(text[len(_EXCLUDED) :]))
-	return _visible(text)
+	reason = tenant.site.reason
+	shown = translated(reason, frappe._) if isinstance(reason, Wording) else _visible(reason)
+	return {"counted": tenant.site.counted, "reason": shown}
 
 
 def _stored(text: str) -> str:

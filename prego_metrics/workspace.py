@@ -16,7 +16,7 @@ from prego_metrics.agent.driver import as_pushed
 from prego_metrics.agent.result import DELIVERED, FAILED, NOT_SENT, REFUSED
 from prego_metrics.agent.state_folder import StateFolder
 from prego_metrics.agent.status import Status, judge_status
-from prego_metrics.history import DOCTYPE, local_time, shown_node_id
+from prego_metrics.history import DOCTYPE, local_time, node_id_in_log
 from prego_metrics.operators_site import config_here, is_operators_site
 
 CHART_DAYS = 14
@@ -62,11 +62,12 @@ def pushes_per_day(**_chart: Any) -> dict[str, Any]:
 		from frappe.query_builder.functions import Count, Date
 
 		log = DocType(DOCTYPE)
+		this_node = node_id_in_log(StateFolder(config.bench.sites), config)
 		day = Date(log.pushed_at)
 		rows = (
 			frappe.qb.from_(log)
 			.select(day, log.outcome, Count("*"))
-			.where((log.node_id == shown_node_id(config)) & (log.pushed_at >= days[0]))
+			.where((log.node_id == this_node) & (log.pushed_at >= days[0]))
 			.groupby(day, log.outcome)
 		).run()
 		counts = {(getdate(on), outcome): count for on, outcome, count in rows}

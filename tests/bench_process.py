@@ -1,5 +1,7 @@
 """Processes of a real bench, for tests: what `bench …` runs, statements inside a site, a control plane for them.
 
+`plane` and `variables` are fixtures, which a test module imports by name.
+
 PREGO_TEST_BENCH is the bench's path, PREGO_TEST_SITE the operator's site, which has the app, and
 PREGO_TEST_TENANT_SITE a test site that the app is installed on and uninstalled from. Started by root, each
 process is the bench's owner's; started by another user, that user's, who has to be the owner.
@@ -16,6 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from prego_metrics.local_control_plane.server import LocalControlPlane
 
 BENCH = os.environ.get("PREGO_TEST_BENCH", "")
@@ -26,6 +30,14 @@ MISSING = f"{NO_SITE}, and PREGO_TEST_TENANT_SITE (another one, for the app to b
 
 PROCESS_KEY = "a-key-of-the-bench-tests"
 PROCESS_NODE_ID = "bench-test"
+# The rows of each table, in SQL, that may name us when we are gone: which apps the site had, which roles a user
+# was given or lost, and what a deleted user was. (Permission Log came with 16.) Whatever else does is ours.
+HISTORY_OF_THE_SITE = {
+	"tabVersion": "ref_doctype in ('Installed Applications', 'Log Settings') or ref_doctype = 'User' "
+	"""and ifnull(data, '') like '%%"Prego Metrics Reader"%%'""",
+	"tabPermission Log": """for_doctype = 'User' and ifnull(changes, '') like '%%"Prego Metrics Reader"%%'""",
+	"tabDeleted Document": "deleted_doctype = 'User'",
+}
 # A bench of a busy machine: `migrate` alone may take a minute.
 TIMEOUT_SECONDS = 300
 
@@ -92,6 +104,17 @@ def variables_for(plane: LocalControlPlane) -> dict[str, str]:
 		"PREGO_METRICS_SITE": SITE,
 		"PREGO_METRICS_ALERT_AFTER": "1000",
 	}
+
+
+@pytest.fixture
+def plane() -> Iterator[LocalControlPlane]:
+	with control_plane() as plane:
+		yield plane
+
+
+@pytest.fixture
+def variables(plane: LocalControlPlane) -> dict[str, str]:
+	return variables_for(plane)
 
 
 def common_config() -> Path:

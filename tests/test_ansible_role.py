@@ -90,8 +90,8 @@ def play(folder: Path, bench: Path, wheel: Path, control_plane) -> Callable[...,
 		"prego_metrics_control_plane_url": control_plane.url,
 		"prego_metrics_package": place,
 		"prego_metrics_python": PYTHON,
-		"prego_metrics_venv": str(folder / "venv"),
-		"prego_metrics_key_file": str(folder / "etc/internal_api_key"),
+		"prego_metrics_venv": str(folder / "prego_venv"),
+		"prego_metrics_key_file": str(folder / "prego_etc/internal_api_key"),
 		"prego_metrics_cron_folder": str(folder / "cron.d"),
 		"prego_metrics_unit_folder": str(folder / "units"),
 		"prego_metrics_driver": "cron",
@@ -156,13 +156,13 @@ def test_the_role_converges_once_then_changes_nothing_and_uninstalls_without_a_t
 
 	assert play()[0] > 0
 	assert control_plane.store.server_metrics("node-1")["tenant_count"] == 7
-	key = folder / "etc/internal_api_key"
+	key = folder / "prego_etc/internal_api_key"
 	assert key.read_text() == control_plane.key and key.stat().st_mode & 0o777 == 0o640
 	settings = json.loads((bench / "sites/common_site_config.json").read_text())["prego_metrics"]
 	assert settings["exclude_sites"] == ["pool-*"] and settings["push_interval"] == 120
 	line = (folder / "cron.d/prego-metrics").read_text().splitlines()[-1]
 	assert line == (
-		f"* * * * * {BENCH_USER} {folder}/venv/bin/prego-metrics push --if-due --tell cron --bench {bench}"
+		f"* * * * * {BENCH_USER} {folder}/prego_venv/bin/prego-metrics push --if-due --tell cron --bench {bench}"
 	)
 
 	assert play()[0] == 0
@@ -183,9 +183,9 @@ def test_with_systemd_the_units_are_those_that_the_program_renders(play, folder:
 	assert sorted(units) == ["prego-metrics-tell.service", "prego-metrics.service", "prego-metrics.timer"]
 	subprocess.run(
 		[
-			folder / "venv/bin/prego-metrics",
+			folder / "prego_venv/bin/prego-metrics",
 			*("systemd", "--bench", folder / "frappe-bench", "--output", folder / "rendered"),
-			*("--key-file", folder / "etc/internal_api_key"),
+			*("--key-file", folder / "prego_etc/internal_api_key"),
 		],
 		check=True,
 		capture_output=True,
@@ -236,7 +236,7 @@ def test_in_the_hardened_mode_the_key_is_roots_and_the_unit_alone_says_where_it_
 	try:
 		assert play(**hardened)[0] > 0
 		assert play(**hardened)[0] == 0
-		key = folder / "etc/internal_api_key"
+		key = folder / "prego_etc/internal_api_key"
 		assert (key.group(), key.stat().st_mode & 0o777) == ("root", 0o600)
 		settings = json.loads((bench / "sites/common_site_config.json").read_text())["prego_metrics"]
 		assert settings["scheduler_pushes"] is False and settings["push_interval"] == 120
@@ -284,7 +284,7 @@ def test_a_switch_to_the_app_leaves_neither_timer_nor_environment(play, folder: 
 	}
 	assert play(prego_metrics_driver="systemd")[0] > 0
 	assert play(**app)[0] > 0
-	assert not list((folder / "units").iterdir()) and not (folder / "venv").exists()
+	assert not list((folder / "units").iterdir()) and not (folder / "prego_venv").exists()
 	assert [line.removeprefix(f"{bench} ") for line in log.read_text().splitlines()] == [
 		f"get-app {app['prego_metrics_app_source']}",
 		"--site ops.example list-apps",
@@ -324,3 +324,29 @@ def test_the_role_passes_ansible_lint_at_its_production_profile() -> None:
 		timeout=300,
 	)
 	assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+@pytest.mark.parametrize("state", ["present", "absent"])
+@pytest.mark.parametrize(
+	("variable", "path"),
+	[("key_file", "shared/internal_api_key"), ("venv", "shared"), ("venv", "shared/env")],
+)
+def test_a_folder_that_others_may_use_is_neither_closed_to_them_nor_removed(
+	play, folder: Path, state: str, variable: str, path: str
+) -> None:
+	(folder / "shared").mkdir()
+	(folder / "shared" / "passwd").write_text("of somebody")
+	before = listed(folder)
+	given = {f"prego_metrics_{variable}": str(folder / path), "prego_metrics_state": state}
+	_, printed = play(expect=2, **given)
+	assert '\\"prego\\" in its name' in printed or '"prego" in its name' in printed
+	assert listed(folder) == before
+
+
+def test_no_password_of_the_bench_is_printed_when_the_settings_are_removed(play, bench: Path) -> None:
+	common = bench / "sites/common_site_config.json"
+	content = {**json.loads(common.read_text()), "root_password": "hunter2-of-the-server"}
+	common.write_text(json.dumps(content))
+	assert "hunter2" not in play("-v", prego_metrics_verify_push=False)[1]
+	assert "hunter2" not in play("-v", prego_metrics_state="absent")[1]
+	assert json.loads(common.read_text())["root_password"] == "hunter2-of-the-server"

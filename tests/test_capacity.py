@@ -139,3 +139,16 @@ def test_without_a_collection_the_command_names_the_one_that_makes_it(five: Path
 	assert ended.returncode == 2 and "Traceback" not in ended.stderr
 	assert "tenants --collect" in ended.stderr and json.loads(ended.stdout)["fits"] is None
 	assert not (five / "sites" / ".prego-metrics").exists()
+
+
+def test_what_was_not_read_whole_is_among_the_assumptions(five: Path, run_agent: Run) -> None:
+	keep(five, [GIGABYTE] * 5, time.time())
+	assert "not read whole" not in run_agent("capacity", "--bench", five).stdout
+	site = five / "sites" / NAMES[0]
+	(site / "private").mkdir(exist_ok=True)
+	(site / "private" / "backups").symlink_to("/nowhere/at/all")
+	(five / "sites" / NAMES[1] / "public").mkdir(exist_ok=True)
+	(five / "sites" / NAMES[1] / "public" / "files").symlink_to("/usr")
+	keep(five, [GIGABYTE] * 5, time.time())
+	said = run_agent("capacity", "--bench", five).stdout
+	assert "files or backups of 2 tenants were not read whole" in said and "fewer may fit" in said

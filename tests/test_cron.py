@@ -108,7 +108,7 @@ def test_what_cannot_be_recorded_is_said_each_time(
 
 def test_a_channel_is_a_plain_name(run_agent: Run, bench_folder: Path) -> None:
 	done = run_agent("tell", "--channel", "a b\x1b", "--bench", bench_folder)
-	assert done.returncode == 2 and r"'a b\x1b' is none" in done.stderr
+	assert done.returncode == 2 and r"'a b\x1b' cannot name a channel" in done.stderr
 	with pytest.raises(ChannelError):
 		claim_news(folder_of(bench_folder), "", config_of(bench_folder))
 

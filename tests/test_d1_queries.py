@@ -71,6 +71,8 @@ def written(age: float, how: str) -> Any:
 		return NOW - age
 	if how == "milliseconds":
 		return int((NOW - age) * 1000)
+	if how == "text":
+		return f"{(NOW - age) * 1000:.0f}.0"
 	if how == "sqlite":
 		return moment.strftime("%Y-%m-%d %H:%M:%S")
 	if how == "zone":
@@ -82,7 +84,9 @@ names = st.sampled_from(["a", "b", "c", "d", "A", "한", "x y"])
 # Not at the limits themselves: SQLite's day numbers are exact to about 40 µs.
 ages = st.sampled_from([-100, -4, 0, 10, 299, 301, 320, 350, 399, 5000, 10**6])
 times = st.one_of(
-	st.builds(written, ages, st.sampled_from(["seconds", "milliseconds", "sqlite", "zone", "worker"])),
+	st.builds(
+		written, ages, st.sampled_from(["seconds", "milliseconds", "text", "sqlite", "zone", "worker"])
+	),
 	st.sampled_from([None, "", "now", "yesterday", "2026-99-99"]),
 )
 fleets = st.fixed_dictionaries(

@@ -110,6 +110,12 @@ def test_both_languages_have_the_same_tables_row_by_row(pair: tuple[Path, Path])
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=ids)
+def test_both_languages_have_as_many_points_in_their_lists(pair: tuple[Path, Path]) -> None:
+	english, korean = (len(re.findall(r"^ *(?:-|\d+\.) ", prose(p.read_text()), re.MULTILINE)) for p in pair)
+	assert english == korean
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=ids)
 def test_both_languages_name_the_same_things_in_code(pair: tuple[Path, Path]) -> None:
 	english, korean = (
 		{re.sub(r"\s+", " ", code) for code in re.findall(r"`([^`]+)`", prose(p.read_text()))} for p in pair
@@ -187,6 +193,10 @@ class TestTheCodeIsInTheDocuments:
 		if said:
 			codes = re.findall(r"(?:^|, )(\d) ", said[1])
 			assert all(re.search(rf"\b{code} ", row) for code in codes), (codes, row)
+
+	def test_the_number_of_checks(self, korean: bool) -> None:
+		made = f"점검은 {len(doctor.NAMES)}가지" if korean else f"makes {len(doctor.NAMES)} checks"
+		assert made in (ROOT / ("README.ko.md" if korean else "README.md")).read_text()
 
 	def test_every_outcome(self, korean: bool) -> None:
 		for outcome in (*state.OUTCOMES, "not_due", "busy", "dry_run"):

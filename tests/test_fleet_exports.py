@@ -14,6 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import hostile_texts, json_values
 
+from prego_metrics.agent.errors import ExportError
+from prego_metrics.fleet.exports import read_export
+from prego_metrics.fleet.records import Columns, read_placement
 from prego_metrics.fleet.timestamps import epoch_seconds
 
 GOOD = json.dumps([metrics("sg-1")])
@@ -221,3 +224,16 @@ def test_any_value_is_a_time_or_a_value_error(value: Any) -> None:
 def test_a_time_that_no_calendar_has_is_none(text: str) -> None:
 	with pytest.raises(ValueError, match="is no time"):
 		epoch_seconds(text)
+
+
+def test_a_csv_that_ends_within_a_line_was_cut_off(tmp_path: Path) -> None:
+	whole = "name,status,node_id\nacme,active,sg-1\nbeta,active,sg-1\n"
+	placed = tmp_path / "tenants.csv"
+	for cut in range(len("name,status,node_id\na"), len(whole)):
+		placed.write_text(whole[:cut])
+		if whole[cut - 1] == "\n":
+			continue  # nobody can see that
+		with pytest.raises(ExportError):
+			read_placement(read_export(str(placed), "tenants_master"), Columns())
+	placed.write_text(whole)
+	assert read_placement(read_export(str(placed), "tenants_master"), Columns()).tenants == {"sg-1": 2}

@@ -196,7 +196,9 @@ def test_csv_sqlite_and_plain_json_say_the_same(tmp_path: Path) -> None:
 			files.append(tmp_path / f"{name}.{kind}")
 			comma = ";" if kind == "semicolons" else ","
 			lines = [comma.join(rows[0]), *(comma.join(map(str, row.values())) for row in rows)]
-			text = {"array": json.dumps(rows), "object": json.dumps({name: rows})}.get(kind, "\n".join(lines))
+			text = {"array": json.dumps(rows), "object": json.dumps({name: rows})}.get(
+				kind, "\n".join([*lines, ""])
+			)
 			files[-1].write_text(text, encoding="utf-16" if kind == "utf-16" else "utf-8-sig")
 		answers.append(run_fleet("freshness", "--nodes", files[0], "--metrics", files[1], "--json"))
 	database = tmp_path / "a database?.sqlite"
@@ -258,4 +260,4 @@ def test_it_runs_as_a_process_of_its_own_where_there_is_no_bench(
 	pushed = wrangler(tmp_path / "metrics.json", metrics("sg-1"))
 	ended = run_agent("fleet", "freshness", "--nodes", nodes, "--metrics", pushed, cwd=tmp_path)
 	assert (ended.returncode, ended.stderr) == (0, "")
-	assert "1 nodes: 1 fresh" in ended.stdout
+	assert "1 node: 1 fresh" in ended.stdout

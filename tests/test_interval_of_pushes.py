@@ -1,4 +1,7 @@
-"""A unit or a crontab may push at an interval of its own: everything that judges a push's age goes by it."""
+"""A unit or a crontab may push at an interval of its own: everything that judges a push's age goes by it.
+
+In the hardened mode it alone knows as which node it pushes, too.
+"""
 
 from __future__ import annotations
 
@@ -45,8 +48,8 @@ def pushed(bench: Path, driver: str) -> None:
 	folder_of(bench).write(State(last_attempt_at=push.at, last=push, last_delivered=push))
 
 
-def tick(bench: Path, driver: str, seconds: float, ago: float) -> None:
-	folder_of(bench).tick(Tick(driver, time.time() - ago, seconds, "node-1", "not_due"))
+def tick(bench: Path, driver: str, seconds: float, ago: float, node_id: str = "node-1") -> None:
+	folder_of(bench).tick(Tick(driver, time.time() - ago, seconds, node_id, "not_due"))
 
 
 def seen(bench: Path) -> Config:
@@ -88,3 +91,47 @@ def test_the_figures_for_prometheus_stay_until_the_next_push_is_due(bench: Path)
 	state = state_of(bench)
 	assert "prego_cpu_ratio 0.125" in openmetrics(seen(bench), state)
 	assert "prego_cpu_ratio" not in openmetrics(load_config(open_bench(str(bench)), {}), state)
+
+
+@pytest.fixture
+def hardened(bench: Path, settings: Callable[..., Path]) -> Path:
+	"""A bench whose file names no node: the unit's environment does."""
+	settings(bench, control_plane_url="https://control-plane.example", scheduler_pushes=False)
+	tick(bench, "frappe", 60.0, ago=5, node_id="")
+	return bench
+
+
+def test_in_the_hardened_mode_the_units_ticks_tell_the_node(hardened: Path) -> None:
+	assert load_config(open_bench(str(hardened)), {}).node_id == ""
+	assert seen(hardened).node_id == "node-1"
+
+
+def test_a_copied_bench_is_the_new_node_from_its_first_tick_on(hardened: Path, run_agent: Run) -> None:
+	tick(hardened, "timer", OWN_SECONDS, ago=1, node_id="node-2")
+	assert seen(hardened).node_id == "node-2"
+	ended = run_agent("status", "--bench", hardened)
+	assert ended.returncode == 3 and "never delivered a push as node-2" in ended.stdout
+
+
+def test_without_a_tick_the_last_delivered_push_tells_the_node(hardened: Path) -> None:
+	for driver in ("timer", "frappe"):
+		(Path(folder_of(hardened).path) / f"tick-{driver}.json").unlink()
+	assert seen(hardened).node_id == "node-1"
+
+
+def test_where_frappe_pushes_a_node_that_is_not_named_is_nobody(
+	bench: Path, settings: Callable[..., Path]
+) -> None:
+	settings(bench, control_plane_url="https://control-plane.example")
+	assert seen(bench).node_id == ""
+
+
+@pytest.mark.parametrize("seconds", [1e11, 0.0, 4.9, 86401.0])
+def test_an_interval_that_no_driver_can_have_keeps_nobody_from_hearing_that_pushes_stopped(
+	bench: Path, run_agent: Run, seconds: float
+) -> None:
+	tick(bench, "timer", seconds, ago=1)
+	assert seen(bench).push_interval == 60.0
+	assert run_agent("status", "--bench", bench).returncode == 2
+	claimed = claim_transitions(folder_of(bench), "a", load_config(open_bench(str(bench)), {}))
+	assert [one.kind for one in claimed] == ["stale"]

@@ -17,11 +17,9 @@ from bench_process import (
 	TENANT_SITE,
 	bench,
 	changed,
-	control_plane,
 	doctor_check,
 	in_site,
 	site_config,
-	variables_for,
 )
 
 from prego_metrics.local_control_plane.server import LocalControlPlane
@@ -47,17 +45,6 @@ def app_on_a_tenants_site() -> Iterator[None]:
 	bench("--site", TENANT_SITE, "install-app", "prego_metrics")
 	yield
 	bench("--site", TENANT_SITE, "uninstall-app", "prego_metrics", "--yes", "--no-backup")
-
-
-@pytest.fixture
-def plane() -> Iterator[LocalControlPlane]:
-	with control_plane() as plane:
-		yield plane
-
-
-@pytest.fixture
-def variables(plane: LocalControlPlane) -> dict[str, str]:
-	return variables_for(plane)
 
 
 def test_a_migrate_under_maintenance_twice_leaves_a_node_that_pushes(variables: dict[str, str]) -> None:

@@ -26,6 +26,7 @@ from prego_metrics.local_control_plane.server import LocalControlPlane
 pytestmark = pytest.mark.skipif(not (BENCH and SITE and URL), reason=real_bench.MISSING)
 
 TENANT = os.environ.get("PREGO_TEST_TENANT_SITE", "")
+NO_TENANT = "no tenant's site: set PREGO_TEST_TENANT_SITE (a site of the bench without the app)"
 MANAGER, PLAIN, READER = "manager@page.test", "plain@page.test", "reader@page.test"
 READING = ("status", "tenants", "series", "metrics", "tenant_sizes", "tenant_history")
 ACTING = ("push", "doctor", "collect")
@@ -106,6 +107,15 @@ def test_a_dry_run_sends_and_records_nothing(people: dict[str, Visitor]) -> None
 	assert ask(people["manager"], "status").json()["message"]["last"] == before
 
 
+@pytest.mark.parametrize("asked", ["yes", "on", "", "2"])
+def test_a_dry_run_in_other_words_is_refused_and_no_push(people: dict[str, Visitor], asked: str) -> None:
+	real_bench.forget_rate_limits()
+	before = ask(people["manager"], "status").json()["message"]["last"]
+	answer = people["manager"].post("/api/method/prego_metrics.api.push", dry_run=asked)
+	assert answer.status_code == 417, answer.text[:300]
+	assert ask(people["manager"], "status").json()["message"]["last"] == before
+
+
 def test_what_acts_wants_a_post_and_a_period_is_one_of_three(people: dict[str, Visitor]) -> None:
 	for method in ACTING:
 		assert people["manager"].get(f"/api/method/prego_metrics.api.{method}").status_code == 403
@@ -175,7 +185,7 @@ def test_the_readers_role_reads_metrics_and_nothing_else(people: dict[str, Visit
 def error_logs_of_before() -> set[str]:
 	"""The Error Logs that the tenant's site has already: its setup may have failed once, and named anything."""
 	if not TENANT:
-		pytest.skip("no tenant's site: set PREGO_TEST_TENANT_SITE (a site of the bench without the app)")
+		pytest.skip(NO_TENANT)
 	return {log["name"] for log in json.loads(in_site(TENANT, ALL_ERROR_LOGS))}
 
 
@@ -289,6 +299,7 @@ def test_nothing_of_the_node_is_written_into_a_tenants_database(
 	)
 
 
+@pytest.mark.skipif(not TENANT, reason=NO_TENANT)
 def test_a_refusal_on_a_tenants_site_shows_no_setting_in_a_traceback_with_variables() -> None:
 	code = """
 from prego_metrics.operators_site import require_operators_site

@@ -12,20 +12,18 @@ import json
 import re
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from bench_process import (
 	BENCH,
+	HISTORY_OF_THE_SITE,
 	NO_SITE,
 	PROCESS_KEY,
 	SITE,
 	bench,
 	changed,
-	control_plane,
 	site_config,
-	variables_for,
 )
 
 from prego_metrics.agent.state_folder import StateFolder
@@ -45,17 +43,6 @@ def sql(query: str) -> list[list[object]]:
 	ended = execute("frappe.db.sql", {"query": query})
 	assert ended.returncode == 0, ended.stderr
 	return json.loads(ended.stdout) if ended.stdout.strip() else []
-
-
-@pytest.fixture
-def plane() -> Iterator[LocalControlPlane]:
-	with control_plane() as plane:
-		yield plane
-
-
-@pytest.fixture
-def variables(plane: LocalControlPlane) -> dict[str, str]:
-	return variables_for(plane)
 
 
 def test_every_site_that_frappe_sees_is_counted_once(variables: dict[str, str]) -> None:
@@ -162,8 +149,8 @@ def test_uninstall_leaves_nothing_of_ours_in_the_database_and_install_brings_it_
 def rows_that_name_us() -> list[str]:
 	"""Search every text column of the site's database for the app's names.
 
-	What Frappe itself notes of the installed apps stays Frappe's: in that list's own history, and which
-	versions a user has seen at the last login.
+	What Frappe itself notes of the site and its users stays Frappe's: their history, and which versions a user
+	has seen at the last login.
 	"""
 	columns = sql(
 		"select table_name, column_name from information_schema.columns where table_schema = database() "
@@ -179,14 +166,8 @@ def rows_that_name_us() -> list[str]:
 			f"`{name}` like '%%prego_metrics%%' or `{name}` = 'Node Metrics' or `{name}` like 'Prego %%'"
 			for name in names
 		)
-		if table == "tabVersion":
-			condition = f"ref_doctype not in ('Installed Applications', 'Log Settings') and ({condition})"
-		if table == "tabPermission Log":
-			# Nor that a user was given the readers' role: later versions note it here, beside tabVersion.
-			condition = f"for_doctype != 'User' and ({condition})"
-		if table == "tabDeleted Document":
-			# A deleted user's roles and last seen versions are that user's history.
-			condition = f"deleted_doctype != 'User' and ({condition})"
+		if table in HISTORY_OF_THE_SITE:
+			condition = f"not ({HISTORY_OF_THE_SITE[table]}) and ({condition})"
 		queries.append(f"(select '{table}' from `{table}` where {condition} limit 1)")
 	batches = [queries[start : start + 20] for start in range(0, len(queries), 20)]
 	return [str(table) for batch in batches for (table,) in sql(" union all ".join(batch))]

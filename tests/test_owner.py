@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -242,3 +244,50 @@ def test_the_owner_that_root_became_cannot_look_into_another_bench_of_roots(
 	assert done.returncode == 2
 	assert done.stderr == f"Not sent: the bench {other} cannot be read: Permission denied\n"
 	assert control_plane.answers == []
+
+
+# An interpreter of root's that lies where nobody else can read it: what is not imported by then is not there.
+UNREADABLE = """
+import os, sys
+class Unreadable:
+	def find_spec(self, name, path=None, target=None):
+		raise ModuleNotFoundError(f"No module named {name!r}")
+genuine = os.setresuid
+def become(*ids):
+	genuine(*ids)
+	sys.meta_path.insert(0, Unreadable())
+os.setresuid = become
+from prego_metrics.agent.__main__ import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+	"command",
+	[
+		("tenants",),
+		("tenants", "--sizes", "--database", "--activity"),
+		("tenants", "--database", "--csv"),
+		("tenants", "--collect"),
+		("capacity",),
+		("doctor", "--offline"),
+		("status",),
+		("push",),
+	],
+)
+def test_root_has_imported_all_that_a_command_needs_before_it_is_the_owner(
+	owned_bench: Path, make_site: Callable[..., Path], command: tuple[str, ...]
+) -> None:
+	for name in ("한국.example", "c.example", "d.example"):
+		make_site(owned_bench, name, db_name="_x", db_password="x", db_port=1)
+	give(owned_bench, OWNER)
+	ended = subprocess.run(
+		[sys.executable, "-c", UNREADABLE, *command, "--bench", str(owned_bench)],
+		capture_output=True,
+		text=True,
+		env={**os.environ, "PYTHONUTF8": "1", "INTERNAL_API_KEY": "k"},
+		check=False,
+	)
+	assert "Traceback" not in ended.stderr and "No module" not in ended.stdout + ended.stderr
+	assert "Error)" not in ended.stdout  # a database that could not be asked for an error of Python's
+	assert ended.stdout or ended.stderr

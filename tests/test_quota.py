@@ -162,8 +162,10 @@ def test_a_bad_quota_of_a_site_changes_no_count_and_one_of_the_node_is_an_error(
 	payload = json.loads(run_agent("push", "--dry-run", "--bench", bench_folder).stdout)
 	assert payload["tenant_count"] == 4 and "quota" not in json.dumps(payload)
 	settings(bench_folder, tenant_quota_gb="5")
-	ended = run_agent("tenants", "--sizes", "--bench", bench_folder)
-	assert ended.returncode == 2 and 'tenant_quota_gb = "5"' in ended.stderr
+	for option in ("--sizes", "--collect"):
+		ended = run_agent("tenants", option, "--bench", bench_folder)
+		assert ended.returncode == 2 and 'tenant_quota_gb = "5"' in ended.stderr
+	assert cached_tenants(str(bench_folder / "sites")) == []
 
 
 def test_the_most_used_come_first_and_each_form_shows_the_share(

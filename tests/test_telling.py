@@ -146,6 +146,15 @@ def test_stale_is_when_nothing_was_delivered_or_even_tried_for_too_long() -> Non
 	assert state.recorded(pushed(NOW + 1, "failed"), 1).stale("node-1", NOW + 9000, 300.0) is None
 
 
+def test_silence_is_told_too_when_the_clock_went_back_by_hours_before_it() -> None:
+	state = State().recorded(pushed(NOW, "delivered"), 3)
+	assert state.stale("node-1", NOW - 4, 300.0) is None  # the clock is being set right
+	silent = state.stale("node-1", NOW - 90_000, 300.0)
+	assert silent and silent.kind == "stale"
+	tried = state.recorded(pushed(NOW - 89_990, "failed"), 3)
+	assert tried.stale("node-1", NOW - 89_980, 300.0) is None
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_sentence_can_be_translated_and_shows_hostile_text_as_escapes(kind: str) -> None:
 	transition = Transition("0" * 16, NOW, kind, 3, "a\x1b[2J\u202e{failures}\nmore", NOW - 60, 9, 1, 93.5)

@@ -9,18 +9,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from korean_sentences import in_korean, still_english
 
 from prego_metrics.agent import collection
 from prego_metrics.agent.backups import read_backups
 from prego_metrics.agent.bench import open_bench
 from prego_metrics.agent.config import load_config
+from prego_metrics.agent.database_session import Credentials, DatabaseError, credentials, error_line
 from prego_metrics.agent.disk_usage import disk_usage
 from prego_metrics.agent.inventory import LocatedSite
 from prego_metrics.agent.openmetrics import openmetrics
 from prego_metrics.agent.site_database import DatabaseFigures
 from prego_metrics.agent.state import State
-from prego_metrics.agent.tenant import Tenant
+from prego_metrics.agent.tenant import Tenant, warnings_of
 from prego_metrics.agent.tenant_history import HistoryError, TenantHistory, cached_tenants
+from prego_metrics.agent.wording import wording
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -121,3 +124,57 @@ def test_a_scrape_shows_the_cache_of_as_many_sites_as_allowed(
 	text = openmetrics(config, State())
 	assert text.count("prego_tenant_files_bytes{") == series
 	assert ("prego_tenant_info{" in text) == (series == 3)
+
+
+def test_what_the_cache_says_of_a_site_is_still_ours_to_translate(
+	bench_folder: Path, make_site: Callable[..., Path], settings: Callable[..., Path]
+) -> None:
+	settings(bench_folder, exclude_sites=["pool-*"])
+	make_site(bench_folder, "kim.example", db_type="oracle")
+	make_site(bench_folder, "pool-9.example", db_name=None)
+	collection.collect(load_config(open_bench(str(bench_folder)), {}), {})
+	found = {tenant.site.name: tenant for tenant in cached_tenants(str(bench_folder / "sites"))}
+	[warning] = (one for one in warnings_of(found["kim.example"], 0.0) if one.startswith("database"))
+	assert warning == "database: db_type oracle is not supported: only mariadb and postgres"
+	assert still_english(warning) == [] and "oracle" in in_korean(warning) != warning
+	reason = found["pool-9.example"].site.reason
+	assert reason == "excluded by exclude_sites: pool-*" and in_korean(reason).endswith("pool-*")
+	assert still_english(reason) == []
+
+
+def test_a_sentence_that_somebody_else_wrote_into_the_cache_stays_as_it_stands(bench_folder: Path) -> None:
+	collection.collect(load_config(open_bench(str(bench_folder)), {}), {})
+	sites = str(bench_folder / "sites")
+	with TenantHistory(sites, write=True) as history:
+		forged = json.dumps({"reason": {"template": "{a}", "values": {"a": "0 tenants"}}})
+		history._connection.execute(
+			"UPDATE latest SET content = json_set(content, '$.wordings', json(?))", (forged,)
+		)
+	assert [type(tenant.site.reason) for tenant in cached_tenants(sites)] == [str] * 3
+	with TenantHistory(sites, write=True) as history:
+		history._connection.execute("UPDATE latest SET content = json_set(content, '$.wordings', 7)")
+	assert cached_tenants(sites) == []
+
+
+@pytest.mark.parametrize(
+	"site_config",
+	[
+		{"db_type": "oracle"},
+		{"db_password": "x"},
+		{"db_name": "x"},
+		{"db_name": "x", "db_password": "x", "db_port": "no number"},
+	],
+)
+def test_what_a_sites_database_lacks_is_said_in_korean_too(site_config: dict[str, object]) -> None:
+	with pytest.raises(DatabaseError) as raised:
+		credentials(site_config, {})
+	sentence = raised.value.args[0]
+	assert still_english(sentence, "no number") == [] and in_korean(sentence) != sentence
+
+
+def test_a_servers_words_stay_and_ours_are_translated() -> None:
+	access: Credentials = credentials({"db_name": "x", "db_password": "secret-7"}, {})
+	words = error_line(access, OSError(1045, "Access denied, (using password secret-7)"))
+	assert words.startswith("Access denied") and "secret-7" not in words
+	waited = TimeoutError(wording("no answer within {seconds} s", seconds=20))
+	assert in_korean(error_line(access, waited)) != "no answer within 20 s"

@@ -4,9 +4,11 @@ WITH settings (max_age_seconds, future_seconds, now) AS (
 	SELECT 300, 5, (julianday('now') - 2440587.5) * 86400.0
 ),
 pushed AS (
-	-- updated_at is an epoch in seconds or milliseconds, ISO 8601 or SQLite's own; without a zone it is UTC.
+	-- updated_at is an epoch in seconds or milliseconds, also as text (a TEXT column makes it one), ISO 8601 or
+	-- SQLite's own; without a zone it is UTC.
 	SELECT *, CASE
 		WHEN typeof(updated_at) IN ('integer', 'real')
+			OR (updated_at GLOB '[0-9]*' AND updated_at NOT GLOB '*[^0-9.]*')
 			THEN updated_at / CASE WHEN abs(updated_at) >= 1e11 THEN 1000.0 ELSE 1.0 END
 		WHEN updated_at GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*'
 			THEN (julianday(updated_at) - 2440587.5) * 86400.0

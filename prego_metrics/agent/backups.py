@@ -12,7 +12,8 @@ import re
 import stat
 from dataclasses import dataclass
 
-from prego_metrics.agent.disk_usage import disk_usage
+from prego_metrics.agent.disk_usage import DiskUsage, disk_usage
+from prego_metrics.agent.wording import wording
 
 DEFAULT_FOLDER = "private/backups"
 _BLOCK_BYTES = 512
@@ -26,10 +27,11 @@ _NAME = re.compile(
 class Backups:
 	"""The backups of one site.
 
-	bytes is what they take on disk, None if it was not asked for. newest_at is the Unix time at which the newest
+	bytes is what they take on disk, None if it was not asked for; with unreadable above 0 it is a lower bound.
+	newest_at is the Unix time at which the newest
 	database was written, None without any; newest_complete says whether it is whole and has both kinds of
-	files beside it, newest_encrypted whether it is encrypted. error says why the folder could not be read
-	(the system's words), and then nothing else is known.
+	files beside it, newest_encrypted whether it is encrypted. error says why the folder could not be read,
+	and then nothing else is known.
 	"""
 
 	count: int = 0
@@ -38,6 +40,7 @@ class Backups:
 	newest_complete: bool | None = None
 	newest_encrypted: bool | None = None
 	error: str | None = None
+	unreadable: int = 0
 
 
 @dataclass
@@ -54,16 +57,17 @@ class _Set:
 def read_backups(site_folder: str, folder: object = None, *, sizes: bool = False) -> Backups:
 	"""Return the backups of the site in `site_folder`. Never raises OSError.
 
-	`folder` is `backup_path` of its configuration: relative to the site, or absolute and then perhaps shared
-	by several sites, of which only this one's are counted.
+	`folder` is `backup_path` of its configuration: relative to the site, or absolute, or a symlink: one that
+	lies elsewhere is perhaps shared by several sites, of which only this one's are counted.
 	"""
-	path = os.path.join(site_folder, folder if isinstance(folder, str) and folder else DEFAULT_FOLDER)
+	named = os.path.join(site_folder, folder if isinstance(folder, str) and folder else DEFAULT_FOLDER)
 	slug = os.path.basename(site_folder).replace(".", "_")
-	# A site that was renamed keeps its older backups, under its older name.
-	own = os.path.normpath(path).startswith(os.path.normpath(site_folder) + os.sep)
 	sets: dict[tuple[str, str], _Set] = {}
 	blocks = 0
 	try:
+		path = os.path.realpath(named)
+		# A site that was renamed keeps its older backups, under its older name.
+		own = path.startswith(os.path.realpath(site_folder) + os.sep)
 		with os.scandir(path) as entries:
 			for entry in entries:
 				match = _NAME.fullmatch(entry.name)
@@ -77,12 +81,17 @@ def read_backups(site_folder: str, folder: object = None, *, sizes: bool = False
 					blocks += found.st_blocks
 					_add(sets.setdefault((match["stamp"], match["slug"]), _Set()), match, found)
 	except FileNotFoundError:
+		if os.path.islink(named):
+			return Backups(error=wording("it is a link that leads nowhere"))
 		return Backups(bytes=0 if sizes else None)
 	except (OSError, ValueError) as error:
 		reason = (error.strerror if isinstance(error, OSError) else None) or "no folder has such a name"
 		return Backups(error=reason)
-	size = (disk_usage(path).bytes if own else blocks * _BLOCK_BYTES) if sizes else None
-	return _summary(list(sets.values()), size)
+	if not sizes:
+		usage = None
+	else:
+		usage = disk_usage(path) if own else DiskUsage(blocks * _BLOCK_BYTES)
+	return _summary(list(sets.values()), usage)
 
 
 def _add(backup: _Set, match: re.Match[str], found: os.stat_result) -> None:
@@ -98,11 +107,12 @@ def _add(backup: _Set, match: re.Match[str], found: os.stat_result) -> None:
 		backup.private_files = True
 
 
-def _summary(sets: list[_Set], size: int | None) -> Backups:
+def _summary(sets: list[_Set], usage: DiskUsage | None) -> Backups:
+	size, unreadable = (usage.bytes, usage.unreadable) if usage else (None, 0)
 	# The age is the file's: the time in its name is the site's own, in whatever zone that is.
 	databases = [backup for backup in sets if backup.database_at is not None]
 	if not databases:
-		return Backups(bytes=size)
+		return Backups(bytes=size, unreadable=unreadable)
 	newest = max(databases, key=lambda backup: backup.database_at or 0.0)
 	return Backups(
 		count=len(databases),
@@ -110,4 +120,5 @@ def _summary(sets: list[_Set], size: int | None) -> Backups:
 		newest_at=newest.database_at,
 		newest_complete=newest.whole and newest.files and newest.private_files,
 		newest_encrypted=newest.encrypted,
+		unreadable=unreadable,
 	)

@@ -47,13 +47,18 @@ class Range:
 
 @dataclass(frozen=True)
 class Sizes:
-	"""What a tenant takes on disk, in bytes: files, backups and database, as far as they were read."""
+	"""What a tenant takes on disk, in bytes: files, backups and database, as far as they were read.
+
+	not_read_whole counts the tenants of whose files and backups something is missing, without_database those
+	whose database was not read.
+	"""
 
 	tenants: int
 	lower_quartile: float
 	mean: float
 	upper_quartile: float
 	without_database: int
+	not_read_whole: int
 
 
 @dataclass(frozen=True)
@@ -100,7 +105,10 @@ def tenant_sizes(tenants: Iterable[Tenant], counted: Collection[Key]) -> Sizes:
 			"the tenants that were read take nothing on disk: there is no size to forecast with"
 		)
 	without = sum(tenant.database_bytes is None for tenant in known)
-	return Sizes(len(known), lower, mean, upper, without)
+	partly = sum(
+		tenant.backups_bytes is None or bool(tenant.disk and tenant.disk.all_unreadable) for tenant in known
+	)
+	return Sizes(len(known), lower, mean, upper, without, partly)
 
 
 def forecast(

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 import psutil
+from rich.text import Text
 
 from prego_metrics.agent.capacity import (
 	CapacityUnknown,
@@ -24,6 +25,7 @@ from prego_metrics.agent.config import Config, load_config
 from prego_metrics.agent.errors import PregoMetricsError
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.sizes import size_text
+from prego_metrics.agent.tables import console
 from prego_metrics.agent.tenant_history import Day, cached_figures
 from prego_metrics.agent.tenants import count_tenants
 
@@ -32,7 +34,7 @@ _DAY_SECONDS = 86400.0
 _PERCENT = click.FloatRange(min=1, max=100)
 
 
-@click.command()
+@click.command(short_help="Forecast how many more average tenants fit.")
 @bench_option
 @click.option(
 	"--disk-threshold", type=_PERCENT, default=80.0, show_default=True, help="Percent, as df has it."
@@ -128,6 +130,11 @@ def _assumptions(config: Config, sizes: Sizes, tenants: int, disk_pct: float, me
 		found.append(
 			f"{sizes.without_database} databases were not read, and are taken as nothing: fewer may fit"
 		)
+	if sizes.not_read_whole:
+		found.append(
+			f"files or backups of {sizes.not_read_whole} tenants were not read whole, and what is missing is taken "
+			"as nothing: fewer may fit"
+		)
 	if sizes.tenants < tenants:
 		found.append(f"{tenants - sizes.tenants} tenants have no figures yet, and are taken as the others")
 	return found
@@ -145,28 +152,33 @@ def _growth(growth: list[Grown], history: list[Day], days: int) -> dict[str, Any
 
 def _print(found: dict[str, Any]) -> None:
 	fits, growth = found["fits"], found["growth"]
-	click.echo(
+	_say(
 		f"Forecast: about {fits['expected']} more tenants fit beside the {found['tenants']} that are here "
 		f"({fits['low']} to {fits['high']}); {found['limit']} is the limit."
 	)
 	for what in ("disk", "memory"):
 		one = found[what]
-		click.echo(f"  by {what}: {one['expected']} ({one['low']} to {one['high']})")
-	click.echo(f"Assumed (oldest figures: {found['oldest_figures_seconds'] / 3600:.0f} h):")
+		_say(f"  by {what}: {one['expected']} ({one['low']} to {one['high']})")
+	_say(f"Assumed (oldest figures: {found['oldest_figures_seconds'] / 3600:.0f} h):")
 	for assumption in found["assumptions"]:
-		click.echo(f"- {assumption}")
+		_say(f"- {assumption}")
 	if growth["bytes_a_day"] is None:
-		click.echo("Growth is not known yet: it needs the figures of a tenant on two days.")
+		_say("Growth is not known yet: it needs the figures of a tenant on two days.")
 		return
-	click.echo(
+	_say(
 		f"Grown in the last {growth['looked_back_days']} days ({growth['days_known']} with figures): "
 		f"{_signed(growth['bytes_a_day'])} a day, {growth['tenants']} tenants together"
 	)
 	for one in growth["fastest"]:
-		click.echo(
+		_say(
 			f"  {printable(one['site'])}: {_signed(one['bytes_a_day'])} a day, "
 			f"{_signed(one['bytes'])} in {one['days']} days"
 		)
+
+
+def _say(line: str) -> None:
+	"""Print a line, folded between words where the terminal is narrower."""
+	console().print(Text(line))
 
 
 def _signed(size: int) -> str:

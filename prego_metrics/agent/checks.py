@@ -76,7 +76,7 @@ class Examination:
 
 	@cached_property
 	def pushed(self) -> Config:
-		"""The settings with the interval that the pushes really have."""
+		"""The settings with the interval, and in the hardened mode the node_id, that the pushes really have."""
 		return as_pushed(self.config, self.folder, self.state)
 
 	@cached_property

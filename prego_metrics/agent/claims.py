@@ -45,10 +45,11 @@ def claim_transitions(
 	return claimed
 
 
-def node_id_of_pushes(state: State, config: Config) -> str:
-	"""Return whose numbers are pushed, for people; in the hardened mode the last delivered push tells it."""
+def node_id_of_pushes(folder: StateFolder, state: State, config: Config) -> str:
+	"""Return whose numbers are pushed, for people."""
 	delivered = state.last_delivered
-	return config.node_id or (delivered and delivered.node_id) or wording("of this bench")
+	node_id = as_pushed(config, folder, state).node_id or (delivered and delivered.node_id)
+	return node_id or wording("of this bench")
 
 
 def return_claim(folder: StateFolder, channel: str, transition: Transition) -> None:

@@ -131,7 +131,10 @@ def push(
 	channel: str | None,
 	as_json: bool,
 ) -> None:
-	"""Push once: count, sample, send, record."""
+	"""Push once: count, sample, send, record.
+
+	Exit codes: 0 delivered or nothing to do, 1 not delivered, 2 nothing could be counted or configured.
+	"""
 	if channel is not None:
 		if not if_due or save_snapshot or as_json:
 			raise click.UsageError("--tell goes with --if-due, and not with --save-snapshot or --json")
@@ -192,7 +195,7 @@ def control_plane(
 	)
 
 
-@cli.command()
+@cli.command(short_help="Push from a sample bench to a local control plane.")
 @click.option("--keep", is_flag=True, help="Keep the sample bench, and say where it is.")
 def demo(keep: bool) -> None:
 	"""Push from a sample bench to a local control plane, and show what arrived."""

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from prego_metrics.agent.collection_status import LOCK_NAME
-from prego_metrics.agent.config import Config
+from prego_metrics.agent.config import QUOTA_KEYS, Config
 from prego_metrics.agent.errors import PregoMetricsError
 from prego_metrics.agent.inventory import LocatedSite, locate_sites, read_site
 from prego_metrics.agent.printable import printable
@@ -63,16 +63,19 @@ def collect(
 
 	Stops after `most_seconds` at the next tenant; the next run goes on from there. `progress` is told how many
 	are to be read and gives what is called after each. Raises CollectionRunning, NotSent where the tenants
-	cannot be counted, and HistoryError.
+	cannot be counted or their quota is wrong, and HistoryError.
 	"""
+	config.require(QUOTA_KEYS)
 	sites = locate_sites(config, count_tenants(config))
 	with contextlib.ExitStack() as held:
 		held.enter_context(_only_one(config.bench.sites))
 		set_aside = set_aside_if_corrupt(config.bench.sites)
 		history = held.enter_context(TenantHistory(config.bench.sites, write=True))
-		begun_at = _begin_or_go_on(history, clock())
+		now = clock()
+		begun_at = _begin_or_go_on(history, now)
 		read_at = history.read_times()
-		waiting = [located for located in sites if read_at.get(_key(located), 0.0) < begun_at]
+		# What was read in the future was read before the clock went back.
+		waiting = [located for located in sites if not begun_at <= read_at.get(_key(located), 0.0) <= now]
 		# Where no collection ever ends in its time, nobody's figures grow older than everybody's.
 		waiting.sort(key=lambda located: read_at.get(_key(located), 0.0))
 		started, over = time.monotonic(), 0
@@ -117,13 +120,21 @@ def _only_one(sites: str) -> Iterator[None]:
 	path = os.path.join(folder.path, LOCK_NAME)
 	try:
 		folder.make_file(LOCK_NAME)
-		descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+		# O_NONBLOCK: a FIFO of that name must not hold up a worker.
+		descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
 	except OSError as error:
 		raise HistoryError(f"{printable(path)}: {error.strerror or error}") from None
 	try:
-		fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+		_lock(descriptor, path)
 		yield
-	except BlockingIOError:
-		raise CollectionRunning("another process is collecting the tenants' figures") from None
 	finally:
 		os.close(descriptor)
+
+
+def _lock(descriptor: int, path: str) -> None:
+	try:
+		fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+	except BlockingIOError:
+		raise CollectionRunning("another process is collecting the tenants' figures") from None
+	except OSError as error:
+		raise HistoryError(f"{printable(path)} cannot be locked: {error.strerror or error}") from None

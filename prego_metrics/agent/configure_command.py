@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -20,6 +20,9 @@ from prego_metrics.agent.nodes_row import REGIONS
 from prego_metrics.agent.onboarding import TICK_SECONDS_ALLOWED, Onboarding
 from prego_metrics.agent.questions import ask
 
+if TYPE_CHECKING:
+	from prego_metrics.agent.settings import Setting
+
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -29,18 +32,29 @@ def _setting_options(command: Command) -> Command:
 
 	for setting in reversed(SETTINGS):
 		repeated = setting.kind == "json" and not isinstance(setting.default, bool)
+		words = (
+			setting.help if setting.help.startswith("false:") else setting.help[0].upper() + setting.help[1:]
+		)
 		command = click.option(
 			"--" + setting.name.replace("_", "-"),
 			setting.name,
-			metavar="TEXT" if setting.kind == "text" else "S" if setting.kind == "number" else "VALUE",
+			metavar=_metavar(setting),
 			multiple=repeated,
 			default=None,
-			help=setting.help[0].upper() + setting.help[1:] + (" (repeatable)." if repeated else "."),
+			help=words + (" (repeatable)." if repeated else "."),
 		)(command)
 	return command
 
 
-@click.command()
+def _metavar(setting: Setting) -> str:
+	if setting.kind == "number":
+		return "S" if setting.help.startswith("seconds") else "N"
+	if setting.kind == "json":
+		return "true|false" if isinstance(setting.default, bool) else "VALUE"
+	return "TEXT"
+
+
+@click.command(short_help="Write the node's settings, or ask for what is missing.")
 @bench_option
 @_setting_options
 @click.option("--unset", multiple=True, metavar="KEY", help="Remove a setting (repeatable).")

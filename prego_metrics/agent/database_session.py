@@ -16,6 +16,7 @@ from typing import Any, Protocol
 
 from prego_metrics.agent.api_key import Secret
 from prego_metrics.agent.printable import printable
+from prego_metrics.agent.wording import Wording, said, wording
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 20
@@ -24,8 +25,6 @@ LOCK_SECONDS = 2
 MARIADB = "mariadb"
 POSTGRES = "postgres"
 _MAX_ERROR = 200
-
-INSTALL_HINT = "pip install 'prego_metrics[database]', or in a bench env/bin/pip install {library}"
 
 
 def import_libraries() -> None:
@@ -70,19 +69,21 @@ def credentials(merged: Mapping[str, object], environ: Mapping[str, str]) -> Cre
 	kind = merged.get("db_type") or MARIADB
 	if kind not in (MARIADB, POSTGRES):
 		raise DatabaseError(
-			f"db_type {printable(str(kind), 40)} is not supported: only {MARIADB} and {POSTGRES}"
+			wording(
+				"db_type {kind} is not supported: only mariadb and postgres", kind=printable(str(kind), 40)
+			)
 		)
 	name = merged.get("db_name")
 	password = merged.get("db_password")
 	for key, value in (("db_name", name), ("db_password", password)):
 		if not isinstance(value, str) or not value:
-			raise DatabaseError(f"its site_config.json has no {key}")
+			raise DatabaseError(wording("its site_config.json has no {key}", key=key))
 	host = environ.get("FRAPPE_DB_HOST") or merged.get("db_host") or "127.0.0.1"
 	port = environ.get("FRAPPE_DB_PORT") or merged.get("db_port") or (3306 if kind == MARIADB else 5432)
 	try:
 		number = int(str(port))
 	except ValueError:
-		raise DatabaseError(f"db_port {printable(str(port), 40)} is no number") from None
+		raise DatabaseError(wording("db_port {port} is no number", port=printable(str(port), 40))) from None
 	socket = environ.get("FRAPPE_DB_SOCKET") or merged.get("db_socket")
 	return Credentials(
 		kind=kind,
@@ -102,9 +103,11 @@ def credentials(merged: Mapping[str, object], environ: Mapping[str, str]) -> Cre
 
 
 def error_line(access: Credentials, error: Exception) -> str:
-	"""Return a library's error as one line without the password."""
-	said = error.args[1] if len(error.args) > 1 and isinstance(error.args[1], str) else str(error)
-	return printable(" ".join(access.password.mask(said).split()) or type(error).__name__, _MAX_ERROR)
+	"""Return a library's error as one line without the password; one of ours can be translated."""
+	words = error.args[1] if len(error.args) > 1 and isinstance(error.args[1], str) else said(error)
+	if isinstance(words, Wording):
+		return words
+	return printable(" ".join(access.password.mask(words).split()) or type(error).__name__, _MAX_ERROR)
 
 
 @contextlib.contextmanager
@@ -119,11 +122,22 @@ def open_session(access: Credentials) -> Iterator[Cursor]:
 			connection.close()
 
 
+def _not_installed(library: str, package: str) -> DatabaseError:
+	return DatabaseError(
+		wording(
+			"{library} is not installed: pip install 'prego_metrics[database]', or in a bench env/bin/pip install "
+			"{package}",
+			library=library,
+			package=package,
+		)
+	)
+
+
 def _mariadb(access: Credentials) -> Any:
 	try:
 		import pymysql
 	except ImportError:
-		raise DatabaseError("PyMySQL is not installed: " + INSTALL_HINT.format(library="PyMySQL")) from None
+		raise _not_installed("PyMySQL", "PyMySQL") from None
 	try:
 		connection = pymysql.connect(
 			host=access.host,
@@ -153,9 +167,7 @@ def _postgres(access: Credentials) -> Any:
 	try:
 		import psycopg2
 	except ImportError:
-		raise DatabaseError(
-			"psycopg2 is not installed: " + INSTALL_HINT.format(library="psycopg2-binary")
-		) from None
+		raise _not_installed("psycopg2", "psycopg2-binary") from None
 	try:
 		connection = psycopg2.connect(
 			host=access.socket or access.host,
@@ -203,4 +215,4 @@ def _wait(connection: Any, seconds: float) -> None:
 		ready = select.poll()  # no limit for the descriptor's number, as select has
 		ready.register(connection.fileno(), select.POLLIN if state == POLL_READ else select.POLLOUT)
 		if not ready.poll(max(0.0, until - time.monotonic()) * 1000):
-			raise TimeoutError(f"no answer within {seconds} s")
+			raise TimeoutError(wording("no answer within {seconds} s", seconds=seconds))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from dataclasses import dataclass
 
 _BLOCK_BYTES = 512  # st_blocks counts in these, whatever the file system's own block is (stat(2))
@@ -31,7 +32,8 @@ def disk_usage(path: str) -> DiskUsage:
 	The same number as `du -s --block-size=1`: folders themselves included, sparse files by what they
 	really hold, symlinks never followed. Memory grows with the depth of the tree, the widest folder and
 	the number of hard links, not with the number of files. Never raises OSError: what cannot be read, or
-	vanishes while it is read, is counted in `unreadable` or left out.
+	vanishes while it is read, is counted in `unreadable` or left out. So is a symlink in place of the tree
+	itself: what it leads to may be large, and lie anywhere.
 	"""
 	try:
 		descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -54,7 +56,7 @@ def _not_a_folder(path: str) -> DiskUsage:
 		return DiskUsage()
 	except OSError:
 		return DiskUsage(unreadable=1)
-	return DiskUsage(found.st_blocks * _BLOCK_BYTES, 1, 0)
+	return DiskUsage(found.st_blocks * _BLOCK_BYTES, 1, int(stat.S_ISLNK(found.st_mode)))
 
 
 class _Walk:

@@ -24,13 +24,21 @@ def started_by_systemd(environ: Mapping[str, str]) -> bool:
 
 
 def as_pushed(config: Config, folder: StateFolder, state: State) -> Config:
-	"""Return the settings with the interval that the pushes really have.
+	"""Return the settings with the interval, and in the hardened mode the node_id, that the pushes really have.
 
 	A unit or a crontab may set an interval of its own, which is seen in its ticks alone. It is that of the
 	driver of the last push; after one by hand, that of the driver that ticked last. Frappe's tick does not
 	count where it does not push.
+
+	Where it does not, node_id may stand in the unit alone. The unit's ticks tell it, sooner than a delivered
+	push: a bench that was copied from another node brings that one's state, but the first tick here is ours.
 	"""
 	ticks = [tick for tick in folder.ticks() if tick.driver != "frappe" or config.scheduler_pushes]
 	driver = state.last.driver if state.last else None
 	chosen = max(ticks, key=lambda tick: (tick.driver == driver, tick.at), default=None)
-	return config if chosen is None else replace(config, push_interval=chosen.push_interval)
+	if chosen is not None:
+		config = replace(config, push_interval=chosen.push_interval)
+	if config.node_id or config.scheduler_pushes:
+		return config
+	delivered = state.last_delivered.node_id if state.last_delivered else None
+	return replace(config, node_id=(chosen.node_id if chosen else "") or delivered or "")

@@ -13,6 +13,8 @@ SLACK_SHARE = 0.25
 MAX_SLACK_SECONDS = 15.0
 # After a failure a longer interval counts as this much, so that a node comes back soon.
 RETRY_INTERVAL_SECONDS = 60.0
+# A clock that is being set right steps back by less; more is a fault of its own.
+CLOCK_STEP_SECONDS = 5.0
 
 
 def slack_seconds(interval_seconds: float) -> float:

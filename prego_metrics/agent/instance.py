@@ -67,14 +67,6 @@ def ask_metadata(*names: str) -> Mapping[str, str]:
 	return found if isinstance(found, dict) else {}
 
 
-def find_instance(*, online: bool = True) -> str | None:
-	"""Return this server's instance id, from the disk, or else from the metadata service if that is Hetzner's."""
-	found = instance_on_disk()
-	if found is None and online and is_at_hetzner():
-		found = ask_metadata("instance-id").get("instance-id")
-	return found
-
-
 def check_instance(config: Config) -> None:
 	"""Raise OtherInstance if the disk says that this is not the server that the settings were made for."""
 	if not config.instance_id:

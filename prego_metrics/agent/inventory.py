@@ -47,7 +47,8 @@ class LocatedSite:
 class SiteOnDisk:
 	"""What one site's folder tells. Sizes are bytes on disk as `du` has them, None where not asked for.
 
-	unreadable counts the entries that could not be looked into: above 0, the sizes are lower bounds.
+	unreadable counts the entries among the files that could not be looked into: above 0, their sizes are lower
+	bounds. So it is with the backups, which have a count of their own.
 	"""
 
 	database_type: str
@@ -59,6 +60,11 @@ class SiteOnDisk:
 	private_files_bytes: int | None
 	unreadable: int
 	backups: Backups
+
+	@property
+	def all_unreadable(self) -> int:
+		"""Entries that could not be looked into, of files and backups together."""
+		return self.unreadable + self.backups.unreadable
 
 	@property
 	def files_bytes(self) -> int | None:

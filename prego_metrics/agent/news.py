@@ -37,7 +37,7 @@ class ChannelError(PregoMetricsError):
 def check_channel(channel: str) -> None:
 	"""Raise ChannelError if that is no name of a channel."""
 	if not _CHANNEL.fullmatch(channel):
-		raise ChannelError(f"the channel '{printable(channel, 80)}' is none: it must be {CHANNEL_FORM}")
+		raise ChannelError(f"'{printable(channel, 80)}' cannot name a channel: it must be {CHANNEL_FORM}")
 
 
 def claim_news(
@@ -56,7 +56,7 @@ def claim_news(
 	if delivery and delivery[-1].kind == RECOVERED and state.failures_in_a_row:
 		return_claim(folder, channel, delivery[-1])
 		over = delivery
-	node_id = node_id_of_pushes(state, config)
+	node_id = node_id_of_pushes(folder, state, config)
 	return "\n".join(_text(one, node_id) for one in claimed if one not in over) or None
 
 

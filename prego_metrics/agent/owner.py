@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import pwd
+import sys
 
 from prego_metrics.agent.bench import Bench
 from prego_metrics.agent.errors import OwnerError
@@ -43,6 +44,9 @@ def become_owner(bench: Bench) -> None:
 		return
 	for module in _NEEDED_LATER:
 		importlib.import_module(module)
+	if "rich.cells" in sys.modules:
+		# It imports its table of widths with the first character that is none of ASCII's.
+		sys.modules["rich.cells"].cell_len("한")
 	try:
 		user = pwd.getpwuid(found.st_uid)
 	except KeyError:

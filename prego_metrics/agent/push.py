@@ -1,9 +1,10 @@
-"""One push, start to end: is it due, take the lock, count, sample, send, record, tell.
+"""One push, start to end: is it due, take the lock, count, sample, send, record.
 
 	config ──> census ──┐
 	       └─> host ────┴─> payload ──> control plane ──> state
 
-Every driver comes through `push`: Frappe's tick, the systemd timer, cron, and people by hand.
+Every driver comes through `push`: Frappe's tick, the systemd timer, cron, and people by hand. Who is told of
+how it ended reads that from the state afterwards (`news`).
 """
 
 from __future__ import annotations

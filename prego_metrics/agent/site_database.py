@@ -6,7 +6,6 @@ figure that one version of Frappe does not have is left None.
 
 from __future__ import annotations
 
-import contextlib
 import queue
 import threading
 import time
@@ -26,8 +25,12 @@ from prego_metrics.agent.database_session import (
 )
 from prego_metrics.agent.inventory import LocatedSite
 from prego_metrics.agent.printable import printable
+from prego_metrics.agent.wording import said, wording
 
 CONCURRENCY = 4
+# More than all that is asked of a slow server takes by the limits of a session. PyMySQL bounds each read of a
+# socket, and not their sum.
+SITE_SECONDS = 150.0
 STUCK_AFTER_SECONDS = 3600
 _DAY_SECONDS = 86400
 _MAX_APPS = 100
@@ -80,7 +83,7 @@ def read_database(
 		with open_session(access) as cursor:
 			return _Questions(access, cursor, clock()).ask()
 	except DatabaseError as error:
-		return DatabaseFigures(error=str(error))
+		return DatabaseFigures(error=said(error))
 
 
 class _Questions:
@@ -184,33 +187,41 @@ def read_databases(
 	*,
 	concurrency: int = CONCURRENCY,
 	read: Callable[[LocatedSite, Mapping[str, str]], DatabaseFigures] = read_database,
+	limit_seconds: float = SITE_SECONDS,
 ) -> Iterator[tuple[LocatedSite, DatabaseFigures]]:
 	"""Ask the sites' databases, at most `concurrency` at a time, and give each answer as it comes.
 
 	In threads, also a single one: an exception that is raised from outside into the caller (a job's time-out,
-	Ctrl-C) must not carry frames that hold a password. They are daemons, so that none outlives the caller.
+	Ctrl-C) must not carry frames that hold a password. They are daemons, so that none outlives the caller. One
+	that has no answer after `limit_seconds` is waited for no longer.
 	"""
-	waiting: queue.SimpleQueue[LocatedSite] = queue.SimpleQueue()
-	answers: queue.SimpleQueue[tuple[LocatedSite, DatabaseFigures]] = queue.SimpleQueue()
-	for located in sites:
-		waiting.put(located)
+	answers: queue.SimpleQueue[tuple[int, DatabaseFigures]] = queue.SimpleQueue()
+	waiting = iter(range(len(sites)))
+	given_up_at: dict[int, float] = {}
 
-	def work() -> None:
-		with contextlib.suppress(queue.Empty):
-			while True:
-				located = waiting.get_nowait()
-				try:
-					figures = read(located, environ)
-				except Exception as error:  # noqa: BLE001 the others must be asked, and the caller not wait for ever
-					figures = DatabaseFigures(error=f"it could not be asked ({type(error).__name__})")
-				answers.put((located, figures))
+	def work(number: int) -> None:
+		try:
+			figures = read(sites[number], environ)
+		except Exception as error:  # noqa: BLE001 the others must be asked, and the caller not wait for ever
+			kind = type(error).__name__
+			figures = DatabaseFigures(error=wording("it could not be asked ({error})", error=kind))
+		answers.put((number, figures))
 
-	try:
-		for _ in range(min(concurrency, len(sites))):
-			threading.Thread(target=work, daemon=True).start()
-		for _ in sites:
-			yield answers.get()
-	finally:
-		with contextlib.suppress(queue.Empty):
-			while True:
-				waiting.get_nowait()  # whoever stopped listening wants no more of them
+	def ask_next() -> None:
+		number = next(waiting, None)
+		if number is not None:
+			given_up_at[number] = time.monotonic() + limit_seconds
+			threading.Thread(target=work, args=(number,), daemon=True).start()
+
+	for _ in range(concurrency):
+		ask_next()
+	while given_up_at:
+		first = min(given_up_at, key=lambda number: given_up_at[number])
+		try:
+			number, figures = answers.get(timeout=max(0.0, given_up_at[first] - time.monotonic()))
+		except queue.Empty:
+			late = wording("no answer within {seconds} s", seconds=f"{limit_seconds:g}")
+			number, figures = first, DatabaseFigures(error=late)
+		if given_up_at.pop(number, None) is not None:  # else it answers too late
+			ask_next()
+			yield sites[number], figures

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from prego_metrics.agent.due import CLOCK_STEP_SECONDS
 from prego_metrics.agent.host import CpuReading
 from prego_metrics.agent.result import DELIVERED, FAILED, NOT_SENT, REFUSED
 from prego_metrics.agent.transition import (
@@ -131,8 +132,8 @@ class State:
 		delivered = self.last_delivered
 		if self.alerted or delivered is None or (node_id and delivered.node_id != node_id):
 			return None
-		last_tried_at = max(delivered.at, self.last.at if self.last else 0.0)
-		if now - last_tried_at <= fresh_seconds:
+		# One that lies in the future is none of this clock's: it went back, and nothing was tried since.
+		if -CLOCK_STEP_SECONDS <= now - (self.last or delivered).at <= fresh_seconds:
 			return None
 		return Transition(delivered.id, delivered.at + fresh_seconds, STALE, since=delivered.at)
 

@@ -30,8 +30,9 @@ FOLDER_NAME = ".prego-metrics"
 STATE_NAME = "state.json"
 SET_ASIDE_NAME = "state.json.set-aside"
 HISTORY_NAME = "history.jsonl"
-# Between half of it and all of it is kept: one to two days of pushes, one a minute.
-MAX_HISTORY_BYTES = 1 << 20
+# Between half of it and all of it is kept: at one push a minute a day at least, also while the control plane
+# refuses them in many words, and nearly three while they are delivered.
+MAX_HISTORY_BYTES = 2_400_000
 # Twenty transitions, each with a long error in escapes of twelve bytes a character, kept twice, fit into it.
 _MAX_BYTES = 1 << 20
 CLAIM_PREFIX = "told-"

@@ -9,6 +9,7 @@ from typing import Any
 
 from prego_metrics.agent.host import CpuReading
 from prego_metrics.agent.printable import printable
+from prego_metrics.agent.settings import SETTING_BY_NAME
 from prego_metrics.agent.state import (
 	DRIVERS,
 	MAX_WHO,
@@ -215,10 +216,13 @@ def _cpu(fields: Fields) -> CpuReading:
 
 
 def parse_tick(fields: Fields, driver: str) -> Tick:
+	interval = fields.number("push_interval")
+	# What is fresh follows from it: one of years would let nobody hear that pushes have stopped.
+	SETTING_BY_NAME["push_interval"].parse(interval)
 	return Tick(
 		driver=driver,
 		at=fields.number("at"),
-		push_interval=fields.number("push_interval"),
+		push_interval=interval,
 		node_id=fields.text("node_id") or "",
 		outcome=fields.text("outcome") or "",
 	)

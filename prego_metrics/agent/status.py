@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prego_metrics.agent.config import Config
-from prego_metrics.agent.due import fresh_seconds
+from prego_metrics.agent.due import CLOCK_STEP_SECONDS, fresh_seconds
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.result import DELIVERED, iso_utc, outcome_word
 from prego_metrics.agent.state import Push, State
@@ -16,8 +16,6 @@ FRESH = "fresh"
 FAILING = "failing"
 STALE = "stale"
 NEVER = "never"
-# A clock that is being set right steps back by less; more is a fault of its own.
-CLOCK_STEP_SECONDS = 5.0
 _PERCENTS = ("cpu", "memory", "disk")
 _EXIT_CODES = {FRESH: 0, FAILING: 1, STALE: 2, NEVER: 3}
 # The words that monitoring systems know (the monitoring-plugins guidelines) for those exit codes.

@@ -33,7 +33,7 @@ _NO_STATUS = {
 }
 
 
-@click.command()
+@click.command(short_help="Say whether this node is delivering, for monitoring.")
 @bench_option
 @click.option(
 	"--max-age", type=click.FloatRange(min=1), metavar="S", help="Seconds up to which a push is fresh."

@@ -23,7 +23,7 @@ from prego_metrics.agent.systemd_units import (
 _SYSTEM_FOLDER = "/etc/systemd/system"
 
 
-@click.command()
+@click.command(short_help="Make the systemd units that push for this bench.")
 @bench_option
 @click.option("--output", metavar="DIR", help="Write the units there. Default: print them.")
 @click.option(

@@ -54,7 +54,7 @@ class Units:
 			not _INSTANCE.fullmatch(self.instance) or self.instance.split("-")[-1] == "tell"
 		):
 			raise UnitError(
-				f"the instance '{printable(self.instance, 80)}' is none: it must be 1 to 32 of a-z, 0-9 and -, "
+				f"'{printable(self.instance, 80)}' cannot name an instance: it must be 1 to 32 of a-z, 0-9 and -, "
 				"begin and end with a letter or digit, and not end with tell"
 			)
 		for path in (self.bench, self.sites, self.program, self.key_file):

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -63,12 +62,17 @@ def print_census(census: Census) -> None:
 def print_check(check: Check) -> None:
 	"""Print one of the doctor's checks, and what to do about it."""
 	screen = console()
-	line = Text(f"{check.state:<4} ", style=_STYLES[check.state])
-	line.append(f"{check.name}: ", style="bold")
-	line.append(check.seen.replace("\n", "\n     "), style="default")
-	screen.print(line)
+	seen = Text.assemble((f"{check.name}: ", "bold"), check.seen)
+	_print_hanging(screen, Text(f"{check.state:<4} ", style=_STYLES[check.state]), seen)
 	if check.action and check.state in (WARN, FAIL):
-		screen.print(Padding(Text(f"→ {check.action}"), (0, 0, 0, 5)))
+		_print_hanging(screen, Text(" " * 5), Text(f"→ {check.action}"))
+
+
+def _print_hanging(screen: Console, begin: Text, text: Text) -> None:
+	"""Print `begin` and the text beside it, every further line of which stands below the first's."""
+	for line in text.wrap(screen, max(20, screen.width - len(begin))):
+		screen.print(begin + line)
+		begin = Text(" " * len(begin))
 
 
 def settings_as_dict(config: Config, environ: Mapping[str, str]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from prego_metrics.agent.cli import bench_option
 from prego_metrics.agent.news import CHANNEL_FORM
 
 
-@click.command()
+@click.command(short_help="Print an outage, and its end, once for each channel.")
 @bench_option
 @click.option(
 	"--channel",

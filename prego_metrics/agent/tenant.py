@@ -12,7 +12,7 @@ from prego_metrics.agent.inventory import SiteOnDisk
 from prego_metrics.agent.quota import NO_QUOTA, SITE_KEY, Quota, Used
 from prego_metrics.agent.site_database import DatabaseFigures
 from prego_metrics.agent.sizes import size_text
-from prego_metrics.agent.wording import Wording, wording
+from prego_metrics.agent.wording import Wording, as_kept, recalled, wording
 
 OLD_BACKUP_SECONDS = 86400.0
 
@@ -78,10 +78,11 @@ def warnings_of(tenant: Tenant, now: float) -> list[str]:
 	found += _of_quota(tenant)
 	if tenant.disk is not None:
 		found += _of_backups(tenant.disk.backups, tenant.backup_age(now))
-		if tenant.disk.unreadable:
+		if tenant.disk.all_unreadable:
 			found.append(
 				wording(
-					"{count} entries cannot be read: its size is a lower bound", count=tenant.disk.unreadable
+					"{count} entries cannot be read: its size is a lower bound",
+					count=tenant.disk.all_unreadable,
 				)
 			)
 	return found + (_of_database(tenant.database) if tenant.database else [])
@@ -168,16 +169,26 @@ def _quota_as_dict(tenant: Tenant) -> dict[str, Any]:
 	}
 
 
+def tenant_as_kept(tenant: Tenant) -> dict[str, Any]:
+	"""Return a tenant as the cache has it: beside the texts also what they were made of, to be translated."""
+	texts = {"reason": tenant.site.reason, "database_error": tenant.database and tenant.database.error}
+	wordings = {name: as_kept(text) for name, text in texts.items() if isinstance(text, Wording)}
+	return {**tenant_as_dict(tenant, tenant.read_at), "wordings": wordings}
+
+
 def tenant_from_dict(content: Mapping[str, Any]) -> Tenant:
-	"""Read back what `tenant_as_dict` gave. Raises ValueError for anything else: any app can write the cache."""
+	"""Read back what `tenant_as_kept` gave. Raises ValueError for anything else: any app can write the cache."""
 	try:
-		disk, database = content["disk"], content["database"]
+		disk, database, wordings = content["disk"], content["database"], content.get("wordings") or {}
+		if database and database["error"] is not None:
+			error = recalled(_text(database["error"]), wordings.get("database_error"))
+			database = {**database, "error": error}
 		tenant = Tenant(
 			Site(
 				_text(content["site"]),
 				_text(content["bench"]),
 				content["counted"] is True,
-				_text(content["reason"]),
+				recalled(_text(content["reason"]), wordings.get("reason")),
 				False,
 				content["maintenance"],
 				content["paused"],
@@ -213,7 +224,9 @@ def _check(tenant: Tenant) -> None:
 	if tenant.disk:
 		backups = tenant.disk.backups
 		numbers += [tenant.disk.public_files_bytes, tenant.disk.private_files_bytes, tenant.disk.created_at]
-		numbers += [tenant.disk.unreadable, backups.count, backups.bytes, backups.newest_at]
+		numbers += [backups.bytes, backups.newest_at]
+		if not all(map(_is_amount, (tenant.disk.unreadable, backups.count, backups.unreadable))):
+			raise ValueError("is no tenant of ours (a count is none)")
 	if tenant.database:
 		base = tenant.database
 		numbers += [base.data_bytes, base.index_bytes, base.enabled_users, base.last_login_at]

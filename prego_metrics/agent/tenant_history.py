@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import sqlite3
+import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -17,7 +19,7 @@ from typing import Any, TypeVar
 from prego_metrics.agent.errors import PregoMetricsError
 from prego_metrics.agent.printable import printable
 from prego_metrics.agent.state_folder import FOLDER_NAME, StateFolder
-from prego_metrics.agent.tenant import Tenant, tenant_as_dict, tenant_from_dict
+from prego_metrics.agent.tenant import Tenant, tenant_as_kept, tenant_from_dict
 from prego_metrics.agent.wording import Wording, wording
 
 FILE_NAME = "tenants.sqlite"
@@ -27,6 +29,10 @@ KEPT_DAYS = 400
 DAY_SECONDS = 86400
 _VERSION = 1
 _BUSY_SECONDS = 5.0
+_LATEST_SECOND = 1e11
+# The slowest question is asked of four million days, and takes a second or two.
+_MAX_SECONDS = 30.0
+_STEPS_BETWEEN_LOOKS = 100_000
 _SCHEMA = """
 CREATE TABLE latest (
 	bench TEXT, site TEXT, read_at REAL NOT NULL, content TEXT NOT NULL, total_bytes INTEGER, files_bytes INTEGER,
@@ -83,6 +89,7 @@ class TenantHistory:
 		self._folder = StateFolder(sites)
 		self.path = os.path.join(sites, FOLDER_NAME, FILE_NAME)
 		self._write = write
+		self._give_up_at = 0.0
 
 	def __enter__(self: Opened) -> Opened:
 		with self._said():
@@ -107,6 +114,11 @@ class TenantHistory:
 		self._connection.close()
 
 	def _prepare(self) -> None:
+		# A table may be a view by now, and a view may never end.
+		self._connection.execute("PRAGMA trusted_schema = OFF")
+		self._connection.set_progress_handler(
+			lambda: time.monotonic() > self._give_up_at, _STEPS_BETWEEN_LOOKS
+		)
 		if not self._write:
 			self._connection.execute("PRAGMA query_only = ON")
 		(version,) = self._connection.execute("PRAGMA user_version").fetchone()
@@ -137,7 +149,8 @@ class TenantHistory:
 		self._connection.execute("COMMIT")
 
 	@contextlib.contextmanager
-	def _said(self) -> Iterator[None]:
+	def _said(self, most_seconds: float = _MAX_SECONDS) -> Iterator[None]:
+		self._give_up_at = time.monotonic() + most_seconds
 		try:
 			yield
 		except sqlite3.Error as error:
@@ -161,7 +174,7 @@ class TenantHistory:
 
 	def check(self) -> None:
 		"""Read the whole file. Raises CorruptHistory where it is damaged."""
-		with self._said():
+		with self._said(math.inf):
 			(found,) = self._connection.execute("PRAGMA quick_check(1)").fetchone()
 			if found != "ok":
 				raise sqlite3.DatabaseError(found)
@@ -170,7 +183,9 @@ class TenantHistory:
 		"""Return when the last collection began and ended, None before the first."""
 		with self._said():
 			row = self._connection.execute("SELECT begun_at, ended_at FROM collection").fetchone()
-		return CollectionTimes(*row) if row else None
+		if row is None or not _is_time(row[0]) or not (row[1] is None or _is_time(row[1])):
+			return None
+		return CollectionTimes(*row)
 
 	def begin(self, now: float) -> None:
 		"""Note that a new collection begins."""
@@ -181,13 +196,13 @@ class TenantHistory:
 		"""Return when each tenant was last read, in Unix seconds, by bench and site."""
 		with self._said():
 			rows = self._connection.execute("SELECT bench, site, read_at FROM latest").fetchall()
-		return {(bench, site): at for bench, site, at in rows if type(at) is float}
+		return {(bench, site): at for bench, site, at in rows if _is_time(at)}
 
 	def keep(self, tenant: Tenant) -> None:
 		"""Keep a tenant's figures: as the latest, and as this day's."""
 		key = (tenant.site.bench, tenant.site.name)
 		users = tenant.database.enabled_users if tenant.database else None
-		content = json.dumps(tenant_as_dict(tenant, tenant.read_at))
+		content = json.dumps(tenant_as_kept(tenant))
 		with self._said(), self._transaction():
 			self._connection.execute(
 				"REPLACE INTO latest VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -214,13 +229,16 @@ class TenantHistory:
 			)
 
 	def end(self, now: float, present: Collection[tuple[str, str]]) -> None:
-		"""Note that the collection is over: forget the latest of sites that are gone, and days too old."""
+		"""Note that the collection is over: forget the latest of sites that are gone, and days too old.
+
+		So are days to come, of a clock that went back: growth would be reckoned from them.
+		"""
 		with self._said(), self._transaction():
 			known = self._connection.execute("SELECT bench, site FROM latest").fetchall()
 			gone = [key for key in known if tuple(key) not in present]
 			self._connection.executemany("DELETE FROM latest WHERE bench = ? AND site = ?", gone)
-			oldest = int(now // DAY_SECONDS) - KEPT_DAYS
-			self._connection.execute("DELETE FROM days WHERE day <= ?", (oldest,))
+			today = int(now // DAY_SECONDS)
+			self._connection.execute("DELETE FROM days WHERE day <= ? OR day > ?", (today - KEPT_DAYS, today))
 			self._connection.execute("UPDATE collection SET ended_at = ?", (now,))
 
 	def latest(self) -> list[Tenant]:
@@ -327,6 +345,10 @@ def is_day(row: tuple[Any, ...]) -> bool:
 	return all(isinstance(text, str) for text in texts) and all(
 		number is None or (type(number) is int and number >= 0) for number in numbers
 	)
+
+
+def _is_time(value: Any) -> bool:
+	return type(value) is float and 0 <= value < _LATEST_SECOND
 
 
 def _as_uri(path: str) -> str:

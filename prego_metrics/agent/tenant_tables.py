@@ -77,9 +77,12 @@ def print_tenants(
 	screen.print(table)
 	if len(shown) < len(tenants):
 		screen.print(Text(f"{len(shown)} of {len(tenants)} sites are shown; the totals are of all."))
+	warned: dict[str, list[str]] = {}
 	for tenant in shown:
 		for warning in warnings_of(tenant, now):
-			screen.print(Text(f"! {tenant.site.name}: {warning}"))
+			warned.setdefault(warning, []).append(tenant.site.name)
+	for warning, names in warned.items():
+		screen.print(Text(f"! {', '.join(names)}: {warning}"))
 
 
 def tenants_as_csv(tenants: Sequence[Tenant], now: float, activity: Activity | None = None) -> str:
@@ -90,6 +93,7 @@ def tenants_as_csv(tenants: Sequence[Tenant], now: float, activity: Activity | N
 	for tenant in tenants:
 		disk, base = tenant.disk, tenant.database
 		backups = disk.backups if disk else None
+		age = tenant.backup_age(now)
 		rows.writerow(
 			[
 				spreadsheet_cell(tenant.site.name),
@@ -98,7 +102,7 @@ def tenants_as_csv(tenants: Sequence[Tenant], now: float, activity: Activity | N
 				spreadsheet_cell(tenant.site.reason),
 				*((disk.public_files_bytes, disk.private_files_bytes) if disk else ("", "")),
 				*((backups.count, backups.bytes) if backups else ("", "")),
-				tenant.backup_age(now),
+				"" if age is None else round(age),
 				*(
 					(base.data_bytes, base.index_bytes, base.enabled_users, base.last_login_at)
 					if base

@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
@@ -29,7 +29,45 @@ if TYPE_CHECKING:
 _LARGEST_FIRST = {"files": "files_bytes", "backups": "backups_bytes", "database": "database_bytes"}
 
 
-@click.command()
+@dataclass(frozen=True)
+class _Asked:
+	"""What the options say."""
+
+	sizes: bool
+	database: bool
+	activity: bool
+	sort: str
+	top: int | None
+	collecting: bool
+	as_csv: bool
+	as_json: bool
+
+	@property
+	def detailed(self) -> bool:
+		return self.sizes or self.database or self.activity
+
+	def refuse_what_does_not_fit(self) -> None:
+		"""Raise UsageError for options that do not go together."""
+		if self.as_csv and self.as_json:
+			raise click.UsageError("--csv and --json are two forms of the same: give one of them")
+		shaped = self.as_csv or self.top or self.sort != "name"
+		if self.collecting and (self.detailed or shaped or self.as_json):
+			raise click.UsageError(
+				"--collect reads everything into the cache and shows nothing: give it alone"
+			)
+		if not self.detailed and shaped:
+			raise click.UsageError("--sort, --top and --csv go with --sizes, --database or --activity")
+		if self.sort == "activity" and not self.activity:
+			raise click.UsageError("--sort activity goes with --activity")
+		if self.sort in ("total", "quota") and not (self.sizes or self.database):
+			raise click.UsageError(f"--sort {self.sort} goes with --sizes or --database")
+		if self.sort == "database" and not self.database:
+			raise click.UsageError("--sort database goes with --database")
+		if self.sort in ("files", "backups") and not self.sizes:
+			raise click.UsageError(f"--sort {self.sort} goes with --sizes")
+
+
+@click.command(short_help="Show every site, counted or not, why, and what it takes.")
 @bench_option
 @click.option("--sizes", is_flag=True, help="Also walk each site's files and backups, as du does.")
 @click.option(
@@ -54,81 +92,44 @@ _LARGEST_FIRST = {"files": "files_bytes", "backups": "backups_bytes", "database"
 )
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV for a spreadsheet.")
 @json_option
-def tenants(
-	bench_path: str | None,
-	sizes: bool,
-	database: bool,
-	activity: bool,
-	sort: str,
-	top: int | None,
-	collecting: bool,
-	as_csv: bool,
-	as_json: bool,
-) -> None:
+def tenants(bench_path: str | None, **options: Any) -> None:
 	"""Show every site, counted or not, and why; with --sizes, --database, --activity also what each takes.
 
 	Exit codes: 0 shown, 1 another process is collecting, 2 the sites cannot be counted.
 	"""
-	detailed = sizes or database or activity
-	_refuse_what_does_not_fit(detailed, sizes, database, activity, sort, top, collecting, as_csv, as_json)
-	_import_now(collecting=collecting, database=database, tables=activity or not (detailed and as_json))
+	asked = _Asked(**options)
+	asked.refuse_what_does_not_fit()
+	_import_now(asked)
 	try:
 		bench = open_bench_as_owner(bench_path)
 		config = load_config(bench, os.environ)
-		if collecting:
+		if asked.collecting:
 			_collect(config)
-		elif not detailed:
+		elif not asked.detailed:
 			from prego_metrics.agent import tables
 
 			census = count_tenants(config)
-			if as_json:
+			if asked.as_json:
 				print_json(tables.census_as_dict(census))
 			else:
 				tables.print_census(census)
 		else:
 			config.require(QUOTA_KEYS)
-			active = _read_activity(config) if activity else None
-			found = _in_order(_read(config, sizes=sizes, database=database), sort, active)
-			_show(found, active, top, sizes=sizes, database=database, as_json=as_json, as_csv=as_csv)
+			active = _read_activity(config) if asked.activity else None
+			found = _in_order(_read(config, sizes=asked.sizes, database=asked.database), asked.sort, active)
+			_show(found, active, asked)
 	except PregoMetricsError as error:
-		fail(str(error), json_with={"tenant_count": None, "sites": []} if as_json else None)
+		fail(str(error), json_with={"tenant_count": None, "sites": []} if asked.as_json else None)
 
 
-def _import_now(*, collecting: bool, database: bool, tables: bool) -> None:
+def _import_now(asked: _Asked) -> None:
 	"""Import what not every call needs before root is given up: who it becomes may not be able to read it."""
-	if collecting:
+	if asked.collecting:
 		importlib.import_module("prego_metrics.agent.collection")
-	elif tables:
+	elif asked.activity or not (asked.detailed and asked.as_json):
 		importlib.import_module("prego_metrics.agent.tenant_tables")
-	if (collecting or database) and os.geteuid() == 0:
+	if (asked.collecting or asked.database) and os.geteuid() == 0:
 		import_libraries()
-
-
-def _refuse_what_does_not_fit(
-	detailed: bool,
-	sizes: bool,
-	database: bool,
-	activity: bool,
-	sort: str,
-	top: int | None,
-	collecting: bool,
-	as_csv: bool,
-	as_json: bool,
-) -> None:
-	if as_csv and as_json:
-		raise click.UsageError("--csv and --json are two forms of the same: give one of them")
-	if collecting and (detailed or as_csv or as_json or top or sort != "name"):
-		raise click.UsageError("--collect reads everything into the cache and shows nothing: give it alone")
-	if not detailed and (as_csv or top or sort != "name"):
-		raise click.UsageError("--sort, --top and --csv go with --sizes, --database or --activity")
-	if sort == "activity" and not activity:
-		raise click.UsageError("--sort activity goes with --activity")
-	if sort in ("total", "quota") and not (sizes or database):
-		raise click.UsageError(f"--sort {sort} goes with --sizes or --database")
-	if sort == "database" and not database:
-		raise click.UsageError("--sort database goes with --database")
-	if sort in ("files", "backups") and not sizes:
-		raise click.UsageError(f"--sort {sort} goes with --sizes")
 
 
 def _read(config: Config, *, sizes: bool, database: bool) -> list[Tenant]:
@@ -151,9 +152,10 @@ def _read_activity(config: Config) -> Activity:
 	from prego_metrics.agent.activity import log_bytes, read_activity
 
 	sites = locate_sites(config, count_tenants(config))
-	if not sys.stderr.isatty():
+	length = log_bytes(config)
+	if not length or not sys.stderr.isatty():
 		return read_activity(config, sites, now=time.time())
-	with click.progressbar(length=log_bytes(config), label="Reading the log", file=sys.stderr) as bar:
+	with click.progressbar(length=length, label="Reading the log", file=sys.stderr) as bar:
 		return read_activity(config, sites, now=time.time(), progress=bar.update)
 
 
@@ -188,34 +190,25 @@ def _in_order(found: list[Tenant], sort: str, active: Activity | None) -> list[T
 	return sorted(found, key=weight, reverse=True)
 
 
-def _show(
-	found: list[Tenant],
-	active: Activity | None,
-	top: int | None,
-	*,
-	sizes: bool,
-	database: bool,
-	as_json: bool,
-	as_csv: bool,
-) -> None:
+def _show(found: list[Tenant], active: Activity | None, asked: _Asked) -> None:
 	now = time.time()
-	if as_csv:
+	if asked.as_csv:
 		from prego_metrics.agent.activity_tables import notes
 		from prego_metrics.agent.tenant_tables import tenants_as_csv
 
-		click.echo(tenants_as_csv(found[:top], now, active), nl=False)
+		click.echo(tenants_as_csv(found[: asked.top], now, active), nl=False)
 		for note in notes(found, active) if active else ():
 			click.echo(f"Note: {note}", err=True)
-	elif as_json:
-		print_json(_as_dict(found, active, top, now))
+	elif asked.as_json:
+		print_json(_as_dict(found, active, asked.top, now))
 	else:
 		from prego_metrics.agent.activity_tables import print_activity
 		from prego_metrics.agent.tenant_tables import print_tenants
 
-		if sizes or database:
-			print_tenants(found, top, sizes=sizes, database=database, now=now)
+		if asked.sizes or asked.database:
+			print_tenants(found, asked.top, sizes=asked.sizes, database=asked.database, now=now)
 		if active:
-			print_activity(found, top, active)
+			print_activity(found, asked.top, active)
 
 
 def _as_dict(found: list[Tenant], active: Activity | None, top: int | None, now: float) -> dict[str, Any]:

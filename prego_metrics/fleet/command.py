@@ -37,7 +37,7 @@ _DEFAULTS = {"tenants_node_id": "node_id"}
 _FILE = click.Path(dir_okay=False)
 
 
-def _sources(command: Command) -> Command:
+def _columns(command: Command) -> Command:
 	for name, meaning in reversed(_COLUMNS.items()):
 		option = f"--{name.replace('_', '-')}-column"
 		command = click.option(
@@ -48,6 +48,10 @@ def _sources(command: Command) -> Command:
 			show_default=True,
 			help=f"Column: {meaning}.",
 		)(command)
+	return command
+
+
+def _sources(command: Command) -> Command:
 	options = (
 		click.option("--json", "as_json", is_flag=True, help="Print JSON for machines."),
 		click.option(
@@ -85,6 +89,7 @@ def fleet() -> None:
 	metavar="S",
 	help="Seconds up to which a push is fresh.",
 )
+@_columns
 def freshness(
 	nodes: str | None,
 	metrics: str | None,
@@ -139,6 +144,7 @@ def freshness(
 	help="Tenants that have a site, by status (repeatable, or with commas). Default: all but data_purged, "
 	"failed, deleted.",
 )
+@_columns
 def reconcile(
 	metrics: str | None,
 	tenants: str,

@@ -162,6 +162,11 @@ def _from_csv(text: str, source: str) -> Export:
 		lines = [line for line in reader if line]
 	except csv.Error as error:
 		raise ExportError(f"{source} is neither JSON nor valid CSV: {error}") from None
+	if len(lines) > 1 and not text.endswith(("\n", "\r")):
+		# What was cut off may hold any number of tenants, and a node's name that was cut is another node's.
+		raise ExportError(
+			f"{source} ends within a line: the export was cut off. If it is whole, add the end of the line"
+		)
 	heading = tuple(name.strip() for name in lines[0])
 	if len(set(heading)) != len(heading):
 		raise ExportError(f"{source} names a column twice in its first line")

@@ -54,12 +54,12 @@ class Order:
 	dry_run: bool
 
 
-@click.group()
+@click.group(short_help="Push for nodes that cannot push for themselves.")
 def hetzner() -> None:
 	"""Push for nodes that cannot push for themselves, from the Hetzner Cloud API. Runs off the nodes."""
 
 
-@hetzner.command()
+@hetzner.command(short_help="Push a row for each node that does not push for itself.")
 @click.option("--label", metavar="KEY", help="Map by this label of the servers. Default: prego-node-id.")
 @click.option("--by-name", is_flag=True, help="Map by name: the server is called as the node is.")
 @click.option("--mapping", metavar="FILE", help='Map by a file: {"nodes": {NODE_ID: SERVER, …}}.')

@@ -61,7 +61,9 @@ def _add(table: Table, verdict: Verdict, cells: Sequence[str]) -> None:
 
 def _total(verdicts: Sequence[Verdict]) -> str:
 	counts = Counter(verdict.name for verdict in verdicts)
-	return f"{len(verdicts)} nodes: " + ", ".join(f"{count} {name}" for name, count in counts.most_common())
+	return f"{len(verdicts)} node{'' if len(verdicts) == 1 else 's'}: " + ", ".join(
+		f"{count} {name}" for name, count in counts.most_common()
+	)
 
 
 def _number(number: int | None) -> str:

@@ -17,6 +17,11 @@ COMMANDS = {
 	"doctor": "Check everything a push depends on",
 	"configure": "Write settings into the bench's common_site_config.json",
 	"control-plane": "Run a local control plane",
+	"capacity": "Forecast how many more average tenants fit",
+	"systemd": "Make the systemd units",
+	"tell": "Print that pushes fail",
+	"fleet": "Judge the whole fleet",
+	"hetzner": "Push for nodes that cannot push for themselves",
 	"demo": "Push from a sample bench to a local control plane",
 }
 

@@ -20,6 +20,9 @@ from strategies_push import json_values
 from prego_metrics.agent import state_folder as state_folder_module
 from prego_metrics.agent.state import DRIVERS, Push, State, Tick
 from prego_metrics.agent.state_folder import StateFolder
+from prego_metrics.agent.wording import wording
+
+MOST = state_folder_module.MAX_HISTORY_BYTES
 
 # --- the history -----------------------------------------------------------------------------------
 
@@ -48,6 +51,21 @@ def test_the_history_is_bounded_and_keeps_the_newest(
 	assert len(found) > 15
 
 
+def test_the_history_reaches_back_a_day_while_the_key_is_refused(folder: StateFolder) -> None:
+	words = '{"error": "the Authorization header must be exactly: Bearer INTERNAL_API_KEY"}'
+	answer = wording("{status_code}, and the server says: {words}", status_code=401, words=words)
+	meaning = wording("the control plane refuses the key")
+	error = wording("{meaning}: it answers {answer}", meaning=meaning, answer=answer)
+	percents = {"cpu_pct": 12.5, "memory_pct": 48.1, "disk_pct": 61.0}
+	payload = {"node_id": "sg-1", **percents, "tenant_count": 42, "source": "node_push"}
+	refused = replace(PUSH, outcome="refused", payload=payload, status_code=401, error=error)
+	sizes = [0]
+	while len(sizes) < 2 or sizes[-1] > sizes[-2]:
+		assert folder.append_history(replace(refused, at=1795567924.701 + 60 * len(sizes))) is None
+		sizes.append(os.path.getsize(os.path.join(folder.path, "history.jsonl")))
+	assert len(folder.history()) >= 24 * 60
+
+
 def test_a_line_that_was_cut_does_not_take_the_next_with_it(folder: StateFolder) -> None:
 	folder.append_history(PUSH)
 	path = Path(folder.path) / "history.jsonl"
@@ -74,11 +92,11 @@ def test_no_history_whatever_raises_and_ours_is_found_in_it(folder: StateFolder,
 	assert folder.history()[-1] == PUSH
 
 
-@pytest.mark.parametrize("size", [(1 << 20) - 10, 1 << 20, 2 << 20, 5 << 20])
+@pytest.mark.parametrize("size", [MOST - 10, MOST, 2 * MOST, 5 * MOST])
 def test_a_history_that_somebody_filled_is_cut_back(folder: StateFolder, size: int) -> None:
 	path = write_raw(folder, b"\xff" * size, "history.jsonl")
 	assert folder.append_history(PUSH) is None
-	assert path.stat().st_size < 1 << 20
+	assert path.stat().st_size < MOST
 	assert folder.append_history(replace(PUSH, at=2.0)) is None
 	assert [push.at for push in folder.history()] == [1e9, 2.0]
 

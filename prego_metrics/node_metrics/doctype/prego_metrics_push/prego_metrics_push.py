@@ -7,7 +7,8 @@ from frappe import _
 from frappe.model.document import Document
 from frappe.utils import add_days, now_datetime
 
-from prego_metrics.history import DOCTYPE, shown_node_id
+from prego_metrics.agent.state_folder import StateFolder
+from prego_metrics.history import DOCTYPE, node_id_in_log
 from prego_metrics.operators_site import require_operators_site
 
 
@@ -44,4 +45,5 @@ def _refuse() -> None:
 def this_node() -> str:
 	"""Return this node's id as the log has it, to filter by: a restored backup shows another node's past too."""
 	frappe.only_for("System Manager")
-	return shown_node_id(require_operators_site())
+	config = require_operators_site()
+	return node_id_in_log(StateFolder(config.bench.sites), config)

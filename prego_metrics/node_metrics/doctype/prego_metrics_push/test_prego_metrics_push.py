@@ -1,5 +1,6 @@
 """The log of pushes: what is copied into it, once, and that nobody else writes it."""
 
+import os
 import tempfile
 import time
 from dataclasses import replace
@@ -7,14 +8,15 @@ from unittest.mock import patch
 
 import frappe
 
-from prego_metrics import telling
+from prego_metrics import history, prego_push, telling
 from prego_metrics.agent.bench import open_bench
 from prego_metrics.agent.config import load_config
-from prego_metrics.agent.state import Push, State
+from prego_metrics.agent.state import Push, State, Tick
 from prego_metrics.agent.state_folder import StateFolder
 from prego_metrics.history import DOCTYPE, catch_up
 from prego_metrics.node_metrics.doctype.prego_metrics_push.prego_metrics_push import PregoMetricsPush
 from prego_metrics.node_metrics.frappe_tests import FrappeTestCase
+from prego_metrics.series import delivered_series
 
 ALERT = "Prego Metrics Alert"
 PAYLOAD = {"node_id": "test-node", "tenant_count": 0, "disk_pct": 99.0, "source": "node_push"}
@@ -59,6 +61,24 @@ class TestPregoMetricsPush(FrappeTestCase):
 		frappe.db.delete(DOCTYPE, {"name": ("in", [push(0).id, push(1).id])})
 		self.assertEqual(catch_up(self.folder, self.config), 0)
 
+	def test_in_the_hardened_mode_the_pictures_are_of_the_node_that_the_unit_pushes_as(self):
+		root = os.path.dirname(self.folder.path)
+		os.makedirs(os.path.join(root, "sites"))
+		open(os.path.join(root, "sites", "apps.txt"), "w").close()
+		config = load_config(open_bench(root), {"PREGO_METRICS_SCHEDULER_PUSHES": "false"})
+		folder = StateFolder(config.bench.sites)
+		for number, node in ((1, "another-node"), (2, "test-node")):
+			folder.append_history(push(number, payload={**PAYLOAD, "node_id": node, "disk_pct": number}))
+		folder.append_history(push(3, outcome="not_sent", payload=None))
+		folder.tick(Tick("timer", time.time(), 60.0, "test-node", "delivered"))
+		catch_up(folder, config)
+		self.assertEqual(frappe.db.get_value(DOCTYPE, push(3).id, "node_id"), "test-node")
+		os.remove(os.path.join(folder.path, "history.jsonl"))
+		for _ in ("from the log", "from the state"):
+			buckets = delivered_series(config, "day", time.time())["buckets"]
+			self.assertEqual([one["disk_pct"] for one in buckets if one["disk_pct"]], [[2.0, 2.0, 2.0]])
+			folder.append_history(push(2, payload={**PAYLOAD, "disk_pct": 2}))
+
 	def test_what_is_unknown_is_empty_and_a_zero_is_a_zero(self):
 		self.folder.append_history(push(1))
 		self.folder.append_history(push(2, outcome="not_sent", payload=None, status_code=None))
@@ -78,6 +98,16 @@ class TestPregoMetricsPush(FrappeTestCase):
 		self.assertEqual(catch_up(self.folder, self.config), 1)
 		row = frappe.get_doc(DOCTYPE, hostile.id)
 		self.assertTrue(row.node_id.isprintable() and row.pushed_by.isprintable())
+
+	def test_what_a_server_said_is_no_html_in_the_log(self):
+		markup = "<img src=x onerror=alert(1)>"
+		payload = {**PAYLOAD, "node_id": markup * 10}
+		self.folder.append_history(push(4, payload=payload, who=markup * 9, error=f"it says: {markup}\n&lt;"))
+		self.assertEqual(catch_up(self.folder, self.config), 1)
+		row = frappe.get_doc(DOCTYPE, push(4).id)
+		self.assertEqual(row.error, "it says: &lt;img src=x onerror=alert(1)&gt;\n&amp;lt;")
+		self.assertEqual((len(row.node_id), len(row.pushed_by)), (255, 140))
+		self.assertNotIn("<", row.node_id + row.pushed_by)
 
 	def test_nobody_writes_renames_or_deletes_a_row(self):
 		with self.assertRaises(frappe.PermissionError):
@@ -124,6 +154,20 @@ class TestPregoMetricsPush(FrappeTestCase):
 		self.assertIn("Administrator", told)
 		title = "Prego Metrics: Node test-node: pushes fail"
 		self.assertEqual(frappe.db.count("Error Log", {"method": title}), 1)
+
+	def test_a_log_that_cannot_be_written_silences_nobody(self):
+		self.folder.append_history(push(1, outcome="failed", error="no connection"))
+		told = []
+		with (
+			patch.object(history, "catch_up", side_effect=frappe.db.ProgrammingError),
+			patch.object(telling, "tell", lambda *_: told.append("told")),
+			patch.object(prego_push, "log_of_the_bench", told.append),
+		):
+			prego_push._log_and_tell(self.folder, self.config)
+		self.assertEqual(
+			told[0], "The log of pushes was not written: ProgrammingError. The next tick tries again"
+		)
+		self.assertEqual(told[1:], ["told"])
 
 	def test_what_has_no_row_in_the_log_is_mailed_all_the_same(self):
 		self.folder.append_history(push(1))

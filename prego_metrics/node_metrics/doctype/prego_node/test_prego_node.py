@@ -5,12 +5,15 @@ Who is refused over HTTP is tested over HTTP: `frappe.only_for` lets everybody p
 
 from __future__ import annotations
 
+import io
 import os
+from contextlib import redirect_stderr
 from unittest.mock import patch
 
 import frappe
 
-from prego_metrics import operators_site
+from prego_metrics import api, bench_log, operators_site
+from prego_metrics.agent.last_resort import Unforeseen
 from prego_metrics.node_metrics.frappe_tests import FrappeTestCase
 from prego_metrics.node_page import page
 
@@ -55,6 +58,37 @@ class TestPregoNode(FrappeTestCase):
 			frappe.new_doc(PAGE).save(ignore_permissions=True)  # as installing an app does
 			frappe.get_doc(PAGE).delete()
 		self.assertEqual(frappe.db.count("Singles", {"doctype": PAGE}), 0)
+
+	def test_a_fault_shows_no_password_and_no_environment_in_a_traceback_with_variables(self) -> None:
+		report = frappe.get_attr("prego_metrics.node_metrics.report.prego_tenants.prego_tenants.execute")
+		for broken, ask in (
+			("census.Site", api.tenants),
+			("census.Site", report),
+			("census.Site", lambda: api.push(dry_run=True)),
+			("openmetrics.openmetrics", api.metrics),
+			("doctor.Examination", api.doctor),
+			("api_key._load", api.status),
+		):
+			with (
+				self.subTest(broken=broken, ask=ask),
+				set_to(frappe.local.site),
+				patch.object(bench_log, "log_of_the_bench"),
+				redirect_stderr(io.StringIO()),
+				patch(f"prego_metrics.agent.{broken}", side_effect=KeyError("x")),
+			):
+				shown = ""
+				try:
+					ask()
+				except Unforeseen:
+					shown = frappe.get_traceback(with_context=True)
+				self.assertIn("unforeseen KeyError", shown)
+				self.assertNotIn("db_password", shown)
+				self.assertNotIn("environ(", shown)
+
+	def test_a_fault_of_ours_keeps_no_desk_shut(self) -> None:
+		with patch.object(operators_site, "load_config", side_effect=KeyError("node-of-the-tests")):
+			with patch.object(operators_site, "say_fault"):
+				self.assertFalse(operators_site.may_open_app())
 
 	def test_lists_and_counts_of_it_are_empty(self) -> None:
 		from frappe.model.base_document import get_controller

@@ -11,6 +11,7 @@ from frappe.utils import escape_html, format_datetime
 from prego_metrics.agent.collection_status import CollectionStatus, collection_status, is_under_way
 from prego_metrics.agent.config import Config
 from prego_metrics.agent.tenant_history import HistoryError
+from prego_metrics.agent.wording import said, translated
 from prego_metrics.history import local_time
 
 
@@ -24,7 +25,7 @@ def message_of(config: Config) -> str:
 
 def unreadable(error: HistoryError) -> str:
 	"""Return what is said where the figures cannot be read, as HTML."""
-	return _as_html(_("What each tenant takes cannot be shown: {0}").format(str(error)))
+	return _as_html(_("What each tenant takes cannot be shown: {0}").format(translated(said(error), _)))
 
 
 def _as_html(text: str) -> str:

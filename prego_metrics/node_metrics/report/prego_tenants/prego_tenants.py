@@ -21,33 +21,37 @@ from prego_metrics.agent.tenants import count_tenants
 from prego_metrics.agent.wording import said, translated
 from prego_metrics.history import local_time
 from prego_metrics.node_metrics.report.prego_tenants.figures_message import message_of, unreadable
-from prego_metrics.operators_site import refusal_here, require_operators_site
+from prego_metrics.operators_site import guarded_here, refusal_here, require_operators_site
 
 _MEGABYTE = 1_000_000
 _HOUR_SECONDS = 3600
 Rows = list[dict[str, Any]]
+Report = tuple[Rows, Rows] | tuple[Rows, Rows, str, None, Rows]
 
 
-def execute(
-	filters: dict[str, Any] | None = None,
-) -> tuple[Rows, Rows] | tuple[Rows, Rows, str, None, Rows]:
+def execute(filters: dict[str, Any] | None = None) -> Report:
 	"""Return columns, rows, how old the figures are, no chart, and totals.
 
-	Anywhere but on the operator's site, one row says why there is none. Nothing is raised there: Frappe writes an
-	Error Log, with each frame's variables, when a report raises. And Frappe 15 cannot export a report without a row.
+	Where there are none, and anywhere but on the operator's site, one row says why. Nothing is raised there: Frappe
+	writes an Error Log, with each frame's variables, when a report raises. And Frappe 15 cannot export a report
+	without a row.
 	"""
 	frappe.only_for("System Manager")
 	refusal = refusal_here()
 	if refusal:
 		return _columns(), [{"reason": refusal}]
 	config = require_operators_site()
+	return guarded_here(lambda: _report(config, frappe._dict(filters or {})))
+
+
+def _report(config: Config, wanted: frappe._dict) -> Report:
 	try:
 		sites = count_tenants(config).sites
 	except NotSent as error:
-		frappe.throw(translated(said(error), _), title=_("The tenants cannot be counted"))
+		reason = f"{_('The tenants cannot be counted')}: {translated(said(error), _)}"
+		return _columns(), [{"reason": _text(reason)}]
 	collected, message = _collected(config)
 	now = time.time()
-	wanted = frappe._dict(filters or {})
 	found = [tenant for site in sites if _matches(tenant := _tenant(site, collected), wanted, now)]
 	return _columns(), [_row(tenant, now) for tenant in found], message, None, _totals(found, now)
 

@@ -10,16 +10,21 @@ from unittest.mock import patch
 
 import frappe
 
-from prego_metrics import prego_collection
+from prego_metrics import api, frappe_queue_checks, prego_collection
 from prego_metrics.agent.backups import Backups
+from prego_metrics.agent.bench import open_bench
 from prego_metrics.agent.census import Census, Site
+from prego_metrics.agent.checks import Check, Examination
 from prego_metrics.agent.collection import Collected
 from prego_metrics.agent.collection_status import CollectionStatus
+from prego_metrics.agent.errors import NotSent
 from prego_metrics.agent.inventory import SiteOnDisk
 from prego_metrics.agent.quota import Quota
 from prego_metrics.agent.site_database import DatabaseFigures
 from prego_metrics.agent.tenant import Tenant
 from prego_metrics.agent.tenant_history import HistoryError
+from prego_metrics.frappe_queue_checks import Workers
+from prego_metrics.frappe_site import ChosenSite
 from prego_metrics.node_metrics.doctype.prego_node.test_prego_node import set_to
 from prego_metrics.node_metrics.frappe_tests import FrappeTestCase
 from prego_metrics.node_metrics.report.prego_tenants import figures_message, prego_tenants
@@ -98,6 +103,15 @@ class TestPregoTenants(FrappeTestCase):
 		self.assertTrue(rows)
 		self.assertIn("it is &lt;b&gt;damaged", message)
 
+	def test_why_the_tenants_cannot_be_counted_is_no_html(self) -> None:
+		def failing(config: object) -> None:
+			raise NotSent("/srv/<img src=x onerror=alert(1)> is no bench")
+
+		with set_to(frappe.local.site), patch.object(prego_tenants, "count_tenants", failing):
+			_, rows = prego_tenants.execute({})
+		self.assertEqual([list(row) for row in rows], [["reason"]])
+		self.assertIn("cannot be counted: /srv/&lt;img src=x", rows[0]["reason"])
+
 	def test_another_site_shows_one_row_that_says_why(self) -> None:
 		with set_to("the-operators.example"):
 			_, rows = prego_tenants.execute({})
@@ -123,6 +137,46 @@ class TestPregoCollection(FrappeTestCase):
 
 	def test_it_can_be_switched_off(self) -> None:
 		self.assertEqual(self.asked(frappe.local.site, COLLECT_TENANTS="false"), 0)
+
+	def answer_where(self, queued: bool, living: int, under_way: bool = False) -> str:
+		"""Return what Collect Now says where so many workers take jobs of the queue."""
+		with (
+			set_to(frappe.local.site),
+			patch.object(prego_collection, "queue_collection", lambda config: queued),
+			patch.object(prego_collection, "is_under_way", lambda path: under_way),
+			patch.object(prego_collection, "workers_of", lambda queue, _: Workers(living, living, 1)),
+		):
+			return api.collect()["message"]
+
+	def test_collect_now_says_when_no_worker_takes_the_job(self) -> None:
+		self.assertIn("a worker of the queue long collects", self.answer_where(queued=True, living=1))
+		self.assertIn("being collected already", self.answer_where(queued=False, living=1))
+		for queued in (True, False):
+			self.assertIn("no worker takes jobs", self.answer_where(queued=queued, living=0))
+		# `prego-metrics tenants --collect` needs no worker.
+		by_hand = self.answer_where(queued=False, living=0, under_way=True)
+		self.assertIn("being collected already", by_hand)
+
+	def workers_check(self, living: int, **variables: str) -> Check:
+		"""Return what the doctor says of the workers where one takes pushes, and so many the collection."""
+
+		def workers_of(queue: str, _: object) -> Workers:
+			return Workers(1, 1, 0) if queue == "default" else Workers(1, living, 7)
+
+		environ = {f"PREGO_METRICS_{name}": value for name, value in variables.items()}
+		environ["PREGO_METRICS_SITE"] = frappe.local.site
+		seen = Examination(open_bench(os.path.abspath(frappe.local.sites_path)), environ)
+		with patch.object(frappe_queue_checks, "workers_of", workers_of):
+			(check,) = frappe_queue_checks.check_workers(seen, ChosenSite())
+		return check
+
+	def test_the_doctor_warns_when_no_worker_takes_the_job(self) -> None:
+		check = self.workers_check(0)
+		self.assertEqual(check.state, "warn")
+		self.assertIn("no worker takes jobs of the queue long", check.seen)
+		self.assertIn("jobs waiting 7", check.seen)
+		self.assertEqual(self.workers_check(1).state, "pass")
+		self.assertEqual(self.workers_check(0, COLLECT_TENANTS="false").state, "pass")
 
 	def test_a_job_on_another_site_reads_nothing(self) -> None:
 		with set_to("the-operators.example"), patch.object(prego_collection, "collect") as collect:

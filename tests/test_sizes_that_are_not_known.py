@@ -1,0 +1,141 @@
+"""Where sizes cannot be known, or the collection's own files are not what they were: said, and never a hang."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import sqlite3
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from prego_metrics.agent import backups
+from prego_metrics.agent.backups import read_backups
+from prego_metrics.agent.bench import open_bench
+from prego_metrics.agent.collection import collect
+from prego_metrics.agent.config import load_config
+from prego_metrics.agent.disk_usage import DiskUsage, disk_usage
+from prego_metrics.agent.tenant_history import DAY_SECONDS, HistoryError, TenantHistory
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+DUMP = "20261123_010203-acme_example-database.sql.gz"
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Path:
+	"""A folder on another volume, as it were, with one dump of 70 kB."""
+	folder = tmp_path / "volume"
+	folder.mkdir()
+	(folder / DUMP).write_bytes(os.urandom(70_000))
+	return folder
+
+
+def test_a_tree_that_a_symlink_stands_for_is_not_read_and_that_is_said(elsewhere: Path) -> None:
+	link = elsewhere.with_name("files")
+	link.symlink_to(elsewhere)
+	assert disk_usage(str(link)).unreadable == 1
+	assert disk_usage(str(elsewhere)).unreadable == 0
+
+
+def test_a_site_whose_files_lie_behind_a_symlink_has_a_lower_bound(
+	bench_folder: Path, elsewhere: Path, run_agent: Run
+) -> None:
+	(bench_folder / "sites" / "acme.example" / "public").mkdir(exist_ok=True)
+	(bench_folder / "sites" / "acme.example" / "public" / "files").symlink_to(elsewhere)
+	ended = run_agent("tenants", "--sizes", "--bench", bench_folder)
+	assert "acme.example: 1 entries cannot be read: its size is a lower bound" in ended.stdout
+
+
+def test_backups_behind_a_symlink_are_those_that_are_shown_and_have_their_size(
+	tmp_path: Path, elsewhere: Path
+) -> None:
+	site = tmp_path / "acme.example"
+	(site / "private").mkdir(parents=True)
+	(site / "private" / "backups").symlink_to(elsewhere)
+	(elsewhere / "20261123_010203-other_example-database.sql.gz").write_bytes(b"x" * 70_000)
+	found = read_backups(str(site), sizes=True)
+	assert (found.count, found.bytes) == (1, (elsewhere / DUMP).stat().st_blocks * 512)
+
+
+def test_backups_on_a_volume_that_is_not_mounted_are_an_error_and_no_zero(tmp_path: Path) -> None:
+	site = tmp_path / "acme.example"
+	(site / "private").mkdir(parents=True)
+	assert read_backups(str(site), sizes=True).bytes == 0
+	(site / "private" / "backups").symlink_to(tmp_path / "lost")
+	found = read_backups(str(site), sizes=True)
+	assert (found.bytes, found.error) == (None, "it is a link that leads nowhere")
+
+
+def test_backups_that_cannot_be_read_whole_have_a_lower_bound(
+	tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	(tmp_path / "acme.example" / "private" / "backups").mkdir(parents=True)
+	monkeypatch.setattr(backups, "disk_usage", lambda path: DiskUsage(4096, 0, 2))
+	assert read_backups(str(tmp_path / "acme.example"), sizes=True).unreadable == 2
+
+
+def test_a_fifo_in_place_of_the_collections_lock_holds_nobody_up(bench_folder: Path, run_agent: Run) -> None:
+	folder = bench_folder / "sites" / ".prego-metrics"
+	folder.mkdir(mode=0o700)
+	os.mkfifo(folder / "tenants.lock")
+	ended = run_agent("tenants", "--collect", "--bench", bench_folder)
+	assert (ended.returncode, ended.stderr) == (0, "")
+
+
+def test_a_file_system_without_flock_is_one_clear_error(
+	bench_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	def refused(descriptor: int, operation: int) -> None:
+		raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+	monkeypatch.setattr(fcntl, "flock", refused)
+	with pytest.raises(HistoryError, match=r"tenants.lock cannot be locked: No locks available"):
+		collect(load_config(open_bench(str(bench_folder)), {}), {})
+
+
+def test_a_clock_that_went_back_makes_no_figures_that_are_never_read_again(bench_folder: Path) -> None:
+	config = load_config(open_bench(str(bench_folder)), {})
+	now = time.time()
+	ahead = now + 300 * DAY_SECONDS
+	collect(config, {}, clock=lambda: ahead)
+	ended = collect(config, {}, clock=lambda: now)
+	assert (ended.read, ended.already) == (3, 0)
+	with TenantHistory(str(bench_folder / "sites")) as history:
+		assert {tenant.read_at for tenant in history.latest()} == {now}
+		# Growth is reckoned from the first to the last day.
+		assert {day.day for day in history.days(0)} == {int(now // DAY_SECONDS)}
+
+
+def test_times_that_are_none_are_those_of_no_collection(bench_folder: Path) -> None:
+	config = load_config(open_bench(str(bench_folder)), {})
+	collect(config, {})
+	cache = sqlite3.connect(bench_folder / "sites" / ".prego-metrics" / "tenants.sqlite")
+	with cache:
+		cache.execute("UPDATE collection SET begun_at = 'now', ended_at = NULL")
+		cache.execute("UPDATE latest SET read_at = 9e999")
+	cache.close()
+	assert collect(config, {}).read == 3
+
+
+def test_a_cache_that_never_comes_to_an_end_is_given_up(
+	bench_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	config = load_config(open_bench(str(bench_folder)), {})
+	collect(config, {})
+	cache = sqlite3.connect(bench_folder / "sites" / ".prego-metrics" / "tenants.sqlite")
+	cache.executescript(
+		"""DROP TABLE latest; CREATE VIEW latest AS
+		WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n)
+		SELECT 'b' AS bench, 's' AS site, 1.0 AS read_at, '{}' AS content, 1 AS total_bytes FROM n WHERE x < 0"""
+	)
+	cache.close()
+	began = time.monotonic()
+	with TenantHistory(str(bench_folder / "sites")) as history:
+		monkeypatch.setattr(history, "_said", lambda: TenantHistory._said(history, 0.3))
+		with pytest.raises(HistoryError, match="interrupted"):
+			history.latest()
+	assert time.monotonic() - began < 10
