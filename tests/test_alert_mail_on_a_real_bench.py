@@ -225,8 +225,12 @@ def test_with_the_mail_server_down_all_else_is_told_and_the_mail_comes_later(
 	assert told["subject"] == title
 	(logged,) = newest("Error Log", "method", method=f"Prego Metrics: {title}")
 	assert logged
-	real_bench.execute(SITE, "frappe.email.queue.flush")
-	(queued,) = newest("Email Queue", "status", "error", reference_doctype="Prego Metrics Push")
+	give_up_at = time.monotonic() + WAIT_SECONDS
+	queued: dict[str, Any] = {}
+	while not queued.get("error"):  # 17 sends no mail that is younger than ten seconds
+		assert time.monotonic() < give_up_at, f"not tried: {queued}"
+		real_bench.execute(SITE, "frappe.email.queue.flush")
+		(queued,) = newest("Email Queue", "status", "error", reference_doctype="Prego Metrics Push")
 	assert queued["status"] == "Not Sent"
 	assert "Connection" in queued["error"] or "Email Account" in queued["error"]
 	assert mails.arrived == []

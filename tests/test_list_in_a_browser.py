@@ -25,13 +25,21 @@ COLUMNS = {
 }
 HEADS = """return [...document.querySelectorAll(".prego-pushes .list-row-head .level-left .list-row-col")]
 	.filter((column) => column.offsetWidth).map((column) => column.innerText.trim())"""
-# Whatever hides what does not fit into it.
-CUT_OFF = """return [...document.querySelectorAll(".prego-pushes .level-left .list-row-col")]
-	.filter((column) => column.offsetWidth)
-	.flatMap((column) => [column, ...column.querySelectorAll("*")])
-	.filter((part) => part.clientWidth && part.scrollWidth > part.clientWidth + 1)
-	.filter((part) => getComputedStyle(part).overflowX !== "visible")
-	.map((part) => part.innerText)"""
+# Text that ends beyond the edge of what holds it and hides the rest; 17's handles between the columns are no text.
+CUT_OFF = """const cut_off = [];
+for (const column of document.querySelectorAll(".prego-pushes .level-left .list-row-col")) {
+	const texts = document.createTreeWalker(column, NodeFilter.SHOW_TEXT);
+	while (column.offsetWidth && texts.nextNode()) {
+		const range = document.createRange();
+		range.selectNodeContents(texts.currentNode);
+		const end = range.getBoundingClientRect().right;
+		for (let holder = texts.currentNode.parentElement; holder !== column.parentElement; holder = holder.parentElement) {
+			const hides = getComputedStyle(holder).overflowX !== "visible";
+			if (hides && end > holder.getBoundingClientRect().right + 1) cut_off.push(texts.currentNode.data.trim());
+		}
+	}
+}
+return cut_off.filter(Boolean)"""
 FIRST_ROW = """return [...document.querySelectorAll(".prego-pushes .list-row-container:not(.list-row-head) .list-row")]
 	.slice(0, 1).map((row) => row.querySelector(".level-left").innerText).join("")"""
 
