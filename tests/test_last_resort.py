@@ -96,8 +96,7 @@ for _ in range(2):
 job = frappe.get_last_doc("Scheduled Job Log")
 logs = frappe.get_all("Error Log", ["method", "error"], {{"error": ("like", "%unforeseen KeyError%")}}, limit=0)
 print("found", frappe.as_json([job.status, job.details, logs], indent=None))
-for log in frappe.get_all("Scheduled Job Log", {{"details": ("like", "%unforeseen KeyError%")}}, pluck="name"):
-	frappe.delete_doc("Scheduled Job Log", log)
+frappe.db.delete("Scheduled Job Log", {{"details": ("like", "%unforeseen KeyError%")}})
 frappe.db.delete("Error Log", {{"error": ("like", "%unforeseen KeyError%")}})
 """
 
