@@ -29,14 +29,14 @@ import census  # noqa: E402
 import scrape  # noqa: E402
 import tenants  # noqa: E402
 
-from prego_metrics.agent.bench import open_bench  # noqa: E402
-from prego_metrics.agent.config import load_config  # noqa: E402
-from prego_metrics.local_control_plane.server import LocalControlPlane  # noqa: E402
+from prego_metrics.agent.bench.locate import open_bench  # noqa: E402
+from prego_metrics.agent.config.config import load_config  # noqa: E402
+from prego_metrics.sandbox.server import LocalControlPlane  # noqa: E402
 
 PAIRS = 15
 # From 1 s on the reading of the CPU before serves a push, which else samples for a second.
 PAUSE_SECONDS = 1.3
-AGENT = [sys.executable, "-m", "prego_metrics.agent"]
+AGENT = [sys.executable, "-m", "prego_metrics.cli"]
 COLLECT = """
 import subprocess, sys
 while True:
@@ -44,10 +44,10 @@ while True:
 """
 SCRAPE = """
 import os, sys
-from prego_metrics.agent.bench import open_bench
-from prego_metrics.agent.config import load_config
-from prego_metrics.agent.openmetrics import openmetrics
-from prego_metrics.agent.state import State
+from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.config.config import load_config
+from prego_metrics.exporters.openmetrics import openmetrics
+from prego_metrics.agent.state.model import State
 config = load_config(open_bench(sys.argv[1]), os.environ)
 while True:
 	openmetrics(config, State())

@@ -23,8 +23,8 @@ from pathlib import Path
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT))
 
-from prego_metrics.agent.bench import open_bench  # noqa: E402
-from prego_metrics.agent.census import take_census  # noqa: E402
+from prego_metrics.agent.bench.locate import open_bench  # noqa: E402
+from prego_metrics.agent.collectors.census import take_census  # noqa: E402
 
 SITES = 10_000
 POOL_SITES = 200

@@ -122,9 +122,9 @@ def in_a_worker(benches: Benches, url: str, environ: dict[str, str]) -> None:
 	paths: Iterator[Path] = iter(())
 
 	def push() -> None:
-		from prego_metrics.agent.bench import open_bench
-		from prego_metrics.agent.push import Request
-		from prego_metrics.agent.push import push as push_once
+		from prego_metrics.agent.bench.locate import open_bench
+		from prego_metrics.agent.push.push import Request
+		from prego_metrics.agent.push.push import push as push_once
 
 		ended = push_once(open_bench(str(next(paths))), Request(driver="frappe"))
 		assert ended.outcome == "delivered", ended

@@ -22,15 +22,15 @@ sys.path.insert(0, str(CHECKOUT / "benchmarks"))
 
 from census import SITES, lay_out  # noqa: E402
 
-from prego_metrics.agent.bench import open_bench  # noqa: E402
-from prego_metrics.agent.config import Config, load_config  # noqa: E402
-from prego_metrics.agent.inventory import locate_sites, read_site  # noqa: E402
-from prego_metrics.agent.openmetrics import openmetrics  # noqa: E402
-from prego_metrics.agent.site_database import DatabaseFigures  # noqa: E402
-from prego_metrics.agent.state import State  # noqa: E402
-from prego_metrics.agent.tenant import Tenant  # noqa: E402
-from prego_metrics.agent.tenant_history import TenantHistory  # noqa: E402
-from prego_metrics.agent.tenants import count_tenants  # noqa: E402
+from prego_metrics.agent.bench.locate import open_bench  # noqa: E402
+from prego_metrics.agent.collectors.tenant_count import count_tenants  # noqa: E402
+from prego_metrics.agent.config.config import Config, load_config  # noqa: E402
+from prego_metrics.agent.state.model import State  # noqa: E402
+from prego_metrics.exporters.openmetrics import openmetrics  # noqa: E402
+from prego_metrics.tenants.inventory.database import DatabaseFigures  # noqa: E402
+from prego_metrics.tenants.inventory.site_folder import locate_sites, read_site  # noqa: E402
+from prego_metrics.tenants.inventory.tenant import Tenant  # noqa: E402
+from prego_metrics.tenants.usage.store import TenantHistory  # noqa: E402
 
 TIMES = 15
 TARGET_MS = 300

@@ -34,7 +34,7 @@ def main() -> None:
 		ours = [
 			sys.executable,
 			"-m",
-			"prego_metrics.agent",
+			"prego_metrics.cli",
 			"tenants",
 			"--sizes",
 			"--json",

@@ -13,14 +13,14 @@ import frappe
 from frappe.rate_limiter import rate_limit
 from werkzeug.wrappers import Response
 
-from prego_metrics.agent import result
-from prego_metrics.agent.config import Config
-from prego_metrics.agent.state_folder import StateFolder
-from prego_metrics.agent.wording import said, translated
-from prego_metrics.operators_site import guarded_here, require_operators_site
+from prego_metrics.agent.base.messages import said, translated
+from prego_metrics.agent.config.config import Config
+from prego_metrics.agent.push import result
+from prego_metrics.agent.state.store import StateFolder
+from prego_metrics.desk.operator_site import guarded_here, require_operators_site
 
 if TYPE_CHECKING:
-	from prego_metrics.agent.checks import Check
+	from prego_metrics.doctor.check import Check
 
 # With the heartbeat's own 5 s after it, a push answers within 15.
 PUSH_SECONDS = 10.0
@@ -31,7 +31,7 @@ DOCTOR_SECONDS = 20.0
 @rate_limit(limit=120, seconds=60)
 def status() -> dict[str, Any]:
 	"""Return whether this node is delivering, its last push, drivers, host and settings."""
-	from prego_metrics.node_page import page
+	from prego_metrics.desk.page.status import page
 
 	config = _config()
 	return guarded_here(lambda: page(config))
@@ -41,9 +41,9 @@ def status() -> dict[str, Any]:
 @rate_limit(limit=30, seconds=60)
 def tenants() -> dict[str, Any]:
 	"""Return every site of the node, counted or not, and why; what `prego-metrics tenants --json` prints."""
-	from prego_metrics.agent.errors import NotSent
-	from prego_metrics.agent.tables import census_as_dict
-	from prego_metrics.agent.tenants import count_tenants
+	from prego_metrics.agent.base.errors import NotSent
+	from prego_metrics.agent.collectors.tenant_count import count_tenants
+	from prego_metrics.cli.ui.tables import census_as_dict
 
 	config = _config()
 
@@ -63,7 +63,7 @@ def tenants() -> dict[str, Any]:
 @rate_limit(limit=60, seconds=60)
 def series(period: str = "day") -> dict[str, Any]:
 	"""Return what was delivered in the last `day`, `week` or `month`, in buckets of equal length."""
-	from prego_metrics.series import PERIODS, delivered_series
+	from prego_metrics.desk.page.push_series import PERIODS, delivered_series
 
 	config = _config()
 	if period not in PERIODS:
@@ -79,7 +79,7 @@ def tenant_sizes(days: int = 30, top: int = 10, contains: str = "") -> dict[str,
 
 	With `contains`, of the sites whose name does.
 	"""
-	from prego_metrics.tenant_pictures import GROWTH_DAYS, MOST_SHOWN, sizes
+	from prego_metrics.desk.page.tenant_charts import GROWTH_DAYS, MOST_SHOWN, sizes
 
 	config = _config()
 	days, top = frappe.utils.cint(days), frappe.utils.cint(top)
@@ -95,7 +95,7 @@ def tenant_sizes(days: int = 30, top: int = 10, contains: str = "") -> dict[str,
 @rate_limit(limit=60, seconds=60)
 def tenant_history(site: str = "", bench: str = "") -> dict[str, Any]:
 	"""Return what one tenant took on each of up to 400 days, from the cache; both names as `tenant_sizes` has them."""
-	from prego_metrics.tenant_pictures import history
+	from prego_metrics.desk.page.tenant_charts import history
 
 	return history(_config(), time.time(), bench=bench, site=site)
 
@@ -104,10 +104,10 @@ def tenant_history(site: str = "", bench: str = "") -> dict[str, Any]:
 @rate_limit(limit=6, seconds=60)
 def push(dry_run: bool = False) -> dict[str, Any]:
 	"""Push now, in one attempt within 15 seconds, or return what a push would send."""
-	from prego_metrics.agent.push import Request
-	from prego_metrics.agent.push import dry_run as show_payload
-	from prego_metrics.agent.push import push as push_once
-	from prego_metrics.node_page import why_no_push
+	from prego_metrics.agent.push.push import Request
+	from prego_metrics.agent.push.push import dry_run as show_payload
+	from prego_metrics.agent.push.push import push as push_once
+	from prego_metrics.desk.page.status import why_no_push
 
 	config = _config()
 	dry = frappe.utils.sbool(dry_run)
@@ -130,7 +130,7 @@ def collect() -> dict[str, Any]:
 	"""Queue the collection of what each tenant takes, and go on with one that was not finished."""
 	import redis
 
-	from prego_metrics.prego_collection import is_nobody_there, queue_collection
+	from prego_metrics.desk.scan_job import is_nobody_there, queue_collection
 
 	config = _config()
 	try:
@@ -157,7 +157,7 @@ def collect() -> dict[str, Any]:
 @rate_limit(limit=6, seconds=60)
 def doctor() -> dict[str, Any]:
 	"""Run the doctor's checks, as `prego-metrics doctor --json` does; what takes too long is left out, and said."""
-	from prego_metrics.agent.checks import FAIL
+	from prego_metrics.doctor.check import FAIL
 
 	config = _config()
 	checks = guarded_here(lambda: _examined(config))
@@ -182,8 +182,8 @@ def metrics() -> Response:
 
 	503 where prometheus_client is not installed, with how to install it.
 	"""
-	from prego_metrics.agent.driver import as_pushed
-	from prego_metrics.agent.openmetrics import CONTENT_TYPE, MissingLibrary, openmetrics
+	from prego_metrics.agent.state.effective import as_pushed
+	from prego_metrics.exporters.openmetrics import CONTENT_TYPE, MissingLibrary, openmetrics
 
 	frappe.only_for(("System Manager", "Prego Metrics Reader"))
 	config = require_operators_site()
@@ -200,8 +200,8 @@ def metrics() -> Response:
 
 
 def _examined(config: Config) -> list[Check]:
-	from prego_metrics.agent.checks import SKIP, Check
-	from prego_metrics.agent.doctor import examine
+	from prego_metrics.doctor.check import SKIP, Check
+	from prego_metrics.doctor.runner import examine
 
 	give_up_at = time.monotonic() + DOCTOR_SECONDS
 	checks = []
@@ -222,7 +222,7 @@ def _config() -> Config:
 
 def _ended(ended: result.Result) -> dict[str, Any]:
 	"""Return how a push ended, its sentences in the user's language."""
-	from prego_metrics.agent.report import summary
+	from prego_metrics.cli.ui.output import summary
 
 	return {
 		**ended.as_dict(),

@@ -3,6 +3,6 @@
 bench imports this at every call, so it imports click and nothing else that is heavy.
 """
 
-from prego_metrics.agent.cli import cli
+from prego_metrics.cli.app import cli
 
 commands = [cli]

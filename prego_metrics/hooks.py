@@ -13,7 +13,7 @@ app_license = "MIT"
 # The collection asks every hour whether the night's is due or has to be continued, on the queue of long jobs.
 scheduler_events = {
 	"cron": {"* * * * * */10": ["prego_metrics.prego_push.push_if_due"]},
-	"hourly_long": ["prego_metrics.prego_collection.collect_if_due"],
+	"hourly_long": ["prego_metrics.desk.scan_job.collect_if_due"],
 }
 
 add_to_apps_screen = [
@@ -22,18 +22,18 @@ add_to_apps_screen = [
 		"logo": "/assets/prego_metrics/images/logo.svg",
 		"title": "Prego Metrics",
 		"route": "/app/prego-metrics",
-		"has_permission": "prego_metrics.operators_site.may_open_app",
+		"has_permission": "prego_metrics.desk.operator_site.may_open_app",
 	}
 ]
 
 # What the Desk of a version needs to know of this app; see there.
-extend_bootinfo = "prego_metrics.frappe_version.extend_bootinfo"
+extend_bootinfo = "prego_metrics.desk.adapters.compat.extend_bootinfo"
 
 # Days for which Frappe's Log Settings keep the log of pushes, unless the operator says otherwise there.
 default_log_clearing_doctypes = {"Prego Metrics Push": 30}
 
-after_install = "prego_metrics.install.after_install"
-after_sync = "prego_metrics.install.after_sync"
-after_migrate = "prego_metrics.install.after_migrate"
-before_uninstall = "prego_metrics.install.before_uninstall"
-after_uninstall = "prego_metrics.install.after_uninstall"
+after_install = "prego_metrics.desk.lifecycle.install.after_install"
+after_sync = "prego_metrics.desk.lifecycle.install.after_sync"
+after_migrate = "prego_metrics.desk.lifecycle.install.after_migrate"
+before_uninstall = "prego_metrics.desk.lifecycle.install.before_uninstall"
+after_uninstall = "prego_metrics.desk.lifecycle.install.after_uninstall"

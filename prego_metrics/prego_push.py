@@ -1,6 +1,6 @@
 """Frappe's driver: its scheduler's tick, and the push by hand through `bench execute`.
 
-Both only forward to `prego_metrics.agent.push`, which imports no frappe.
+Both only forward to `prego_metrics.agent.push.push`, which imports no frappe.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from typing import Any
 import frappe
 from frappe.utils import add_to_date
 
-from prego_metrics.agent.config import Config, load_config
-from prego_metrics.agent.errors import PregoMetricsError
-from prego_metrics.agent.last_resort import Unforeseen, guarded
-from prego_metrics.agent.owner import become_owner
-from prego_metrics.agent.push import Request
-from prego_metrics.agent.push import dry_run as show_payload
-from prego_metrics.agent.push import push as push_once
-from prego_metrics.agent.report import report_trouble, summary
-from prego_metrics.agent.result import NOT_SENT, Result
-from prego_metrics.agent.state_folder import StateFolder
-from prego_metrics.bench_log import log_of_the_bench, say_fault
-from prego_metrics.frappe_version import APP
-from prego_metrics.operators_site import config_here, is_operators_site, this_bench
+from prego_metrics.agent.base.errors import PregoMetricsError
+from prego_metrics.agent.bench.privileges import become_owner
+from prego_metrics.agent.config.config import Config, load_config
+from prego_metrics.agent.push.push import Request
+from prego_metrics.agent.push.push import dry_run as show_payload
+from prego_metrics.agent.push.push import push as push_once
+from prego_metrics.agent.push.result import NOT_SENT, Result
+from prego_metrics.agent.state.store import StateFolder
+from prego_metrics.cli.ui.output import report_trouble, summary
+from prego_metrics.desk.adapters.bench_log import log_of_the_bench, say_fault
+from prego_metrics.desk.adapters.compat import APP
+from prego_metrics.desk.error_boundary import Unforeseen, guarded
+from prego_metrics.desk.operator_site import config_here, is_operators_site, this_bench
 
 # What an hour's ticks raised is written once: the same fault at each of them tells no more.
 _TOLD_AGAIN_AFTER_HOURS = 1
@@ -124,12 +124,12 @@ def _log_and_tell(folder: StateFolder, config: Config) -> None:
 
 
 def _catch_up(folder: StateFolder, config: Config) -> None:
-	from prego_metrics.history import catch_up
+	from prego_metrics.desk.push_log import catch_up
 
 	catch_up(folder, config)
 
 
 def _tell(folder: StateFolder, config: Config) -> None:
-	from prego_metrics.telling import tell
+	from prego_metrics.desk.notifications import tell
 
 	tell(folder, config, log_of_the_bench)

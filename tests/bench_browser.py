@@ -15,7 +15,7 @@ import real_bench
 from desk_browser import Page
 from real_bench import BENCH, KEY, NODE_ID, SITE, URL
 
-from prego_metrics.local_control_plane.server import LocalControlPlane
+from prego_metrics.sandbox.server import LocalControlPlane
 
 pytest.importorskip("selenium.webdriver", reason="no selenium: pip install '.[bench-test]'")
 NEEDS_A_BROWSER = [

@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from prego_metrics.local_control_plane.server import LocalControlPlane
+from prego_metrics.sandbox.server import LocalControlPlane
 
 BENCH = os.environ.get("PREGO_TEST_BENCH", "")
 SITE = os.environ.get("PREGO_TEST_SITE", "")

@@ -121,11 +121,11 @@ _RUN_AS = """
 import base64, difflib, email.utils, encodings.ascii, encodings.idna, encodings.latin_1, html.entities, importlib, ipaddress
 import netrc, os, pkgutil, pwd, random, secrets, stringprep, sys, tempfile, threading, traceback
 import psutil, requests, rich.console, rich.table
-import prego_metrics.agent
-for found in pkgutil.iter_modules(prego_metrics.agent.__path__, "prego_metrics.agent."):
-	if not found.name.endswith("__main__"):
+import prego_metrics
+for found in pkgutil.walk_packages(prego_metrics.__path__, "prego_metrics."):
+	if found.name.split(".")[1] not in ("desk", "node_metrics", "api", "prego_push") and not found.name.endswith("__main__"):
 		importlib.import_module(found.name)
-from prego_metrics.agent.__main__ import main
+from prego_metrics.cli.__main__ import main
 uid = int(sys.argv.pop(1))
 if uid:
 	os.setgroups([])
@@ -150,7 +150,7 @@ def run_agent() -> Callable[..., subprocess.CompletedProcess[str]]:
 		uid: int | None = None,
 		**environ: str,
 	) -> subprocess.CompletedProcess[str]:
-		program = ["-m", "prego_metrics.agent"] if uid is None else ["-c", _RUN_AS, str(uid)]
+		program = ["-m", "prego_metrics.cli"] if uid is None else ["-c", _RUN_AS, str(uid)]
 		return subprocess.run(
 			[sys.executable, *program, *map(str, arguments)],
 			env={**os.environ, **environ},

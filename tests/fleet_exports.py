@@ -10,7 +10,7 @@ from typing import Any
 
 from click.testing import CliRunner
 
-from prego_metrics.agent.cli import cli
+from prego_metrics.cli.app import cli
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import re
 
 import translatable
 
-from prego_metrics.agent.wording import Wording, translated
+from prego_metrics.agent.base.messages import Wording, translated
 
 KOREAN_CSV = translatable.PACKAGE / "translations" / "ko.csv"
 with KOREAN_CSV.open(newline="", encoding="utf-8") as _file:

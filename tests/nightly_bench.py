@@ -13,13 +13,13 @@ from pathlib import Path
 
 from bench_process import BENCH, SITE, in_site, run
 
-from prego_metrics.agent.kernel_locks import LOCKS_FILE
-from prego_metrics.agent.tenant_history import TenantHistory
+from prego_metrics.agent.base.kernel import LOCKS_FILE
+from prego_metrics.tenants.usage.store import TenantHistory
 
 SITES = Path(BENCH) / "sites"
 STATE = SITES / ".prego-metrics"
 CACHE = STATE / "tenants.sqlite"
-JOB = "prego_metrics.prego_collection.collect_if_due"
+JOB = "prego_metrics.desk.scan_job.collect_if_due"
 # Found nowhere else, so that it can be looked for.
 PASSWORD = "a-password-that-no-log-may-show-5311"
 

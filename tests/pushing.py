@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from prego_metrics.agent.bench import open_bench
-from prego_metrics.agent.host import CpuReading, read_cpu_counters
-from prego_metrics.agent.push import Request, push
-from prego_metrics.agent.result import Result
-from prego_metrics.agent.state import State
-from prego_metrics.agent.state_folder import StateFolder
+from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.collectors.host import CpuReading, read_cpu_counters
+from prego_metrics.agent.push.push import Request, push
+from prego_metrics.agent.push.result import Result
+from prego_metrics.agent.state.model import State
+from prego_metrics.agent.state.store import StateFolder
 
 # Every character that some notation writes differently, and no word that a path or a test could hold.
 KEY = 'S3cr/et"Kq+7%Zx=<9Xw2&Lm>\\vB4'

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-from prego_metrics.agent.settings import SETTINGS
+from prego_metrics.agent.config.settings import SETTINGS
 
 # Characters that a terminal obeys, that turn the direction of text, or that cannot be seen.
 TRICKY_CHARACTERS = (

@@ -9,9 +9,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from prego_metrics.agent.host import CpuReading
-from prego_metrics.agent.state import DRIVERS, OUTCOMES, Push, State
-from prego_metrics.agent.transition import KINDS, Transition
+from prego_metrics.agent.alerts.messages import KINDS, Transition
+from prego_metrics.agent.collectors.host import CpuReading
+from prego_metrics.agent.state.model import DRIVERS, OUTCOMES, Push, State
 
 times = st.floats(min_value=0, max_value=1e11, allow_nan=False)
 counts = st.integers(min_value=0, max_value=10**9)

@@ -8,13 +8,13 @@ import pwd
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from prego_metrics.agent.backups import Backups
-from prego_metrics.agent.census import Site
-from prego_metrics.agent.inventory import SiteOnDisk
-from prego_metrics.agent.site_database import DatabaseFigures
-from prego_metrics.agent.state_folder import FOLDER_NAME
-from prego_metrics.agent.tenant import Tenant
-from prego_metrics.agent.tenant_history import FILE_NAME, TenantHistory
+from prego_metrics.agent.collectors.census import Site
+from prego_metrics.agent.state.store import FOLDER_NAME
+from prego_metrics.tenants.inventory.backups import Backups
+from prego_metrics.tenants.inventory.database import DatabaseFigures
+from prego_metrics.tenants.inventory.site_folder import SiteOnDisk
+from prego_metrics.tenants.inventory.tenant import Tenant
+from prego_metrics.tenants.usage.store import FILE_NAME, TenantHistory
 
 BENCH = "/home/frappe/bench"
 DAY_SECONDS = 86400

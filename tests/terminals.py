@@ -31,7 +31,7 @@ def on_a_terminal(
 	columns: int = 80,
 	stdout_elsewhere: bool = False,
 	cwd: Path | None = None,
-	program: Sequence[str] = ("-m", "prego_metrics.agent"),
+	program: Sequence[str] = ("-m", "prego_metrics.cli"),
 	**environ: str,
 ) -> Seen:
 	"""Run `python -m prego_metrics.agent` on a new terminal and type `typed` into it."""

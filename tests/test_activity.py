@@ -17,12 +17,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prego_metrics.agent import activity as module
-from prego_metrics.agent.activity import Activity, Entry, Work, parse_line, read_activity
-from prego_metrics.agent.bench import open_bench
-from prego_metrics.agent.config import load_config
-from prego_metrics.agent.inventory import locate_sites
-from prego_metrics.agent.tenants import count_tenants
+from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.collectors.tenant_count import count_tenants
+from prego_metrics.agent.config.config import load_config
+from prego_metrics.tenants.inventory.site_folder import locate_sites
+from prego_metrics.tenants.usage import request_log as module
+from prego_metrics.tenants.usage.request_log import Activity, Entry, Work, parse_line, read_activity
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 NOW = 1_795_000_000.0

@@ -22,7 +22,7 @@ import real_bench
 from bench_process import changed, in_site, site_config
 from real_bench import BENCH, KEY, NODE_ID, SITE, URL
 
-from prego_metrics.local_control_plane.server import LocalControlPlane
+from prego_metrics.sandbox.server import LocalControlPlane
 
 controller = pytest.importorskip("aiosmtpd.controller", reason="no aiosmtpd: pip install '.[bench-test]'")
 pytestmark = pytest.mark.skipif(not (BENCH and SITE and URL), reason=real_bench.MISSING)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from prego_metrics.local_control_plane.sample_bench import lay_out_sample_bench
+from prego_metrics.sandbox.sample_bench import lay_out_sample_bench
 
 ROOT = Path(__file__).parent.parent
 ROLE = ROOT / "deploy/ansible"

@@ -18,11 +18,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from prego_metrics.agent.api_key import Secret, load_api_key
-from prego_metrics.agent.bench import open_bench
-from prego_metrics.agent.config import ALL_KEYS, load_config
-from prego_metrics.agent.errors import ConfigurationError
-from prego_metrics.agent.masking import MASK
+from prego_metrics.agent.base.errors import ConfigurationError
+from prego_metrics.agent.base.secrets import MASK
+from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.config.api_key import Secret, load_api_key
+from prego_metrics.agent.config.config import ALL_KEYS, load_config
 
 KEY = "Zx9-key+with/every=kind.of_sign~0123456789"
 Write = Callable[..., Path]

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from prego_metrics.agent.bench import Bench, find_bench, open_bench, open_benches
-from prego_metrics.agent.errors import BenchError, NotABench
+from prego_metrics.agent.base.errors import BenchError, NotABench
+from prego_metrics.agent.bench.locate import Bench, find_bench, open_bench, open_benches
 
 MakeBench = Callable[..., Path]
 OTHER_USER = 65534

@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from prego_metrics.agent.bench import open_bench
-from prego_metrics.agent.capacity import CapacityUnknown, Resource, forecast, grown, tenant_sizes
-from prego_metrics.agent.config import load_config
-from prego_metrics.agent.inventory import LocatedSite, locate_sites, read_site
-from prego_metrics.agent.site_database import DatabaseFigures
-from prego_metrics.agent.tenant import Tenant
-from prego_metrics.agent.tenant_history import TenantHistory, cached_figures
-from prego_metrics.agent.tenants import count_tenants
+from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.collectors.tenant_count import count_tenants
+from prego_metrics.agent.config.config import load_config
+from prego_metrics.tenants.inventory.database import DatabaseFigures
+from prego_metrics.tenants.inventory.site_folder import LocatedSite, locate_sites, read_site
+from prego_metrics.tenants.inventory.tenant import Tenant
+from prego_metrics.tenants.usage.capacity import CapacityUnknown, Resource, forecast, grown, tenant_sizes
+from prego_metrics.tenants.usage.store import TenantHistory, cached_figures
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 NAMES = [f"t{number}.example" for number in range(1, 6)]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from watched_control_plane import KEY, WatchedControlPlane
 
-from prego_metrics.agent.tenant_history import TenantHistory
+from prego_metrics.tenants.usage.store import TenantHistory
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 NAMES = [f"t{number}.example" for number in range(8)]
@@ -20,14 +20,14 @@ NAMES = [f"t{number}.example" for number in range(8)]
 # The command line, with a line for each site that is begun; from the fourth on they take long to read.
 SLOWLY = """
 import time
-from prego_metrics.agent import collection
+from prego_metrics.tenants.usage import scan as collection
 genuine = collection.read_site
 def slow(located, *, sizes):
 	print(located.site.name, flush=True)
 	time.sleep(0.2 if located.site.name < "t3" else 6)
 	return genuine(located, sizes=sizes)
 collection.read_site = slow
-from prego_metrics.agent.__main__ import main
+from prego_metrics.cli.__main__ import main
 main()
 """
 

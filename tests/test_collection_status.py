@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from prego_metrics.agent import collection
-from prego_metrics.agent.bench import open_bench
-from prego_metrics.agent.checks import Check
-from prego_metrics.agent.collection_status import CollectionStatus, collection_status, is_due, is_under_way
-from prego_metrics.agent.config import load_config
-from prego_metrics.agent.doctor import examine
-from prego_metrics.agent.inventory import LocatedSite
-from prego_metrics.agent.tenant import Tenant
-from prego_metrics.agent.tenant_history import TenantHistory
+from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.config.config import load_config
+from prego_metrics.doctor.check import Check
+from prego_metrics.doctor.runner import examine
+from prego_metrics.tenants.inventory.site_folder import LocatedSite
+from prego_metrics.tenants.inventory.tenant import Tenant
+from prego_metrics.tenants.usage import scan as collection
+from prego_metrics.tenants.usage.scan_status import CollectionStatus, collection_status, is_due, is_under_way
+from prego_metrics.tenants.usage.store import TenantHistory
 
 HOUR = 3600.0
 NOW = 1_800_000_000.0

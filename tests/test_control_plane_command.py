@@ -26,7 +26,7 @@ class Running:
 
 	def __init__(self, *options: str, **environ: str) -> None:
 		self.process = subprocess.Popen(
-			[sys.executable, "-m", "prego_metrics.agent", "control-plane", *options],
+			[sys.executable, "-m", "prego_metrics.cli", "control-plane", *options],
 			env={**os.environ, **environ},
 			stdout=subprocess.PIPE,
 			stderr=subprocess.PIPE,

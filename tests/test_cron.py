@@ -15,12 +15,12 @@ import pytest
 from hostile_server import HostileServer, answer
 from pushing import ENVIRON, KEY, aim, earlier_reading, folder_of, leaked, spare_the_sample, state_of
 
-from prego_metrics.agent.bench import open_bench
-from prego_metrics.agent.config import Config, load_config
-from prego_metrics.agent.driver import started_by_systemd
-from prego_metrics.agent.news import ChannelError, claim_news, record_silence
-from prego_metrics.agent.state import TRANSITIONS_LENGTH, State, Tick
-from prego_metrics.agent.transition import Transition
+from prego_metrics.agent.alerts.messages import Transition
+from prego_metrics.agent.alerts.outbox import ChannelError, claim_news, record_silence
+from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.config.config import Config, load_config
+from prego_metrics.agent.state.effective import started_by_systemd
+from prego_metrics.agent.state.model import TRANSITIONS_LENGTH, State, Tick
 
 
 def config_of(bench_folder: Path) -> Config:
@@ -252,7 +252,7 @@ def test_the_crontab_has_one_line_that_runs_as_it_stands(bench_folder: Path) -> 
 	assert "flock" not in line and "%" not in line  # cron reads % as the end of the line
 	command = fields[6].replace("/home/frappe/frappe-bench/env/bin/prego-metrics", "prego-metrics")
 	command = command.replace("/home/frappe/frappe-bench", str(bench_folder))
-	command = command.replace("prego-metrics", f"{sys.executable} -m prego_metrics.agent", 1)
+	command = command.replace("prego-metrics", f"{sys.executable} -m prego_metrics.cli", 1)
 	spare_the_sample(bench_folder)
 	with HostileServer(answer(200)) as server:
 		aim(bench_folder, server.url, push_interval=60)

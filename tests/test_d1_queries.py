@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prego_metrics.fleet.exports import Export
-from prego_metrics.fleet.freshness import Fleet, alerts_of, judge_freshness
-from prego_metrics.fleet.reconcile import judge_counts
-from prego_metrics.fleet.records import STATUSES_WITHOUT_SITE as NO_SITE
-from prego_metrics.fleet.records import Columns, read_metrics, read_regions
+from prego_metrics.fleet.checks.freshness import Fleet, alerts_of, judge_freshness
+from prego_metrics.fleet.checks.reconcile import judge_counts
+from prego_metrics.fleet.sources.exports import Export
+from prego_metrics.fleet.sources.records import STATUSES_WITHOUT_SITE as NO_SITE
+from prego_metrics.fleet.sources.records import Columns, read_metrics, read_regions
 
 QUERIES = Path(__file__).parent.parent / "deploy/d1"
 NOW = 1_780_000_000.0

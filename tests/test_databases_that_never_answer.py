@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from prego_metrics.agent.bench import open_bench
-from prego_metrics.agent.config import load_config
-from prego_metrics.agent.inventory import LocatedSite, locate_sites
-from prego_metrics.agent.site_database import read_databases
-from prego_metrics.agent.tenants import count_tenants
+from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.collectors.tenant_count import count_tenants
+from prego_metrics.agent.config.config import load_config
+from prego_metrics.tenants.inventory.database import read_databases
+from prego_metrics.tenants.inventory.site_folder import LocatedSite, locate_sites
 
 
 @pytest.fixture

@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 from terminals import Seen, on_a_terminal
 
-from prego_metrics.local_control_plane.sample_bench import SAMPLE_ENTRIES
+from prego_metrics.sandbox.sample_bench import SAMPLE_ENTRIES
 
-DEMO = [sys.executable, "-m", "prego_metrics.agent", "demo"]
+DEMO = [sys.executable, "-m", "prego_metrics.cli", "demo"]
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ def test_without_a_place_for_the_sample_bench_it_says_so() -> None:
 		"import sys, tempfile\n"
 		"tempfile.tempdir = '/no/such/folder'\n"
 		"sys.argv = ['prego-metrics', 'demo']\n"
-		"from prego_metrics.agent.__main__ import main\n"
+		"from prego_metrics.cli.__main__ import main\n"
 		"main()\n"
 	)
 	ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

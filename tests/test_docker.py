@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from prego_metrics.agent.config import HARDENED_VARIABLE
-from prego_metrics.agent.settings import SETTINGS
+from prego_metrics.agent.config.config import HARDENED_VARIABLE
+from prego_metrics.agent.config.settings import SETTINGS
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "deploy/docker"

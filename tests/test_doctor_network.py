@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 import trustme
 
-from prego_metrics.agent import checks_network
-from prego_metrics.agent.bench import open_bench
-from prego_metrics.agent.checks import Check
-from prego_metrics.agent.doctor import examine
+from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.doctor import network as checks_network
+from prego_metrics.doctor.check import Check
+from prego_metrics.doctor.runner import examine
 
 Write = Callable[..., Path]
 FAR = "https://control-plane.invalid"

@@ -15,11 +15,12 @@ import pytest
 from pushing import folder_of
 from terminals import on_a_terminal
 
-from prego_metrics.agent import checks_bench, kernel_locks
-from prego_metrics.agent.bench import open_bench
-from prego_metrics.agent.checks import Check
-from prego_metrics.agent.doctor import NAMES, examine
-from prego_metrics.agent.state import Push, State, Tick
+from prego_metrics.agent.base import kernel as kernel_locks
+from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.state.model import Push, State, Tick
+from prego_metrics.doctor import bench as checks_bench
+from prego_metrics.doctor.check import Check
+from prego_metrics.doctor.runner import NAMES, examine
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 Write = Callable[..., Path]

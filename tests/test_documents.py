@@ -9,10 +9,12 @@ from pathlib import Path
 import click
 import pytest
 
-from prego_metrics.agent import doctor, openmetrics, state, tenant_series
-from prego_metrics.agent.cli import cli
-from prego_metrics.agent.payload import Payload
-from prego_metrics.agent.settings import SETTINGS, Setting
+from prego_metrics.agent.config.settings import SETTINGS, Setting
+from prego_metrics.agent.push.payload import Payload
+from prego_metrics.agent.state import model as state
+from prego_metrics.cli.app import cli
+from prego_metrics.doctor import runner as doctor
+from prego_metrics.exporters import openmetrics, tenant_series
 
 ROOT = Path(__file__).parent.parent
 KOREAN = ROOT / "docs/ko"

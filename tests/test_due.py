@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies_push import World, worlds
 
-from prego_metrics.agent import due
+from prego_metrics.agent.state import schedule as due
 
 HOURS = 6 * 3600.0
 

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from strategies import hostile_texts, json_values
 
-from prego_metrics.agent.errors import ExportError
-from prego_metrics.fleet.exports import read_export
-from prego_metrics.fleet.records import Columns, read_placement
-from prego_metrics.fleet.timestamps import epoch_seconds
+from prego_metrics.agent.base.errors import ExportError
+from prego_metrics.fleet.sources.exports import read_export
+from prego_metrics.fleet.sources.records import Columns, read_placement
+from prego_metrics.fleet.sources.timestamps import epoch_seconds
 
 GOOD = json.dumps([metrics("sg-1")])
 VERDICTS = {"fresh", "stale", "never", "zero", "unregistered", "bad_region", "differs", "agrees"}
@@ -44,7 +44,7 @@ def judged(folder: Path, nodes: bytes | str | None = None, pushed: bytes | str |
 		b"\x89PNG\r\n\x1a\n\x00",
 		b"SQLite format 3\0garbage",
 		"{",
-		GOOD[:-5],
+		pytest.param(GOOD[:-5], id="cut off"),
 		"null",
 		"NaN",
 		"42",
@@ -133,7 +133,7 @@ def test_a_file_that_is_not_there_or_never_ends_is_exit_2(tmp_path: Path) -> Non
 def test_a_sqlite_file_without_the_table_or_with_a_view_that_never_ends_is_exit_2(
 	tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-	monkeypatch.setattr("prego_metrics.fleet.exports.MAX_SQLITE_SECONDS", 0.3)
+	monkeypatch.setattr("prego_metrics.fleet.sources.exports.MAX_SQLITE_SECONDS", 0.3)
 	database = tmp_path / "d1.sqlite"
 	connection = sqlite3.connect(database)
 	connection.execute("CREATE TABLE nodes (node_id, region)")

@@ -15,10 +15,10 @@ from hypothesis import given
 from strategies import json_values
 from watched_control_plane import KEY, WatchedControlPlane
 
-from prego_metrics.agent.errors import PregoMetricsError
-from prego_metrics.fleet.live import live_exports
-from prego_metrics.fleet.records import Columns, read_metrics, read_regions
-from prego_metrics.local_control_plane.store import Metrics
+from prego_metrics.agent.base.errors import PregoMetricsError
+from prego_metrics.fleet.sources.control_plane import live_exports
+from prego_metrics.fleet.sources.records import Columns, read_metrics, read_regions
+from prego_metrics.sandbox.store import Metrics
 
 
 @pytest.fixture

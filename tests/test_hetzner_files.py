@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from prego_metrics.agent.errors import ExportError, PregoMetricsError
-from prego_metrics.fleet.hetzner_exports import (
+from prego_metrics.agent.base.errors import ExportError, PregoMetricsError
+from prego_metrics.fleet.hetzner.counts import (
 	count_tenants_of_nodes,
 	read_counts,
 	read_last_rows,
 )
-from prego_metrics.fleet.hetzner_mapping import FileEntry, read_mapping_file
+from prego_metrics.fleet.hetzner.mapping import FileEntry, read_mapping_file
 
 
 @pytest.fixture

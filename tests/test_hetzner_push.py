@@ -14,7 +14,7 @@ import pytest
 from hetzner_api import TOKEN, Answer, HetznerFake, server
 from pushing import leaked
 
-from prego_metrics.local_control_plane.store import Metrics
+from prego_metrics.sandbox.store import Metrics
 
 Run = Callable[..., Any]
 

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prego_metrics.agent.host import (
+from prego_metrics.agent.collectors.host import (
 	CpuReading,
 	cpu_percent,
 	disk_percents,
@@ -266,7 +266,7 @@ def test_a_proc_that_cannot_be_read_gives_none_and_no_traceback(
 	script = (
 		"import psutil, sys\n"
 		"psutil.PROCFS_PATH = sys.argv[1]\n"
-		"from prego_metrics.agent.host import sample_host\n"
+		"from prego_metrics.agent.collectors.host import sample_host\n"
 		"sample = sample_host(None, ['/'])\n"
 		"print(sample.cpu_pct, sample.memory_pct, sample.disk_pct is not None, len(sample.warnings))\n"
 	)
@@ -346,7 +346,7 @@ def hanging(path):
 	return statvfs(path)
 os.statvfs = hanging
 import psutil
-from prego_metrics.agent import host
+from prego_metrics.agent.collectors import host
 host._STATVFS_LIMIT_SECONDS = 0.5
 started = time.monotonic()
 disks, problems = host.disk_percents(["/tmp", "/", "/tmp/."])

@@ -12,12 +12,13 @@ import pytest
 from hostile_server import HostileServer, answer
 from pushing import aim, push_now, scheduled, state_of
 
-from prego_metrics.agent import instance, onboarding
-from prego_metrics.agent.bench import open_bench
-from prego_metrics.agent.config import load_config
-from prego_metrics.agent.doctor import examine
-from prego_metrics.agent.onboarding import Onboarding
-from prego_metrics.agent.push import dry_run
+from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.collectors import instance
+from prego_metrics.agent.config.config import load_config
+from prego_metrics.agent.push.push import dry_run
+from prego_metrics.agent.setup import onboarding
+from prego_metrics.agent.setup.onboarding import Onboarding
+from prego_metrics.doctor.runner import examine
 
 
 @pytest.fixture(autouse=True)

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 from pushing import folder_of, state_of
 
-from prego_metrics.agent.bench import open_bench
-from prego_metrics.agent.claims import claim_transitions
-from prego_metrics.agent.config import Config, load_config
-from prego_metrics.agent.doctor import examine
-from prego_metrics.agent.driver import as_pushed
-from prego_metrics.agent.openmetrics import openmetrics
-from prego_metrics.agent.state import Push, State, Tick
+from prego_metrics.agent.alerts.receipts import claim_transitions
+from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.config.config import Config, load_config
+from prego_metrics.agent.state.effective import as_pushed
+from prego_metrics.agent.state.model import Push, State, Tick
+from prego_metrics.doctor.runner import examine
+from prego_metrics.exporters.openmetrics import openmetrics
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 PAYLOAD = {"node_id": "node-1", "cpu_pct": 12.5, "tenant_count": 3, "source": "node_push"}

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from pushing import KEY, leaked
 
-from prego_metrics.agent.errors import ConfigurationError
-from prego_metrics.agent.key_file import write_key
-from prego_metrics.agent.secret_file import read_secret_file
+from prego_metrics.agent.base.errors import ConfigurationError
+from prego_metrics.agent.config.api_key_writer import write_key
+from prego_metrics.agent.config.secret_files import read_secret_file
 
 
 def mode_of(path: Path) -> int:
@@ -87,7 +87,7 @@ def test_what_is_no_key_is_refused_and_nothing_is_written(tmp_path: Path, text: 
 
 def test_configure_takes_the_key_from_standard_input(bench_folder: Path, tmp_path: Path) -> None:
 	path = tmp_path / "secrets" / "key"
-	command = [sys.executable, "-m", "prego_metrics.agent", "configure", "--bench", str(bench_folder)]
+	command = [sys.executable, "-m", "prego_metrics.cli", "configure", "--bench", str(bench_folder)]
 	options = ["--node-id", "sg-1", "--api-key-file", str(path), "--api-key-stdin"]
 	ended = subprocess.run([*command, *options], input=KEY + "\n", capture_output=True, text=True)
 	assert (ended.returncode, ended.stderr) == (0, "")

@@ -20,21 +20,21 @@ from hostile_server import HostileServer, answer
 from korean_sentences import in_korean, still_english
 from pushing import ENVIRON, aim, folder_of, push_now, scheduled, state_of
 
-from prego_metrics.agent import instance
-from prego_metrics.agent.api_key import load_api_key
-from prego_metrics.agent.bench import open_bench, open_benches
-from prego_metrics.agent.config import ALL_KEYS, load_config
-from prego_metrics.agent.doctor import examine
-from prego_metrics.agent.errors import NotSent
-from prego_metrics.agent.host import sample_host
-from prego_metrics.agent.news import record_silence
-from prego_metrics.agent.push import Request
-from prego_metrics.agent.report import summary
-from prego_metrics.agent.result import BUSY, DELIVERED, NOT_DUE, Result
-from prego_metrics.agent.state import OUTCOMES, Push, State
-from prego_metrics.agent.status import judge_status
-from prego_metrics.agent.transition import description
-from prego_metrics.agent.wording import said
+from prego_metrics.agent.alerts.messages import description
+from prego_metrics.agent.alerts.outbox import record_silence
+from prego_metrics.agent.base.errors import NotSent
+from prego_metrics.agent.base.messages import said
+from prego_metrics.agent.bench.locate import open_bench, open_benches
+from prego_metrics.agent.collectors import instance
+from prego_metrics.agent.collectors.host import sample_host
+from prego_metrics.agent.config.api_key import load_api_key
+from prego_metrics.agent.config.config import ALL_KEYS, load_config
+from prego_metrics.agent.push.push import Request
+from prego_metrics.agent.push.result import BUSY, DELIVERED, NOT_DUE, Result
+from prego_metrics.agent.state.model import OUTCOMES, Push, State
+from prego_metrics.agent.state.status import judge_status
+from prego_metrics.cli.ui.output import summary
+from prego_metrics.doctor.runner import examine
 
 Write = Callable[..., Path]
 SYSTEMS_WORDS = tuple(os.strerror(code) for code in errno.errorcode)

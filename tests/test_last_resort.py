@@ -14,7 +14,7 @@ import pytest
 import real_bench
 from bench_process import BENCH, SITE
 
-from prego_metrics.agent.last_resort import Unforeseen, guarded
+from prego_metrics.desk.error_boundary import Unforeseen, guarded
 
 SECRET = "a-number-of-the-node-4711"
 

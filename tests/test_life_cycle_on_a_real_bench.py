@@ -26,15 +26,13 @@ from bench_process import (
 	variables,
 )
 
-from prego_metrics.local_control_plane.server import LocalControlPlane
+from prego_metrics.sandbox.server import LocalControlPlane
 
 pytestmark = pytest.mark.skipif(not (BENCH and SITE and TENANT_SITE), reason=MISSING)
 
 RUN_TICK = "from prego_metrics.prego_push import push_if_due; push_if_due()"
-WHY_NOT = (
-	"from prego_metrics.operators_site import config_here, why_not_shown; print(why_not_shown(config_here()))"
-)
-CHART = "from prego_metrics.workspace import pushes_per_day; print(sum(sum(s['values']) for s in pushes_per_day()['datasets']))"
+WHY_NOT = "from prego_metrics.desk.operator_site import config_here, why_not_shown; print(why_not_shown(config_here()))"
+CHART = "from prego_metrics.desk.cards import pushes_per_day; print(sum(sum(s['values']) for s in pushes_per_day()['datasets']))"
 # Everything that a tick could write into a site's database: our own tables, and those in which people are told.
 ROWS = """
 tables = [table for (table,) in frappe.db.sql("show tables like 'tabPrego%%'")]

@@ -16,12 +16,12 @@ import pytest
 from hostile_server import HostileServer, answer
 from pushing import aim, folder_of, push_now, scheduled, spare_the_sample, state_of
 
-from prego_metrics.agent.errors import LockUnsupported
-from prego_metrics.agent.lock import PushLock
+from prego_metrics.agent.base.errors import LockUnsupported
+from prego_metrics.agent.state.lock import PushLock
 
 HOLDER = """
 import sys, time
-from prego_metrics.agent.lock import PushLock
+from prego_metrics.agent.state.lock import PushLock
 lock = PushLock(sys.argv[1])
 print(lock.acquire(), flush=True)
 sys.stdin.readline()

@@ -11,7 +11,7 @@ import pytest
 import real_bench
 from real_bench import BENCH, KEY, NODE_ID, SITE, URL, Visitor
 
-from prego_metrics.local_control_plane.server import LocalControlPlane
+from prego_metrics.sandbox.server import LocalControlPlane
 
 DOCTYPE = "Prego Metrics Push"
 THIS_NODE = "prego_metrics.node_metrics.doctype.prego_metrics_push.prego_metrics_push.this_node"

@@ -21,7 +21,7 @@ from nightly_bench import is_complete, wait_for
 from real_bench import BENCH, KEY, NODE_ID, SITE, URL, Visitor
 from tenant_figures import cache_of, give_to_owner, keep, made_tenant
 
-from prego_metrics.local_control_plane.server import LocalControlPlane
+from prego_metrics.sandbox.server import LocalControlPlane
 
 pytestmark = pytest.mark.skipif(not (BENCH and SITE and URL), reason=real_bench.MISSING)
 
@@ -203,7 +203,7 @@ def tenants_people(plane: LocalControlPlane, error_logs_of_before: set[str]) -> 
 
 
 ALL_ERROR_LOGS = "print(frappe.as_json(frappe.get_all('Error Log', fields=['*'])))"
-CARD = "/api/method/prego_metrics.workspace."
+CARD = "/api/method/prego_metrics.desk.cards."
 WAYS_TO_ASK = [
 	*(
 		(("post" if method in ACTING else "get"), f"/api/method/prego_metrics.api.{method}", {})
@@ -302,7 +302,7 @@ def test_nothing_of_the_node_is_written_into_a_tenants_database(
 @pytest.mark.skipif(not TENANT, reason=NO_TENANT)
 def test_a_refusal_on_a_tenants_site_shows_no_setting_in_a_traceback_with_variables() -> None:
 	code = """
-from prego_metrics.operators_site import require_operators_site
+from prego_metrics.desk.operator_site import require_operators_site
 try:
 	require_operators_site()
 except frappe.PermissionError:

@@ -35,10 +35,10 @@ from nightly_bench import (
 	wait_for,
 )
 
-from prego_metrics.agent.state_folder import StateFolder
-from prego_metrics.agent.tenant import warnings_of
-from prego_metrics.agent.tenant_history import cached_tenants
-from prego_metrics.local_control_plane.server import LocalControlPlane
+from prego_metrics.agent.state.store import StateFolder
+from prego_metrics.sandbox.server import LocalControlPlane
+from prego_metrics.tenants.inventory.tenant import warnings_of
+from prego_metrics.tenants.usage.store import cached_tenants
 
 pytestmark = pytest.mark.skipif(not (BENCH and SITE and TENANT_SITE), reason=bench_process.MISSING)
 

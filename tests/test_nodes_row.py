@@ -8,9 +8,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from prego_metrics.agent.nodes_row import NodesRow, region_of_zone, sql_text
-from prego_metrics.agent.printable import printable
-from prego_metrics.agent.settings import SETTING_BY_NAME
+from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.config.settings import SETTING_BY_NAME
+from prego_metrics.agent.setup.nodes_row import NodesRow, region_of_zone, sql_text
 
 
 def is_node_id(text: str) -> bool:

@@ -30,8 +30,8 @@ from bench_process import (
 	variables,
 )
 
-from prego_metrics.agent.state_folder import StateFolder
-from prego_metrics.local_control_plane.server import LocalControlPlane
+from prego_metrics.agent.state.store import StateFolder
+from prego_metrics.sandbox.server import LocalControlPlane
 
 METHOD = "prego_metrics.prego_push.push"
 

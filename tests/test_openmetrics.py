@@ -16,12 +16,12 @@ from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from strategies import folder_names
 
-from prego_metrics.agent import sample_lines
-from prego_metrics.agent.bench import open_bench
-from prego_metrics.agent.collection import collect
-from prego_metrics.agent.config import Config, load_config
-from prego_metrics.agent.openmetrics import MissingLibrary, openmetrics
-from prego_metrics.agent.state import Push, State
+from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.config.config import Config, load_config
+from prego_metrics.agent.state.model import Push, State
+from prego_metrics.exporters import sample_lines
+from prego_metrics.exporters.openmetrics import MissingLibrary, openmetrics
+from prego_metrics.tenants.usage.scan import collect
 
 NOW = 1_795_000_000.0
 PAYLOAD = {"node_id": "sg-1", "cpu_pct": 12.5, "memory_pct": 48.1, "tenant_count": 2, "source": "node_push"}

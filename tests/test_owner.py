@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from watched_control_plane import WatchedControlPlane
 
-from prego_metrics.agent.bench import open_bench
-from prego_metrics.agent.owner import become_owner
+from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.bench.privileges import become_owner
 
 OWNER = 65534
 STRANGER = 54321
@@ -257,7 +257,7 @@ def become(*ids):
 	genuine(*ids)
 	sys.meta_path.insert(0, Unreadable())
 os.setresuid = become
-from prego_metrics.agent.__main__ import main
+from prego_metrics.cli.__main__ import main
 main()
 """
 

@@ -11,7 +11,7 @@ import real_bench
 from bench_browser import MANAGER, NEEDS_A_BROWSER, PLAIN, Page, page, people, plane, settings
 from real_bench import KEY, NODE_ID
 
-from prego_metrics.local_control_plane.server import LocalControlPlane
+from prego_metrics.sandbox.server import LocalControlPlane
 
 pytestmark = NEEDS_A_BROWSER
 

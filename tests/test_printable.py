@@ -9,7 +9,7 @@ import strategies
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from prego_metrics.agent.printable import printable
+from prego_metrics.agent.base.sanitize import printable
 
 
 @pytest.mark.parametrize(

@@ -12,17 +12,17 @@ from typing import Any
 
 import pytest
 
-from prego_metrics.agent.backups import Backups
-from prego_metrics.agent.bench import open_bench
-from prego_metrics.agent.census import Site
-from prego_metrics.agent.collection import collect
-from prego_metrics.agent.config import load_config
-from prego_metrics.agent.inventory import SiteOnDisk
-from prego_metrics.agent.quota import NO_QUOTA, Quota, quota_of
-from prego_metrics.agent.site_database import DatabaseFigures
-from prego_metrics.agent.tenant import Tenant, tenant_as_dict, tenant_from_dict, warnings_of
-from prego_metrics.agent.tenant_history import cached_tenants
-from prego_metrics.agent.wording import Wording, translated
+from prego_metrics.agent.base.messages import Wording, translated
+from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.collectors.census import Site
+from prego_metrics.agent.config.config import load_config
+from prego_metrics.tenants.inventory.backups import Backups
+from prego_metrics.tenants.inventory.database import DatabaseFigures
+from prego_metrics.tenants.inventory.quota import NO_QUOTA, Quota, quota_of
+from prego_metrics.tenants.inventory.site_folder import SiteOnDisk
+from prego_metrics.tenants.inventory.tenant import Tenant, tenant_as_dict, tenant_from_dict, warnings_of
+from prego_metrics.tenants.usage.scan import collect
+from prego_metrics.tenants.usage.store import cached_tenants
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 NOW = 1_795_000_000.0

@@ -15,8 +15,8 @@ import pytest
 from hostile_server import HostileServer, answer
 from pushing import ENVIRON, KEY, aim, leaked, spare_the_sample
 
-from prego_metrics.agent.report import report, summary
-from prego_metrics.agent.result import Result
+from prego_metrics.agent.push.result import Result
+from prego_metrics.cli.ui.output import report, summary
 
 PAYLOAD = {
 	"node_id": "sg-1",
@@ -133,7 +133,7 @@ def pushed(bench_folder: Path) -> Callable[..., subprocess.CompletedProcess[str]
 		with HostileServer(answer(status, b'{"error": "no"}')) as server:
 			aim(bench_folder, server.url, node_id=node_id, push_interval=60)
 			return subprocess.run(
-				[sys.executable, "-m", "prego_metrics.agent", "push", *options, "--bench", str(bench_folder)],
+				[sys.executable, "-m", "prego_metrics.cli", "push", *options, "--bench", str(bench_folder)],
 				env={**os.environ, **ENVIRON, **environ},
 				capture_output=True,
 				text=True,
@@ -197,7 +197,7 @@ def test_a_reader_who_left_changes_neither_exit_code_nor_prints_a_traceback(
 		aim(bench_folder, server.url, push_interval=60)
 		for options in (["--if-due"], []):
 			done = subprocess.run(
-				[sys.executable, "-m", "prego_metrics.agent", "push", *options, "--bench", str(bench_folder)],
+				[sys.executable, "-m", "prego_metrics.cli", "push", *options, "--bench", str(bench_folder)],
 				env={**os.environ, **ENVIRON, "INVOCATION_ID": "0123456789abcdef"},
 				stdout=writing,
 				stderr=subprocess.PIPE,
@@ -214,7 +214,7 @@ def test_at_a_terminal_a_scheduled_push_answers(bench_folder: Path) -> None:
 	with HostileServer(answer(200)) as server:
 		aim(bench_folder, server.url, push_interval=60)
 		code = subprocess.run(
-			[sys.executable, "-m", "prego_metrics.agent", "push", "--if-due", "--bench", str(bench_folder)],
+			[sys.executable, "-m", "prego_metrics.cli", "push", "--if-due", "--bench", str(bench_folder)],
 			env={**os.environ, **ENVIRON},
 			stdout=terminal,
 			timeout=30,
@@ -239,7 +239,7 @@ def test_without_any_stdout_a_push_ends_as_it_ended(bench_folder: Path) -> None:
 	with HostileServer(answer(200)) as server:
 		aim(bench_folder, server.url, push_interval=60)
 		for options in ("--if-due", "--json"):
-			command = f'"{sys.executable}" -m prego_metrics.agent push {options} --bench "{bench_folder}" >&-'
+			command = f'"{sys.executable}" -m prego_metrics.cli push {options} --bench "{bench_folder}" >&-'
 			done = subprocess.run(
 				["sh", "-c", command],
 				env={**os.environ, **ENVIRON},

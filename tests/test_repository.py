@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 
 from prego_metrics import __version__, hooks
-from prego_metrics.agent.cli import cli
-from prego_metrics.agent.payload import Payload
-from prego_metrics.agent.settings import SETTINGS
+from prego_metrics.agent.config.settings import SETTINGS
+from prego_metrics.agent.push.payload import Payload
+from prego_metrics.cli.app import cli
 
 ROOT = Path(__file__).parent.parent
+CORE = ("agent", "cli", "doctor", "exporters", "fleet", "sandbox", "tenants")
 README = (ROOT / "README.md").read_text()
 DOCUMENTS = sorted(
 	[
@@ -86,7 +87,7 @@ def test_uninstall_knows_everything_of_the_module_by_name(kind: str) -> None:
 	}
 	(named,) = (
 		ast.literal_eval(statement.value)
-		for statement in ast.parse((ROOT / "prego_metrics/leftovers.py").read_text()).body
+		for statement in ast.parse((ROOT / "prego_metrics/desk/lifecycle/uninstall.py").read_text()).body
 		if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == kind
 	)
 	assert set(named) == brought
@@ -156,7 +157,7 @@ def test_nothing_starts_a_process_or_evaluates_text() -> None:
 
 
 def test_the_core_imports_no_frappe() -> None:
-	for source in [*ROOT.glob("prego_metrics/agent/*.py"), *ROOT.glob("prego_metrics/fleet/*.py")]:
+	for source in [path for name in CORE for path in ROOT.glob(f"prego_metrics/{name}/**/*.py")]:
 		for node in ast.walk(ast.parse(source.read_text())):
 			names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
 			names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []

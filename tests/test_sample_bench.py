@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from prego_metrics.local_control_plane.sample_bench import (
+from prego_metrics.sandbox.sample_bench import (
 	EXCLUDE_SITES,
 	OPERATOR_SITE,
 	SAMPLE_ENTRIES,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from prego_metrics.agent.secret_file import read_secret_file
+from prego_metrics.agent.config.secret_files import read_secret_file
 
 USER = 65534
 SECRET = "s3cret-0123456789"

@@ -9,7 +9,7 @@ import pytest
 import strategies
 from hypothesis import example, given
 
-from prego_metrics.agent.settings import SETTING_BY_NAME, SETTINGS, is_loopback
+from prego_metrics.agent.config.settings import SETTING_BY_NAME, SETTINGS, is_loopback
 
 
 def parsed(name: str, value: object) -> Any:

@@ -22,13 +22,13 @@ from zoneinfo import ZoneInfo
 import pytest
 from database_servers import Server, mariadb, postgresql, program
 
-from prego_metrics.agent import database_session
-from prego_metrics.agent.bench import open_bench
-from prego_metrics.agent.config import load_config
-from prego_metrics.agent.database_session import DatabaseError, credentials, open_session
-from prego_metrics.agent.inventory import LocatedSite, locate_sites
-from prego_metrics.agent.site_database import DatabaseFigures, read_database
-from prego_metrics.agent.tenants import count_tenants
+from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.collectors.tenant_count import count_tenants
+from prego_metrics.agent.config.config import load_config
+from prego_metrics.tenants.inventory import database_session
+from prego_metrics.tenants.inventory.database import DatabaseFigures, read_database
+from prego_metrics.tenants.inventory.database_session import DatabaseError, credentials, open_session
+from prego_metrics.tenants.inventory.site_folder import LocatedSite, locate_sites
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 PASSWORD = "of-the-site-hunter2"

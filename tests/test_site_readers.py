@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 from terminals import on_a_terminal
 
-from prego_metrics.agent import site_readers
-from prego_metrics.agent.bench import open_bench
-from prego_metrics.agent.config import load_config
-from prego_metrics.agent.inventory import LocatedSite, locate_sites
-from prego_metrics.agent.tenants import count_tenants
+from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.collectors.tenant_count import count_tenants
+from prego_metrics.agent.config.config import load_config
+from prego_metrics.tenants.inventory import parallel as site_readers
+from prego_metrics.tenants.inventory.site_folder import LocatedSite, locate_sites
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 NAMES = [f"t{number}.example" for number in range(12)]
@@ -27,14 +27,14 @@ NAMES = [f"t{number}.example" for number in range(12)]
 # The command line on a machine with two CPUs, where a walk takes as long as SECONDS says.
 ON_TWO_CPUS = """
 import os, sys, time
-from prego_metrics.agent import site_readers
+from prego_metrics.tenants.inventory import parallel as site_readers
 os.sched_getaffinity = lambda pid: {0, 1}
 genuine = site_readers.read_site
 def slow(located, *, sizes):
 	time.sleep(float(os.environ["SECONDS"]))
 	return genuine(located, sizes=sizes)
 site_readers.read_site = slow
-from prego_metrics.agent.__main__ import main
+from prego_metrics.cli.__main__ import main
 main()
 """
 

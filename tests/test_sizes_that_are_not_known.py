@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from prego_metrics.agent import backups
-from prego_metrics.agent.backups import read_backups
-from prego_metrics.agent.bench import open_bench
-from prego_metrics.agent.collection import collect
-from prego_metrics.agent.config import load_config
-from prego_metrics.agent.disk_usage import DiskUsage, disk_usage
-from prego_metrics.agent.tenant_history import DAY_SECONDS, HistoryError, TenantHistory
+from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.config.config import load_config
+from prego_metrics.tenants.inventory import backups
+from prego_metrics.tenants.inventory.backups import read_backups
+from prego_metrics.tenants.inventory.disk_usage import DiskUsage, disk_usage
+from prego_metrics.tenants.usage.scan import collect
+from prego_metrics.tenants.usage.store import DAY_SECONDS, HistoryError, TenantHistory
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 DUMP = "20261123_010203-acme_example-database.sql.gz"

@@ -136,8 +136,8 @@ def test_a_job_whose_last_execution_lies_in_the_future(variables: dict[str, str]
 
 def test_a_site_that_nobody_logs_in_to(variables: dict[str, str]) -> None:
 	"""As far as this Frappe has such a rule: the site is then told that four days are over at once."""
-	from prego_metrics.agent.bench import open_bench
-	from prego_metrics.agent.frappe_on_disk import frappe_version
+	from prego_metrics.agent.bench.installed_frappe import frappe_version
+	from prego_metrics.agent.bench.locate import open_bench
 
 	version = frappe_version(open_bench(BENCH))
 	if version is None or not version.goes_dormant:

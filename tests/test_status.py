@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from pushing import folder_of
 
-from prego_metrics.agent.bench import open_bench
-from prego_metrics.agent.config import Config, load_config
-from prego_metrics.agent.state import Push, State
-from prego_metrics.agent.status import Status, judge_status
+from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.config.config import Config, load_config
+from prego_metrics.agent.state.model import Push, State
+from prego_metrics.agent.state.status import Status, judge_status
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 

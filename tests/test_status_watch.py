@@ -15,7 +15,7 @@ import pytest
 from pushing import folder_of
 from terminals import on_a_terminal
 
-from prego_metrics.agent.state import Push, State
+from prego_metrics.agent.state.model import Push, State
 
 PAYLOAD = {"node_id": "node-1", "tenant_count": 42, "source": "node_push"}
 
@@ -33,7 +33,7 @@ def deliver(bench: Path, ago: float) -> None:
 
 def watch(bench: Path, *options: str, seconds: float = 2.5) -> tuple[int, str, str]:
 	process = subprocess.Popen(
-		[sys.executable, "-m", "prego_metrics.agent", "status", "--bench", str(bench), *options],
+		[sys.executable, "-m", "prego_metrics.cli", "status", "--bench", str(bench), *options],
 		stdout=subprocess.PIPE,
 		stderr=subprocess.PIPE,
 		text=True,

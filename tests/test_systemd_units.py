@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from prego_metrics.agent.errors import PregoMetricsError
-from prego_metrics.agent.systemd_units import Units, quoted, refuse_untrusted
+from prego_metrics.agent.base.errors import PregoMetricsError
+from prego_metrics.agent.setup.systemd_units import Units, quoted, refuse_untrusted
 
 ROOT = Path(__file__).parent.parent
 BENCH = "/home/frappe/frappe-bench"
@@ -58,7 +58,7 @@ def test_the_wheel_holds_the_templates() -> None:
 	(line,) = re.findall(r"^prego_metrics = \[(.*)\]$", (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
 	patterns = re.findall(r'"([^"]+)"', line)
 	held = {path for pattern in patterns for path in (ROOT / "prego_metrics").glob(pattern)}
-	assert {path for path in (ROOT / "prego_metrics/agent/units").iterdir()} <= held
+	assert {path for path in (ROOT / "prego_metrics/agent/setup/units").iterdir()} <= held
 
 
 @needs_systemd

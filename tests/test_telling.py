@@ -14,15 +14,15 @@ import pytest
 from hostile_server import HostileServer, answer
 from pushing import KEY, aim, folder_of, push_now, scheduled, spare_the_sample, state_of
 
-from prego_metrics.agent.bench import open_bench
-from prego_metrics.agent.claims import claim_transitions, return_claim, to_be_told
-from prego_metrics.agent.config import Config, load_config
-from prego_metrics.agent.lock import PushLock
-from prego_metrics.agent.push import Request
-from prego_metrics.agent.state import Push, State
-from prego_metrics.agent.transition import KINDS, Transition, description, title
-from prego_metrics.agent.wording import Wording, translated
-from prego_metrics.local_control_plane.server import LocalControlPlane
+from prego_metrics.agent.alerts.messages import KINDS, Transition, description, title
+from prego_metrics.agent.alerts.receipts import claim_transitions, return_claim, to_be_told
+from prego_metrics.agent.base.messages import Wording, translated
+from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.config.config import Config, load_config
+from prego_metrics.agent.push.push import Request
+from prego_metrics.agent.state.lock import PushLock
+from prego_metrics.agent.state.model import Push, State
+from prego_metrics.sandbox.server import LocalControlPlane
 
 NOW = 1.7e9
 MINUTE = 60.0
@@ -182,10 +182,10 @@ def test_a_claim_by_several_at_once_is_granted_to_one(bench: Path) -> None:
 		push_now(aim(bench, server.url, alert_after=1))
 	program = (
 		"import sys\n"
-		"from prego_metrics.agent.bench import open_bench\n"
-		"from prego_metrics.agent.claims import claim_transitions\n"
-		"from prego_metrics.agent.config import load_config\n"
-		"from prego_metrics.agent.state_folder import StateFolder\n"
+		"from prego_metrics.agent.bench.locate import open_bench\n"
+		"from prego_metrics.agent.alerts.receipts import claim_transitions\n"
+		"from prego_metrics.agent.config.config import load_config\n"
+		"from prego_metrics.agent.state.store import StateFolder\n"
 		"bench = open_bench(sys.argv[1])\n"
 		"print(len(claim_transitions(StateFolder(bench.sites), 'mail', load_config(bench, {}))))\n"
 	)

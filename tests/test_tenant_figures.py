@@ -11,19 +11,24 @@ from pathlib import Path
 import pytest
 from korean_sentences import in_korean, still_english
 
-from prego_metrics.agent import collection
-from prego_metrics.agent.backups import read_backups
-from prego_metrics.agent.bench import open_bench
-from prego_metrics.agent.config import load_config
-from prego_metrics.agent.database_session import Credentials, DatabaseError, credentials, error_line
-from prego_metrics.agent.disk_usage import disk_usage
-from prego_metrics.agent.inventory import LocatedSite
-from prego_metrics.agent.openmetrics import openmetrics
-from prego_metrics.agent.site_database import DatabaseFigures
-from prego_metrics.agent.state import State
-from prego_metrics.agent.tenant import Tenant, warnings_of
-from prego_metrics.agent.tenant_history import HistoryError, TenantHistory, cached_tenants
-from prego_metrics.agent.wording import wording
+from prego_metrics.agent.base.messages import wording
+from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.config.config import load_config
+from prego_metrics.agent.state.model import State
+from prego_metrics.exporters.openmetrics import openmetrics
+from prego_metrics.tenants.inventory.backups import read_backups
+from prego_metrics.tenants.inventory.database import DatabaseFigures
+from prego_metrics.tenants.inventory.database_session import (
+	Credentials,
+	DatabaseError,
+	credentials,
+	error_line,
+)
+from prego_metrics.tenants.inventory.disk_usage import disk_usage
+from prego_metrics.tenants.inventory.site_folder import LocatedSite
+from prego_metrics.tenants.inventory.tenant import Tenant, warnings_of
+from prego_metrics.tenants.usage import scan as collection
+from prego_metrics.tenants.usage.store import HistoryError, TenantHistory, cached_tenants
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 

@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tenant_figures import BENCH, DAY_SECONDS, keep, made_tenant
 
-from prego_metrics.agent.capacity import grown
-from prego_metrics.agent.tenant import tenant_as_dict, tenant_from_dict
-from prego_metrics.agent.tenant_growth import growth_of, in_order, known_total, overview, tenant_days
-from prego_metrics.agent.tenant_history import Day, HistoryError
-from prego_metrics.agent.tenant_reader import TenantReader
+from prego_metrics.tenants.inventory.tenant import tenant_as_dict, tenant_from_dict
+from prego_metrics.tenants.usage.capacity import grown
+from prego_metrics.tenants.usage.growth import growth_of, in_order, known_total, overview, tenant_days
+from prego_metrics.tenants.usage.queries import TenantReader
+from prego_metrics.tenants.usage.store import Day, HistoryError
 
 NOW = 1_795_000_000.0
 TODAY = int(NOW // DAY_SECONDS)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from prego_metrics.agent.bench import open_bench
-from prego_metrics.agent.collection import collect
-from prego_metrics.agent.config import load_config
-from prego_metrics.agent.tenant_history import CorruptHistory, TenantHistory, cached_tenants
+from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.config.config import load_config
+from prego_metrics.tenants.usage.scan import collect
+from prego_metrics.tenants.usage.store import CorruptHistory, TenantHistory, cached_tenants
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 GARBAGE = b"this is no database" * 1000
@@ -79,7 +79,7 @@ def test_a_file_that_somebody_locks_is_not_taken_for_a_damaged_one(
 ) -> None:
 	import sqlite3
 
-	from prego_metrics.agent import tenant_history
+	from prego_metrics.tenants.usage import store as tenant_history
 
 	monkeypatch.setattr(tenant_history, "_BUSY_SECONDS", 0.05)
 	holder = sqlite3.connect(cache_of(collected))

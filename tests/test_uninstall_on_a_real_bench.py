@@ -26,10 +26,10 @@ import json
 from frappe.custom.doctype.custom_field.custom_field import create_custom_field
 from frappe.desk.doctype.route_history.route_history import deferred_insert
 from frappe.permissions import add_permission, add_user_permission
-from prego_metrics.agent.config import load_config
-from prego_metrics.agent.transition import Transition
-from prego_metrics.operators_site import this_bench
-from prego_metrics.telling import MEANS
+from prego_metrics.agent.config.config import load_config
+from prego_metrics.agent.alerts.messages import Transition
+from prego_metrics.desk.operator_site import this_bench
+from prego_metrics.desk.notifications import MEANS
 log = "Prego Metrics Push"
 frappe.set_user("Administrator")
 frappe.db.bulk_insert(log, ["name", "pushed_at", "node_id", "outcome", "driver"], [["f" * 16, "2026-01-01 00:00:00", "sg-1", "failed", "cron"]], ignore_duplicates=True)

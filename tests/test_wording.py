@@ -8,7 +8,7 @@ import string
 from pathlib import Path
 
 import prego_metrics
-from prego_metrics.agent.wording import joined, translated, wording
+from prego_metrics.agent.base.messages import joined, translated, wording
 
 KOREAN = {"{count} tenants, {age}": "{age}, 테넌트 {count}개", "{seconds} s ago": "{seconds}초 전"}
 

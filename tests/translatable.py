@@ -92,5 +92,5 @@ def all_texts() -> dict[str, str]:
 					found.setdefault(text, str(path.relative_to(PACKAGE.parent)))
 	# A hook, and a role that the installation makes.
 	found["Prego Metrics"] = "prego_metrics/hooks.py"
-	found["Prego Metrics Reader"] = "prego_metrics/install.py"
+	found["Prego Metrics Reader"] = "prego_metrics/desk/lifecycle/install.py"
 	return found

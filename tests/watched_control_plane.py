@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from prego_metrics.local_control_plane.server import LocalControlPlane
+from prego_metrics.sandbox.server import LocalControlPlane
 
 KEY = "a-key-for-tests-0123456789"
 NODE_ID = "node-1"

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from prego_metrics.agent.bench import open_bench
-from prego_metrics.agent.census import Census, take_census
+from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.collectors.census import Census, take_census
 
 MakeSite = Callable[..., Path]
 

@@ -17,10 +17,10 @@ from censuses import Kernel, MakeBench, counted
 from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 
-from prego_metrics.agent import census as census_module
-from prego_metrics.agent.bench import Bench, open_bench, open_benches
-from prego_metrics.agent.census import MAX_PASSES, take_census
-from prego_metrics.agent.errors import BenchError, CensusError
+from prego_metrics.agent.base.errors import BenchError, CensusError
+from prego_metrics.agent.bench.locate import Bench, open_bench, open_benches
+from prego_metrics.agent.collectors import census as census_module
+from prego_metrics.agent.collectors.census import MAX_PASSES, take_census
 
 # A bench that goes away
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from censuses import Kernel, MakeSite, counted, verdicts, write_config
 
-from prego_metrics.agent.bench import open_bench
-from prego_metrics.agent.census import MAX_PASSES, SETTLED_SECONDS, take_census
+from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.collectors.census import MAX_PASSES, SETTLED_SECONDS, take_census
 
 # Configurations that are being written
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from censuses import OTHER_USER, MakeBench, MakeSite, counted, reason, verdicts, write_config
 
-from prego_metrics.agent.bench import open_benches
-from prego_metrics.agent.census import take_census
-from prego_metrics.agent.errors import BenchError
-from prego_metrics.local_control_plane.sample_bench import (
+from prego_metrics.agent.base.errors import BenchError
+from prego_metrics.agent.bench.locate import open_benches
+from prego_metrics.agent.collectors.census import take_census
+from prego_metrics.sandbox.sample_bench import (
 	EXCLUDE_SITES,
 	SAMPLE_ENTRIES,
 	lay_out_sample_bench,

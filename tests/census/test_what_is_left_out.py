@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from censuses import MakeBench, MakeSite, counted, reason, verdicts, write_config
 
-from prego_metrics.agent.bench import open_benches
-from prego_metrics.agent.census import take_census
-from prego_metrics.agent.errors import CensusError
+from prego_metrics.agent.base.errors import CensusError
+from prego_metrics.agent.bench.locate import open_benches
+from prego_metrics.agent.collectors.census import take_census
 
 # What is left out
 

@@ -143,7 +143,7 @@ def test_what_is_no_bench_is_one_error_and_exit_2(
 def test_a_working_directory_that_is_gone_is_one_error(bench: Path, tmp_path: Path) -> None:
 	(tmp_path / "gone").mkdir()
 	script = (
-		f'cd {tmp_path}/gone && rmdir {tmp_path}/gone && exec "{sys.executable}" -m prego_metrics.agent "$@"'
+		f'cd {tmp_path}/gone && rmdir {tmp_path}/gone && exec "{sys.executable}" -m prego_metrics.cli "$@"'
 	)
 	for arguments in (["push", "--if-due"], ["tenants"]):
 		(tmp_path / "gone").mkdir(exist_ok=True)

@@ -16,10 +16,10 @@ class NoFrappe:
 			raise AssertionError(f"{name} was imported")
 
 sys.meta_path.insert(0, NoFrappe())
-import prego_metrics.agent, prego_metrics.local_control_plane
+import prego_metrics
 count = 0
-for package in (prego_metrics.agent, prego_metrics.local_control_plane):
-	for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+for found in pkgutil.walk_packages(prego_metrics.__path__, "prego_metrics."):
+	if found.name.split(".")[1] not in ("desk", "node_metrics", "api", "prego_push"):
 		importlib.import_module(found.name)
 		count += 1
 print(count, "frappe" in sys.modules)

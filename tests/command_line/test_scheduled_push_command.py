@@ -16,8 +16,8 @@ import pytest
 from command_lines import RESULT_KEYS, Run, no_traceback
 from pushing import folder_of
 
-from prego_metrics.agent import due
-from prego_metrics.agent.lock import PushLock
+from prego_metrics.agent.state import schedule as due
+from prego_metrics.agent.state.lock import PushLock
 
 # --- push --if-due -----------------------------------------------------------------------------------
 
@@ -86,7 +86,7 @@ def test_a_scheduled_push_that_is_not_sent_is_one_error_and_exit_2(
 def imported_by(*arguments: object) -> set[str]:
 	"""Run the command line and return the top-level packages that it imported."""
 	ended = subprocess.run(
-		[sys.executable, "-X", "importtime", "-m", "prego_metrics.agent", *map(str, arguments)],
+		[sys.executable, "-X", "importtime", "-m", "prego_metrics.cli", *map(str, arguments)],
 		capture_output=True,
 		text=True,
 		check=True,
@@ -115,7 +115,7 @@ def test_ctrl_c_while_a_scheduled_push_waits_its_share_ends_without_a_traceback(
 	assert due.spread_share_seconds("node-2", 60) > 10
 	settings(bench, node_id="node-2", control_plane_url=control_plane.url, spread=60)
 	process = subprocess.Popen(
-		[sys.executable, "-m", "prego_metrics.agent", "push", "--if-due", "--bench", str(bench)],
+		[sys.executable, "-m", "prego_metrics.cli", "push", "--if-due", "--bench", str(bench)],
 		stdout=subprocess.PIPE,
 		stderr=subprocess.PIPE,
 		text=True,

@@ -103,7 +103,7 @@ def test_an_encoding_that_lacks_characters_costs_an_escape_and_not_the_output(
 		path.write_text(path.read_text().replace(f", {json.dumps(KOREAN)}", ""))
 	where = [] if "--help" in arguments else ["--bench", str(hostile_bench)]
 	ended = subprocess.run(
-		[sys.executable, "-m", "prego_metrics.agent", *arguments, *where],
+		[sys.executable, "-m", "prego_metrics.cli", *arguments, *where],
 		env={**os.environ, **ENCODINGS[encoding]},
 		capture_output=True,
 	)
@@ -129,7 +129,7 @@ def test_a_reader_that_has_gone_leaves_no_traceback(
 	reading, writing = os.pipe()
 	os.close(reading)
 	ended = subprocess.run(
-		[sys.executable, "-m", "prego_metrics.agent", *arguments],
+		[sys.executable, "-m", "prego_metrics.cli", *arguments],
 		cwd=bench,
 		env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
 		stdout=writing,
@@ -152,7 +152,7 @@ def test_a_full_disk_under_the_output_leaves_no_traceback(
 ) -> None:
 	with open("/dev/full", "w") as full:
 		ended = subprocess.run(
-			[sys.executable, "-m", "prego_metrics.agent", *arguments],
+			[sys.executable, "-m", "prego_metrics.cli", *arguments],
 			cwd=bench,
 			env={**os.environ, "PYTHONUNBUFFERED": unbuffered, "INVOCATION_ID": "0123"},
 			stdout=full,
@@ -173,13 +173,13 @@ def test_a_full_disk_under_the_output_leaves_no_traceback(
 def test_closed_standard_streams_change_nothing_of_the_exit_code(
 	bench: Path, key: str, arguments: list[str], closed: str
 ) -> None:
-	script = f'exec "{sys.executable}" -m prego_metrics.agent "$@" {closed}'
+	script = f'exec "{sys.executable}" -m prego_metrics.cli "$@" {closed}'
 	ended = subprocess.run(["sh", "-c", script, "sh", *arguments], cwd=bench, capture_output=True, text=True)
 	assert ended.returncode == 0
 	assert no_traceback(ended)
 
 
 def test_without_stderr_its_words_do_not_end_up_among_the_results(bench: Path) -> None:
-	script = f'exec "{sys.executable}" -m prego_metrics.agent push 2>&-'
+	script = f'exec "{sys.executable}" -m prego_metrics.cli push 2>&-'
 	ended = subprocess.run(["sh", "-c", script], cwd=bench, capture_output=True, text=True)
 	assert (ended.returncode, ended.stdout) == (2, "")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from prego_metrics.agent.bench import Bench, open_bench
-from prego_metrics.agent.config import (
+from prego_metrics.agent.bench.locate import Bench, open_bench
+from prego_metrics.agent.config.config import (
 	Config,
 	judge_config,
 	load_config,

@@ -13,8 +13,9 @@ import strategies
 from hypothesis import example, given
 from judging import GOOD, Write, judged, loaded, problems, write_common
 
-from prego_metrics.agent.bench import open_bench
-from prego_metrics.agent.config import (
+from prego_metrics.agent.base.errors import ConfigurationError
+from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.config.config import (
 	ALL_KEYS,
 	CENSUS_KEYS,
 	Config,
@@ -22,8 +23,7 @@ from prego_metrics.agent.config import (
 	load_config,
 	read_common_config,
 )
-from prego_metrics.agent.errors import ConfigurationError
-from prego_metrics.agent.settings import SETTING_BY_NAME
+from prego_metrics.agent.config.settings import SETTING_BY_NAME
 
 # The file itself
 

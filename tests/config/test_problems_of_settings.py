@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from judging import GOOD, Write, judged, loaded, problems, write_common
 
-from prego_metrics.agent.bench import open_bench
-from prego_metrics.agent.config import (
+from prego_metrics.agent.base.errors import ConfigurationError
+from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.config.config import (
 	ALL_KEYS,
 	CENSUS_KEYS,
 	DRY_RUN_KEYS,
 	load_config,
 )
-from prego_metrics.agent.errors import ConfigurationError
 
 # What is wrong, in one go
 

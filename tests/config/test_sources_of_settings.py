@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from judging import GOOD, Write, judged, loaded, problems
 
-from prego_metrics.agent.bench import open_benches
-from prego_metrics.agent.config import (
+from prego_metrics.agent.bench.locate import open_benches
+from prego_metrics.agent.config.config import (
 	ALL_KEYS,
 )
-from prego_metrics.agent.settings import SETTINGS
+from prego_metrics.agent.config.settings import SETTINGS
 
 # Where a value comes from
 

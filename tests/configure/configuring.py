@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from prego_metrics.agent.bench import open_bench
-from prego_metrics.agent.config import Config
-from prego_metrics.agent.configure import configure
-from prego_metrics.agent.errors import ConfigurationError
+from prego_metrics.agent.base.errors import ConfigurationError
+from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.config.config import Config
+from prego_metrics.agent.config.writer import configure
 
 Write = Callable[..., Path]
 

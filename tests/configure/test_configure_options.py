@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from configured_files import GOOD, SOURCE, URL, Run, common_file, rows, written
 
-from prego_metrics.agent.settings import SETTINGS
+from prego_metrics.agent.config.settings import SETTINGS
 
 # --- options -----------------------------------------------------------------------------------------
 

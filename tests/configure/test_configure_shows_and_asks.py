@@ -9,7 +9,7 @@ from pathlib import Path
 from configured_files import GOOD, SOURCE, URL, Run, common_file, rows, written
 from terminals import on_a_terminal
 
-from prego_metrics.agent.settings import SETTINGS
+from prego_metrics.agent.config.settings import SETTINGS
 
 # --- show --------------------------------------------------------------------------------------------
 

@@ -15,10 +15,10 @@ from configuring import GOOD, Write, common_file, configured, refusal
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prego_metrics.agent.bench import open_bench
-from prego_metrics.agent.config import load_config
-from prego_metrics.agent.configure import as_written, configure, missing
-from prego_metrics.agent.errors import ConfigurationError
+from prego_metrics.agent.base.errors import ConfigurationError
+from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.config.config import load_config
+from prego_metrics.agent.config.writer import as_written, configure, missing
 
 # What is refused
 

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from configuring import GOOD, Write, common_file, configured, refusal
 
-from prego_metrics.agent.bench import open_bench
-from prego_metrics.agent.config import load_config
+from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.config.config import load_config
 
 # What is written
 

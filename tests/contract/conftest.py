@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 import pytest
 
-from prego_metrics.local_control_plane.server import LocalControlPlane
+from prego_metrics.sandbox.server import LocalControlPlane
 
 HERE = Path(__file__).parent
 KEY = "a-key-for-the-contract-0123456789"

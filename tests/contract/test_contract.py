@@ -14,7 +14,7 @@ from cases import CASES, FULL, NODE_IDS, NODES, PUSH, Case
 from conftest import KEY, Plane
 from fleet_exports import ago, run_fleet
 
-from prego_metrics.agent.payload import Payload
+from prego_metrics.agent.push.payload import Payload
 
 RunAgent = Callable[..., Any]
 

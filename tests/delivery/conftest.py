@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pushing import spare_the_sample
 
-from prego_metrics.agent import control_plane as control_plane_module
+from prego_metrics.agent.push import delivery as control_plane_module
 
 
 @pytest.fixture(autouse=True)

@@ -10,9 +10,9 @@ from typing import Any
 from hostile_server import Behaviour, Exchange, HostileServer, head
 from pushing import KEY
 
-from prego_metrics.agent.api_key import Secret
-from prego_metrics.agent.control_plane import Delivery, send
-from prego_metrics.agent.payload import Payload
+from prego_metrics.agent.config.api_key import Secret
+from prego_metrics.agent.push.delivery import Delivery, send
+from prego_metrics.agent.push.payload import Payload
 
 DEADLINE_SECONDS = 4.0
 

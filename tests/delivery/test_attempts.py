@@ -17,7 +17,7 @@ from hostile_server import Behaviour, Exchange, HostileServer, answer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prego_metrics.agent import control_plane as control_plane_module
+from prego_metrics.agent.push import delivery as control_plane_module
 
 # --- attempts --------------------------------------------------------------------------------------
 

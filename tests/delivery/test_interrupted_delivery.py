@@ -22,18 +22,18 @@ from delivering import (
 from hostile_server import Behaviour, Exchange, HostileServer, answer
 from pushing import ENVIRON, KEY, aim, kept, leaked, state_of
 
-from prego_metrics.agent.api_key import Secret
-from prego_metrics.agent.bench import open_bench
-from prego_metrics.agent.push import Request, push
-from prego_metrics.agent.result import Result
+from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.config.api_key import Secret
+from prego_metrics.agent.push.push import Request, push
+from prego_metrics.agent.push.result import Result
 
 # --- what cannot be interrupted, and what interrupts -----------------------------------------------
 
 SLOW_RESOLVER = """
 import socket, sys, time
-from prego_metrics.agent.api_key import Secret
-from prego_metrics.agent.control_plane import send
-from prego_metrics.agent.payload import Payload
+from prego_metrics.agent.config.api_key import Secret
+from prego_metrics.agent.push.delivery import send
+from prego_metrics.agent.push.payload import Payload
 resolve = socket.getaddrinfo
 def hanging(host, *arguments, **options):
 	time.sleep(1.5)
@@ -66,7 +66,7 @@ DEAD_RESOLVER = """
 import socket, sys, time
 socket.getaddrinfo = lambda *arguments, **options: time.sleep(20)
 sys.argv[0] = "prego-metrics"
-from prego_metrics.agent.__main__ import main
+from prego_metrics.cli.__main__ import main
 main()
 """
 
@@ -160,7 +160,7 @@ def test_an_unforeseen_exception_inside_is_told_by_its_name_alone(monkeypatch: p
 
 
 def test_what_carries_the_key_does_not_show_it() -> None:
-	from prego_metrics.agent.exchange import Answer, Bearer, Client
+	from prego_metrics.agent.http.client import Answer, Bearer, Client
 
 	secret = Secret(KEY, "a test")
 	client = Client("http://127.0.0.1:1", secret)

@@ -25,7 +25,7 @@ from hostile_server import Behaviour, Exchange, HostileServer, answer, echo, hea
 from pushing import KEY, aim, kept, leaked, push_now, state_of
 
 from prego_metrics import __version__
-from prego_metrics.agent.report import report
+from prego_metrics.cli.ui.output import report
 
 
 @dataclass(frozen=True)

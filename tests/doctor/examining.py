@@ -12,9 +12,9 @@ from typing import Any
 
 from pushing import earlier_reading, folder_of
 
-from prego_metrics.agent.bench import open_bench
-from prego_metrics.agent.doctor import Check, examine
-from prego_metrics.agent.state import Push, State, Tick
+from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.state.model import Push, State, Tick
+from prego_metrics.doctor.runner import Check, examine
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 

@@ -14,7 +14,7 @@ from hostile_server import Behaviour, HostileServer, answer, echo
 from pushing import KEY as HOSTILE_KEY
 from pushing import leaked
 
-from prego_metrics.agent.doctor import Check
+from prego_metrics.doctor.runner import Check
 
 # --- the control plane -------------------------------------------------------------------------------
 

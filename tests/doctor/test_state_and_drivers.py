@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from examining import DELIVERED, judge, remember, settings_of, tick
 
-from prego_metrics.agent import checks_bench
+from prego_metrics.doctor import bench as checks_bench
 
 # --- lock and state ----------------------------------------------------------------------------------
 
@@ -27,7 +27,7 @@ def test_a_lock_that_another_process_holds_is_a_warning(
 		[
 			sys.executable,
 			"-c",
-			"import sys, time; from prego_metrics.agent.lock import PushLock\n"
+			"import sys, time; from prego_metrics.agent.state.lock import PushLock\n"
 			"with PushLock(sys.argv[1]) as lock: lock.acquire(); print('held', flush=True); time.sleep(60)",
 			str(bench / "sites"),
 		],

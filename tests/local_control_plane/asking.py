@@ -7,7 +7,7 @@ from typing import Any
 
 import requests
 
-from prego_metrics.local_control_plane.server import LocalControlPlane
+from prego_metrics.sandbox.server import LocalControlPlane
 
 KEY = "a-key-for-tests-0123456789"
 

@@ -8,7 +8,7 @@ import pytest
 import requests
 from asking import KEY, Client
 
-from prego_metrics.local_control_plane.server import LocalControlPlane
+from prego_metrics.sandbox.server import LocalControlPlane
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ import pytest
 import requests
 from asking import FULL_PAYLOAD, KEY, PUSH, Client, raw_exchange
 
-from prego_metrics.local_control_plane.server import LocalControlPlane
-from prego_metrics.local_control_plane.store import Metrics, Store, UnknownNode
+from prego_metrics.sandbox.server import LocalControlPlane
+from prego_metrics.sandbox.store import Metrics, Store, UnknownNode
 
 # Life of a server
 

@@ -8,7 +8,7 @@ import pytest
 import requests
 from asking import FULL_PAYLOAD, KEY, PUSH, Client, raw_exchange
 
-from prego_metrics.local_control_plane.server import LocalControlPlane
+from prego_metrics.sandbox.server import LocalControlPlane
 
 # The bearer
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from asking import FULL_PAYLOAD, KEY, PUSH, Client, head, raw_exchange
 
-from prego_metrics.local_control_plane import server as server_module
-from prego_metrics.local_control_plane.server import LocalControlPlane
+from prego_metrics.sandbox import server as server_module
+from prego_metrics.sandbox.server import LocalControlPlane
 
 # Refused bodies
 

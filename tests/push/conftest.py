@@ -12,12 +12,12 @@ from pushing import (
 	spare_the_sample,
 )
 
-from prego_metrics.local_control_plane.server import LocalControlPlane
+from prego_metrics.sandbox.server import LocalControlPlane
 
 
 @pytest.fixture(autouse=True)
 def short_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-	monkeypatch.setattr("prego_metrics.agent.control_plane.BACKOFF_BASE_SECONDS", 0.02)
+	monkeypatch.setattr("prego_metrics.agent.push.delivery.BACKOFF_BASE_SECONDS", 0.02)
 
 
 @pytest.fixture

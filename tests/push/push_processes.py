@@ -23,7 +23,7 @@ NOBODY = 65534
 
 
 def command(bench_folder: Path, *options: str) -> list[str]:
-	return [sys.executable, "-m", "prego_metrics.agent", "push", *options, "--bench", str(bench_folder)]
+	return [sys.executable, "-m", "prego_metrics.cli", "push", *options, "--bench", str(bench_folder)]
 
 
 def start(bench_folder: Path, *options: str, **environ: str) -> subprocess.Popen[str]:

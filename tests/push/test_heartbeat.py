@@ -19,10 +19,10 @@ from pushing import (
 	state_of,
 )
 
-from prego_metrics.agent.bench import open_bench
-from prego_metrics.agent.lock import PushLock
-from prego_metrics.agent.push import Request, push
-from prego_metrics.local_control_plane.server import LocalControlPlane
+from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.push.push import Request, push
+from prego_metrics.agent.state.lock import PushLock
+from prego_metrics.sandbox.server import LocalControlPlane
 
 # --- the heartbeat --------------------------------------------------------------------------------
 
@@ -87,7 +87,7 @@ def test_a_heartbeat_that_fails_is_a_warning_without_its_url(
 	tmp_path: Path,
 	monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-	monkeypatch.setattr("prego_metrics.agent.heartbeat.LIMIT_SECONDS", 0.3)
+	monkeypatch.setattr("prego_metrics.agent.push.heartbeat.LIMIT_SECONDS", 0.3)
 	with HostileServer(behaviour) as switch:
 		url = switch.url + BEAT
 		if place == "file":

@@ -24,10 +24,10 @@ from pushing import (
 	state_of,
 )
 
-from prego_metrics.agent.bench import open_bench
-from prego_metrics.agent.lock import PushLock
-from prego_metrics.agent.push import Request, push
-from prego_metrics.local_control_plane.server import LocalControlPlane
+from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.push.push import Request, push
+from prego_metrics.agent.state.lock import PushLock
+from prego_metrics.sandbox.server import LocalControlPlane
 
 # --- many at once ----------------------------------------------------------------------------------
 
@@ -45,8 +45,8 @@ def test_timer_cron_and_frappe_together_send_one_push(bench: Path, control_plane
 	aim(bench, control_plane.url, push_interval=60)
 	frappe = (
 		"import sys\n"
-		"from prego_metrics.agent.bench import open_bench\n"
-		"from prego_metrics.agent.push import Request, push\n"
+		"from prego_metrics.agent.bench.locate import open_bench\n"
+		"from prego_metrics.agent.push.push import Request, push\n"
 		"sys.exit(push(open_bench(sys.argv[1]), Request(driver='frappe', if_due=True)).exit_code)\n"
 	)
 	processes = [
@@ -91,7 +91,7 @@ def test_a_push_by_hand_waits_for_the_one_that_runs(bench: Path, control_plane: 
 def test_a_push_by_hand_that_waited_in_vain_says_busy(
 	bench: Path, control_plane: LocalControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-	monkeypatch.setattr("prego_metrics.agent.push.LOCK_GRACE_SECONDS", -3.5)
+	monkeypatch.setattr("prego_metrics.agent.push.push.LOCK_GRACE_SECONDS", -3.5)
 	state = state_of(bench)
 	folder_of(bench).write(replace(state, last_attempt_at=time.time() - 42))
 	with PushLock(str(bench / "sites")) as lock:
@@ -144,7 +144,7 @@ def test_a_process_killed_while_it_holds_the_lock_blocks_nothing(
 ) -> None:
 	holder = (
 		"import sys, time\n"
-		"from prego_metrics.agent.lock import PushLock\n"
+		"from prego_metrics.agent.state.lock import PushLock\n"
 		"lock = PushLock(sys.argv[1]); lock.acquire(); print('held', flush=True); time.sleep(60)\n"
 	)
 	process = subprocess.Popen(

@@ -28,10 +28,10 @@ from pushing import (
 	state_of,
 )
 
-from prego_metrics.agent.bench import open_bench
-from prego_metrics.agent.push import Request, dry_run, push
-from prego_metrics.agent.state import State
-from prego_metrics.local_control_plane.server import LocalControlPlane
+from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.push.push import Request, dry_run, push
+from prego_metrics.agent.state.model import State
+from prego_metrics.sandbox.server import LocalControlPlane
 
 # --- the story -------------------------------------------------------------------------------------
 

@@ -20,10 +20,10 @@ from pushing import (
 	state_of,
 )
 
-from prego_metrics.agent.bench import open_bench
-from prego_metrics.agent.lock import PushLock
-from prego_metrics.agent.push import Request, push
-from prego_metrics.local_control_plane.server import LocalControlPlane
+from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.push.push import Request, push
+from prego_metrics.agent.state.lock import PushLock
+from prego_metrics.sandbox.server import LocalControlPlane
 
 # --- a state that cannot be kept -------------------------------------------------------------------
 

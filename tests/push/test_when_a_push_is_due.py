@@ -17,11 +17,11 @@ from pushing import (
 	state_of,
 )
 
-from prego_metrics.agent import due
-from prego_metrics.agent.lock import PushLock
-from prego_metrics.agent.push import Request
-from prego_metrics.agent.state import State
-from prego_metrics.local_control_plane.server import LocalControlPlane
+from prego_metrics.agent.push.push import Request
+from prego_metrics.agent.state import schedule as due
+from prego_metrics.agent.state.lock import PushLock
+from prego_metrics.agent.state.model import State
+from prego_metrics.sandbox.server import LocalControlPlane
 
 # --- when it is due --------------------------------------------------------------------------------
 
@@ -141,7 +141,7 @@ def test_cron_waits_its_share_before_the_lock_and_only_when_due(
 
 	spreading = replace(scheduled(), spread=True)
 	with monkeypatch.context() as patch:
-		patch.setattr("prego_metrics.agent.push.time.sleep", sleep)
+		patch.setattr("prego_metrics.agent.push.push.time.sleep", sleep)
 		assert push_now(bench, spreading).outcome == "delivered"
 		assert push_now(bench, spreading).outcome == "not_due"
 	assert slept == [due.spread_share_seconds("node-1", 30.0)]
@@ -152,7 +152,7 @@ def test_what_became_undue_while_waiting_is_not_sent(
 ) -> None:
 	aim(bench, control_plane.url, spread=30)
 	with monkeypatch.context() as patch:
-		patch.setattr("prego_metrics.agent.push.time.sleep", lambda _: push_now(bench))
+		patch.setattr("prego_metrics.agent.push.push.time.sleep", lambda _: push_now(bench))
 		ended = push_now(bench, replace(scheduled(), spread=True))
 	assert ended.outcome == "not_due"
 	assert len(control_plane.answers) == 1

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from prego_metrics.agent.state_folder import StateFolder
+from prego_metrics.agent.state.store import StateFolder
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 
-from prego_metrics.agent.state import VERSION, Push, State
-from prego_metrics.agent.state_folder import StateFolder
+from prego_metrics.agent.state.model import VERSION, Push, State
+from prego_metrics.agent.state.store import StateFolder
 
 # The folder is emptied at the start of each example.
 in_one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from raw_states import PUSH, in_one_folder, write_raw
 from strategies_push import json_values
 
-from prego_metrics.agent import state_folder as state_folder_module
-from prego_metrics.agent.state import DRIVERS, Push, State, Tick
-from prego_metrics.agent.state_folder import StateFolder
-from prego_metrics.agent.wording import wording
+from prego_metrics.agent.base.messages import wording
+from prego_metrics.agent.state import store as state_folder_module
+from prego_metrics.agent.state.model import DRIVERS, Push, State, Tick
+from prego_metrics.agent.state.store import StateFolder
 
 MOST = state_folder_module.MAX_HISTORY_BYTES
 
@@ -202,8 +202,8 @@ def test_in_the_hardened_mode_bench_and_timer_write_in_turn(
 def test_a_reader_beside_a_writer_never_sees_half_a_state(folder: StateFolder) -> None:
 	writer = (
 		"import sys\n"
-		"from prego_metrics.agent.state import State\n"
-		"from prego_metrics.agent.state_folder import StateFolder\n"
+		"from prego_metrics.agent.state.model import State\n"
+		"from prego_metrics.agent.state.store import StateFolder\n"
 		"folder = StateFolder(sys.argv[1])\n"
 		"for number in range(400): assert folder.write(State(failures_in_a_row=number + 1)) is None\n"
 	)
@@ -222,8 +222,8 @@ def test_a_reader_beside_a_writer_never_sees_half_a_state(folder: StateFolder) -
 def test_ticks_of_one_driver_in_many_processes_never_fail(folder: StateFolder) -> None:
 	ticking = (
 		"import sys\n"
-		"from prego_metrics.agent.state import Tick\n"
-		"from prego_metrics.agent.state_folder import StateFolder\n"
+		"from prego_metrics.agent.state.model import Tick\n"
+		"from prego_metrics.agent.state.store import StateFolder\n"
 		"folder = StateFolder(sys.argv[1])\n"
 		"for at in range(300):\n"
 		"	assert folder.tick(Tick('cron', float(at), 60.0, 'n', 'not_due')) is None\n"

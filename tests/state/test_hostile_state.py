@@ -15,10 +15,10 @@ from pushing import earlier_reading
 from raw_states import PUSH, in_one_folder, write_raw, written
 from strategies_push import json_values, mutated, pushes, states
 
-from prego_metrics.agent.state import Push, State, Tick
-from prego_metrics.agent.state_folder import StateFolder
-from prego_metrics.agent.state_parser import parse_state
-from prego_metrics.agent.transition import KINDS, Transition, description, title
+from prego_metrics.agent.alerts.messages import KINDS, Transition, description, title
+from prego_metrics.agent.state.model import Push, State, Tick
+from prego_metrics.agent.state.parser import parse_state
+from prego_metrics.agent.state.store import StateFolder
 
 # --- round trip ------------------------------------------------------------------------------------
 

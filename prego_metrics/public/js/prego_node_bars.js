@@ -1,10 +1,10 @@
 // Bars of tenants on the page "Prego Node": each a button that chooses its tenant, its parts told apart by pattern.
-frappe.provide("prego_metrics.node_page");
+frappe.provide("prego_metrics.desk.page.status");
 
 (() => {
-	const words = prego_metrics.node_page.words;
+	const words = prego_metrics.desk.page.status.words;
 
-	// What fills a part. The patterns stand once on the page; `prego_metrics.node_page.Bars.patterns()` is they.
+	// What fills a part. The patterns stand once on the page; `prego_metrics.desk.page.status.Bars.patterns()` is they.
 	const FILLS = {
 		growth: "var(--text-muted)",
 		files: "var(--prego-line)",
@@ -16,7 +16,7 @@ frappe.provide("prego_metrics.node_page");
 		return `<rect class="prego-part prego-part-${part}" x="${x}%" width="${width}%" y="0.5" height="11" style="fill: ${FILLS[part]}"/>`;
 	}
 
-	prego_metrics.node_page.Bars = class Bars {
+	prego_metrics.desk.page.status.Bars = class Bars {
 		// `choose({ bench, site })` is called when a bar is pressed.
 		constructor({ name, label, legend, headings }, parent, choose) {
 			this.headings = headings;

@@ -1,5 +1,5 @@
 // The page "Prego Node" while it is open: asks the node, shows the answer, and does what the buttons say.
-frappe.provide("prego_metrics.node_page");
+frappe.provide("prego_metrics.desk.page.status");
 
 (() => {
 	const REFRESH_MS = 15000;
@@ -55,11 +55,11 @@ frappe.provide("prego_metrics.node_page");
 		}
 	}
 
-	prego_metrics.node_page.Page = class Page {
+	prego_metrics.desk.page.status.Page = class Page {
 		constructor(frm) {
 			this.frm = frm;
-			this.words = prego_metrics.node_page.words;
-			this.sections = prego_metrics.node_page.sections;
+			this.words = prego_metrics.desk.page.status.words;
+			this.sections = prego_metrics.desk.page.status.sections;
 			this.build();
 			document.addEventListener("visibilitychange", () => this.start_or_stop());
 			frappe.router.on("change", () => this.start_or_stop());
@@ -106,7 +106,7 @@ frappe.provide("prego_metrics.node_page");
 				return;
 			}
 			if (!this.pictures) {
-				this.pictures = new prego_metrics.node_page.Pictures(this.part("pictures").empty(), (period) =>
+				this.pictures = new prego_metrics.desk.page.status.Pictures(this.part("pictures").empty(), (period) =>
 					ask("series", { period }).catch((error) => this.say(error.message, true))
 				);
 			}
@@ -186,7 +186,7 @@ frappe.provide("prego_metrics.node_page");
 			frappe.require(bars, () =>
 				frappe.require(tenants, () => {
 					this.tenants_at = Date.now();
-					this.tenants = new prego_metrics.node_page.Tenants(
+					this.tenants = new prego_metrics.desk.page.status.Tenants(
 						this.part("tenants").empty(),
 						(asked) => ask("tenant_sizes", asked),
 						(chosen) => ask("tenant_history", chosen)

@@ -1,8 +1,8 @@
 // The pictures of the page "Prego Node": what was delivered over a day, a week or a month, a gap as a gap.
-frappe.provide("prego_metrics.node_page");
+frappe.provide("prego_metrics.desk.page.status");
 
 (() => {
-	const words = prego_metrics.node_page.words;
+	const words = prego_metrics.desk.page.status.words;
 	const figures = () => [
 		{ name: "cpu_pct", label: __("CPU"), percent: true },
 		{ name: "memory_pct", label: __("Memory"), percent: true },
@@ -51,7 +51,7 @@ frappe.provide("prego_metrics.node_page");
 			is_known: (bucket) => Boolean(bucket[name]),
 			top: (known) => {
 				const most = Math.max(0, ...known.map((bucket) => bucket[name][2]));
-				return percent ? 100 : prego_metrics.node_page.Plot.round_up(most);
+				return percent ? 100 : prego_metrics.desk.page.status.Plot.round_up(most);
 			},
 			axis: (value) => (percent && value ? `${value} %` : String(value)),
 			newest: (bucket) => value_text(bucket[name]),
@@ -64,7 +64,7 @@ frappe.provide("prego_metrics.node_page");
 		};
 	}
 
-	prego_metrics.node_page.Pictures = class Pictures {
+	prego_metrics.desk.page.status.Pictures = class Pictures {
 		// `fetch_series(period)` returns a promise of what the HTTP method `series` answers.
 		constructor(parent, fetch_series) {
 			this.fetch_series = fetch_series;
@@ -82,7 +82,7 @@ frappe.provide("prego_metrics.node_page");
 			});
 			this.pictures = figures().map((figure) => {
 				const what = drawn(figure, () => this.series);
-				return new prego_metrics.node_page.Plot(what, $root.find(".prego-pictures"));
+				return new prego_metrics.desk.page.status.Plot(what, $root.find(".prego-pictures"));
 			});
 		}
 

@@ -1,5 +1,5 @@
 // One picture over time on the page "Prego Node": lines, gaps as gaps, values by mouse and keyboard, and a table.
-frappe.provide("prego_metrics.node_page");
+frappe.provide("prego_metrics.desk.page.status");
 
 (() => {
 	// The drawing's own units; it is stretched to the room there is, and its lines are not.
@@ -32,10 +32,10 @@ frappe.provide("prego_metrics.node_page");
 	//   headings, cells(bucket): the table's columns beside the times
 	//   time(bucket), ends(bucket), tick(bucket): when it begins and ends, and when it begins on the axis, where
 	//   long_ticks leave room for fewer
-	prego_metrics.node_page.Plot = class Plot {
+	prego_metrics.desk.page.status.Plot = class Plot {
 		constructor(figure, parent) {
 			this.figure = figure;
-			this.words = prego_metrics.node_page.words;
+			this.words = prego_metrics.desk.page.status.words;
 			this.$root = $(`<section class="prego-picture" data-figure="${this.words.html(figure.name)}">
 				<h5>${this.words.html(figure.label)} <span class="prego-now text-muted"></span></h5>
 				<div class="prego-plot">
@@ -185,7 +185,7 @@ frappe.provide("prego_metrics.node_page");
 	};
 
 	// Returns the next 2, 4, 6 or 10 times a power of ten, whose half is a whole number too; at least 4.
-	prego_metrics.node_page.Plot.round_up = (value) => {
+	prego_metrics.desk.page.status.Plot.round_up = (value) => {
 		const power = 10 ** Math.floor(Math.log10(Math.max(value, 1)));
 		const step = [2, 4, 6, 10].find((factor) => factor * power >= value);
 		return Math.max(4, step * power);

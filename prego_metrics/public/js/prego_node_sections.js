@@ -1,8 +1,8 @@
 // The sections of the page "Prego Node" that are text: each returns HTML for what the method `status` answered.
-frappe.provide("prego_metrics.node_page");
+frappe.provide("prego_metrics.desk.page.status");
 
-prego_metrics.node_page.sections = (() => {
-	const words = prego_metrics.node_page.words;
+prego_metrics.desk.page.status.sections = (() => {
+	const words = prego_metrics.desk.page.status.words;
 	const html = (value) => words.html(value);
 	const time = (at) => html(words.time(at));
 	const NOTHING = "–";

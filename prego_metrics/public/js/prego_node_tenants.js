@@ -1,8 +1,8 @@
 // The tenants on the page "Prego Node": the largest, the fastest growing, and one tenant's history.
-frappe.provide("prego_metrics.node_page");
+frappe.provide("prego_metrics.desk.page.status");
 
 (() => {
-	const { words, Bars, Plot } = prego_metrics.node_page;
+	const { words, Bars, Plot } = prego_metrics.desk.page.status;
 	const TYPING_MS = 400;
 	const PARTS = ["files", "backups", "database"];
 
@@ -40,7 +40,7 @@ frappe.provide("prego_metrics.node_page");
 		};
 	}
 
-	prego_metrics.node_page.Tenants = class Tenants {
+	prego_metrics.desk.page.status.Tenants = class Tenants {
 		// `fetch_sizes` and `fetch_history` take the HTTP methods' parameters and return promises of their answers.
 		constructor(parent, fetch_sizes, fetch_history) {
 			this.fetch_sizes = fetch_sizes;

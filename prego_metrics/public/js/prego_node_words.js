@@ -1,7 +1,7 @@
 // How the page "Prego Node" says things: times in the user's time zone, figures, and words for states.
-frappe.provide("prego_metrics.node_page");
+frappe.provide("prego_metrics.desk.page.status");
 
-prego_metrics.node_page.words = {
+prego_metrics.desk.page.status.words = {
 	// Everything that came from the node passes here before it becomes HTML: site names and a server's
 	// words are not ours.
 	html(value) {

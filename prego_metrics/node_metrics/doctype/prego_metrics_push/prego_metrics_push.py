@@ -1,4 +1,4 @@
-"""The log of pushes, as the Desk shows it: a copy of the state's history, written by `prego_metrics.history`."""
+"""The log of pushes, as the Desk shows it: a copy of the state's history, written by `prego_metrics.desk.push_log`."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from frappe import _
 from frappe.model.document import Document
 from frappe.utils import add_days, now_datetime
 
-from prego_metrics.agent.state_folder import StateFolder
-from prego_metrics.history import DOCTYPE, node_id_in_log
-from prego_metrics.operators_site import require_operators_site
+from prego_metrics.agent.state.store import StateFolder
+from prego_metrics.desk.operator_site import require_operators_site
+from prego_metrics.desk.push_log import DOCTYPE, node_id_in_log
 
 
 class PregoMetricsPush(Document):

@@ -8,15 +8,17 @@ from unittest.mock import patch
 
 import frappe
 
-from prego_metrics import history, prego_push, telling
-from prego_metrics.agent.bench import open_bench
-from prego_metrics.agent.config import load_config
-from prego_metrics.agent.state import Push, State, Tick
-from prego_metrics.agent.state_folder import StateFolder
-from prego_metrics.history import DOCTYPE, catch_up
+from prego_metrics import prego_push
+from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.config.config import load_config
+from prego_metrics.agent.state.model import Push, State, Tick
+from prego_metrics.agent.state.store import StateFolder
+from prego_metrics.desk import notifications as telling
+from prego_metrics.desk import push_log as history
+from prego_metrics.desk.page.push_series import delivered_series
+from prego_metrics.desk.push_log import DOCTYPE, catch_up
 from prego_metrics.node_metrics.doctype.prego_metrics_push.prego_metrics_push import PregoMetricsPush
 from prego_metrics.node_metrics.frappe_tests import FrappeTestCase
-from prego_metrics.series import delivered_series
 
 ALERT = "Prego Metrics Alert"
 PAYLOAD = {"node_id": "test-node", "tenant_count": 0, "disk_pct": 99.0, "source": "node_push"}

@@ -14,7 +14,7 @@ frappe.ui.form.on("Prego Node", {
 		frm.disable_save();
 		frappe.require(PREGO_WORDS, () =>
 			frappe.require(PREGO_ASSETS, () => {
-				frm.prego_page = frm.prego_page || new prego_metrics.node_page.Page(frm);
+				frm.prego_page = frm.prego_page || new prego_metrics.desk.page.status.Page(frm);
 				frm.prego_page.open();
 			})
 		);

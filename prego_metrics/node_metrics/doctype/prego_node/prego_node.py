@@ -8,11 +8,11 @@ from typing import Any
 import frappe
 from frappe.model.document import Document
 
-from prego_metrics.agent.driver import as_pushed
-from prego_metrics.agent.state_folder import StateFolder
-from prego_metrics.agent.status import judge_status
-from prego_metrics.agent.wording import translated
-from prego_metrics.operators_site import config_here, why_not_shown
+from prego_metrics.agent.base.messages import translated
+from prego_metrics.agent.state.effective import as_pushed
+from prego_metrics.agent.state.status import judge_status
+from prego_metrics.agent.state.store import StateFolder
+from prego_metrics.desk.operator_site import config_here, why_not_shown
 
 
 class PregoNode(Document):

@@ -12,10 +12,12 @@ from unittest.mock import patch
 
 import frappe
 
-from prego_metrics import api, bench_log, operators_site
-from prego_metrics.agent.last_resort import Unforeseen
+from prego_metrics import api
+from prego_metrics.desk import operator_site as operators_site
+from prego_metrics.desk.adapters import bench_log
+from prego_metrics.desk.error_boundary import Unforeseen
+from prego_metrics.desk.page.status import page
 from prego_metrics.node_metrics.frappe_tests import FrappeTestCase
-from prego_metrics.node_page import page
 
 PAGE = "Prego Node"
 

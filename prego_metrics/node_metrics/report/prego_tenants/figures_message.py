@@ -8,11 +8,11 @@ import time
 from frappe import _
 from frappe.utils import escape_html, format_datetime
 
-from prego_metrics.agent.collection_status import CollectionStatus, collection_status, is_under_way
-from prego_metrics.agent.config import Config
-from prego_metrics.agent.tenant_history import HistoryError
-from prego_metrics.agent.wording import said, translated
-from prego_metrics.history import local_time
+from prego_metrics.agent.base.messages import said, translated
+from prego_metrics.agent.config.config import Config
+from prego_metrics.desk.push_log import local_time
+from prego_metrics.tenants.usage.scan_status import CollectionStatus, collection_status, is_under_way
+from prego_metrics.tenants.usage.store import HistoryError
 
 
 def message_of(config: Config) -> str:

@@ -10,18 +10,18 @@ from typing import Any
 import frappe
 from frappe import _
 
-from prego_metrics.agent.census import Site
-from prego_metrics.agent.config import Config
-from prego_metrics.agent.errors import NotSent
-from prego_metrics.agent.printable import spreadsheet_cell
-from prego_metrics.agent.sizes import size_text
-from prego_metrics.agent.tenant import Tenant, total_of, warnings_of
-from prego_metrics.agent.tenant_history import HistoryError, cached_tenants
-from prego_metrics.agent.tenants import count_tenants
-from prego_metrics.agent.wording import said, translated
-from prego_metrics.history import local_time
+from prego_metrics.agent.base.errors import NotSent
+from prego_metrics.agent.base.formatting import size_text
+from prego_metrics.agent.base.messages import said, translated
+from prego_metrics.agent.base.sanitize import spreadsheet_cell
+from prego_metrics.agent.collectors.census import Site
+from prego_metrics.agent.collectors.tenant_count import count_tenants
+from prego_metrics.agent.config.config import Config
+from prego_metrics.desk.operator_site import guarded_here, refusal_here, require_operators_site
+from prego_metrics.desk.push_log import local_time
 from prego_metrics.node_metrics.report.prego_tenants.figures_message import message_of, unreadable
-from prego_metrics.operators_site import guarded_here, refusal_here, require_operators_site
+from prego_metrics.tenants.inventory.tenant import Tenant, total_of, warnings_of
+from prego_metrics.tenants.usage.store import HistoryError, cached_tenants
 
 _MEGABYTE = 1_000_000
 _HOUR_SECONDS = 3600

@@ -10,24 +10,26 @@ from unittest.mock import patch
 
 import frappe
 
-from prego_metrics import api, frappe_queue_checks, prego_collection
-from prego_metrics.agent.backups import Backups
-from prego_metrics.agent.bench import open_bench
-from prego_metrics.agent.census import Census, Site
-from prego_metrics.agent.checks import Check, Examination
-from prego_metrics.agent.collection import Collected
-from prego_metrics.agent.collection_status import CollectionStatus
-from prego_metrics.agent.errors import NotSent
-from prego_metrics.agent.inventory import SiteOnDisk
-from prego_metrics.agent.quota import Quota
-from prego_metrics.agent.site_database import DatabaseFigures
-from prego_metrics.agent.tenant import Tenant
-from prego_metrics.agent.tenant_history import HistoryError
-from prego_metrics.frappe_queue_checks import Workers
-from prego_metrics.frappe_site import ChosenSite
+from prego_metrics import api
+from prego_metrics.agent.base.errors import NotSent
+from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.collectors.census import Census, Site
+from prego_metrics.desk import scan_job as prego_collection
+from prego_metrics.desk.doctor import queues as frappe_queue_checks
+from prego_metrics.desk.doctor.chosen_site import ChosenSite
+from prego_metrics.desk.doctor.queues import Workers
+from prego_metrics.doctor.check import Check, Examination
 from prego_metrics.node_metrics.doctype.prego_node.test_prego_node import set_to
 from prego_metrics.node_metrics.frappe_tests import FrappeTestCase
 from prego_metrics.node_metrics.report.prego_tenants import figures_message, prego_tenants
+from prego_metrics.tenants.inventory.backups import Backups
+from prego_metrics.tenants.inventory.database import DatabaseFigures
+from prego_metrics.tenants.inventory.quota import Quota
+from prego_metrics.tenants.inventory.site_folder import SiteOnDisk
+from prego_metrics.tenants.inventory.tenant import Tenant
+from prego_metrics.tenants.usage.scan import Collected
+from prego_metrics.tenants.usage.scan_status import CollectionStatus
+from prego_metrics.tenants.usage.store import HistoryError
 
 NOW = time.time()
 ACME = Site("acme.example", "/bench", True, "tenant", False, False, False)

@@ -1,0 +1,111 @@
+"""What a channel that tells people has not told yet: that pushes fail, stop or arrive again, and the like.
+
+systemd's `OnFailure=` and cron's mail come through here. Each runs every minute, and an outage is told
+once: what a channel was given is claimed. Imports nothing heavy.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from prego_metrics.agent.alerts.messages import FAILING, RECOVERED, STALE, Transition, description, title
+from prego_metrics.agent.alerts.receipts import claim_transitions, node_id_of_pushes, return_claim
+from prego_metrics.agent.base.errors import LockUnsupported, PregoMetricsError
+from prego_metrics.agent.base.messages import wording
+from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.config.config import Config
+from prego_metrics.agent.push.result import iso_utc
+from prego_metrics.agent.state.lock import PushLock
+from prego_metrics.agent.state.model import TRANSITIONS_LENGTH
+from prego_metrics.agent.state.schedule import fresh_seconds
+from prego_metrics.agent.state.store import StateFolder
+
+CHANNEL_FORM = "1 to 32 of a-z, 0-9 and -"
+_CHANNEL = re.compile(r"[a-z0-9-]{1,32}")
+_DELIVERY = (FAILING, STALE, RECOVERED)
+_LOCK_WAIT_SECONDS = 2.0
+
+
+class ChannelError(PregoMetricsError):
+	"""A channel's name is none."""
+
+
+def check_channel(channel: str) -> None:
+	"""Raise ChannelError if that is no name of a channel."""
+	if not _CHANNEL.fullmatch(channel):
+		raise ChannelError(f"'{printable(channel, 80)}' cannot name a channel: it must be {CHANNEL_FORM}")
+
+
+def claim_news(
+	folder: StateFolder, channel: str, config: Config, *, clock: Callable[[], float] = time.time
+) -> str | None:
+	"""Return what `channel` has to tell now, and claim it; None if there is nothing.
+
+	Of what happened to the delivery only what came last is told. A recovery that new failures follow waits:
+	either they end, and it holds, or they are told in its place. Raises ChannelError.
+	"""
+	check_channel(channel)
+	claimed = claim_transitions(folder, channel, config, clock=clock)
+	state, _ = folder.read()
+	delivery = [one for one in claimed if one.kind in _DELIVERY]
+	over = delivery[:-1]
+	if delivery and delivery[-1].kind == RECOVERED and state.failures_in_a_row:
+		return_claim(folder, channel, delivery[-1])
+		over = delivery
+	node_id = node_id_of_pushes(folder, state, config)
+	return "\n".join(_text(one, node_id) for one in claimed if one not in over) or None
+
+
+def record_silence(folder: StateFolder, config: Config, *, clock: Callable[[], float] = time.time) -> None:
+	"""Record that pushes fail, if for longer than a push is fresh no driver got so far as to record one.
+
+	A driver whose run fails before that (no key file, a sandbox without its folders) leaves no other trace.
+	Once something was delivered, its age tells the same (STALE).
+	"""
+	if not _is_silent(folder, config, clock()):
+		return
+	with PushLock(os.path.dirname(folder.path)) as lock:
+		try:
+			if not lock.acquire(_LOCK_WAIT_SECONDS) or not _is_silent(folder, config, clock()):
+				return
+		except (OSError, LockUnsupported):
+			return
+		import secrets
+
+		state, _ = folder.read()
+		now = clock()
+		if state.last:
+			error = wording(
+				"no push was recorded since {time}: what should push does not get that far. Look at its log",
+				time=iso_utc(state.last.at),
+			)
+		else:
+			error = wording(
+				"no push was recorded yet: what should push does not get that far. Look at its log"
+			)
+		begun = state.failing_since or now
+		transition = Transition(secrets.token_hex(8), now, FAILING, state.failures_in_a_row, error, begun)
+		transitions = (*state.transitions, transition)[-TRANSITIONS_LENGTH:]
+		folder.write(replace(state, alerted=True, failing_since=begun, transitions=transitions))
+
+
+def _is_silent(folder: StateFolder, config: Config, now: float) -> bool:
+	state, _ = folder.read()
+	if state.alerted or state.last_delivered:
+		return False
+	if state.last is None:
+		return True
+	return now - max(state.last.at, state.last_attempt_at or 0.0) > _fresh_seconds(folder, config)
+
+
+def _fresh_seconds(folder: StateFolder, config: Config) -> float:
+	# A unit's own interval is seen in its ticks alone.
+	return fresh_seconds(max([config.push_interval, *(tick.push_interval for tick in folder.ticks())]))
+
+
+def _text(transition: Transition, node_id: str) -> str:
+	return f"{title(transition, node_id)}\n{description(transition)}"

@@ -1,0 +1,75 @@
+"""Every error that this app raises on purpose.
+
+PregoMetricsError
+├── NotSent                 nothing was sent, since something that must be known is not (exit 2)
+│   ├── ConfigurationError  settings or the key are wrong or missing; holds every problem found
+│   ├── BenchError          a folder that was named as a bench cannot be read
+│   │   └── NotABench       it can be read, and is none
+│   ├── CensusError         the bench was read, and its count is not to be believed
+│   ├── OtherInstance       this server is not the one that the settings were made for
+│   └── LockUnsupported     the file system of sites/ refuses flock
+├── ExportError             what the fleet is judged from cannot be read, or holds nothing (exit 2)
+└── OwnerError              started by root, and the bench's owner cannot be taken on (exit 2)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from prego_metrics.agent.base.messages import joined
+
+
+class PregoMetricsError(Exception):
+	"""A condition that we foresee; its message is for people and names the thing and the next step."""
+
+
+class NotSent(PregoMetricsError):
+	"""Nothing was sent: there is no count that somebody read, or no valid setting."""
+
+
+class BenchError(NotSent):
+	"""A folder that was named as a bench cannot be read, or is none."""
+
+
+class NotABench(BenchError):
+	"""The folder was read, and holds no sites folder."""
+
+
+class CensusError(NotSent):
+	"""The bench was read, and what it shows is a doubt rather than a number."""
+
+
+class OtherInstance(NotSent):
+	"""This server is another one than that for which the settings were made: a clone of it."""
+
+
+class LockUnsupported(NotSent):
+	"""The file system that holds sites/ has no flock."""
+
+
+class ExportError(PregoMetricsError):
+	"""An export of the control plane's tables cannot be read, or holds nothing to judge the fleet by."""
+
+
+class OwnerError(PregoMetricsError):
+	"""Root could not become the owner of the bench."""
+
+
+@dataclass(frozen=True)
+class Problem:
+	"""One thing that is wrong with the configuration.
+
+	key is the setting's name, or empty when it concerns the configuration as a whole.
+	"""
+
+	key: str
+	text: str
+
+
+class ConfigurationError(NotSent):
+	"""The settings or the key are wrong; the message lists every problem, a line each."""
+
+	def __init__(self, problems: Iterable[Problem]) -> None:
+		self.problems = tuple(problems)
+		super().__init__(joined((problem.text for problem in self.problems), "\n"))

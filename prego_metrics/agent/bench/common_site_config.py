@@ -1,0 +1,72 @@
+"""The bench's `sites/common_site_config.json`, read as it stands on disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import time
+from collections.abc import Callable
+
+from prego_metrics.agent.base.messages import wording
+from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.bench.locate import Bench
+
+FILE_NAME = "common_site_config.json"
+
+_MAX_BYTES = 1 << 20
+_READ_TRIES = 5
+_READ_PAUSE_SECONDS = 0.04
+
+
+def config_file(bench: Bench) -> str:
+	"""Return the path of the file that holds the bench's common configuration."""
+	return os.path.join(bench.sites, FILE_NAME)
+
+
+def read_common_config(bench: Bench, sleep: Callable[[float], None] = time.sleep) -> dict[str, object]:
+	"""Return the whole of `common_site_config.json`; an absent file is an empty one.
+
+	Frappe rewrites the file in place, so a half-written one is read again for a moment. Raises ValueError
+	with what is wrong if it stays unreadable.
+	"""
+	path = config_file(bench)
+	for attempt in range(_READ_TRIES):
+		if attempt:
+			sleep(_READ_PAUSE_SECONDS)
+		try:
+			content = _read_regular_file(path)
+			parsed = json.loads(content) if content is not None else {}
+		except OSError as error:
+			reason = error.strerror or str(error)
+			raise ValueError(
+				wording("{folder} cannot be read: {reason}", folder=printable(path), reason=reason)
+			) from None
+		except (ValueError, RecursionError) as error:
+			reason = (
+				printable(str(error), 200) if isinstance(error, ValueError) else wording("nested too deeply")
+			)
+			continue
+		if not isinstance(parsed, dict):
+			raise ValueError(wording("{file} must hold a JSON object", file=printable(path)))
+		return parsed
+	raise ValueError(wording("{file} is not valid JSON: {reason}", file=printable(path), reason=reason))
+
+
+def _read_regular_file(path: str) -> str | None:
+	try:
+		descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+	except FileNotFoundError:
+		if os.path.islink(path):
+			raise OSError(0, wording("it is a link that leads nowhere")) from None
+		return None
+	try:
+		if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+			raise OSError(0, wording("it is not a regular file"))
+		with open(descriptor, "rb", closefd=False) as file:
+			content = file.read(_MAX_BYTES + 1)
+	finally:
+		os.close(descriptor)
+	if len(content) > _MAX_BYTES:
+		raise OSError(0, wording("it is larger than {bytes} bytes", bytes=_MAX_BYTES))
+	return content.decode("utf-8")

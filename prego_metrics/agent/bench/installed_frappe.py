@@ -1,0 +1,63 @@
+"""What can be known of a bench's Frappe without importing it: its version, its tick, its switches."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from prego_metrics.agent.bench.locate import Bench
+
+TICK_KEY = "scheduler_tick_interval"
+_VERSION = re.compile(r'^__version__ = "([0-9]+)\.([0-9]+)[0-9A-Za-z.+-]*"', re.MULTILINE)
+_MAX_BYTES = 1 << 18
+# Frappe's own defaults for the tick, before 16 and from 16 on.
+_OLD_TICK_SECONDS = 60.0
+_TICK_SECONDS = 240.0
+
+
+@dataclass(frozen=True)
+class FrappeVersion:
+	"""The version of a bench's Frappe; text is fit to show."""
+
+	major: int
+	minor: int
+	text: str
+
+	@property
+	def goes_dormant(self) -> bool:
+		"""Whether the scheduler passes over sites that nobody logs in to.
+
+		It does up to about 15.56; releases of 16 and later do so on Frappe's own cloud alone, while 16's
+		development version still did everywhere.
+		"""
+		return (
+			self.major < 15 or (self.major == 15 and self.minor <= 56) or self.text.startswith("16.0.0-dev")
+		)
+
+
+def frappe_version(bench: Bench) -> FrappeVersion | None:
+	"""Return the version of the Frappe that lies beside `sites/`, or None if there is none to be read."""
+	path = os.path.join(bench.root, "apps", "frappe", "frappe", "__init__.py")
+	try:
+		with open(path, encoding="utf-8", errors="replace") as file:
+			found = _VERSION.search(file.read(_MAX_BYTES))
+	except OSError:
+		return None
+	if not found:
+		return None
+	return FrappeVersion(int(found[1]), int(found[2]), found[0].split('"')[1])
+
+
+def tick_seconds(bench: Bench, common: Mapping[str, object]) -> float:
+	"""Return how often Frappe's scheduler ticks by its settings, once it was started with them."""
+	written = common.get(TICK_KEY)
+	try:
+		seconds = int(float(written)) if isinstance(written, int | float | str) else 0
+	except (ValueError, OverflowError):
+		seconds = 0
+	if seconds > 0:
+		return float(seconds)
+	version = frappe_version(bench)
+	return _TICK_SECONDS if version and version.major >= 16 else _OLD_TICK_SECONDS

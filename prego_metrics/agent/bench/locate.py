@@ -1,0 +1,183 @@
+"""A bench on disk: where its sites folder is, and which folders a pattern names."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from prego_metrics.agent.base.errors import BenchError, NotABench
+from prego_metrics.agent.base.messages import wording
+from prego_metrics.agent.base.sanitize import printable
+
+_MARKERS = ("apps.txt", "common_site_config.json")
+_MAGIC = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True)
+class Bench:
+	"""A folder of sites that Frappe would accept as one.
+
+	sites is absolute and as the operator named it; identity is what the file system calls it, so that two
+	names of one bench are seen to be one.
+	"""
+
+	sites: str
+	identity: tuple[int, int]
+
+	@property
+	def root(self) -> str:
+		"""The folder that holds sites/."""
+		return os.path.dirname(self.sites)
+
+
+def open_bench(path: str) -> Bench:
+	"""Return the bench at `path`, which names the bench or its sites folder.
+
+	A folder is a bench only if its sites folder holds apps.txt or common_site_config.json: an empty mount
+	point must be an error and not a bench with zero sites. Raises BenchError.
+	"""
+	path = path if os.path.isabs(path) else os.path.join(_working_directory(), path)
+	path = os.path.normpath(path)
+	for sites in (os.path.join(path, "sites"), path):
+		try:
+			identity = _sites_identity(sites)
+		except OSError as error:
+			raise _unreadable(path, error.strerror) from None
+		except ValueError:
+			raise _unreadable(path, wording("no file has such a name")) from None
+		if identity:
+			return Bench(sites, identity)
+	raise NotABench(
+		wording(
+			"{folder} is not a bench: neither {folder}/sites nor the folder itself holds apps.txt or "
+			"common_site_config.json. Name the bench, or its sites folder",
+			folder=printable(path),
+		)
+	)
+
+
+def _unreadable(path: str, reason: str | None) -> BenchError:
+	return BenchError(
+		wording("the bench {bench} cannot be read: {reason}", bench=printable(path), reason=reason)
+	)
+
+
+def find_bench(path: str | None) -> Bench:
+	"""Return the bench at `path`, or, without one, the bench around the working directory.
+
+	Raises BenchError.
+	"""
+	if path == "":
+		raise BenchError("the name of the bench is empty: give --bench a path, or leave it out")
+	if path is not None:
+		return open_bench(path)
+	here = _working_directory()
+	folder = here
+	while True:
+		try:
+			return open_bench(folder)
+		except NotABench:
+			pass
+		if folder == os.path.dirname(folder):
+			raise BenchError(
+				f"neither {printable(here)} nor a folder above it is a bench: go into the bench, or name it "
+				"with --bench PATH"
+			)
+		folder = os.path.dirname(folder)
+
+
+def open_benches(paths: Iterable[str]) -> list[Bench]:
+	"""Return the benches that absolute paths and patterns name, each once whatever the number of its names.
+
+	A path that is no bench, a pattern that matches nothing and a folder that cannot be listed raise
+	BenchError: a smaller number would be a wrong one.
+	"""
+	benches: dict[tuple[int, int], Bench] = {}
+	for path in paths:
+		for match in _matches(path):
+			bench = open_bench(match)
+			benches.setdefault(bench.identity, bench)
+	return list(benches.values())
+
+
+def is_sites_folder(folder: str) -> bool:
+	"""Tell whether a folder itself holds what makes it the sites folder of a bench."""
+	try:
+		return _sites_identity(folder) is not None
+	except OSError:
+		return False
+
+
+def _working_directory() -> str:
+	try:
+		return os.getcwd()
+	except OSError as error:
+		raise BenchError(
+			f"the working directory is not there any more ({error.strerror}): name the bench with --bench and "
+			"an absolute path"
+		) from None
+
+
+def _sites_identity(sites: str) -> tuple[int, int] | None:
+	for marker in _MARKERS:
+		if _is(stat.S_ISREG, os.path.join(sites, marker)):
+			found = os.stat(sites)
+			return found.st_dev, found.st_ino
+	return None
+
+
+def _matches(pattern: str) -> list[str]:
+	"""Expand a pattern as a shell does, but say so where a folder cannot be looked into.
+
+	The standard library's glob passes over such folders in silence.
+	"""
+	if not _MAGIC.search(pattern) or os.path.exists(pattern):
+		return [pattern]
+	matches = ["/"]
+	for part in pattern.strip("/").split("/"):
+		try:
+			matches = [found for folder in matches for found in _step(folder, part)]
+		except OSError as error:
+			raise BenchError(
+				wording(
+					"benches: {folder}, which {pattern} may match, cannot be read: {reason}",
+					folder=printable(error.filename or pattern),
+					pattern=printable(pattern),
+					reason=error.strerror,
+				)
+			) from None
+	if not matches:
+		raise BenchError(
+			wording("benches: the pattern {pattern} matches no folder", pattern=printable(pattern))
+		)
+	return sorted(matches)
+
+
+def _step(folder: str, part: str) -> Iterator[str]:
+	if not part:
+		yield folder
+	elif not _MAGIC.search(part):
+		path = os.path.join(folder, part)
+		if _is(stat.S_ISDIR, path):
+			yield path
+	else:
+		with os.scandir(folder) as entries:
+			names = [entry.name for entry in entries]
+		for name in names:
+			# As in a shell, * does not match what is hidden.
+			if name.startswith(".") and not part.startswith("."):
+				continue
+			if fnmatch.fnmatchcase(name, part) and _is(stat.S_ISDIR, os.path.join(folder, name)):
+				yield os.path.join(folder, name)
+
+
+def _is(kind: Callable[[int], bool], path: str) -> bool:
+	"""Tell whether `path`, links followed, is of a kind. Raises OSError where that cannot be known."""
+	try:
+		return kind(os.stat(path).st_mode)
+	except (FileNotFoundError, NotADirectoryError):
+		return False

@@ -1,0 +1,68 @@
+"""Started by root, become the owner of the bench before anything of it is read or written.
+
+What root wrote, the bench's workers could not; a symlink planted by any app of the bench would hand over
+any file; and an api_key_file written into the bench's configuration would make root read and send it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pwd
+import sys
+
+from prego_metrics.agent.base.errors import OwnerError
+from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.bench.locate import Bench
+
+# What is otherwise imported when it is needed: root's interpreter may lie where the owner cannot read it.
+_NEEDED_LATER = (
+	"email.utils",
+	"encodings.ascii",
+	"encodings.idna",
+	"encodings.latin_1",
+	"html.entities",
+	"psutil",
+	"prego_metrics.agent.collectors.census",
+	"prego_metrics.doctor.runner",
+	"prego_metrics.agent.http.client",
+	"prego_metrics.agent.push.heartbeat",
+	"secrets",
+	"tempfile",
+)
+
+
+def become_owner(bench: Bench) -> None:
+	"""Give up root for the owner of sites/, for good. Anybody else, and a bench of root's, stay as they are.
+
+	Raises OwnerError.
+	"""
+	if os.geteuid() != 0:
+		return
+	found = os.stat(bench.sites)
+	if found.st_uid == 0:
+		return
+	for module in _NEEDED_LATER:
+		importlib.import_module(module)
+	if "rich.cells" in sys.modules:
+		# It imports its table of widths with the first character that is none of ASCII's.
+		sys.modules["rich.cells"].cell_len("한")
+	try:
+		user = pwd.getpwuid(found.st_uid)
+	except KeyError:
+		name, group, home = None, found.st_gid, "/"
+	else:
+		name, group, home = user.pw_name, user.pw_gid, user.pw_dir
+	try:
+		if name is None:
+			os.setgroups([group])
+		else:
+			os.initgroups(name, group)
+		os.setresgid(group, group, group)
+		os.setresuid(found.st_uid, found.st_uid, found.st_uid)
+	except OSError as error:
+		raise OwnerError(
+			f"root cannot become the owner of {printable(bench.sites)} (uid {found.st_uid}): {error.strerror}. "
+			"Run this as that user"
+		) from None
+	os.environ.update(HOME=home, USER=name or str(found.st_uid), LOGNAME=name or str(found.st_uid))

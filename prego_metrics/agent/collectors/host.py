@@ -1,0 +1,215 @@
+"""How loaded the host is: CPU, memory and disk in percent, or None where that is not known.
+
+Each figure agrees with what an operator sees by hand on the same machine:
+
+- cpu_pct is the share of time in which the CPUs were not idle since the last sample, all CPUs together,
+  as `mpstat` has it in 100 − %idle − %iowait. Waiting for IO is idle (the CPU could work for another
+  tenant), steal is busy (it could not). guest and guest_nice are already inside user and nice (proc(5)).
+- memory_pct is (total − available) / total, where available is the kernel's own MemAvailable: what
+  `free` shows in that column. Page cache that can be given back is not used memory.
+- disk_pct is used / (used + available to ordinary users), as `df` has it in Use%, of the fullest of the
+  file systems that were asked for. Blocks reserved for root count as neither, and each device once.
+
+A figure that cannot be read is None, never 0 and never a guess.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from prego_metrics.agent.base.messages import wording
+from prego_metrics.agent.base.sanitize import printable
+
+MIN_SAMPLE_SECONDS = 1.0
+MAX_SAMPLE_SECONDS = 900.0
+_STATVFS_LIMIT_SECONDS = 3.0
+_BOOT_ID_FILE = "/proc/sys/kernel/random/boot_id"
+# What psutil raises where /proc is hidden, cut short, or not what it expects.
+_UNREADABLE = (OSError, ValueError, TypeError, LookupError, AttributeError, RuntimeError)
+# A device and its percentage, or why there is none; empty until the file system answers.
+_DiskAnswer = list[tuple[int, float | None] | str]
+
+
+@dataclass(frozen=True)
+class CpuReading:
+	"""The CPU's counters at one moment, in seconds summed over all CPUs.
+
+	boot_seconds is the time since boot, suspend included: the wall clock may jump. The counters start anew
+	with each boot, which boot_id names, and are not comparable when the number of CPUs changed.
+	"""
+
+	boot_id: str
+	boot_seconds: float
+	cpus: int
+	times: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class HostSample:
+	"""The host at one moment; disks holds the percentage of each path that could be read."""
+
+	cpu_pct: float | None
+	memory_pct: float | None
+	disk_pct: float | None
+	disks: Mapping[str, float]
+	cpu: CpuReading | None
+	warnings: tuple[str, ...]
+
+
+def sample_host(
+	previous: CpuReading | None,
+	disk_paths: Iterable[str],
+	*,
+	read_cpu: Callable[[], CpuReading | None] | None = None,
+	sleep: Callable[[float], None] = time.sleep,
+) -> HostSample:
+	"""Sample the host; `previous` is the CPU reading of the last push, from which the mean is taken.
+
+	Without a usable one, the CPU is watched for one second.
+	"""
+	warnings: list[str] = []
+	read = read_cpu or read_cpu_counters
+	reading = read()
+	cpu_pct = cpu_percent(previous, reading)
+	if cpu_pct is None and reading is not None:
+		sleep(MIN_SAMPLE_SECONDS)
+		first, reading = reading, read()
+		cpu_pct = cpu_percent(first, reading, min_seconds=0.5)
+	if cpu_pct is None:
+		warnings.append(wording("cpu_pct is unknown and left out: the kernel's CPU counters cannot be read"))
+	memory_pct = memory_percent()
+	if memory_pct is None:
+		warnings.append(
+			wording("memory_pct is unknown and left out: the kernel's memory figures cannot be read")
+		)
+	disks, disk_warnings = disk_percents(disk_paths)
+	# The fullest of some of the file systems may be less than the fullest of all of them.
+	disk_pct = max(disks.values()) if disks and not disk_warnings else None
+	if disk_pct is None:
+		warnings += [
+			wording("disk_pct is unknown and left out: {reason}", reason=text) for text in disk_warnings
+		]
+	return HostSample(cpu_pct, memory_pct, disk_pct, disks, reading, tuple(warnings))
+
+
+def read_cpu_counters() -> CpuReading | None:
+	"""Read the CPU's counters, or None where they cannot be read."""
+	import psutil
+
+	try:
+		times = psutil.cpu_times()._asdict()
+		with open(_BOOT_ID_FILE, encoding="ascii") as file:
+			boot_id = file.read(64).strip()
+	except _UNREADABLE:
+		return None
+	return CpuReading(
+		boot_id=boot_id,
+		boot_seconds=time.clock_gettime(time.CLOCK_BOOTTIME),
+		cpus=os.cpu_count() or 0,
+		times={name: float(value) for name, value in times.items()},
+	)
+
+
+def cpu_percent(
+	previous: CpuReading | None, current: CpuReading | None, *, min_seconds: float = MIN_SAMPLE_SECONDS
+) -> float | None:
+	"""Return the mean CPU use between two readings in percent, or None if they cannot be compared.
+
+	They can if they are of one boot, with the same number of CPUs, between `min_seconds` and 900 seconds
+	apart, and no busy counter ran backwards (idle and iowait may, by a little: proc(5)).
+	"""
+	if previous is None or current is None:
+		return None
+	if previous.boot_id != current.boot_id or previous.cpus != current.cpus:
+		return None
+	if not min_seconds <= current.boot_seconds - previous.boot_seconds <= MAX_SAMPLE_SECONDS:
+		return None
+	if previous.times.keys() != current.times.keys():
+		return None
+	delta = {name: current.times[name] - previous.times[name] for name in current.times}
+	idle = sum(max(0.0, delta.get(name, 0.0)) for name in ("idle", "iowait"))
+	busy = 0.0
+	for name, seconds in delta.items():
+		if name in ("idle", "iowait", "guest", "guest_nice"):
+			continue
+		if seconds < 0:
+			return None
+		busy += seconds
+	# A machine that slept through the time between the readings has counted next to nothing.
+	if busy + idle < min_seconds / 2:
+		return None
+	return _percent(busy, busy + idle)
+
+
+def memory_percent() -> float | None:
+	"""Return the share of memory that is not available, or None if it cannot be read."""
+	import psutil
+
+	try:
+		memory = psutil.virtual_memory()
+	except _UNREADABLE:
+		return None
+	return _percent(memory.total - memory.available, memory.total)
+
+
+def disk_percents(paths: Iterable[str]) -> tuple[dict[str, float], list[str]]:
+	"""Return the use of the file system of each path, one path a device, and what could not be read.
+
+	A dead network mount can hold statvfs for ever, so each path gets a thread of its own, and all of them
+	one time limit.
+	"""
+	found: dict[str, float] = {}
+	problems: list[str] = []
+	devices: set[int] = set()
+	asked = [(path, *_ask_in_thread(path)) for path in paths]
+	give_up_at = time.monotonic() + _STATVFS_LIMIT_SECONDS
+	for path, thread, answer in asked:
+		thread.join(max(0.0, give_up_at - time.monotonic()))
+		shown = printable(path)
+		if not answer:
+			problems.append(
+				wording(
+					"the file system of {path} did not answer within {seconds} s",
+					path=shown,
+					seconds=f"{_STATVFS_LIMIT_SECONDS:g}",
+				)
+			)
+		elif isinstance(answer[0], str):
+			problems.append(wording("{path}: {reason}", path=shown, reason=answer[0]))
+		elif answer[0][1] is None:
+			problems.append(wording("{path}: its file system reports no size", path=shown))
+		elif answer[0][0] not in devices:
+			devices.add(answer[0][0])
+			found[path] = answer[0][1]
+	return found, problems
+
+
+def _ask_in_thread(path: str) -> tuple[threading.Thread, _DiskAnswer]:
+	answer: _DiskAnswer = []
+	thread = threading.Thread(target=_ask_disk, args=(path, answer), daemon=True)
+	thread.start()
+	return thread, answer
+
+
+def _ask_disk(path: str, answer: _DiskAnswer) -> None:
+	import psutil
+
+	try:
+		device = os.stat(path).st_dev
+		usage = psutil.disk_usage(path)
+	except OSError as error:
+		answer.append(error.strerror or str(error))
+	except ValueError:
+		answer.append(wording("no path that a file system could hold"))
+	else:
+		answer.append((device, _percent(usage.used, usage.used + usage.free)))
+
+
+def _percent(part: float, whole: float) -> float | None:
+	if whole <= 0:
+		return None
+	return round(min(100.0, max(0.0, 100.0 * part / whole)), 1)

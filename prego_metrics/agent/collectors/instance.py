@@ -1,0 +1,108 @@
+"""Which server this is, so that one cloned from a snapshot does not push as its original.
+
+`configure` records the id that the hoster gave the server. A clone starts with the original's disk, settings
+and key included; only its instance id differs. cloud-init writes that id to disk at each boot, long before
+anything of a bench runs, so a push can compare the two by reading one small file. Where the disk does not
+tell (no cloud-init, a container), the doctor asks Hetzner's metadata service, and the push goes out.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+from prego_metrics.agent.base.errors import OtherInstance
+from prego_metrics.agent.base.messages import Wording, joined, wording
+from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.config.config import Config
+
+# The one in /run is of this boot for certain; the other stays where cloud-init is turned off later.
+INSTANCE_FILES = ("/run/cloud-init/.instance-id", "/var/lib/cloud/data/instance-id")
+# What cloud-init writes where it reached no metadata at boot: that names no server, and stops no healthy one.
+_NO_INSTANCE = "iid-datasource-none"
+VENDOR_FILE = "/sys/class/dmi/id/sys_vendor"
+HETZNER = "Hetzner"
+METADATA_URL = "http://169.254.169.254"
+METADATA_ROUTE = "/hetzner/v1/metadata/"
+METADATA_SECONDS = 2.0
+_MAX_BYTES = 256
+
+
+def instance_on_disk() -> str | None:
+	"""Return this server's instance id as cloud-init wrote it, or None if it did not."""
+	for path in INSTANCE_FILES:
+		text = _first_line(path)
+		if text and text != _NO_INSTANCE:
+			return text
+	return None
+
+
+def is_at_hetzner() -> bool:
+	"""Tell whether this machine's firmware says that it is one of Hetzner's: nobody else's is asked."""
+	return _first_line(VENDOR_FILE) == HETZNER
+
+
+def ask_metadata(*names: str) -> Mapping[str, str]:
+	"""Return what Hetzner's metadata service knows of this server under `names`; without an answer, nothing.
+
+	The whole of it takes at most METADATA_SECONDS.
+	"""
+	from prego_metrics.agent.http.client import Answer, Client
+	from prego_metrics.agent.push.delivery import within_deadline
+
+	client = Client(METADATA_URL)
+
+	def ask() -> dict[str, str]:
+		found = {}
+		for name in names:
+			answer = client.request("GET", METADATA_ROUTE + name, METADATA_SECONDS, words_of_success=True)
+			if not isinstance(answer, Answer):
+				break
+			text = answer.words.strip()
+			if answer.status_code == 200 and 0 < len(text) <= _MAX_BYTES and "\n" not in text:
+				found[name] = text
+		return found
+
+	found = within_deadline(ask, client.abandon, METADATA_SECONDS)
+	return found if isinstance(found, dict) else {}
+
+
+def check_instance(config: Config) -> None:
+	"""Raise OtherInstance if the disk says that this is not the server that the settings were made for."""
+	if not config.instance_id:
+		return
+	found = instance_on_disk()
+	if found is not None and found != config.instance_id:
+		raise OtherInstance(joined((differing(config, found), remedy(found)), ": "))
+
+
+def differing(config: Config, found: str) -> Wording:
+	"""Say that this server is not the one that the settings were made for."""
+	return wording(
+		"this server is the instance {found}, and its settings were made for {recorded}, which pushes as {node}",
+		found=printable(found, 80),
+		recorded=printable(config.instance_id or "", 80),
+		node=printable(config.node_id),
+	)
+
+
+def remedy(found: str) -> Wording:
+	"""Say what to do about it: the two cases differ, and only the operator knows which it is."""
+	return wording(
+		"a clone must not push as its original. Give it its own node: `prego-metrics configure --node-id NODE`; or, "
+		"if it replaces the original: `prego-metrics configure --instance-id {found}`",
+		found=printable(found, 80),
+	)
+
+
+def _first_line(path: str) -> str | None:
+	try:
+		descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+	except OSError:
+		return None
+	try:
+		return os.read(descriptor, _MAX_BYTES).decode("utf-8", "replace").strip() or None
+	except OSError:
+		return None
+	finally:
+		os.close(descriptor)

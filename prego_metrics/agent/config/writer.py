@@ -1,0 +1,137 @@
+"""Write settings into `common_site_config.json`, and keep everything else in it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+import tempfile
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from prego_metrics.agent.base.errors import ConfigurationError, Problem
+from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.bench.common_site_config import config_file, read_common_config
+from prego_metrics.agent.bench.installed_frappe import TICK_KEY
+from prego_metrics.agent.bench.locate import Bench
+from prego_metrics.agent.config.config import CONFIG_KEY, Config, judge_config, value_from_text
+from prego_metrics.agent.config.settings import SETTING_BY_NAME, SETTINGS, Setting
+
+_TRIES = 5
+
+
+def configure(
+	bench: Bench,
+	changes: Mapping[str, Any],
+	unset: Iterable[str],
+	environ: Mapping[str, str],
+	tick_seconds: int | None = None,
+) -> Config:
+	"""Set `changes` and remove `unset`, and return the configuration that then holds.
+
+	With `tick_seconds`, Frappe's own scheduler_tick_interval is set too.
+
+	The file is replaced atomically and keeps its mode; another program's change in the meantime is not
+	overwritten. Raises ConfigurationError, and writes nothing, if a value is wrong.
+	"""
+	names = tuple(unset)
+	path = os.path.realpath(config_file(bench))
+	for _ in range(_TRIES):
+		before = _stamp(path)
+		try:
+			common = read_common_config(bench)
+		except ValueError as error:
+			raise ConfigurationError([Problem("", str(error))]) from None
+		section = common.get(CONFIG_KEY, {})
+		if not isinstance(section, dict):
+			raise ConfigurationError(
+				[Problem("", f"{CONFIG_KEY} in {printable(path)} must be a JSON object")]
+			)
+		unset = frozenset(_as_called(name, section) for name in names)
+		merged = {name: value for name, value in {**section, **changes}.items() if name not in unset}
+		wanted = {**common, CONFIG_KEY: merged}
+		if tick_seconds is not None:
+			wanted[TICK_KEY] = tick_seconds
+		known = judge_config(bench, common, {}).problems
+		wrong = [
+			problem
+			for problem in judge_config(bench, wanted, {}, given=changes).problems
+			if not problem.key or problem.key in changes or not (problem in known or problem.key in unset)
+		]
+		if wrong:
+			raise ConfigurationError(wrong)
+		if _replace(path, wanted, before):
+			return judge_config(bench, wanted, environ)
+	raise ConfigurationError(
+		[Problem("", f"{printable(path)} is being changed by another program: try again")]
+	)
+
+
+def _as_called(name: str, section: Mapping[str, object]) -> str:
+	"""Return a setting as the file calls it: an option's spelling, with dashes, is known too, and so is
+	whatever the file holds. Raises ConfigurationError for anything else.
+	"""
+	for called in (name, name.replace("-", "_")):
+		if called in section or called in SETTING_BY_NAME:
+			return called
+	raise ConfigurationError([Problem("", f"{printable(name, 80)} cannot be removed: it is no setting")])
+
+
+def _stamp(path: str) -> tuple[int, int, int] | None:
+	try:
+		found = os.stat(path)
+	except FileNotFoundError:
+		return None
+	return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+def _replace(path: str, content: Mapping[str, Any], before: tuple[int, int, int] | None) -> bool:
+	"""Replace the file, unless it changed since `before`; tell whether it was replaced."""
+	try:
+		old = os.stat(path) if before else None
+		descriptor, temporary = tempfile.mkstemp(prefix=".common_site_config.", dir=os.path.dirname(path))
+		try:
+			with open(descriptor, "w", encoding="utf-8") as file:
+				# Frappe's own layout: an indent of one.
+				json.dump(content, file, indent=1, ensure_ascii=True)
+				file.write("\n")
+				file.flush()
+				if old:
+					with contextlib.suppress(PermissionError):
+						os.fchown(descriptor, -1, old.st_gid)
+					with contextlib.suppress(PermissionError):
+						os.fchown(descriptor, old.st_uid, -1)
+				os.fchmod(descriptor, stat.S_IMODE(old.st_mode) if old else 0o644)
+				os.fsync(descriptor)
+			if _stamp(path) != before:
+				return False
+			os.replace(temporary, path)
+			temporary = ""
+		finally:
+			if temporary:
+				os.unlink(temporary)
+	except OSError as error:
+		raise ConfigurationError(
+			[Problem("", f"{printable(path)} cannot be written: {error.strerror}")]
+		) from None
+	except RecursionError:
+		raise ConfigurationError([Problem("", f"{printable(path)} is nested too deeply")]) from None
+	return True
+
+
+def missing(config: Config) -> list[Setting]:
+	"""Return the required settings that are not set."""
+	return [setting for setting in SETTINGS if setting.required and not getattr(config, setting.name)]
+
+
+def as_written(given: Mapping[str, Any]) -> dict[str, Any]:
+	"""Return texts from the command line as the JSON values that the file holds.
+
+	What cannot be read as its kind stays text, for the setting itself to refuse.
+	"""
+	written: dict[str, Any] = {}
+	for name, value in given.items():
+		setting = SETTING_BY_NAME[name]
+		written[name] = list(value) if isinstance(value, tuple) else value_from_text(setting, value)
+	return written

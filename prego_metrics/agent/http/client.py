@@ -1,0 +1,227 @@
+"""One HTTP request and its answer, within a time limit that holds whatever the other side does.
+
+requests bounds each read of a socket, not their sum: a server that sends a byte a second is never too
+late. So a watchdog shuts the connection down when the time for an attempt is over, and the caller may
+abandon the whole client: whatever it was doing (a resolver that hangs cannot be interrupted), it then
+sends nothing more.
+
+requests is imported here, and only when something is sent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.cookiejar
+import os
+import socket
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import requests
+import urllib3
+
+from prego_metrics import __version__
+from prego_metrics.agent.base.messages import Wording, wording
+from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.config.api_key import Secret
+from prego_metrics.agent.config.settings import is_loopback
+from prego_metrics.agent.http.connection import CuttableAdapter, Wire
+
+MAX_ANSWER_BYTES = 64 * 1024
+# The status code says what an answer means; its words are worth a moment, not the whole attempt.
+WORDS_SECONDS = 2.0
+_CHUNK_BYTES = 512
+_REASON_SHOWN = 200
+
+
+@dataclass(frozen=True)
+class Answer:
+	"""What the server said. words is raw, as far as it came."""
+
+	status_code: int
+	headers: Mapping[str, str]
+	words: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class NoAnswer:
+	"""Why there is none. unclear: the request may have reached the server."""
+
+	reason: str
+	unclear: bool
+
+
+class Bearer(requests.auth.AuthBase):
+	"""Puts the key into the request at the last moment, and shows nothing of it.
+
+	An auth object also keeps a .netrc entry from replacing the header.
+	"""
+
+	def __init__(self, key: Secret) -> None:
+		self._key = key
+
+	def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+		request.headers["Authorization"] = f"Bearer {self._key.reveal()}"
+		return request
+
+	def __repr__(self) -> str:
+		return "<bearer>"
+
+
+class Client:
+	"""Exchanges with one server: no redirects, no cookies kept, TLS verified, and to be cut off at any time.
+
+	No reason for a missing answer shows the key, nor `hidden`.
+	"""
+
+	def __init__(self, base_url: str, key: Secret | None = None, *, hidden: Secret | None = None) -> None:
+		self._wire = Wire()
+		self._auth = Bearer(key) if key else _NoAuth()
+		self._hidden = hidden or key
+		self._session = requests.Session()
+		self._session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
+		adapter = CuttableAdapter(self._wire)
+		self._session.mount("https://", adapter)
+		self._session.mount("http://", adapter)
+		# requests would hand a bearer for loopback to an HTTP_PROXY, in clear.
+		host = urllib3.util.parse_url(base_url).host or ""
+		# Hetzner's metadata service, on the link itself, is no proxy's to answer either.
+		self._session.trust_env = not (is_loopback(host.strip("[]")) or host.startswith("169.254."))
+		self._base_url = base_url
+
+	@property
+	def unclear(self) -> bool:
+		"""Whether the exchange under way may have reached the server."""
+		return self._wire.reached
+
+	def abandon(self) -> None:
+		"""Cut off what is under way, and let nothing be sent from now on."""
+		self._wire.abandon()
+
+	def request(
+		self,
+		method: str,
+		path: str,
+		timeout_seconds: float,
+		body: bytes | None = None,
+		*,
+		words_of_success: bool = False,
+		words_bytes: int = MAX_ANSWER_BYTES,
+		words_seconds: float = WORDS_SECONDS,
+	) -> Answer | NoAnswer:
+		"""Send one request and return its answer, or why there is none, within `timeout_seconds`.
+
+		Name resolution alone may take longer: bound the caller as well. At most `words_bytes` of an answer
+		are read, for at most `words_seconds`; the body of a 2xx is not waited for, unless
+		`words_of_success` asks for it.
+		"""
+		headers = {
+			"Accept": "application/json",
+			"Accept-Encoding": "identity",
+			"User-Agent": f"prego_metrics/{__version__}",
+		}
+		if body is not None:
+			headers["Content-Type"] = "application/json"
+		try:
+			self._wire.begin()
+			with self._wire.limit(timeout_seconds):
+				response = self._session.request(
+					method,
+					self._base_url + path,
+					data=body,
+					headers=headers,
+					auth=self._auth,
+					timeout=timeout_seconds,
+					allow_redirects=False,
+					stream=True,
+					verify=os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True,
+				)
+				with contextlib.closing(response):
+					if self._wire.cut:
+						# To http.client, headers that were cut off are headers that are complete.
+						return NoAnswer(_too_late(timeout_seconds), unclear=True)
+					wanted = words_of_success or not 200 <= response.status_code < 300
+					words = self._words(response, words_bytes, words_seconds) if wanted else ""
+					return Answer(response.status_code, dict(response.headers.lower_items()), words)
+		except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+			if self._wire.cut:
+				return NoAnswer(_too_late(timeout_seconds), self._wire.reached)
+			return NoAnswer(why_no_answer(error, timeout_seconds, self._shown), self._wire.reached)
+		finally:
+			self._session.close()
+			self._wire.end()
+
+	def _shown(self, text: str) -> str:
+		# Masked before it is cut: half a key at the end would not be found any more.
+		return printable(self._hidden.mask(text) if self._hidden else text, _REASON_SHOWN)
+
+	def _words(self, response: requests.Response, limit_bytes: int, limit_seconds: float) -> str:
+		words = bytearray()
+		try:
+			with self._wire.limit(limit_seconds):
+				for chunk in response.raw.stream(_CHUNK_BYTES, decode_content=False):
+					words += chunk
+					if len(words) >= limit_bytes:
+						break
+		except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError):
+			pass  # what came until then is what there is: the status code stands
+		return words[:limit_bytes].decode("utf-8", "surrogateescape")
+
+
+class _NoAuth(requests.auth.AuthBase):
+	"""Adds nothing; being there, it keeps .netrc out."""
+
+	def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+		return request
+
+
+def _too_late(seconds: float) -> Wording:
+	return wording("no answer within {seconds} s", seconds=f"{seconds:g}")
+
+
+def why_no_answer(error: BaseException, timeout_seconds: float, shown: Callable[[str], str]) -> Wording:
+	"""Say in a few words why there was no answer: the innermost cause, not the wrappings around it.
+
+	`shown` makes what the other side may have had a hand in fit to show.
+	"""
+	causes = _causes(error)
+	for cause in causes:
+		if isinstance(cause, ssl.SSLCertVerificationError):
+			reason = shown(cause.verify_message)
+			return wording("TLS: the certificate is not to be trusted: {reason}", reason=reason)
+	for cause in causes:
+		if isinstance(cause, socket.gaierror):
+			return wording("the host name cannot be resolved: {reason}", reason=cause.strerror)
+		if isinstance(cause, ssl.SSLError):
+			return wording("TLS: {reason}", reason=shown(cause.reason or str(cause)))
+	# Before the time-outs: urllib3 1.x derives "connection refused" from its time-out.
+	for cause in causes:
+		if (
+			isinstance(cause, OSError)
+			and not isinstance(cause, TimeoutError)
+			and cause.errno
+			and cause.strerror
+		):
+			return wording("no connection: {reason}", reason=cause.strerror)
+	for cause in causes:
+		if isinstance(cause, TimeoutError | requests.Timeout | urllib3.exceptions.TimeoutError):
+			return _too_late(timeout_seconds)
+	# urllib3 before 2.0 compares host names itself, with an error that is none of ssl's.
+	is_tls = any(isinstance(cause, urllib3.exceptions.SSLError) for cause in causes)
+	last = shown(str(causes[-1]) or type(causes[-1]).__name__)
+	return (
+		wording("TLS: {reason}", reason=last) if is_tls else wording("no connection: {reason}", reason=last)
+	)
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+	"""Return an error and all that it wraps, outermost first."""
+	found: list[BaseException] = []
+	waiting: list[object] = [error]
+	while waiting and len(found) < 20:
+		cause = waiting.pop(0)
+		if isinstance(cause, BaseException) and cause not in found:
+			found.append(cause)
+			waiting += [getattr(cause, "reason", None), cause.__cause__, cause.__context__, *cause.args]
+	return found

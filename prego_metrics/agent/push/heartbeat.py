@@ -1,0 +1,64 @@
+"""A dead man's switch: pinged after each delivered push, it tells somebody when the whole node is gone."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from prego_metrics.agent.base.messages import said, wording
+from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.config.api_key import Secret
+from prego_metrics.agent.config.config import Config
+from prego_metrics.agent.config.secret_files import read_secret_file
+from prego_metrics.agent.config.settings import parse_heartbeat_url
+from prego_metrics.agent.push.delivery import within_deadline
+
+LIMIT_SECONDS = 5.0
+
+
+def load_heartbeat_url(config: Config) -> Secret | None:
+	"""Return the heartbeat URL, which is a secret, or None if there is none. Raises ValueError."""
+	if config.heartbeat_url_file:
+		url = read_secret_file(config.heartbeat_url_file)
+		try:
+			return Secret(parse_heartbeat_url(url), "heartbeat_url_file")
+		except ValueError as error:
+			raise ValueError(
+				wording("heartbeat_url_file: the URL in it {problem}", problem=said(error))
+			) from None
+	if config.heartbeat_url:
+		return Secret(config.heartbeat_url, config.sources["heartbeat_url"])
+	return None
+
+
+def ping(config: Config) -> str | None:
+	"""Ping the heartbeat URL, without the bearer and without redirects; return what went wrong, or None."""
+	from prego_metrics.agent.http.client import Answer, Client, NoAnswer
+
+	try:
+		url = load_heartbeat_url(config)
+	except ValueError as error:
+		return said(error)
+	if url is None:
+		return None
+	base, path = _split(url)
+	client = Client(base, hidden=path)
+	answer = within_deadline(
+		lambda: client.request("GET", path.reveal(), LIMIT_SECONDS), client.abandon, LIMIT_SECONDS
+	)
+	if isinstance(answer, Answer) and 200 <= answer.status_code < 300:
+		return None
+	host = printable(urlsplit(base).hostname or "", 80)
+	if isinstance(answer, Answer):
+		return wording(
+			"the heartbeat at {host} answers {status_code}", host=host, status_code=answer.status_code
+		)
+	late = wording("no answer within {seconds} s", seconds=f"{LIMIT_SECONDS:g}")
+	reason = answer.reason if isinstance(answer, NoAnswer) else late
+	return wording("the heartbeat at {host} was not reached: {reason}", host=host, reason=reason)
+
+
+def _split(url: Secret) -> tuple[str, Secret]:
+	"""Return scheme and host, which may be shown, and the rest, which may not."""
+	scheme, _, rest = url.reveal().partition("://")
+	host = urlsplit(url.reveal()).netloc
+	return f"{scheme}://{host}", Secret(rest.removeprefix(host), url.source)

@@ -1,0 +1,141 @@
+"""What is known of this server when its settings are made: who it is, at its hoster and for its bench."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.bench.locate import Bench
+from prego_metrics.agent.collectors.instance import ask_metadata, instance_on_disk, is_at_hetzner
+from prego_metrics.agent.config.api_key import Secret
+from prego_metrics.agent.config.config import Config
+from prego_metrics.agent.setup.nodes_row import NodesRow, region_of_zone
+
+API_URL = "https://api.hetzner.cloud"
+API_SECONDS = 10.0
+TOKEN_VARIABLE = "HCLOUD_TOKEN"
+LABEL = "node_id"
+TICK_SECONDS_ALLOWED = (5, 3600)
+_METADATA = ("instance-id", "hostname", "region", "public-ipv4")
+
+
+class Onboarding:
+	"""Finds out, once and only when it is asked for, what can be known; nothing here raises or writes."""
+
+	def __init__(
+		self,
+		bench: Bench,
+		config: Config,
+		environ: Mapping[str, str],
+		*,
+		online: bool,
+		region: str | None = None,
+		host: str | None = None,
+	) -> None:
+		self.bench = bench
+		self.config = config
+		self.environ = environ
+		self._online = online
+		self._region = region
+		self._host = host
+
+	@cached_property
+	def metadata(self) -> Mapping[str, str]:
+		"""What Hetzner's metadata service says of this server; empty anywhere else."""
+		return ask_metadata(*_METADATA) if self._online and is_at_hetzner() else {}
+
+	@cached_property
+	def instance_id(self) -> str | None:
+		return self.metadata.get("instance-id") or instance_on_disk()
+
+	@cached_property
+	def server(self) -> Mapping[str, Any]:
+		"""What Hetzner's API says of this server, if there is a token and a number to ask for."""
+		token, instance = self.environ.get(TOKEN_VARIABLE), self.instance_id
+		if not (self._online and token and instance and instance.isdigit()):
+			return {}
+		answer = _ask_api(token, instance)
+		server = answer.get("server") if isinstance(answer, dict) else None
+		return server if isinstance(server, dict) else {}
+
+	def with_instance(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+		"""Return `changes` with this server's id beside a node_id that is set: a clone has another one."""
+		changes = dict(changes)
+		if "node_id" in changes and "instance_id" not in changes and self.instance_id:
+			changes["instance_id"] = self.instance_id
+		return changes
+
+	def row(self, config: Config) -> NodesRow:
+		"""Return the row that `nodes` needs: what was given, else what Hetzner says."""
+		region = self._region or region_of_zone(self.metadata.get("region", ""))
+		return NodesRow(config.node_id, region, self._host or self.metadata.get("public-ipv4"))
+
+	def notes(self, config: Config, changes: Mapping[str, Any], tick_seconds: int | None) -> list[str]:
+		"""Return what an operator should know about what was written."""
+		notes = []
+		if tick_seconds is not None:
+			notes.append(
+				"scheduler_tick_interval is read when Frappe's scheduler and workers start: bench restart"
+			)
+		if "instance_id" in changes:
+			notes.append(
+				f"these settings are for the instance {printable(str(changes['instance_id']), 80)}: on a clone of this "
+				"server nothing is pushed until the clone is given its own"
+			)
+		left = self.config.site
+		if (
+			left
+			and config.site
+			and left != config.site
+			and os.path.isdir(os.path.join(self.bench.sites, left))
+		):
+			left = printable(left)
+			notes.append(
+				f"the log of pushes stays on {left} for its days in Log Settings, and its System Managers go on reading "
+				f"it; to delete it with all of ours: bench --site {left} uninstall-app prego_metrics"
+			)
+		if "node_id" in changes:
+			notes += self._names(config.node_id)
+		return notes
+
+	def _names(self, node_id: str) -> list[str]:
+		labels = self.server.get("labels")
+		label = labels.get(LABEL) if isinstance(labels, dict) else None
+		if label is not None:
+			if label == node_id:
+				return [f"Hetzner's label {LABEL} of this server says the same"]
+			return [
+				f"Hetzner's label {LABEL} of this server is {printable(str(label), 80)}, and node_id is "
+				f"{printable(node_id, 80)}: one of the two is wrong"
+			]
+		name = self.server.get("name") or self.metadata.get("hostname")
+		if name and name != node_id:
+			return [
+				f"Hetzner calls this server {printable(str(name), 80)}, and node_id is {printable(node_id, 80)}: see "
+				"that this is the node you mean"
+			]
+		if name:
+			return ["Hetzner calls this server by its node_id"]
+		return []
+
+
+def _ask_api(token: str, instance: str) -> object:
+	from prego_metrics.agent.http.client import Answer, Client
+	from prego_metrics.agent.push.delivery import within_deadline
+
+	client = Client(API_URL, Secret(token, TOKEN_VARIABLE))
+	answer = within_deadline(
+		lambda: client.request("GET", f"/v1/servers/{instance}", API_SECONDS, words_of_success=True),
+		client.abandon,
+		API_SECONDS,
+	)
+	if not isinstance(answer, Answer) or answer.status_code != 200:
+		return None
+	try:
+		return json.loads(answer.words)
+	except (ValueError, RecursionError):
+		return None

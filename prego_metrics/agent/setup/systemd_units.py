@@ -1,0 +1,139 @@
+"""The systemd units of one bench: a service, its timer, and the unit that tells people.
+
+Rendered from the templates in `units/`. Root obeys what comes out, so each value is one that no unit file
+could read as anything else.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from prego_metrics.agent.base.errors import PregoMetricsError
+from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.state.store import FOLDER_NAME
+
+NAME = "prego-metrics"
+HARDENED_USER = "prego-metrics"
+DEFAULT_KEY_FILE = "/etc/prego_metrics/internal_api_key"
+_TEMPLATES = Path(__file__).parent / "units"
+_PATH = re.compile(r"/[A-Za-z0-9_./+@,-]*")
+_INSTANCE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
+_PLACE = re.compile(r"\{([a-z_]+)\}")
+
+
+class UnitError(PregoMetricsError):
+	"""Something that a unit would name cannot be named in one, or must not be trusted by root."""
+
+
+@dataclass(frozen=True)
+class Units:
+	"""What the units of one bench are made of. user and group are those of the bench; paths are absolute.
+
+	hardened holds the settings that the unit alone gives in that mode, by variable; None for the other mode.
+	"""
+
+	bench: str
+	sites: str
+	user: str
+	group: str
+	program: str
+	key_file: str = DEFAULT_KEY_FILE
+	instance: str | None = None
+	hardened: dict[str, str] | None = None
+
+	@property
+	def name(self) -> str:
+		return f"{NAME}-{self.instance}" if self.instance else NAME
+
+	def render(self) -> dict[str, str]:
+		"""Return the text of each unit by its file's name. Raises UnitError."""
+		if self.instance is not None and (
+			not _INSTANCE.fullmatch(self.instance) or self.instance.split("-")[-1] == "tell"
+		):
+			raise UnitError(
+				f"'{printable(self.instance, 80)}' cannot name an instance: it must be 1 to 32 of a-z, 0-9 and -, "
+				"begin and end with a letter or digit, and not end with tell"
+			)
+		for path in (self.bench, self.sites, self.program, self.key_file):
+			if not _PATH.fullmatch(path):
+				raise UnitError(
+					f"{printable(path)} cannot be named in a unit: it must be an absolute path of letters, digits "
+					"and _ . / + @ , -. A bind mount or a symlink can give it such a name"
+				)
+		values = self._values()
+		return {
+			f"{self.name}.service": _rendered("service", values),
+			f"{self.name}.timer": _rendered("timer", values),
+			f"{self.name}-tell.service": _rendered("tell.service", values),
+		}
+
+	def _values(self) -> dict[str, str]:
+		state = os.path.join(self.sites, FOLDER_NAME)
+		environment = {} if self.hardened is None else {"PREGO_METRICS_HARDENED": "1", **self.hardened}
+		return {
+			"name": self.name,
+			"title": f"{self.bench}, as the bench's user"
+			if self.hardened is None
+			else f"{self.bench}, in the hardened mode: a user of its own, and the key out of the bench's reach",
+			"bench": self.bench,
+			"sites": self.sites,
+			"state": state,
+			"program": self.program,
+			"key_file": self.key_file,
+			"user": self.user if self.hardened is None else HARDENED_USER,
+			"group": self.group,
+			"bench_user": self.user,
+			"bench_group": self.group,
+			# A user of a container has only a number on its host.
+			"groups": "--clear-groups" if self.user.isdigit() else "--init-groups",
+			"environment": "".join(
+				f"Environment={quoted(f'{key}={value}')}\n" for key, value in environment.items()
+			),
+			"make_state": f"/usr/bin/mkdir -p --mode=0700 {state}"
+			if self.hardened is None
+			else f"/bin/sh -c 'mkdir -p -m 2770 {state} && chmod 2770 {state} && "
+			f"find {state} -type f -user {self.user} ! -perm 660 -exec chmod 660 {{}} +'",
+		}
+
+
+def quoted(text: str) -> str:
+	"""Return `text` as one word of a unit file. Raises UnitError for what no unit can hold."""
+	if not text.isprintable():
+		raise UnitError(
+			f"{printable(text, 120)} cannot be written into a unit: it has characters without a sign"
+		)
+	escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+	return f'"{escaped}"'
+
+
+def refuse_untrusted(path: str, what: str) -> None:
+	"""Raise UnitError if anybody but root could put something else in the place of `path`.
+
+	Looks at every folder above it, through symlinks; what is not there yet is judged by the folders that are.
+	"""
+	for start in (os.path.abspath(path), os.path.realpath(path)):
+		judged = start
+		while True:
+			try:
+				found = os.stat(judged)
+			except (FileNotFoundError, PermissionError):
+				pass  # the folder that hides or lacks it is judged next
+			except OSError as error:
+				raise UnitError(f"{what} {printable(path)} cannot be looked at: {error.strerror}") from None
+			else:
+				if found.st_uid != 0 or found.st_mode & 0o022:
+					raise UnitError(
+						f"{what} {printable(path)} is not root's alone: {printable(judged)} can be written by "
+						"others, and systemd would trust what they put there"
+					)
+			if judged == "/":
+				break
+			judged = os.path.dirname(judged)
+
+
+def _rendered(template: str, values: dict[str, str]) -> str:
+	text = (_TEMPLATES / template).read_text(encoding="utf-8")
+	return _PLACE.sub(lambda place: values[place[1]], text)

@@ -1,0 +1,44 @@
+"""What drives the pushes: whether systemd started this process, and which interval the drivers go by."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+	from prego_metrics.agent.config.config import Config
+	from prego_metrics.agent.state.model import State
+	from prego_metrics.agent.state.store import StateFolder
+
+
+def started_by_systemd(environ: Mapping[str, str]) -> bool:
+	"""Tell whether this very process is what a systemd service runs.
+
+	A service's children inherit its invocation id, and a cron daemon's jobs are such children (supercronic
+	hands its whole environment on). From version 248 on systemd also names the process that it started.
+	"""
+	own = str(os.getpid())
+	return "INVOCATION_ID" in environ and environ.get("SYSTEMD_EXEC_PID", own) == own
+
+
+def as_pushed(config: Config, folder: StateFolder, state: State) -> Config:
+	"""Return the settings with the interval, and in the hardened mode the node_id, that the pushes really have.
+
+	A unit or a crontab may set an interval of its own, which is seen in its ticks alone. It is that of the
+	driver of the last push; after one by hand, that of the driver that ticked last. Frappe's tick does not
+	count where it does not push.
+
+	Where it does not, node_id may stand in the unit alone. The unit's ticks tell it, sooner than a delivered
+	push: a bench that was copied from another node brings that one's state, but the first tick here is ours.
+	"""
+	ticks = [tick for tick in folder.ticks() if tick.driver != "frappe" or config.scheduler_pushes]
+	driver = state.last.driver if state.last else None
+	chosen = max(ticks, key=lambda tick: (tick.driver == driver, tick.at), default=None)
+	if chosen is not None:
+		config = replace(config, push_interval=chosen.push_interval)
+	if config.node_id or config.scheduler_pushes:
+		return config
+	delivered = state.last_delivered.node_id if state.last_delivered else None
+	return replace(config, node_id=(chosen.node_id if chosen else "") or delivered or "")

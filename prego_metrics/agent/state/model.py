@@ -1,0 +1,160 @@
+"""What happened last, and how one push changes it: the record for the next push, `status` and the Desk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from prego_metrics.agent.alerts.messages import (
+	DISK_FREED,
+	DISK_FULL,
+	FAILING,
+	RECOVERED,
+	STALE,
+	TENANTS_FELL,
+	Transition,
+)
+from prego_metrics.agent.collectors.host import CpuReading
+from prego_metrics.agent.push.result import DELIVERED, FAILED, NOT_SENT, REFUSED
+from prego_metrics.agent.state.schedule import CLOCK_STEP_SECONDS
+
+VERSION = 1
+TRANSITIONS_LENGTH = 20
+# A disk that hovers about the threshold is told of once: it counts as freed only this far below it.
+DISK_HYSTERESIS_PCT = 5.0
+MAX_WHO = 140
+DRIVERS = ("frappe", "timer", "cron", "manual")
+OUTCOMES = (DELIVERED, REFUSED, FAILED, NOT_SENT)
+
+
+@dataclass(frozen=True)
+class Push:
+	"""One push that was tried, as it ended. `at` is in seconds since the epoch; who asked for it, if known."""
+
+	id: str
+	at: float
+	driver: str
+	outcome: str
+	payload: Mapping[str, Any] | None
+	status_code: int | None
+	attempts: int
+	duration_ms: int
+	error: str | None
+	who: str | None = None
+
+	@property
+	def node_id(self) -> str | None:
+		"""Whose numbers it carried; None if there were none."""
+		return self.payload["node_id"] if self.payload else None
+
+
+@dataclass(frozen=True)
+class Tick:
+	"""A driver's last sign of life, with the settings that it saw."""
+
+	driver: str
+	at: float
+	push_interval: float
+	node_id: str
+	outcome: str
+
+
+@dataclass(frozen=True)
+class State:
+	"""Everything that one push leaves to the next."""
+
+	last_attempt_at: float | None = None
+	last_snapshot_at: float | None = None
+	failures_in_a_row: int = 0
+	failing_since: float | None = None
+	alerted: bool = False
+	disk_alerted: bool = False
+	cpu: CpuReading | None = None
+	last_delivered: Push | None = None
+	totals: Mapping[str, int] = field(default_factory=dict)
+	last: Push | None = None
+	transitions: tuple[Transition, ...] = ()
+
+	@property
+	def unfinished(self) -> bool:
+		"""Whether the last attempt left no result: its process was killed, or is still at it."""
+		if self.last_attempt_at is None:
+			return False
+		return self.last is None or self.last.at < self.last_attempt_at
+
+	@property
+	def last_failed(self) -> bool:
+		"""Whether the next push should come sooner than a long interval says."""
+		return self.unfinished or (self.last is not None and self.last.outcome != DELIVERED)
+
+	def recorded(self, push: Push, alert_after: int, disk_alert_pct: float = 0.0) -> State:
+		"""Return the state after `push` ended, with the transitions that it may have caused.
+
+		`alert_after` is how many failures in a row are told, `disk_alert_pct` how full a disk; 0: never.
+		"""
+		delivered = push.outcome == DELIVERED
+		failures = 0 if delivered else self.failures_in_a_row + 1
+		failing_since = self.failing_since or push.at
+		alerted = failures >= alert_after or (self.alerted and not delivered)
+		transitions = self.transitions
+		if alerted and not self.alerted:
+			transitions += (Transition(push.id, push.at, FAILING, failures, push.error, failing_since),)
+		if self.alerted and not alerted:
+			last_delivered_at = self.last_delivered.at if self.last_delivered else None
+			since = self.failing_since or last_delivered_at
+			transitions += (Transition(push.id, push.at, RECOVERED, self.failures_in_a_row, since=since),)
+		disk_alerted = self._disk_alerted(push, disk_alert_pct)
+		if disk_alerted != self.disk_alerted and disk_alert_pct:
+			kind = DISK_FULL if disk_alerted else DISK_FREED
+			transitions += (Transition(push.id, push.at, kind, disk_pct=_disk_pct(push)),)
+		if delivered:
+			transitions += self._tenants_fell(push)
+		return replace(
+			self,
+			failures_in_a_row=failures,
+			failing_since=None if delivered else failing_since,
+			alerted=alerted,
+			disk_alerted=disk_alerted,
+			last_delivered=push if delivered else self.last_delivered,
+			totals={**self.totals, push.outcome: self.totals.get(push.outcome, 0) + 1},
+			last=push,
+			transitions=transitions[-TRANSITIONS_LENGTH:],
+		)
+
+	def stale(self, node_id: str, now: float, fresh_seconds: float) -> Transition | None:
+		"""Return that pushes have stopped, or None: nothing was delivered, or even tried, for too long.
+
+		Where pushes are tried and fail, FAILING tells it, and one outage is told once. So is one that was
+		never delivered, or as another node: that has not begun yet. In the hardened mode the push alone
+		knows its node: an empty node_id is any.
+		"""
+		delivered = self.last_delivered
+		if self.alerted or delivered is None or (node_id and delivered.node_id != node_id):
+			return None
+		# One that lies in the future is none of this clock's: it went back, and nothing was tried since.
+		if -CLOCK_STEP_SECONDS <= now - (self.last or delivered).at <= fresh_seconds:
+			return None
+		return Transition(delivered.id, delivered.at + fresh_seconds, STALE, since=delivered.at)
+
+	def _disk_alerted(self, push: Push, threshold: float) -> bool:
+		pct = _disk_pct(push)
+		if not threshold:
+			return False
+		if pct is None:
+			return self.disk_alerted
+		return pct >= threshold - (DISK_HYSTERESIS_PCT if self.disk_alerted else 0.0)
+
+	def _tenants_fell(self, push: Push) -> tuple[Transition, ...]:
+		"""Tell whether the count fell to nothing, or by more than half, from one delivered push to the next."""
+		before = self.last_delivered
+		if before is None or not before.payload or not push.payload or before.node_id != push.node_id:
+			return ()
+		was, now = before.payload["tenant_count"], push.payload["tenant_count"]
+		if now >= was or (now > 0 and 2 * now >= was):
+			return ()
+		return (Transition(push.id, push.at, TENANTS_FELL, tenants_before=was, tenants=now),)
+
+
+def _disk_pct(push: Push) -> float | None:
+	return push.payload.get("disk_pct") if push.payload else None

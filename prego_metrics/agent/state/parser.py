@@ -1,0 +1,228 @@
+"""Read a state back as hostile input: any app of the bench can write the files that it is kept in."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from prego_metrics.agent.alerts.messages import KINDS, Transition
+from prego_metrics.agent.base.messages import recalled, wording
+from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.collectors.host import CpuReading
+from prego_metrics.agent.config.settings import SETTING_BY_NAME
+from prego_metrics.agent.state.model import (
+	DRIVERS,
+	MAX_WHO,
+	OUTCOMES,
+	TRANSITIONS_LENGTH,
+	VERSION,
+	Push,
+	State,
+	Tick,
+)
+
+_MAX_TEXT = 2000
+_MAX_NUMBER = 1e11
+_PUSH_ID = re.compile("[0-9a-f]{16}")
+
+
+def parse_state(content: str) -> State:
+	"""Return the state that `content` holds. Raises ValueError with what is not ours in it."""
+	written = parse_object(content)
+	version = written.get("version")
+	if type(version) is not int or version != VERSION:
+		raise ValueError(
+			wording(
+				"has version {found}, and this prego_metrics writes {ours}",
+				found=printable(str(version), 20),
+				ours=VERSION,
+			)
+		)
+	fields = Fields(written, wording("the state"))
+	cpu = fields.get("cpu", dict)
+	delivered = fields.get("last_delivered", dict)
+	last = fields.get("last", dict)
+	totals = fields.within("totals")
+	return State(
+		last_attempt_at=fields.optional_number("last_attempt_at"),
+		last_snapshot_at=fields.optional_number("last_snapshot_at"),
+		failures_in_a_row=fields.count("failures_in_a_row"),
+		failing_since=fields.optional_number("failing_since"),
+		alerted=fields.get("alerted", bool) or False,
+		disk_alerted=fields.get("disk_alerted", bool) or False,
+		cpu=_cpu(Fields(cpu, "cpu")) if cpu else None,
+		last_delivered=parse_push(Fields(delivered, "last_delivered")) if delivered else None,
+		totals={outcome: totals.count(outcome) for outcome in OUTCOMES if outcome in totals},
+		last=parse_push(Fields(last, "last")) if last else None,
+		transitions=tuple(_transition(entry) for entry in fields.each("transitions", TRANSITIONS_LENGTH)),
+	)
+
+
+def parse_object(content: str) -> dict[str, Any]:
+	try:
+		written = json.loads(content)
+	except (ValueError, RecursionError):
+		raise ValueError(wording("is not valid JSON")) from None
+	if not isinstance(written, dict):
+		raise ValueError(wording("is no JSON object"))
+	return written
+
+
+class Fields:
+	"""Typed access to a JSON object that anybody may have written."""
+
+	def __init__(self, written: Mapping[str, Any], where: str) -> None:
+		self._written = written
+		self._where = where
+
+	def __contains__(self, name: str) -> bool:
+		return name in self._written
+
+	def get(self, name: str, kind: type) -> Any:
+		value = self._written.get(name)
+		if value is not None and type(value) is not kind:
+			raise self._wrong(name)
+		return value
+
+	def required(self, name: str, kind: type) -> Any:
+		value = self.get(name, kind)
+		if value is None:
+			raise self._wrong(name)
+		return value
+
+	def number(self, name: str) -> float:
+		value = self._written.get(name)
+		if isinstance(value, bool) or not isinstance(value, int | float):
+			raise self._wrong(name)
+		if not 0 <= value <= _MAX_NUMBER:  # NaN is not, either
+			raise self._wrong(name)
+		return float(value)
+
+	def optional_number(self, name: str) -> float | None:
+		return None if self._written.get(name) is None else self.number(name)
+
+	def count(self, name: str) -> int:
+		value = self._written.get(name, 0)
+		if type(value) is not int or not 0 <= value <= _MAX_NUMBER:
+			raise self._wrong(name)
+		return int(value)
+
+	def optional_count(self, name: str) -> int | None:
+		return None if self._written.get(name) is None else self.count(name)
+
+	def push_id(self, name: str) -> str:
+		"""The id of a push becomes the name of files and rows."""
+		value = self.required(name, str)
+		if not _PUSH_ID.fullmatch(value):
+			raise self._wrong(name)
+		return str(value)
+
+	def text(self, name: str, *, required: bool = True) -> str | None:
+		value = self.required(name, str) if required else self.get(name, str)
+		if value is not None and len(value) > _MAX_TEXT:
+			raise self._wrong(name)
+		return value if value is None else str(value)
+
+	def error(self) -> str | None:
+		"""An error, as a sentence that can be translated where what it was made of is kept beside it."""
+		text = self.text("error", required=False)
+		return text and recalled(text, self._written.get("error_wording"))
+
+	def name(self, name: str, allowed: tuple[str, ...]) -> str:
+		value = self._written.get(name)
+		if value not in allowed:
+			raise self._wrong(name)
+		return str(value)
+
+	def within(self, name: str) -> Fields:
+		return Fields(self.get(name, dict) or {}, name)
+
+	def each(self, name: str, most: int) -> list[Fields]:
+		entries = self.get(name, list) or []
+		if len(entries) > most or not all(isinstance(entry, dict) for entry in entries):
+			raise self._wrong(name)
+		return [Fields(entry, name) for entry in entries]
+
+	def numbers(self, name: str) -> dict[str, float]:
+		inner = self.within(name)
+		if len(inner._written) > 50:
+			raise self._wrong(name)
+		return {key: inner.number(key) for key in inner._written}
+
+	def _wrong(self, name: str) -> ValueError:
+		return ValueError(
+			wording("is not ours: {name} in {place} is not what it should be", name=name, place=self._where)
+		)
+
+
+def parse_push(fields: Fields) -> Push:
+	return Push(
+		id=fields.push_id("id"),
+		at=fields.number("at"),
+		driver=fields.name("driver", DRIVERS),
+		outcome=fields.name("outcome", OUTCOMES),
+		payload=_payload(fields.get("payload", dict)),
+		status_code=fields.optional_count("status_code"),
+		attempts=fields.count("attempts"),
+		duration_ms=fields.count("duration_ms"),
+		error=fields.error(),
+		who=_who(fields),
+	)
+
+
+def _who(fields: Fields) -> str | None:
+	who = fields.text("who", required=False)
+	return who if who is None else who[:MAX_WHO]
+
+
+def _payload(written: dict[str, Any] | None) -> dict[str, Any] | None:
+	if written is None:
+		return None
+	fields = Fields(written, "payload")
+	checked: dict[str, Any] = {"node_id": fields.text("node_id")}
+	for name in ("cpu_pct", "memory_pct", "disk_pct"):
+		if name in fields:
+			checked[name] = fields.number(name)
+	checked["tenant_count"] = fields.count("tenant_count")
+	if "save_snapshot" in fields:
+		checked["save_snapshot"] = fields.required("save_snapshot", bool)
+	checked["source"] = fields.text("source")
+	return checked
+
+
+def _transition(fields: Fields) -> Transition:
+	return Transition(
+		id=fields.push_id("id"),
+		at=fields.number("at"),
+		kind=fields.name("kind", KINDS),
+		failures=fields.count("failures"),
+		error=fields.error(),
+		since=fields.optional_number("since"),
+		tenants_before=fields.optional_count("tenants_before"),
+		tenants=fields.optional_count("tenants"),
+		disk_pct=fields.optional_number("disk_pct"),
+	)
+
+
+def _cpu(fields: Fields) -> CpuReading:
+	return CpuReading(
+		boot_id=fields.text("boot_id") or "",
+		boot_seconds=fields.number("boot_seconds"),
+		cpus=fields.count("cpus"),
+		times=fields.numbers("times"),
+	)
+
+
+def parse_tick(fields: Fields, driver: str) -> Tick:
+	interval = fields.number("push_interval")
+	# What is fresh follows from it: one of years would let nobody hear that pushes have stopped.
+	SETTING_BY_NAME["push_interval"].parse(interval)
+	return Tick(
+		driver=driver,
+		at=fields.number("at"),
+		push_interval=interval,
+		node_id=fields.text("node_id") or "",
+		outcome=fields.text("outcome") or "",
+	)

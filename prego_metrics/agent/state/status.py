@@ -1,0 +1,169 @@
+"""Is this node delivering? The answer for `status`, the doctor and the Desk, from the state alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from prego_metrics.agent.base.messages import Wording, first_line, wording
+from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.config.config import Config
+from prego_metrics.agent.push.result import DELIVERED, iso_utc, outcome_word
+from prego_metrics.agent.state.model import Push, State
+from prego_metrics.agent.state.schedule import CLOCK_STEP_SECONDS, fresh_seconds
+
+FRESH = "fresh"
+FAILING = "failing"
+STALE = "stale"
+NEVER = "never"
+_PERCENTS = ("cpu", "memory", "disk")
+_EXIT_CODES = {FRESH: 0, FAILING: 1, STALE: 2, NEVER: 3}
+# The words that monitoring systems know (the monitoring-plugins guidelines) for those exit codes.
+_PLUGIN_WORDS = {FRESH: "OK", FAILING: "WARNING", STALE: "CRITICAL", NEVER: "UNKNOWN"}
+
+
+@dataclass(frozen=True)
+class Status:
+	"""The verdict; age_seconds is that of the last delivered push, None without one."""
+
+	verdict: str
+	sentence: Wording
+	age_seconds: float | None
+	max_age_seconds: float
+	last: Push | None
+	last_delivered: Push | None
+	failures_in_a_row: int
+
+	@property
+	def exit_code(self) -> int:
+		"""0 fresh, 1 fresh but the last attempt failed, 2 stale, 3 never pushed."""
+		return _EXIT_CODES[self.verdict]
+
+	@property
+	def plugin_line(self) -> str:
+		"""One line as monitoring plugins print it, with performance data."""
+		figures = [
+			f"age={_figure(self.age_seconds, '.0f', 's')};;{self.max_age_seconds:.0f};0",
+			f"failures={self.failures_in_a_row};;;0",
+		]
+		if self.last_delivered and self.last_delivered.payload:
+			payload = self.last_delivered.payload
+			figures += [
+				f"tenants={payload['tenant_count']};;;0",
+				*(f"{name}={_figure(payload.get(f'{name}_pct'), 'g', '%')};;;0;100" for name in _PERCENTS),
+				f"duration={self.last_delivered.duration_ms / 1000:.3f}s;;;0",
+			]
+		data = " ".join(figures)
+		# The first bar ends the sentence for a monitoring system, and a server's words may hold one.
+		sentence = self.sentence.replace("|", "\\x7c")
+		return f"PREGO {_PLUGIN_WORDS[self.verdict]} - {sentence} | {data}"
+
+	def as_dict(self) -> dict[str, Any]:
+		"""Return the status as JSON has it."""
+		return {
+			"status": self.verdict,
+			"sentence": self.sentence,
+			"age_seconds": None if self.age_seconds is None else round(self.age_seconds, 1),
+			"max_age_seconds": self.max_age_seconds,
+			"failures_in_a_row": self.failures_in_a_row,
+			"last": _push_as_dict(self.last),
+			"last_delivered": _push_as_dict(self.last_delivered),
+		}
+
+
+def judge_status(state: State, config: Config, now: float, max_age_seconds: float | None = None) -> Status:
+	"""Judge how fresh the control plane's row of this node is.
+
+	`max_age_seconds` is what counts as fresh, by default what the platform expects for the interval.
+	A push that was delivered under another node_id says nothing of this node.
+	"""
+	max_age = fresh_seconds(config.push_interval) if max_age_seconds is None else max_age_seconds
+	delivered = state.last_delivered
+	if delivered and delivered.payload and config.node_id and delivered.payload["node_id"] != config.node_id:
+		delivered = None
+	age = None if delivered is None else now - delivered.at
+	if age is not None and -CLOCK_STEP_SECONDS <= age < 0:
+		age = 0.0  # the clock was set right since then
+	failure = _failure(state)
+	reason: Wording | None = failure
+	if delivered is None or age is None:
+		verdict = NEVER
+		node = printable(config.node_id) or wording("this node")
+		sentence = wording("never delivered a push as {node}", node=node)
+		reason = failure or _nothing_yet(state)
+	elif age < 0:
+		verdict = STALE
+		sentence = wording(
+			"the last delivered push lies {seconds} s in the future: the clock went back",
+			seconds=f"{-age:.0f}",
+		)
+	elif age > max_age:
+		verdict = STALE
+		sentence = wording(
+			"last delivered {age} ago, which is more than {seconds} s",
+			age=duration(age),
+			seconds=f"{max_age:.0f}",
+		)
+		reason = failure or wording("no driver has pushed since: see `prego-metrics doctor`")
+	else:
+		verdict = FAILING if failure else FRESH
+		sentence = wording(
+			"delivered {age} ago, every {interval} s, {tenants} tenants",
+			age=duration(age),
+			interval=f"{config.push_interval:g}",
+			tenants=delivered.payload["tenant_count"] if delivered.payload else "?",
+		)
+	if reason:
+		sentence = wording("{sentence}; {reason}", sentence=sentence, reason=reason)
+	return Status(verdict, sentence, age, max_age, state.last, delivered, state.failures_in_a_row)
+
+
+def _figure(value: float | None, form: str = "", unit: str = "") -> str:
+	"""Return a figure of the performance data; U is that of monitoring plugins for one that is not known."""
+	return "U" if value is None else f"{value:{form}}{unit}"
+
+
+def _failure(state: State) -> Wording | None:
+	last = state.last
+	if last is None or last.outcome == DELIVERED:
+		return None
+	return wording(
+		"the last attempt ({at}, {driver}) was not delivered: {error}",
+		at=iso_utc(last.at),
+		driver=last.driver,
+		error=first_line(last.error, 300) if last.error else outcome_word(last.outcome),
+	)
+
+
+def _nothing_yet(state: State) -> Wording:
+	if state.unfinished:
+		return wording("an attempt was begun and did not end")
+	return wording(
+		"no push was tried yet. Try `prego-metrics push`, and see `prego-metrics doctor` for what drives it"
+	)
+
+
+def duration(seconds: float) -> Wording:
+	"""Return how long that is, as a person would say it."""
+	seconds = max(0.0, seconds)
+	if seconds < 120:
+		return wording("{seconds} s", seconds=f"{seconds:.0f}")
+	if seconds < 7200:
+		return wording("{minutes} min", minutes=f"{seconds / 60:.0f}")
+	return wording("{hours} h", hours=f"{seconds / 3600:.1f}")
+
+
+def _push_as_dict(push: Push | None) -> dict[str, Any] | None:
+	if push is None:
+		return None
+	return {
+		"id": printable(push.id, 64),
+		"at": iso_utc(push.at),
+		"driver": push.driver,
+		"outcome": push.outcome,
+		"payload": dict(push.payload) if push.payload else None,
+		"status_code": push.status_code,
+		"attempts": push.attempts,
+		"duration_ms": push.duration_ms,
+		"error": printable(push.error) if push.error else None,
+	}

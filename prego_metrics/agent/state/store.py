@@ -1,0 +1,289 @@
+"""Where the state is kept: `sites/.prego-metrics/`, 0700, its files 0600.
+
+- state.json is written by the push that holds the lock, atomically: write, fsync, rename.
+- history.jsonl gets a line for each push, so that a push costs the same whatever the history's length.
+- tick-DRIVER.json is each driver's last sign of life. Most ticks are not due and hold no lock: in one
+  file they would lose each other's marks, and under the lock they would make a due push believe that
+  another one is running.
+- told-CHANNEL-KIND-ID, empty, marks a transition that a channel has told: whoever makes the file tells it.
+
+All of it is input too, since any app of the bench can write it: types, sizes and symlinks are checked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from prego_metrics.agent.base.messages import Wording, as_kept, said, wording
+from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.state.model import DRIVERS, VERSION, Push, State, Tick
+from prego_metrics.agent.state.parser import Fields, parse_object, parse_push, parse_state, parse_tick
+
+FOLDER_NAME = ".prego-metrics"
+STATE_NAME = "state.json"
+SET_ASIDE_NAME = "state.json.set-aside"
+HISTORY_NAME = "history.jsonl"
+# Between half of it and all of it is kept: at one push a minute a day at least, also while the control plane
+# refuses them in many words, and nearly three while they are delivered.
+MAX_HISTORY_BYTES = 2_400_000
+# Twenty transitions, each with a long error in escapes of twelve bytes a character, kept twice, fit into it.
+_MAX_BYTES = 1 << 20
+CLAIM_PREFIX = "told-"
+
+
+class StateFolder:
+	"""`sites/.prego-metrics` of one bench. Nothing here raises for a folder that cannot be read or written.
+
+	Reading returns what is there and warnings; writing returns what went wrong, or None: a push must go out
+	when the disk is full.
+	"""
+
+	def __init__(self, sites: str) -> None:
+		self.path = os.path.join(sites, FOLDER_NAME)
+
+	def read(self, *, set_aside: bool = False) -> tuple[State, list[str]]:
+		"""Return the state; a corrupt, foreign or future one counts as none.
+
+		With `set_aside` such a one is moved away, to be looked at later. Only who holds the lock may ask
+		for that: another's good state may have taken its place since it was read.
+		"""
+		try:
+			content = self._read(STATE_NAME)
+			if content is None:
+				return State(), []
+			return parse_state(content), []
+		except OSError as error:
+			return State(), [
+				wording(
+					"the state in {folder} cannot be read ({reason}): what happened before is not known",
+					folder=printable(self.path),
+					reason=error.strerror or error,
+				)
+			]
+		except ValueError as error:
+			ignored = wording("it is ignored, and the next push sets it aside")
+			return State(), [
+				wording(
+					"{file} {problem}: {fate}",
+					file=f"{printable(self.path)}/{STATE_NAME}",
+					problem=said(error),
+					fate=self._set_aside() if set_aside else ignored,
+				)
+			]
+
+	def write(self, state: State) -> str | None:
+		"""Replace the state atomically; return what went wrong, or None."""
+		content = json.dumps({"version": VERSION, **asdict(state, dict_factory=_kept)})
+		return self._write(STATE_NAME, content.encode("ascii"), durable=True)
+
+	def tick(self, tick: Tick) -> str | None:
+		"""Leave a driver's sign of life; return what went wrong, or None."""
+		return self._write(
+			f"tick-{tick.driver}.json", json.dumps(asdict(tick)).encode("ascii"), durable=False
+		)
+
+	def append_history(self, push: Push) -> str | None:
+		"""Add a push to the history; return what went wrong, or None. The caller holds the lock."""
+		line = json.dumps(asdict(push, dict_factory=_kept)).encode("ascii") + b"\n"
+		try:
+			with _Folder(self.path) as folder:
+				with open(folder.create(HISTORY_NAME, os.O_RDWR | os.O_APPEND), "a+b") as file:
+					size = file.seek(0, os.SEEK_END)
+					# A line that a full disk cut short must not take the next one with it.
+					if size and os.pread(file.fileno(), 1, size - 1) != b"\n":
+						line = b"\n" + line
+					file.write(line)
+					file.flush()
+					size += len(line)
+					if size < MAX_HISTORY_BYTES:
+						return None
+					newest = os.pread(file.fileno(), MAX_HISTORY_BYTES // 2, size - MAX_HISTORY_BYTES // 2)
+			return self._write(HISTORY_NAME, newest[newest.find(b"\n") + 1 :], durable=True)
+		except OSError as error:
+			return self._unwritten(error)
+
+	def history(self) -> list[Push]:
+		"""Return the pushes of about the last day, oldest first; lines that are not ours are left out."""
+		return list(self.newest_first())[::-1]
+
+	def newest_first(self) -> Iterator[Push]:
+		"""Yield the same, newest first, each line read when it is asked for."""
+		try:
+			lines = (self._read(HISTORY_NAME, 2 * MAX_HISTORY_BYTES) or "").split("\n")
+		except (OSError, ValueError):
+			return
+		for line in reversed(lines):
+			try:
+				push = parse_push(Fields(parse_object(line), "the history"))
+			except ValueError:
+				continue
+			yield push
+
+	def ticks(self) -> list[Tick]:
+		"""Return the last tick of each driver that ever ticked; one that cannot be read is left out."""
+		found = []
+		for driver in DRIVERS:
+			try:
+				content = self._read(f"tick-{driver}.json")
+				if content is not None:
+					found.append(parse_tick(Fields(parse_object(content), "the tick"), driver))
+			except (OSError, ValueError):
+				continue
+		return found
+
+	def claim(self, name: str) -> bool:
+		"""Make the file of a claim, and tell whether it was made: it was not there, and could be."""
+		try:
+			with _Folder(self.path) as folder:
+				os.close(folder.create(CLAIM_PREFIX + name, os.O_WRONLY | os.O_EXCL))
+		except OSError:
+			return False
+		return True
+
+	def is_claimed(self, ending: str) -> bool:
+		"""Tell whether a claim whose name ends so was made."""
+		try:
+			return any(
+				name.startswith(CLAIM_PREFIX) and name.endswith(ending) for name in os.listdir(self.path)
+			)
+		except OSError:
+			return False
+
+	def give_back(self, name: str) -> None:
+		"""Remove a claim. One that cannot be removed stands: told never is better than at every tick."""
+		self._remove(CLAIM_PREFIX + name)
+
+	def forget_claims(self, older_than_seconds: float) -> None:
+		"""Remove the claims that were made longer ago than this."""
+		oldest = time.time() - older_than_seconds
+		with contextlib.suppress(OSError), _Folder(self.path) as folder:
+			for name in os.listdir(folder.descriptor):
+				if name.startswith(CLAIM_PREFIX):
+					found = os.stat(name, dir_fd=folder.descriptor, follow_symlinks=False)
+					if found.st_mtime < oldest:
+						_remove(name, folder.descriptor)
+
+	def make_file(self, name: str) -> None:
+		"""Make an empty file with the folder's own modes, if it is not there. Raises OSError."""
+		with _Folder(self.path) as folder:
+			os.close(folder.create(name, os.O_RDWR))
+
+	def unwritable(self) -> str | None:
+		"""Return why the folder cannot be written, or None; tries it with a file of its own."""
+		return self._write("write-test", b"", durable=True) or self._remove("write-test")
+
+	def _read(self, name: str, most: int = _MAX_BYTES) -> str | None:
+		try:
+			folder = _open_folder(self.path)
+		except FileNotFoundError:
+			return None
+		try:
+			descriptor = os.open(
+				name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder
+			)
+		except FileNotFoundError:
+			return None
+		finally:
+			os.close(folder)
+		if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+			os.close(descriptor)
+			raise ValueError(wording("is not a regular file"))
+		with open(descriptor, "rb") as file:
+			content = file.read(most + 1)
+		if len(content) > most:
+			raise ValueError(wording("is larger than any state of ours"))
+		return content.decode("utf-8")
+
+	def _write(self, name: str, content: bytes, *, durable: bool) -> str | None:
+		# The state is written under the lock; ticks are not, and in containers two writers may share a pid.
+		temporary = f".{name}.tmp" if durable else f".{name}.{os.urandom(6).hex()}"
+		try:
+			with _Folder(self.path) as folder:
+				try:
+					with open(folder.create(temporary, os.O_WRONLY | os.O_TRUNC), "wb") as file:
+						file.write(content)
+						file.flush()
+						if durable:
+							os.fsync(file.fileno())
+					os.rename(temporary, name, src_dir_fd=folder.descriptor, dst_dir_fd=folder.descriptor)
+				except BaseException:
+					_remove(temporary, folder.descriptor)
+					raise
+		except OSError as error:
+			return self._unwritten(error)
+		return None
+
+	def _remove(self, name: str) -> str | None:
+		try:
+			with _Folder(self.path) as folder:
+				_remove(name, folder.descriptor)
+		except OSError as error:
+			return self._unwritten(error)
+		return None
+
+	def _unwritten(self, error: OSError) -> str:
+		reason = error.strerror or error
+		return wording("{folder} cannot be written: {reason}", folder=printable(self.path), reason=reason)
+
+	def _set_aside(self) -> Wording:
+		try:
+			with _Folder(self.path) as folder:
+				os.rename(
+					STATE_NAME, SET_ASIDE_NAME, src_dir_fd=folder.descriptor, dst_dir_fd=folder.descriptor
+				)
+		except OSError as error:
+			return wording("it is ignored, and cannot be set aside ({reason})", reason=error.strerror)
+		return wording("it was set aside as {name}, and a new one is begun", name=SET_ASIDE_NAME)
+
+
+def _kept(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+	"""Return a record as JSON has it; beside an error of ours what it was made of, so that it can be translated."""
+	kept = dict(fields)
+	if isinstance(kept.get("error"), Wording):
+		kept["error_wording"] = as_kept(kept["error"])
+	return kept
+
+
+class _Folder:
+	"""The state folder, made if it is not there and open for the time of a `with` block."""
+
+	def __init__(self, path: str) -> None:
+		self._path = path
+
+	def __enter__(self) -> _Folder:
+		with contextlib.suppress(FileExistsError):
+			os.mkdir(self._path, 0o700)
+		self.descriptor = _open_folder(self._path)
+		return self
+
+	def __exit__(self, *_: object) -> None:
+		os.close(self.descriptor)
+
+	def create(self, name: str, flags: int) -> int:
+		"""Open a file in it for writing, made with the mode that this folder asks for, and return its descriptor."""
+		mode = os.fstat(self.descriptor).st_mode
+		# The hardened mode makes the folder 2770: the bench's workers read what another user's push wrote.
+		shared = bool(mode & stat.S_ISGID and mode & stat.S_IWGRP)
+		flags |= os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+		descriptor = os.open(name, flags, 0o600, dir_fd=self.descriptor)
+		# A file that was there already may have any mode.
+		if os.fstat(descriptor).st_uid == os.geteuid():
+			os.fchmod(descriptor, 0o660 if shared else 0o600)
+		return descriptor
+
+
+def _open_folder(path: str) -> int:
+	# O_NOFOLLOW: a symlink in place of the folder would let its owner choose what we overwrite.
+	return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+
+
+def _remove(name: str, folder: int) -> None:
+	with contextlib.suppress(FileNotFoundError):
+		os.unlink(name, dir_fd=folder)

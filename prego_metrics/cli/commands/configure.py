@@ -1,0 +1,191 @@
+"""`prego-metrics configure`: take the settings by options, or ask for what is missing, and write them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from prego_metrics.agent.base.errors import PregoMetricsError
+from prego_metrics.agent.bench.locate import Bench
+from prego_metrics.agent.config.api_key_writer import MAX_KEY_BYTES, write_key
+from prego_metrics.agent.config.config import Config, load_config
+from prego_metrics.agent.config.writer import as_written
+from prego_metrics.agent.config.writer import configure as write_settings
+from prego_metrics.agent.setup.nodes_row import REGIONS
+from prego_metrics.agent.setup.onboarding import TICK_SECONDS_ALLOWED, Onboarding
+from prego_metrics.cli.app import bench_option, fail, json_option, open_bench_as_owner, print_json
+from prego_metrics.cli.ui.prompts import ask
+
+if TYPE_CHECKING:
+	from prego_metrics.agent.config.settings import Setting
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def _setting_options(command: Command) -> Command:
+	"""Give `configure` an option for each setting, from the table of settings."""
+	from prego_metrics.agent.config.settings import SETTINGS
+
+	for setting in reversed(SETTINGS):
+		repeated = setting.kind == "json" and not isinstance(setting.default, bool)
+		words = (
+			setting.help if setting.help.startswith("false:") else setting.help[0].upper() + setting.help[1:]
+		)
+		command = click.option(
+			"--" + setting.name.replace("_", "-"),
+			setting.name,
+			metavar=_metavar(setting),
+			multiple=repeated,
+			default=None,
+			help=words + (" (repeatable)." if repeated else "."),
+		)(command)
+	return command
+
+
+def _metavar(setting: Setting) -> str:
+	if setting.kind == "number":
+		return "S" if setting.help.startswith("seconds") else "N"
+	if setting.kind == "json":
+		return "true|false" if isinstance(setting.default, bool) else "VALUE"
+	return "TEXT"
+
+
+@click.command(short_help="Write the node's settings, or ask for what is missing.")
+@bench_option
+@_setting_options
+@click.option("--unset", multiple=True, metavar="KEY", help="Remove a setting (repeatable).")
+@click.option(
+	"--api-key-stdin",
+	is_flag=True,
+	help="Read the key from standard input, and write it to api_key_file, 0600.",
+)
+@click.option(
+	"--scheduler-tick-interval",
+	type=click.IntRange(*TICK_SECONDS_ALLOWED),
+	metavar="S",
+	help="How often Frappe's scheduler ticks, once it is restarted. Frappe's own key, for the whole bench.",
+)
+@click.option("--enable-scheduler", is_flag=True, help="Enable Frappe's scheduler on the operator's site.")
+@click.option("--region", type=click.Choice(REGIONS), help="Region, for the row of nodes that is printed.")
+@click.option("--host", metavar="HOST", help="What SSH uses, for the row of nodes that is printed.")
+@click.option("--offline", is_flag=True, help="Ask nobody who this server is.")
+@click.option("--show", is_flag=True, help="Show the settings in force, each with its source.")
+@json_option
+def configure(
+	bench_path: str | None,
+	unset: tuple[str, ...],
+	api_key_stdin: bool,
+	scheduler_tick_interval: int | None,
+	enable_scheduler: bool,
+	region: str | None,
+	host: str | None,
+	offline: bool,
+	show: bool,
+	as_json: bool,
+	**given: Any,
+) -> None:
+	"""Write settings into the bench's common_site_config.json, and keep everything else in it.
+
+	On a terminal and without options, what is missing is asked for. The key is never written there; it can
+	be put into a file of its own. Where this server is Hetzner's, its metadata service is asked who it is,
+	and with HCLOUD_TOKEN in the environment Hetzner's API too.
+
+	Exit codes: 0 written, 2 refused; where nothing was to be written, 2 also if the settings are not valid.
+	"""
+	from prego_metrics.cli.ui import tables
+
+	changes = as_written({name: value for name, value in given.items() if value not in (None, ())})
+	others = api_key_stdin or scheduler_tick_interval is not None or enable_scheduler
+	if show and (changes or unset or others):
+		raise click.UsageError("--show changes nothing: it goes with no setting and not with --unset")
+	try:
+		bench = open_bench_as_owner(bench_path)
+		config = load_config(bench, os.environ)
+		asks = not (changes or unset or others or show) and bool(sys.stdin) and sys.stdin.isatty()
+		onboarding = Onboarding(bench, config, os.environ, online=not offline, region=region, host=host)
+		key = None
+		if asks:
+			answers = ask(onboarding)
+			changes, key = answers.changes, answers.key
+			scheduler_tick_interval, enable_scheduler = answers.tick_seconds, answers.enable_scheduler
+		elif api_key_stdin:
+			key = _key_from_stdin()
+		if key is not None:
+			write_key(_key_path(config, changes), key)
+		changes = onboarding.with_instance(changes)
+		if changes or unset or scheduler_tick_interval is not None:
+			write_settings(bench, changes, unset, os.environ, scheduler_tick_interval)
+		written = bool(changes or unset or key is not None or others or asks)
+		config = load_config(bench, os.environ)
+	except PregoMetricsError as error:
+		fail(str(error), json_with={"settings": {}} if as_json else None)
+	notes = onboarding.notes(config, changes, scheduler_tick_interval)
+	if enable_scheduler:
+		notes.append(_enable_scheduler(bench, config))
+	row = onboarding.row(config) if "node_id" in changes or region or host else None
+	if as_json:
+		shown = tables.settings_as_dict(config, os.environ)
+		more = {"notes": notes, "nodes_row": row.sql if row else None}
+		print_json({**shown, **{name: value for name, value in more.items() if value}})
+	else:
+		tables.print_settings(config, os.environ)
+		tables.print_operator_site_note(config)
+		_print_notes(notes)
+		if row:
+			_print_row(row.sql, complete=row.complete)
+	sys.exit(2 if config.problems and not written else 0)
+
+
+def _key_from_stdin() -> str:
+	if sys.stdin is None or sys.stdin.closed:
+		raise click.UsageError("--api-key-stdin: there is no standard input")
+	if sys.stdin.isatty():
+		return str(click.prompt("The control plane's INTERNAL_API_KEY", hide_input=True, err=True))
+	text = sys.stdin.buffer.read(MAX_KEY_BYTES + 1)
+	if len(text) > MAX_KEY_BYTES:
+		raise click.UsageError(f"--api-key-stdin: more than {MAX_KEY_BYTES} bytes, which no key is")
+	return text.decode("latin-1")
+
+
+def _key_path(config: Config, changes: dict[str, Any]) -> str:
+	from prego_metrics.agent.config.settings import SETTING_BY_NAME
+
+	path = changes.get("api_key_file", config.api_key_file)
+	try:
+		return str(SETTING_BY_NAME["api_key_file"].parse(path))
+	except ValueError as error:
+		raise click.UsageError(f"--api-key-stdin needs api_key_file, which {error}") from None
+
+
+def _enable_scheduler(bench: Bench, config: Config) -> str:
+	"""Enable the scheduler where Frappe is at hand, and say so, or say the command that does."""
+	from prego_metrics.agent.base.sanitize import printable
+	from prego_metrics.doctor.runner import is_frappe_at_hand
+
+	if not config.site:
+		return "the scheduler was not enabled: name the site first, with --site"
+	if not is_frappe_at_hand(bench):
+		return (
+			"the scheduler is enabled by the bench's own command: bench --site "
+			f"{printable(config.site)} enable-scheduler"
+		)
+	import importlib
+
+	mend = importlib.import_module("prego_metrics.desk.lifecycle.scheduler")
+	return str(mend.enable(bench, config.site))
+
+
+def _print_notes(notes: list[str]) -> None:
+	for note in notes:
+		click.echo(f"Note: {note}")
+
+
+def _print_row(sql: str, *, complete: bool) -> None:
+	click.echo("\nThe control plane needs this row of `nodes`, if it has none for this node yet:\n")
+	click.echo(f"  {sql}")
+	if not complete:
+		click.echo("\nPut the region ('sg', 'us' or 'eu') for REGION and what SSH uses for HOST, in quotes.")

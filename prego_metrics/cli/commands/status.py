@@ -1,0 +1,109 @@
+"""`prego-metrics status`: is this node delivering? Once, or again and again."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+import time
+
+import click
+
+from prego_metrics.agent.base.errors import PregoMetricsError
+from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.bench.locate import Bench
+from prego_metrics.agent.config.config import load_config
+from prego_metrics.agent.push.result import iso_utc
+from prego_metrics.agent.state.effective import as_pushed
+from prego_metrics.agent.state.status import duration, judge_status
+from prego_metrics.agent.state.store import StateFolder
+from prego_metrics.cli.app import bench_option, fail, json_option, open_bench_as_owner, print_json
+
+WATCH_SECONDS = 5.0
+# Home, and clear from there (ECMA-48): what stood there before is not scrolled away line by line.
+_REDRAW = "\x1b[H\x1b[J"
+_NO_STATUS = {
+	"status": "unknown",
+	"sentence": None,
+	"age_seconds": None,
+	"max_age_seconds": None,
+	"failures_in_a_row": None,
+	"last": None,
+	"last_delivered": None,
+}
+
+
+@click.command(short_help="Say whether this node is delivering, for monitoring.")
+@bench_option
+@click.option(
+	"--max-age", type=click.FloatRange(min=1), metavar="S", help="Seconds up to which a push is fresh."
+)
+@click.option(
+	"--watch",
+	type=click.FloatRange(min=0.2, max=3600),
+	is_flag=False,
+	flag_value=WATCH_SECONDS,
+	default=None,
+	metavar="[S]",
+	help=f"Look again every S seconds (default {WATCH_SECONDS:g}), until Ctrl-C.",
+)
+@json_option
+def status(bench_path: str | None, max_age: float | None, watch: float | None, as_json: bool) -> None:
+	"""Say whether this node is delivering, as a monitoring plugin does.
+
+	With --watch, a terminal is redrawn; elsewhere there is a line each time.
+
+	Exit codes: 0 fresh, 1 fresh but the last attempt failed, 2 stale, 3 never pushed.
+	"""
+	for option, seconds in (("--max-age", max_age), ("--watch", watch)):
+		if seconds is not None and not math.isfinite(seconds):
+			raise click.BadParameter("must be a number of seconds", param_hint=f"'{option}'")
+	try:
+		bench = open_bench_as_owner(bench_path)
+	except PregoMetricsError as error:
+		message = str(error)
+		fail(message, json_with={**_NO_STATUS, "sentence": message} if as_json else None)
+	code = _print_status(bench, max_age, as_json=as_json, watched=watch is not None)
+	try:
+		while watch is not None:
+			time.sleep(watch)
+			code = _print_status(bench, max_age, as_json=as_json, watched=True)
+	except KeyboardInterrupt:
+		if sys.stdout.isatty():
+			click.echo()
+	sys.exit(code)
+
+
+def _print_status(bench: Bench, max_age: float | None, *, as_json: bool, watched: bool) -> int:
+	folder = StateFolder(bench.sites)
+	state, warnings = folder.read()
+	now = time.time()
+	config = as_pushed(load_config(bench, os.environ), folder, state)
+	verdict = judge_status(state, config, now, max_age)
+	redrawn = watched and not as_json and sys.stdout.isatty()
+	if redrawn:
+		click.echo(_REDRAW, nl=False)
+	for warning in warnings:
+		click.echo(f"Warning: {warning}", err=True)
+	if as_json:
+		print_json({"at": iso_utc(now), **verdict.as_dict()} if watched else verdict.as_dict())
+	elif redrawn:
+		_draw(verdict.plugin_line, folder, now)
+	else:
+		click.echo(f"{iso_utc(now)} {verdict.plugin_line}" if watched else verdict.plugin_line)
+	return verdict.exit_code
+
+
+def _draw(line: str, folder: StateFolder, now: float) -> None:
+	"""Draw what a person watches: the verdict, the drivers, the last pushes."""
+	sentence, _, figures = line.partition(" | ")
+	click.echo(f"{iso_utc(now)}   (Ctrl-C ends)\n\n{sentence}\n{figures}\n\nDrivers")
+	for tick in folder.ticks():
+		click.echo(f"  {tick.driver:<8} {duration(now - tick.at)} ago   {printable(tick.outcome, 40)}")
+	click.echo("\nLast pushes")
+	for push in reversed(folder.history()[-8:]):
+		tenants = push.payload["tenant_count"] if push.payload else "?"
+		words = printable((push.error or "").splitlines()[0], 60) if push.error else f"{tenants} tenants"
+		click.echo(
+			f"  {iso_utc(push.at)}  {push.driver:<8} {push.outcome:<10} {push.duration_ms:>6} ms  {words}"
+		)

@@ -1,0 +1,171 @@
+"""`prego-metrics systemd`: the units for this bench. It writes files; it starts nothing."""
+
+from __future__ import annotations
+
+import grp
+import os
+import pwd
+import sys
+
+import click
+
+from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.setup.systemd_units import (
+	DEFAULT_KEY_FILE,
+	HARDENED_USER,
+	NAME,
+	UnitError,
+	Units,
+	refuse_untrusted,
+)
+from prego_metrics.cli.app import bench_option
+
+_SYSTEM_FOLDER = "/etc/systemd/system"
+
+
+@click.command(short_help="Make the systemd units that push for this bench.")
+@bench_option
+@click.option("--output", metavar="DIR", help="Write the units there. Default: print them.")
+@click.option(
+	"--hardened",
+	is_flag=True,
+	help="Push as a user of its own. Needs --node-id and --control-plane-url, and an installation of root's.",
+)
+@click.option("--node-id", metavar="TEXT", help="With --hardened: this node, exactly nodes.node_id.")
+@click.option("--control-plane-url", metavar="TEXT", help="With --hardened: base URL of the control plane.")
+@click.option(
+	"--heartbeat-url-file", metavar="FILE", help=f"With --hardened: a 0600 file of the user {HARDENED_USER}."
+)
+@click.option(
+	"--key-file", default=DEFAULT_KEY_FILE, show_default=True, metavar="FILE", help="Holds the bearer key."
+)
+@click.option("--instance", metavar="NAME", help=f"Call them {NAME}-NAME.*, for a second node_id.")
+def systemd(
+	bench_path: str | None,
+	output: str | None,
+	hardened: bool,
+	key_file: str,
+	instance: str | None,
+	**given: str | None,
+) -> None:
+	"""Make the systemd units that push for this bench every minute, and say how to enable them.
+
+	Exit codes: 0 printed or written, 2 refused.
+	"""
+	from prego_metrics.agent.base.errors import PregoMetricsError
+
+	if not hardened and any(given.values()):
+		raise click.UsageError("--node-id, --control-plane-url and --heartbeat-url-file go with --hardened")
+	try:
+		settings = _checked_settings(given) if hardened else None
+		units = _units(bench_path, key_file, instance, settings)
+		texts = units.render()
+		if output is None:
+			click.echo("\n".join(f"# ==== {name}\n{text}" for name, text in texts.items()), nl=False)
+		else:
+			_write(texts, output)
+	except PregoMetricsError as error:
+		click.echo(f"Error: {error}", err=True)
+		sys.exit(2)
+	click.echo(_next_steps(units, texts, output), err=output is None)
+
+
+def _units(
+	bench_path: str | None, key_file: str, instance: str | None, settings: dict[str, str] | None
+) -> Units:
+	"""Gather what the units name. Nothing inside the bench is believed: its user could have written it."""
+	from prego_metrics.agent.bench.locate import find_bench
+
+	bench = find_bench(bench_path)
+	owner = os.stat(bench.sites)
+	program = os.path.join(os.path.dirname(sys.executable), "prego-metrics")
+	if not os.access(program, os.X_OK):
+		raise UnitError(
+			f"{printable(program)} is not there: run this with the prego-metrics of a virtual environment or bench"
+		)
+	refuse_untrusted(os.path.abspath(key_file), "the key file")
+	if settings is not None:
+		import prego_metrics
+
+		for path in (program, sys.executable, os.path.dirname(prego_metrics.__file__)):
+			refuse_untrusted(path, "in the hardened mode")
+	return Units(
+		bench=bench.sites if os.path.basename(bench.sites) != "sites" else bench.root,
+		sites=bench.sites,
+		user=_user(owner.st_uid),
+		group=_group(owner.st_gid),
+		program=program,
+		key_file=os.path.abspath(key_file),
+		instance=instance,
+		hardened=settings,
+	)
+
+
+def _checked_settings(given: dict[str, str | None]) -> dict[str, str]:
+	"""Return the settings of the hardened mode by variable; each must be one that a push accepts."""
+	from prego_metrics.agent.base.errors import ConfigurationError, Problem
+	from prego_metrics.agent.config.settings import SETTING_BY_NAME
+
+	problems, settings = [], {}
+	for name, value in given.items():
+		setting, option = SETTING_BY_NAME[name], "--" + name.replace("_", "-")
+		if value:
+			try:
+				setting.parse(value)
+			except ValueError as error:
+				problems.append(Problem(name, f"{option} {error}"))
+			settings[setting.variable] = value
+		elif setting.required:
+			problems.append(
+				Problem(name, f"{option} is missing: in the hardened mode the unit alone gives it")
+			)
+	if problems:
+		raise ConfigurationError(problems)
+	return settings
+
+
+def _write(texts: dict[str, str], folder: str) -> None:
+	try:
+		os.makedirs(folder, exist_ok=True)
+		for name, text in texts.items():
+			with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+				os.fchmod(file.fileno(), 0o644)
+				file.write(text)
+	except OSError as error:
+		raise UnitError(f"{printable(folder)} cannot be written: {error.strerror}") from None
+
+
+def _next_steps(units: Units, texts: dict[str, str], output: str | None) -> str:
+	steps = []
+	if units.hardened is not None:
+		steps += [
+			"Once, before that:",
+			f"  sudo useradd --system --no-create-home --shell /usr/sbin/nologin --gid {units.group} {HARDENED_USER}",
+			f"  sudo chown root:root {units.key_file} && sudo chmod 600 {units.key_file}",
+			"  bench prego-metrics configure --scheduler-pushes false --unset api_key_file    # as the bench's user",
+		]
+	if output is None:
+		steps.append("Write them with --output DIR, and look at them. Then:")
+	else:
+		steps.append("Written: " + ", ".join(texts) + ". Enable them:")
+	if output is not None and os.path.realpath(output) == _SYSTEM_FOLDER:
+		steps.append("  sudo systemctl daemon-reload")
+	else:
+		files = " ".join(os.path.join(output or "DIR", name) for name in texts)
+		steps.append(f"  sudo install -m 644 -t {_SYSTEM_FOLDER} {files}")
+	steps.append(f"  sudo systemctl enable --now {units.name}.timer")
+	return "\n".join(steps)
+
+
+def _user(uid: int) -> str:
+	try:
+		return pwd.getpwuid(uid).pw_name
+	except KeyError:
+		return str(uid)
+
+
+def _group(gid: int) -> str:
+	try:
+		return grp.getgrgid(gid).gr_name
+	except KeyError:
+		return str(gid)

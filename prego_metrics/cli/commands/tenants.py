@@ -1,0 +1,247 @@
+"""`prego-metrics tenants`: every site and why it counts; asked for, what each is and what it takes."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from prego_metrics.agent.base.errors import PregoMetricsError
+from prego_metrics.agent.collectors.tenant_count import count_tenants
+from prego_metrics.agent.config.config import QUOTA_KEYS, Config, load_config
+from prego_metrics.cli.app import bench_option, fail, json_option, open_bench_as_owner, print_json
+from prego_metrics.tenants.inventory.database import read_databases
+from prego_metrics.tenants.inventory.database_session import import_libraries
+from prego_metrics.tenants.inventory.parallel import read_sites
+from prego_metrics.tenants.inventory.site_folder import locate_sites
+from prego_metrics.tenants.inventory.tenant import Tenant, tenant_as_dict, total_of
+
+if TYPE_CHECKING:
+	from prego_metrics.tenants.usage.request_log import Activity
+
+_LARGEST_FIRST = {"files": "files_bytes", "backups": "backups_bytes", "database": "database_bytes"}
+
+
+@dataclass(frozen=True)
+class _Asked:
+	"""What the options say."""
+
+	sizes: bool
+	database: bool
+	activity: bool
+	sort: str
+	top: int | None
+	collecting: bool
+	as_csv: bool
+	as_json: bool
+
+	@property
+	def detailed(self) -> bool:
+		return self.sizes or self.database or self.activity
+
+	def refuse_what_does_not_fit(self) -> None:
+		"""Raise UsageError for options that do not go together."""
+		if self.as_csv and self.as_json:
+			raise click.UsageError("--csv and --json are two forms of the same: give one of them")
+		shaped = self.as_csv or self.top or self.sort != "name"
+		if self.collecting and (self.detailed or shaped or self.as_json):
+			raise click.UsageError(
+				"--collect reads everything into the cache and shows nothing: give it alone"
+			)
+		if not self.detailed and shaped:
+			raise click.UsageError("--sort, --top and --csv go with --sizes, --database or --activity")
+		if self.sort == "activity" and not self.activity:
+			raise click.UsageError("--sort activity goes with --activity")
+		if self.sort in ("total", "quota") and not (self.sizes or self.database):
+			raise click.UsageError(f"--sort {self.sort} goes with --sizes or --database")
+		if self.sort == "database" and not self.database:
+			raise click.UsageError("--sort database goes with --database")
+		if self.sort in ("files", "backups") and not self.sizes:
+			raise click.UsageError(f"--sort {self.sort} goes with --sizes")
+
+
+@click.command(short_help="Show every site, counted or not, why, and what it takes.")
+@bench_option
+@click.option("--sizes", is_flag=True, help="Also walk each site's files and backups, as du does.")
+@click.option(
+	"--database", is_flag=True, help="Also ask each site's database, by the site's own credentials."
+)
+@click.option(
+	"--activity", is_flag=True, help="Also count requests and jobs of the last day, by Frappe's monitor."
+)
+@click.option(
+	"--sort",
+	type=click.Choice(["name", "total", *_LARGEST_FIRST, "quota", "backup-age", "activity"]),
+	default="name",
+	show_default=True,
+	help="Largest or oldest first.",
+)
+@click.option("--top", type=click.IntRange(min=1), metavar="N", help="Show the first N; totals are of all.")
+@click.option(
+	"--collect",
+	"collecting",
+	is_flag=True,
+	help="Read all of it into the cache, a site at a time at low priority; goes on where it was killed.",
+)
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV for a spreadsheet.")
+@json_option
+def tenants(bench_path: str | None, **options: Any) -> None:
+	"""Show every site, counted or not, and why; with --sizes, --database, --activity also what each takes.
+
+	Exit codes: 0 shown, 1 another process is collecting, 2 the sites cannot be counted.
+	"""
+	asked = _Asked(**options)
+	asked.refuse_what_does_not_fit()
+	_import_now(asked)
+	try:
+		bench = open_bench_as_owner(bench_path)
+		config = load_config(bench, os.environ)
+		if asked.collecting:
+			_collect(config)
+		elif not asked.detailed:
+			from prego_metrics.cli.ui import tables
+
+			census = count_tenants(config)
+			if asked.as_json:
+				print_json(tables.census_as_dict(census))
+			else:
+				tables.print_census(census)
+		else:
+			config.require(QUOTA_KEYS)
+			active = _read_activity(config) if asked.activity else None
+			found = _in_order(_read(config, sizes=asked.sizes, database=asked.database), asked.sort, active)
+			_show(found, active, asked)
+	except PregoMetricsError as error:
+		fail(str(error), json_with={"tenant_count": None, "sites": []} if asked.as_json else None)
+
+
+def _import_now(asked: _Asked) -> None:
+	"""Import what not every call needs before root is given up: who it becomes may not be able to read it."""
+	if asked.collecting:
+		importlib.import_module("prego_metrics.tenants.usage.scan")
+	elif asked.activity or not (asked.detailed and asked.as_json):
+		importlib.import_module("prego_metrics.cli.ui.tenant_tables")
+	if (asked.collecting or asked.database) and os.geteuid() == 0:
+		import_libraries()
+
+
+def _read(config: Config, *, sizes: bool, database: bool) -> list[Tenant]:
+	sites = locate_sites(config, count_tenants(config))
+	found: dict[str, Tenant] = {}
+	with _progress(len(sites) * (sizes + database)) as advance:
+		# First: it forks, and the databases are asked in threads.
+		for located, disk in read_sites(sites, sizes=sizes):
+			found[located.folder] = Tenant(located.site, disk, None, time.time(), located.quota)
+			if sizes:
+				advance()
+		if database:
+			for located, figures in read_databases(sites, os.environ):
+				found[located.folder] = replace(found[located.folder], database=figures, read_at=time.time())
+				advance()
+	return [found[located.folder] for located in sites]
+
+
+def _read_activity(config: Config) -> Activity:
+	from prego_metrics.tenants.usage.request_log import log_bytes, read_activity
+
+	sites = locate_sites(config, count_tenants(config))
+	length = log_bytes(config)
+	if not length or not sys.stderr.isatty():
+		return read_activity(config, sites, now=time.time())
+	with click.progressbar(length=length, label="Reading the log", file=sys.stderr) as bar:
+		return read_activity(config, sites, now=time.time(), progress=bar.update)
+
+
+@contextlib.contextmanager
+def _progress(total: int) -> Iterator[Callable[[], None]]:
+	"""Give what is called at each step; a bar on stderr, where that is a terminal."""
+	if not total or not sys.stderr.isatty():
+		yield lambda: None
+		return
+	with click.progressbar(length=total, label="Reading", file=sys.stderr) as bar:
+		yield lambda: bar.update(1)
+
+
+def _in_order(found: list[Tenant], sort: str, active: Activity | None) -> list[Tenant]:
+	if sort == "name":
+		return found
+	if active:
+		from prego_metrics.cli.ui.activity_tables import work_of
+
+	def weight(tenant: Tenant) -> float:
+		if sort == "total":
+			return tenant.total_bytes
+		if sort == "backup-age":
+			newest = tenant.disk.backups.newest_at if tenant.disk else None
+			return float("inf") if newest is None else -newest  # no backup at all is the oldest
+		if sort == "activity":
+			work = work_of(active, tenant) if active else None
+			return work.seconds if work else float("-inf")
+		value = tenant.quota_share if sort == "quota" else getattr(tenant, _LARGEST_FIRST[sort])
+		return float("-inf") if value is None else float(value)
+
+	return sorted(found, key=weight, reverse=True)
+
+
+def _show(found: list[Tenant], active: Activity | None, asked: _Asked) -> None:
+	now = time.time()
+	if asked.as_csv:
+		from prego_metrics.cli.ui.activity_tables import notes
+		from prego_metrics.cli.ui.tenant_tables import tenants_as_csv
+
+		click.echo(tenants_as_csv(found[: asked.top], now, active), nl=False)
+		for note in notes(found, active) if active else ():
+			click.echo(f"Note: {note}", err=True)
+	elif asked.as_json:
+		print_json(_as_dict(found, active, asked.top, now))
+	else:
+		from prego_metrics.cli.ui.activity_tables import print_activity
+		from prego_metrics.cli.ui.tenant_tables import print_tenants
+
+		if asked.sizes or asked.database:
+			print_tenants(found, asked.top, sizes=asked.sizes, database=asked.database, now=now)
+		if active:
+			print_activity(found, asked.top, active)
+
+
+def _as_dict(found: list[Tenant], active: Activity | None, top: int | None, now: float) -> dict[str, Any]:
+	sites = [tenant_as_dict(tenant, now) for tenant in found[:top]]
+	content: dict[str, Any] = {
+		"tenant_count": sum(tenant.site.counted for tenant in found),
+		"totals": {
+			figure: total_of(found, figure) for figure in ("files_bytes", "backups_bytes", "database_bytes")
+		},
+		"sites": sites,
+	}
+	if active:
+		from prego_metrics.cli.ui.activity_tables import activity_as_dict, work_as_dict, work_of
+
+		for site, tenant in zip(sites, found, strict=False):
+			site["activity"] = work_as_dict(active, work_of(active, tenant))
+		content["activity"] = activity_as_dict(found, active)
+	return content
+
+
+def _collect(config: Config) -> None:
+	from prego_metrics.tenants.usage.scan import CollectionRunning, collect
+
+	os.nice(10)  # for good: this process does nothing else
+	try:
+		ended = collect(config, os.environ, progress=_progress)
+	except CollectionRunning as error:
+		_busy(str(error))
+	if ended.set_aside:
+		click.echo(f"Warning: {ended.set_aside}", err=True)
+	click.echo(f"{ended.read} sites read, {ended.already} already read by the run before.")
+
+
+def _busy(message: str) -> NoReturn:
+	click.echo(f"Busy: {message}", err=True)
+	sys.exit(1)

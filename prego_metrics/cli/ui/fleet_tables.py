@@ -1,0 +1,81 @@
+"""What a person sees of the fleet: a table, a line for each alert, and how it stands in all."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.cli.ui.tables import console
+from prego_metrics.fleet.checks.verdict import AGREES, FRESH, Alert, Verdict
+
+_WELL, _FAILING, _SHOWN_ONLY = "green", "bold red", "yellow"
+
+
+def print_freshness(verdicts: Sequence[Verdict], alerts: Sequence[Alert], threshold: str) -> None:
+	"""Print every node with its verdict, what somebody is to be told, and the threshold that was judged by."""
+	with_placement = any(verdict.placed is not None for verdict in verdicts)
+	table = _table("Node", "Verdict", "Pushed", "Tenants", *(["Placed"] if with_placement else []), "Note")
+	for verdict in verdicts:
+		cells = [_age(verdict.age_seconds), _number(verdict.tenant_count)]
+		cells += [_number(verdict.placed)] if with_placement else []
+		_add(table, verdict, cells)
+	screen = console()
+	screen.print(table)
+	for alert in alerts:
+		screen.print(Text(f"Alert: {alert.sentence}", style=_FAILING))
+	screen.print(Text(threshold, style="dim"))
+	screen.print(Text(_total(verdicts), style="bold"))
+
+
+def print_reconciliation(verdicts: Sequence[Verdict], not_compared: Sequence[str]) -> None:
+	"""Print every node with the count that it pushed and the tenants placed on it."""
+	table = _table("Node", "Verdict", "Tenants", "Placed", "Note")
+	for verdict in verdicts:
+		_add(table, verdict, [_number(verdict.tenant_count), _number(verdict.placed)])
+	screen = console()
+	screen.print(table)
+	if not_compared:
+		names = ", ".join(printable(node_id) for node_id in not_compared)
+		screen.print(Text(f"Not compared, since the sidecar pushes for them: {names}", style="dim"))
+	screen.print(Text(_total(verdicts), style="bold"))
+
+
+def _table(*headings: str) -> Table:
+	table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
+	for heading in headings:
+		justify = "right" if heading in ("Tenants", "Placed") else "left"
+		table.add_column(heading, overflow="fold", justify=justify)  # type: ignore[arg-type]
+	return table
+
+
+def _add(table: Table, verdict: Verdict, cells: Sequence[str]) -> None:
+	style = _FAILING if verdict.failing else _WELL if verdict.name in (FRESH, AGREES) else _SHOWN_ONLY
+	name = Text(verdict.name, style=style)
+	table.add_row(Text(printable(verdict.node_id)), name, *map(Text, cells), Text(verdict.note))
+
+
+def _total(verdicts: Sequence[Verdict]) -> str:
+	counts = Counter(verdict.name for verdict in verdicts)
+	return f"{len(verdicts)} node{'' if len(verdicts) == 1 else 's'}: " + ", ".join(
+		f"{count} {name}" for name, count in counts.most_common()
+	)
+
+
+def _number(number: int | None) -> str:
+	return "-" if number is None else str(number)
+
+
+def _age(seconds: float | None) -> str:
+	if seconds is None:
+		return "-"
+	if seconds < 0:
+		return "in the future" if seconds < -5 else "0 s ago"
+	for limit, unit, name in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
+		if seconds < limit:
+			return f"{seconds / unit:.0f} {name} ago"
+	return f"{seconds / 86400:.0f} days ago"

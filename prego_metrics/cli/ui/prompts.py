@@ -1,0 +1,134 @@
+"""The questions of `configure` on a terminal: what is required and missing, and what needs consent."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import click
+
+from prego_metrics.agent.base.errors import ConfigurationError
+from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.bench.installed_frappe import TICK_KEY, frappe_version, tick_seconds
+from prego_metrics.agent.config.api_key import load_api_key
+from prego_metrics.agent.config.config import Config, value_from_text
+from prego_metrics.agent.config.settings import SETTING_BY_NAME, Setting
+from prego_metrics.agent.config.writer import missing
+from prego_metrics.agent.setup.onboarding import Onboarding
+
+MINUTE = 60
+
+
+@dataclass
+class Answers:
+	"""What was answered. key is None unless one was typed."""
+
+	changes: dict[str, Any] = field(default_factory=dict)
+	key: str | None = field(default=None, repr=False)
+	tick_seconds: int | None = None
+	enable_scheduler: bool = False
+
+
+def ask(onboarding: Onboarding) -> Answers:
+	"""Ask for what is required and missing, each again until it is right, and for what needs consent."""
+	answers = Answers()
+	config = onboarding.config
+	first_time = missing(config)
+	for setting in first_time:
+		suggestion = onboarding.metadata.get("hostname") if setting.name == "node_id" else None
+		answers.changes[setting.name] = _setting(setting, suggestion)
+	if first_time and not config.site:
+		_ask_site(onboarding, answers)
+	_ask_key(config, onboarding, answers)
+	if first_time:
+		_ask_scheduler(onboarding, answers)
+	return answers
+
+
+def _setting(setting: Setting, suggestion: str | None = None, *, empty: bool = False) -> Any:
+	"""Ask for one setting until it is allowed; with `empty`, nothing is an answer too."""
+
+	def read(text: str) -> object:
+		if empty and not text:
+			return None
+		raw = value_from_text(setting, text)
+		try:
+			setting.parse(raw)
+		except ValueError as error:
+			raise click.UsageError(f"{setting.name} {error}") from None
+		return raw
+
+	return _asked(f"{setting.name} ({setting.help})", read, "" if empty else suggestion)
+
+
+def _asked(question: str, read: Callable[[str], object], default: str | None) -> Any:
+	return click.prompt(question, default=default, value_proc=read, err=True, show_default=bool(default))
+
+
+def _ask_site(onboarding: Onboarding, answers: Answers) -> None:
+	sites = onboarding.bench.sites
+
+	def read(text: str) -> object:
+		if text:
+			try:
+				SETTING_BY_NAME["site"].parse(text)
+			except ValueError as error:
+				raise click.UsageError(f"site {error}") from None
+		if text and not os.path.isfile(os.path.join(sites, text, "site_config.json")):
+			raise click.UsageError(f"there is no site {printable(text, 80)} on this bench")
+		return text or None
+
+	site = _asked("site (the operator's site, where the node is shown; Enter: none yet)", read, "")
+	if not site:
+		return
+	answers.changes["site"] = site
+	excluded = list(onboarding.config.exclude_sites)
+	if site not in excluded and not click.confirm(
+		f"Is {printable(site)} a tenant's site?", default=False, err=True
+	):
+		answers.changes["exclude_sites"] = [*excluded, site]
+
+
+def _ask_key(config: Config, onboarding: Onboarding, answers: Answers) -> None:
+	try:
+		load_api_key(config, onboarding.environ)
+	except ConfigurationError:
+		pass  # which is why it is asked for
+	else:
+		return
+	setting = SETTING_BY_NAME["api_key_file"]
+	suggestion = config.api_key_file or os.path.join(
+		os.path.realpath(os.path.expanduser("~")), ".prego_metrics", "internal_api_key"
+	)
+	path = _setting(setting, suggestion)
+	answers.changes["api_key_file"] = path
+	if not os.path.lexists(path):
+		answers.key = click.prompt(
+			"The control plane's INTERNAL_API_KEY, which goes into that file", hide_input=True, err=True
+		)
+
+
+def _ask_scheduler(onboarding: Onboarding, answers: Answers) -> None:
+	from prego_metrics.agent.bench.common_site_config import read_common_config
+
+	version = frappe_version(onboarding.bench)
+	if version is None:
+		return
+	try:
+		common = read_common_config(onboarding.bench)
+	except ValueError:
+		return  # what is written next says so
+	seconds = tick_seconds(onboarding.bench, common)
+	interval = onboarding.config.push_interval
+	if seconds > interval and TICK_KEY not in common:
+		question = (
+			f"Frappe {printable(version.text, 40)} looks for due jobs every {seconds:g} s, too seldom for a push "
+			f"every {interval:g} s. Let it look every {MINUTE} s? It concerns every job of this bench"
+		)
+		if click.confirm(question, default=True, err=True):
+			answers.tick_seconds = MINUTE
+	site = answers.changes.get("site") or onboarding.config.site
+	if site and click.confirm(f"Enable Frappe's scheduler on {printable(site)}?", default=True, err=True):
+		answers.enable_scheduler = True

@@ -1,0 +1,122 @@
+"""The tenants' figures as a table for 80 columns, and as CSV for a spreadsheet."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from prego_metrics.agent.base.formatting import size_text
+from prego_metrics.agent.base.sanitize import spreadsheet_cell
+from prego_metrics.cli.ui.activity_tables import CSV_COLUMNS, csv_cells
+from prego_metrics.cli.ui.tables import console
+from prego_metrics.tenants.inventory.tenant import Tenant, total_of, warnings_of
+from prego_metrics.tenants.usage.request_log import Activity
+
+_DAY_SECONDS = 86400.0
+_CSV_COLUMNS = (
+	"site,bench,counted,reason,public_files_bytes,private_files_bytes,backups,backups_bytes,"
+	"backup_age_seconds,data_bytes,index_bytes,enabled_users,last_login_at,failed_jobs_day,stuck_mails,"
+	"quota_bytes,quota_used_bytes,quota_used_pct"
+).split(",")
+
+
+def _age_text(seconds: float | None) -> str:
+	if seconds is None:
+		return "none"
+	return f"{seconds / 3600:.0f} h" if seconds < 2 * _DAY_SECONDS else f"{seconds / _DAY_SECONDS:.0f} d"
+
+
+def _quota_text(tenant: Tenant) -> str:
+	used, share = tenant.quota_used, tenant.quota_share
+	if used is None or share is None:
+		return "?" if tenant.quota.bytes else "-"
+	return f"{'≥' if used.lower_bound else ''}{100 * share:.0f} %"
+
+
+def print_tenants(
+	tenants: Sequence[Tenant], top: int | None, *, sizes: bool, database: bool, now: float
+) -> None:
+	"""Print the first `top` tenants, the totals of all, and the warnings in words below."""
+	shown = tenants[:top]
+	# One name may stand on two benches.
+	several = len({tenant.site.bench for tenant in tenants}) > 1
+	table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, show_footer=True)
+	counted = sum(tenant.site.counted for tenant in tenants)
+	table.add_column("Site", f"{counted} tenants of {len(tenants)} sites", overflow="fold")
+	table.add_column("Tenant", no_wrap=True)
+	if sizes:
+		for heading, figure in (("Files", "files_bytes"), ("Backups", "backups_bytes")):
+			table.add_column(heading, size_text(total_of(tenants, figure)), justify="right", no_wrap=True)
+		table.add_column("Newest", justify="right", no_wrap=True)
+	if database:
+		total = size_text(total_of(tenants, "database_bytes"))
+		table.add_column("Database", total, justify="right", no_wrap=True)
+		table.add_column("Users", justify="right", no_wrap=True)
+	quotas = any(tenant.quota.bytes for tenant in tenants)
+	if quotas:
+		table.add_column("Quota", justify="right", no_wrap=True)
+	for tenant in shown:
+		mark = " !" if warnings_of(tenant, now) else ""
+		name = f"{tenant.site.name} ({tenant.site.bench})" if several else tenant.site.name
+		cells = [name + mark, "yes" if tenant.site.counted else "no"]
+		if sizes:
+			cells += [size_text(tenant.files_bytes), size_text(tenant.backups_bytes)]
+			cells.append(_age_text(tenant.backup_age(now)))
+		if database:
+			users = tenant.database.enabled_users if tenant.database else None
+			cells += [size_text(tenant.database_bytes), "?" if users is None else str(users)]
+		if quotas:
+			cells.append(_quota_text(tenant))
+		table.add_row(*(Text(cell, style="" if tenant.site.counted else "dim") for cell in cells))
+	screen = console()
+	screen.print(table)
+	if len(shown) < len(tenants):
+		screen.print(Text(f"{len(shown)} of {len(tenants)} sites are shown; the totals are of all."))
+	warned: dict[str, list[str]] = {}
+	for tenant in shown:
+		for warning in warnings_of(tenant, now):
+			warned.setdefault(warning, []).append(tenant.site.name)
+	for warning, names in warned.items():
+		screen.print(Text(f"! {', '.join(names)}: {warning}"))
+
+
+def tenants_as_csv(tenants: Sequence[Tenant], now: float, activity: Activity | None = None) -> str:
+	"""Return the tenants as CSV with a heading; an empty cell is what is not known."""
+	written = io.StringIO()
+	rows = csv.writer(written, lineterminator="\n")
+	rows.writerow([*_CSV_COLUMNS, *CSV_COLUMNS, "warnings"])
+	for tenant in tenants:
+		disk, base = tenant.disk, tenant.database
+		backups = disk.backups if disk else None
+		age = tenant.backup_age(now)
+		rows.writerow(
+			[
+				spreadsheet_cell(tenant.site.name),
+				spreadsheet_cell(tenant.site.bench),
+				"yes" if tenant.site.counted else "no",
+				spreadsheet_cell(tenant.site.reason),
+				*((disk.public_files_bytes, disk.private_files_bytes) if disk else ("", "")),
+				*((backups.count, backups.bytes) if backups else ("", "")),
+				"" if age is None else round(age),
+				*(
+					(base.data_bytes, base.index_bytes, base.enabled_users, base.last_login_at)
+					if base
+					else ("",) * 4
+				),
+				*((base.failed_jobs_day, base.stuck_mails) if base else ("", "")),
+				*_quota_cells(tenant),
+				*csv_cells(activity, tenant),
+				spreadsheet_cell("; ".join(warnings_of(tenant, now))),
+			]
+		)
+	return written.getvalue()
+
+
+def _quota_cells(tenant: Tenant) -> tuple[object, ...]:
+	used, share = tenant.quota_used, tenant.quota_share
+	return tenant.quota.bytes, used.bytes if used else "", "" if share is None else f"{100 * share:.1f}"

@@ -1,0 +1,96 @@
+"""What the workspace's cards and chart show. On any other site than the operator's a dash, and no error:
+a card that throws would show a tenant's System Manager a red message.
+
+A card's text is fetched when the workspace opens and not again, so times are local times, not ages.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import frappe
+from frappe.utils import add_days, format_datetime, getdate, nowdate
+
+from prego_metrics.agent.push.result import DELIVERED, FAILED, NOT_SENT, REFUSED
+from prego_metrics.agent.state.effective import as_pushed
+from prego_metrics.agent.state.status import Status, judge_status
+from prego_metrics.agent.state.store import StateFolder
+from prego_metrics.desk.operator_site import config_here, is_operators_site
+from prego_metrics.desk.push_log import DOCTYPE, local_time, node_id_in_log
+
+CHART_DAYS = 14
+NOTHING = "–"
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def tenants() -> str:
+	"""Return how many tenants the last delivered push counted."""
+	status = _status()
+	payload = status.last_delivered.payload if status and status.last_delivered else None
+	return str(payload["tenant_count"]) if payload else NOTHING
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def failures_in_a_row() -> str:
+	"""Return how many pushes in a row were not delivered."""
+	status = _status()
+	return str(status.failures_in_a_row) if status else NOTHING
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def last_delivered() -> str:
+	"""Return when a push was last delivered, in the site's time zone."""
+	status = _status()
+	if status is None or status.last_delivered is None:
+		return NOTHING
+	return format_datetime(local_time(status.last_delivered.at))
+
+
+@frappe.whitelist(methods=["GET", "POST"])
+def pushes_per_day(**_chart: Any) -> dict[str, Any]:
+	"""Return this node's logged pushes of the last two weeks, a bar a day, by outcome.
+
+	Days without a push are 0, which is the truth.
+	"""
+	frappe.only_for("System Manager")
+	days = [getdate(add_days(nowdate(), -back)) for back in reversed(range(CHART_DAYS))]
+	counts: dict[tuple[Any, str], int] = {}
+	config = config_here()
+	if config and is_operators_site(config):
+		from frappe.query_builder import DocType
+		from frappe.query_builder.functions import Count, Date
+
+		log = DocType(DOCTYPE)
+		this_node = node_id_in_log(StateFolder(config.bench.sites), config)
+		day = Date(log.pushed_at)
+		rows = (
+			frappe.qb.from_(log)
+			.select(day, log.outcome, Count("*"))
+			.where((log.node_id == this_node) & (log.pushed_at >= days[0]))
+			.groupby(day, log.outcome)
+		).run()
+		counts = {(getdate(on), outcome): count for on, outcome, count in rows}
+	names = {
+		DELIVERED: frappe._("Delivered"),
+		NOT_SENT: frappe._("Not Sent"),
+		FAILED: frappe._("Failed"),
+		REFUSED: frappe._("Refused"),
+	}
+	return {
+		"labels": [f"{day:%m-%d}" for day in days],
+		"datasets": [
+			{"name": name, "values": [counts.get((day, outcome), 0) for day in days]}
+			for outcome, name in names.items()
+		],
+	}
+
+
+def _status() -> Status | None:
+	frappe.only_for("System Manager")
+	config = config_here()
+	if config is None or not is_operators_site(config):
+		return None
+	folder = StateFolder(config.bench.sites)
+	state, _ = folder.read()
+	return judge_status(state, as_pushed(config, folder, state), time.time())

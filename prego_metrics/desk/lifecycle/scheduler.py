@@ -1,0 +1,29 @@
+"""Enable Frappe's scheduler on a site, with the operator's consent: what `configure` offers."""
+
+from __future__ import annotations
+
+import frappe
+from frappe.utils.scheduler import enable_scheduler
+
+from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.bench.locate import Bench
+from prego_metrics.desk.adapters.site_thread import NotSeen, in_frappe
+
+_SECONDS = 15.0
+
+
+def enable(bench: Bench, site: str) -> str:
+	"""Enable it, and return a sentence that says so or why not. Never raises for a site that is out of reach."""
+	shown = printable(site)
+
+	def work() -> bool:
+		frappe.connect()
+		enable_scheduler()
+		frappe.db.commit()  # nobody else does: this is a connection of its own
+		return True
+
+	try:
+		in_frappe(bench, site, work, _SECONDS)
+	except NotSeen as reason:
+		return f"the scheduler of {shown} could not be enabled: {reason}"
+	return f"the scheduler of {shown} is enabled"

@@ -1,0 +1,128 @@
+"""What was delivered over a day, a week or a month, in buckets; a bucket without a delivered push is a gap."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import frappe
+
+from prego_metrics.agent.config.config import Config
+from prego_metrics.agent.push.result import DELIVERED
+from prego_metrics.agent.state.effective import as_pushed
+from prego_metrics.agent.state.store import StateFolder
+from prego_metrics.desk.push_log import DOCTYPE, FIGURES, logged_node_id
+
+DAY_SECONDS = 86400
+
+
+class Period(NamedTuple):
+	"""How far back a picture goes, and how long one of its buckets is, in seconds."""
+
+	seconds: int
+	bucket_seconds: int
+
+
+# About 150 to 180 buckets each: one every two to four pixels.
+PERIODS = {
+	"day": Period(DAY_SECONDS, 600),
+	"week": Period(7 * DAY_SECONDS, 3600),
+	"month": Period(30 * DAY_SECONDS, 4 * 3600),
+}
+
+
+class _Bucket:
+	"""The least, the mean and the most of each figure among the pushes of one bucket."""
+
+	def __init__(self) -> None:
+		self._sums: dict[str, list[float]] = {}
+
+	def add(self, figure: str, least: float, most: float, total: float, count: int) -> None:
+		known = self._sums.get(figure)
+		if known is None:
+			self._sums[figure] = [least, most, total, count]
+		else:
+			self._sums[figure] = [
+				min(known[0], least),
+				max(known[1], most),
+				known[2] + total,
+				known[3] + count,
+			]
+
+	def as_dict(self) -> dict[str, list[float] | None]:
+		return {
+			figure: [round(sums[0], 1), round(sums[2] / sums[3], 1), round(sums[1], 1)]
+			if (sums := self._sums.get(figure))
+			else None
+			for figure in FIGURES
+		}
+
+
+def delivered_series(config: Config, period: str, now: float) -> dict[str, Any]:
+	"""Return the buckets of `period`, oldest first, each [least, mean, most] a figure, or None.
+
+	An interval longer than a bucket widens the buckets: else every other one would look like a gap.
+	"""
+	folder = StateFolder(config.bench.sites)
+	pushed = as_pushed(config, folder, folder.read()[0])
+	seconds, bucket_seconds = PERIODS[period]
+	bucket_seconds = max(bucket_seconds, int(2 * pushed.push_interval))
+	first = int((now - seconds) // bucket_seconds) + 1
+	last = int(now // bucket_seconds)
+	buckets: dict[int, _Bucket] = {}
+	recent = [push for push in _from_state(folder, pushed.node_id) if push.at >= first * bucket_seconds]
+	# The state is ahead of the log, which catches up from it: from its first push on, the state alone counts.
+	log_ends = min((push.at for push in recent), default=now + bucket_seconds)
+	node_id = logged_node_id(pushed.node_id)
+	for bucket, figure, *sums in _from_log(node_id, first * bucket_seconds, log_ends, bucket_seconds):
+		buckets.setdefault(bucket, _Bucket()).add(figure, *sums)
+	for push in recent:
+		bucket = buckets.setdefault(int(push.at // bucket_seconds), _Bucket())
+		for figure in FIGURES:
+			value = (push.payload or {}).get(figure)
+			if value is not None:
+				bucket.add(figure, value, value, value, 1)
+	empty = _Bucket()
+	return {
+		"period": period,
+		"bucket_seconds": bucket_seconds,
+		"buckets": [
+			{"at": number * bucket_seconds, **buckets.get(number, empty).as_dict()}
+			for number in range(first, last + 1)
+		],
+	}
+
+
+def _from_state(folder: StateFolder, node_id: str) -> Iterable[Any]:
+	for push in folder.history():
+		if push.outcome == DELIVERED and push.node_id == node_id:
+			yield push
+
+
+def _from_log(
+	node_id: str, since: float, until: float, bucket_seconds: int
+) -> Iterator[tuple[int, str, float, float, float, int]]:
+	"""Yield bucket, figure, least, most, sum and count, summed up by the database; nothing without the log."""
+	if not node_id or not frappe.db.exists("DocType", DOCTYPE):
+		return
+	from frappe.query_builder import DocType
+	from frappe.query_builder.functions import Cast_, Count, Function, Max, Min, Sum
+
+	log = DocType(DOCTYPE)
+	bucket = Function("FLOOR", log.epoch_seconds / bucket_seconds)
+	for figure in FIGURES:
+		value = Cast_(log[figure], "DECIMAL(12,2)")
+		rows = (
+			frappe.qb.from_(log)
+			.select(bucket, Min(value), Max(value), Sum(value), Count(value))
+			.where(log.node_id == node_id)
+			.where(log.outcome == DELIVERED)
+			.where(log.epoch_seconds >= since)
+			.where(log.epoch_seconds < until)
+			# Text, empty where the figure was unknown: a cast would make a 0 of it.
+			.where(log[figure].isnotnull())
+			.where(log[figure] != "")
+			.groupby(bucket)
+		).run()
+		for number, least, most, total, count in rows:
+			yield int(number), figure, float(least), float(most), float(total), int(count)

@@ -1,0 +1,140 @@
+"""What the page "Prego Node" and the HTTP method `status` show: the state, the host and the settings."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Any
+
+import frappe
+
+from prego_metrics.agent.base.messages import Wording, said, translated, wording
+from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.config.config import Config
+from prego_metrics.agent.push.result import iso_utc
+from prego_metrics.agent.state import schedule as due
+from prego_metrics.agent.state.effective import as_pushed
+from prego_metrics.agent.state.model import State
+from prego_metrics.agent.state.status import judge_status
+from prego_metrics.agent.state.store import StateFolder
+
+# A sample may watch the CPU for a second, and a dead mount costs a thread: not at every refresh of a page.
+_HOST_CACHE_KEY = "prego_metrics_host"
+_HOST_CACHE_SECONDS = 60
+
+
+def page(config: Config) -> dict[str, Any]:
+	"""Return everything that the page shows, fit to show and in the user's language; times in UTC."""
+	folder = StateFolder(config.bench.sites)
+	state, warnings = folder.read()
+	now = time.time()
+	pushed = as_pushed(config, folder, state)
+	status = judge_status(state, pushed, now)
+	shown = status.as_dict()
+	if status.last and isinstance(status.last.error, Wording):
+		shown["last"]["error"] = translated(status.last.error, frappe._)
+	push_trouble = why_no_push(config)
+	return {
+		**shown,
+		"sentence": translated(status.sentence, frappe._),
+		"who": printable(status.last.who, 140) if status.last and status.last.who else None,
+		"failing_since": None if state.failing_since is None else iso_utc(state.failing_since),
+		"node_id": printable(pushed.node_id),
+		"at": iso_utc(now),
+		"next_push_at": _next_push(pushed, state, now),
+		"next_snapshot_at": _next_snapshot(config, state, now),
+		"can_push": push_trouble is None,
+		"why_no_push": None if push_trouble is None else translated(push_trouble, frappe._),
+		"drivers": [
+			{
+				"driver": tick.driver,
+				"at": iso_utc(tick.at),
+				"outcome": printable(tick.outcome, 40),
+				"push_interval": tick.push_interval,
+				"node_id": printable(tick.node_id, 255),
+			}
+			for tick in folder.ticks()
+		],
+		"host": _host(config, state),
+		"settings": _settings(config),
+		"warnings": [
+			translated(sentence, frappe._)
+			for sentence in (*(problem.text for problem in config.problems), *config.warnings, *warnings)
+		],
+	}
+
+
+def why_no_push(config: Config) -> Wording | None:
+	"""Return why Frappe's workers cannot push, or None: a push without a key would count as a failed one."""
+	from prego_metrics.agent.base.errors import ConfigurationError
+	from prego_metrics.agent.config.api_key import load_api_key
+
+	try:
+		load_api_key(config, os.environ)
+	except ConfigurationError as error:
+		if not config.scheduler_pushes:
+			return wording(
+				"The key is not in reach of Frappe here, as the hardened mode wants it (scheduler_pushes is false): "
+				"the timer pushes, under its own user. To push by hand, start its service on the node."
+			)
+		return wording("The key is not in reach of Frappe here: {error}", error=said(error))
+	return None
+
+
+def _next_push(config: Config, state: State, now: float) -> str:
+	seconds = due.seconds_until_due(
+		now, state.last_attempt_at, config.push_interval, last_failed=state.last_failed
+	)
+	return iso_utc(now + max(0.0, seconds))
+
+
+def _next_snapshot(config: Config, state: State, now: float) -> str | None:
+	if not config.snapshot_interval:
+		return None
+	return iso_utc(
+		now + max(0.0, due.seconds_until_due(now, state.last_snapshot_at, config.snapshot_interval))
+	)
+
+
+def _host(config: Config, state: State) -> dict[str, Any]:
+	"""Return the host as it is now, sampled at most once a minute; None for what cannot be read."""
+	# Its warnings are in the language of who asked.
+	cache_key = f"{_HOST_CACHE_KEY}:{frappe.local.lang}"
+	cached = frappe.cache.get_value(cache_key)
+	if cached:
+		return cached
+	from prego_metrics.agent.collectors.host import sample_host
+
+	at = time.time()
+	host = sample_host(state.cpu, config.disk_paths)
+	sampled = {
+		"at": iso_utc(at),
+		"cpu_pct": host.cpu_pct,
+		"memory_pct": host.memory_pct,
+		"disk_pct": host.disk_pct,
+		"disks": [{"path": printable(path), "disk_pct": pct} for path, pct in host.disks.items()],
+		"warnings": [translated(warning, frappe._) for warning in host.warnings],
+	}
+	frappe.cache.set_value(cache_key, sampled, expires_in_sec=_HOST_CACHE_SECONDS)
+	return sampled
+
+
+def _settings(config: Config) -> dict[str, Any]:
+	from prego_metrics.cli.ui.tables import settings_as_dict
+
+	settings = settings_as_dict(config, os.environ)
+	return {
+		"settings": [
+			{"name": name, "value": _text(entry["value"]), "source": printable(entry["source"])}
+			for name, entry in settings["settings"].items()
+		],
+		"api_key": settings["api_key"],
+	}
+
+
+def _text(value: Any) -> str:
+	if isinstance(value, list):
+		return ", ".join(printable(str(entry)) for entry in value)
+	if isinstance(value, bool):
+		return "true" if value else "false"
+	return "" if value is None else printable(str(value))

@@ -1,0 +1,157 @@
+"""What the pictures of the tenants show, on the page "Prego Node": fit to show, and in the user's language."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import frappe
+
+from prego_metrics.agent.base.messages import Wording, said, translated, wording
+from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.config.config import Config
+from prego_metrics.agent.push.result import iso_utc
+from prego_metrics.tenants.inventory.tenant import Tenant
+from prego_metrics.tenants.usage.capacity import Grown
+from prego_metrics.tenants.usage.growth import DAY_SECONDS, Overview, known_total, overview, tenant_days
+from prego_metrics.tenants.usage.store import Day, HistoryError
+
+GROWTH_DAYS = (7, 30)
+MOST_SHOWN = 50
+# A night and a half: by then the job has missed one.
+OLD_SECONDS = 36 * 3600
+
+
+def sizes(config: Config, now: float, *, days: int, top: int, contains: str) -> dict[str, Any]:
+	"""Return the `top` largest and fastest growing tenants; where there are none, `nothing` says why."""
+	try:
+		found = overview(config.bench.sites, now, days=days, most=top, name_contains=_stored(contains))
+	except HistoryError as error:
+		return _nothing(_unreadable(error), trouble=True)
+	if found is None:
+		return _nothing(
+			wording(
+				"No tenant's figures were collected yet: the nightly job collects them. For figures at once, run "
+				"`prego-metrics tenants --collect` on the node."
+			)
+		)
+	growth = found.growth
+	return {
+		"nothing": None,
+		"trouble": False,
+		"sites": found.ages.sites,
+		"newest_at": iso_utc(found.ages.newest_at),
+		"newest_age_seconds": round(max(0.0, now - found.ages.newest_at)),
+		"oldest_age_seconds": round(max(0.0, now - found.ages.oldest_at)),
+		"notes": [translated(note, frappe._) for note in _notes(found, now)],
+		"largest": [_tenant(tenant) for tenant in found.largest],
+		"growth": {
+			"days": days,
+			"known_days": growth.known_days,
+			"tenants": growth.tenants,
+			"bytes_a_day": round(growth.bytes_a_day),
+			"fastest": [
+				_grown(one, tenant) for one, tenant in zip(growth.fastest, found.growing, strict=True)
+			],
+		},
+	}
+
+
+def history(config: Config, now: float, *, bench: str, site: str) -> dict[str, Any]:
+	"""Return one tenant's days, each `null` where it was not collected; `nothing` says why there are none."""
+	try:
+		found = tenant_days(config.bench.sites, _stored(bench), _stored(site), now)
+	except HistoryError as error:
+		return _nothing(_unreadable(error), trouble=True)
+	if found is None:
+		return _nothing(
+			wording("No day of {site} is kept: its figures were not collected.", site=_visible(site))
+		)
+	return {
+		"nothing": None,
+		"trouble": False,
+		"site": _visible(site),
+		"bench": _visible(bench),
+		**_verdict(found.tenant),
+		"first_day_at": found.first_day * DAY_SECONDS,
+		"days": [None if day is None else _day(day) for day in found.days],
+	}
+
+
+def _nothing(sentence: Wording, *, trouble: bool = False) -> dict[str, Any]:
+	return {"nothing": translated(sentence, frappe._), "trouble": trouble}
+
+
+def _unreadable(error: HistoryError) -> Wording:
+	return wording("The tenants' figures cannot be read: {error}", error=said(error))
+
+
+def _notes(found: Overview, now: float) -> list[Wording]:
+	if now - found.ages.newest_at > OLD_SECONDS:
+		return [
+			wording(
+				"No tenant was collected for more than a day: see whether the nightly job runs, or run "
+				"`prego-metrics tenants --collect` on the node."
+			)
+		]
+	if found.collection and found.collection.ended_at is None:
+		return [
+			wording(
+				"The last collection has not ended: it is still running, or it was stopped and the next one goes on "
+				"from there. Some tenants may be missing or older."
+			)
+		]
+	return []
+
+
+def _tenant(tenant: Tenant) -> dict[str, Any]:
+	return {
+		"site": _visible(tenant.site.name),
+		"bench": _visible(tenant.site.bench),
+		**_verdict(tenant),
+		"read_at": iso_utc(tenant.read_at),
+		"files_bytes": tenant.files_bytes,
+		"backups_bytes": tenant.backups_bytes,
+		"database_bytes": tenant.database_bytes,
+		"total_bytes": tenant.total_bytes,
+		"is_lower_bound": None in (tenant.files_bytes, tenant.backups_bytes, tenant.database_bytes)
+		or bool(tenant.disk and tenant.disk.all_unreadable),
+	}
+
+
+def _grown(one: Grown, tenant: Tenant | None) -> dict[str, Any]:
+	return {
+		"site": _visible(one.site),
+		"bench": _visible(one.bench),
+		**_verdict(tenant),
+		"bytes": one.bytes,
+		"days": one.days,
+		"bytes_a_day": round(one.bytes_a_day),
+	}
+
+
+def _day(day: Day) -> dict[str, Any]:
+	return {
+		"files_bytes": day.files_bytes,
+		"backups_bytes": day.backups_bytes,
+		"database_bytes": day.database_bytes,
+		"total_bytes": known_total(day),
+	}
+
+
+def _verdict(tenant: Tenant | None) -> dict[str, Any]:
+	"""Return whether a site counted when it was collected, and why not; nothing is known of one that is gone."""
+	if tenant is None:
+		return {"counted": None, "reason": None}
+	reason = tenant.site.reason
+	shown = translated(reason, frappe._) if isinstance(reason, Wording) else _visible(reason)
+	return {"counted": tenant.site.counted, "reason": shown}
+
+
+def _stored(text: str) -> str:
+	"""Return a text as SQLite takes it: JSON can hold half a character, and no site's name in the cache does."""
+	return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _visible(text: str) -> str:
+	"""Escape what is not plainly visible in a text of the cache; a backslash there is of an earlier escape."""
+	return "\\".join(printable(part) for part in text.split("\\"))

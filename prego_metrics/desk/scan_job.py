@@ -1,0 +1,175 @@
+"""Frappe's part in collecting the tenants' figures: by night, on the operator's site alone, on the queue `long`.
+
+A job reads for ten seconds and queues the next one behind whatever waits by then. So the push, whose
+queue a worker serves first, is on time even where one worker does everything, and a job that was killed costs
+nothing: Frappe's scheduler asks every hour whether there is something to go on with.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from typing import Any
+
+import frappe
+import redis
+from frappe.utils import add_to_date, now_datetime
+from frappe.utils.background_jobs import get_job, get_redis_conn
+
+from prego_metrics.agent.base.errors import PregoMetricsError
+from prego_metrics.agent.bench.privileges import become_owner
+from prego_metrics.agent.config.config import Config
+from prego_metrics.desk.adapters.bench_log import log_of_the_bench
+from prego_metrics.desk.adapters.compat import APP
+from prego_metrics.desk.doctor.queues import COLLECTING_QUEUE, age_seconds, workers_of
+from prego_metrics.desk.operator_site import config_here, guarded_here, is_operators_site
+from prego_metrics.tenants.usage.scan import Collected, CollectionRunning, collect
+from prego_metrics.tenants.usage.scan_status import collection_status, is_due, is_under_way
+from prego_metrics.tenants.usage.store import HistoryError
+
+# Less than the slack of the rule when a push is due: one that waits for it is no reason to let the next tick pass.
+RUN_SECONDS = 10.0
+# A single tenant may have more files than can be walked in Frappe's 1,500 s, and would never be passed.
+TIMEOUT_SECONDS = 6 * 3600
+# Two, since a job queues the next one while its own id is still taken.
+JOB_IDS = ("prego_metrics_collect_tenants_0", "prego_metrics_collect_tenants_1")
+ERROR_TITLE = "Prego Metrics: the tenants' figures were not collected"
+_NICENESS = 10
+# RQ lets the heart of a running job beat every 30 s.
+_DEAD_AFTER_SECONDS = 180.0
+_TOLD_AGAIN_HOURS = 20
+
+
+def collect_if_due() -> None:
+	"""Queue the collection if the night's is due or was not finished: what Frappe's scheduler runs every hour.
+
+	On any site but the operator's it does nothing. Never raises for a foreseen condition; Frappe drops what else is
+	raised, so the bench's log has it.
+	"""
+	guarded_here(_queue_if_due)
+
+
+def _queue_if_due() -> None:
+	config = _config_if_shown_here()
+	if config is None or not config.collect_tenants:
+		return
+	try:
+		status = collection_status(config.bench.sites)
+	except HistoryError:
+		status = None  # the collection sets a damaged cache aside, and tells of what it cannot mend
+	if is_due(status, time.time(), now_datetime().hour):
+		try:
+			queue_collection(config)
+		except redis.exceptions.RedisError:
+			pass  # without it this would not have run: it went a moment ago, and the next hour tries again
+
+
+def queue_collection(config: Config) -> bool:
+	"""Queue the collection; False where it is waiting or under way already. Raises redis.exceptions.RedisError."""
+	if is_under_way(config.bench.sites):
+		return False
+	for job_id in JOB_IDS:
+		job = get_job(job_id)
+		if job is not None and _is_alive(job):
+			return False
+	_queue(0)
+	return True
+
+
+def is_nobody_there(config: Config) -> bool:
+	"""Tell whether the collection waits for a worker that there is not. Raises redis.exceptions.RedisError."""
+	if is_under_way(config.bench.sites):
+		return False
+	return not workers_of(COLLECTING_QUEUE, get_redis_conn()).living
+
+
+def collect_a_while(turn: int = 0) -> None:
+	"""Go on with the collection for a while, and queue the next job where something is left. Never raises."""
+	try:
+		config = _config_if_shown_here()
+		if config is None:
+			return
+		ended, trouble = _collect_apart(config)
+		if trouble:
+			_tell(trouble)
+		if ended is not None and ended.left:
+			_queue(1 - turn)
+	except redis.exceptions.RedisError:
+		pass  # what is left is read when the scheduler asks again
+	except Exception as error:  # noqa: BLE001 Frappe would log it with the variables of every frame
+		_tell(f"It ended with {type(error).__name__}, and is tried again within the hour")
+
+
+def _config_if_shown_here() -> Config | None:
+	"""Return the node's settings on the operator's site, and None on any other."""
+	config = config_here()
+	if config is None or not is_operators_site(config) or APP not in frappe.get_installed_apps():
+		return None  # also for a job that was queued before the app was uninstalled here
+	return config
+
+
+def _collect_apart(config: Config) -> tuple[Collected | None, str | None]:
+	"""Collect in a thread of its own; return how it ended, and what somebody has to be told.
+
+	Linux has a niceness for each thread. So whoever runs this (a fork of RQ's, a worker that does not fork, a test)
+	has its own again afterwards, and no exception that is raised into it from outside, such as a job's time-out,
+	passes a frame that holds a site's configuration.
+	"""
+	ended: list[Collected] = []
+	trouble: list[str] = []
+
+	def work() -> None:
+		try:
+			os.nice(_NICENESS)
+			become_owner(config.bench)
+			ended.append(collect(config, os.environ, most_seconds=RUN_SECONDS))
+		except CollectionRunning:
+			pass  # `prego-metrics tenants --collect` may run beside it
+		except PregoMetricsError as error:
+			trouble.append(str(error))
+		except Exception as error:  # noqa: BLE001 its frames hold what no log may show
+			trouble.append(f"It ended with {type(error).__name__}, and is tried again within the hour")
+
+	thread = threading.Thread(target=work, name="prego-metrics-collection", daemon=True)
+	thread.start()
+	thread.join()
+	if ended and ended[0].set_aside:
+		trouble.append(ended[0].set_aside)
+	return ended[0] if ended else None, trouble[0] if trouble else None
+
+
+def _queue(turn: int) -> None:
+	job = get_job(JOB_IDS[turn])
+	if job is not None and not _is_alive(job):
+		job.delete()  # a worker that was killed leaves it as started, which Frappe takes for running
+	frappe.enqueue(
+		"prego_metrics.desk.scan_job.collect_a_while",
+		queue=COLLECTING_QUEUE,
+		timeout=TIMEOUT_SECONDS,
+		job_id=JOB_IDS[turn],
+		deduplicate=True,
+		turn=turn,
+	)
+
+
+def _is_alive(job: Any) -> bool:
+	"""Tell whether a job waits, or runs with a heart that beats."""
+	status = str(getattr(job.get_status(), "value", job.get_status()))
+	if status != "started":
+		return status in ("queued", "deferred", "scheduled")
+	beaten = age_seconds(job.last_heartbeat)
+	return beaten is not None and beaten < _DEAD_AFTER_SECONDS
+
+
+def _tell(text: str) -> None:
+	"""Write an Error Log with a message of our own, and the same one no oftener than once a day."""
+	log_of_the_bench(f"The tenants' figures: {text}")
+	told = {
+		"method": ERROR_TITLE,
+		"error": text,
+		"creation": (">", add_to_date(now_datetime(), hours=-_TOLD_AGAIN_HOURS)),
+	}
+	if not frappe.db.exists("Error Log", told):
+		frappe.log_error(title=ERROR_TITLE, message=text)
+		frappe.db.commit()  # nosemgrep what the job does next must not roll it back

@@ -1,0 +1,190 @@
+"""One run of the sidecar, from the servers to the control plane, and what became of each node.
+
+A node is pushed only if it is known that nothing is lost by it: the row is an upsert without memory and
+disk, and would blind placement to a node that pushes for itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from prego_metrics.agent.push.payload import Payload
+from prego_metrics.agent.push.result import DELIVERED
+from prego_metrics.fleet.hetzner.mapping import MappedNode, describe
+from prego_metrics.fleet.hetzner.servers import RUNNING, HetznerServer
+from prego_metrics.fleet.hetzner.session import HetznerError
+
+HETZNER_API = "hetzner_api"
+PUSHED = "pushed"
+WOULD_PUSH = "would_push"
+LEFT_ALONE = "left_alone"
+NOT_PUSHED = "not_pushed"
+# A row this far in the future is no clock's doing, and cannot be told fresh from stale.
+MAX_CLOCK_SKEW_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class LastRow:
+	"""What an export of server_metrics says of a node; updated_at in seconds since the epoch."""
+
+	updated_at: float
+	source: str
+
+
+@dataclass(frozen=True)
+class Known:
+	"""What is known of the fleet before anything is pushed.
+
+	rows is None where there is no export of server_metrics; a row is fresh up to `max_age_seconds`.
+	"""
+
+	counts: Mapping[str, int]
+	rows: Mapping[str, LastRow] | None
+	now: float
+	max_age_seconds: float = 300.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+	"""What became of a node, or of a server that is none (node_id is None)."""
+
+	node_id: str | None
+	outcome: str
+	reason: str | None = None
+	server: str | None = None
+	payload: Mapping[str, Any] | None = None
+	warning: str | None = None
+
+	def as_dict(self) -> dict[str, Any]:
+		"""Return it as JSON has it."""
+		return {
+			"node_id": self.node_id,
+			"server": self.server,
+			"outcome": self.outcome,
+			"reason": self.reason,
+			"warning": self.warning,
+			"payload": dict(self.payload) if self.payload else None,
+		}
+
+
+@dataclass(frozen=True)
+class Sent:
+	"""How sending ended: no error if it was delivered; final: the next node's would end the same way."""
+
+	error: str | None
+	final: bool = False
+
+
+CpuOf = Callable[[HetznerServer], "float | None"]
+Send = Callable[[Payload], Sent]
+
+
+def push_nodes(
+	nodes: list[MappedNode], known: Known, cpu_of: CpuOf, send: Send | None, *, save_snapshot: bool = False
+) -> Iterator[Outcome]:
+	"""Push each node that is to be pushed, and tell what became of every one. Without `send`, only tell.
+
+	Where the token, the rate limit, the key or the time end everything, the rest are told so one by one,
+	and nothing more is asked or sent.
+	"""
+	over: str | None = None
+	for node in nodes:
+		kept_from = not_to_push(node, known)
+		if kept_from:
+			yield kept_from
+		elif over:
+			yield _outcome(node, NOT_PUSHED, over)
+		else:
+			outcome, over = _push(node, known, cpu_of, send, save_snapshot)
+			yield outcome
+
+
+def not_to_push(node: MappedNode, known: Known) -> Outcome | None:
+	"""Return why a node is not to be pushed, or None if it is."""
+	if node.server.status != RUNNING:
+		return _outcome(node, NOT_PUSHED, f"its {describe(node.server)} is {node.server.status}")
+	if node.node_id not in known.counts:
+		return _outcome(node, NOT_PUSHED, "there is no tenant count for it, and an omitted one is read as 0")
+	row = known.rows.get(node.node_id) if known.rows is not None else None
+	if row is None or row.source == HETZNER_API:
+		if node.agentless or known.rows is not None:
+			return None
+		return _outcome(
+			node,
+			NOT_PUSHED,
+			"whether it pushes for itself is not known: give an export of server_metrics, or say agentless",
+		)
+	age = known.now - row.updated_at
+	if age < -MAX_CLOCK_SKEW_SECONDS:
+		return _outcome(node, NOT_PUSHED, f"its row is {-age:.0f} s in the future, so it may be fresh")
+	if age > known.max_age_seconds:
+		return None
+	if node.agentless:
+		return _outcome(
+			node,
+			NOT_PUSHED,
+			f"it is said to be agentless, and pushed for itself {max(0.0, age):.0f} s ago ({row.source})",
+		)
+	return _outcome(node, LEFT_ALONE, f"it pushed for itself {max(0.0, age):.0f} s ago")
+
+
+def _push(
+	node: MappedNode, known: Known, cpu_of: CpuOf, send: Send | None, save_snapshot: bool
+) -> tuple[Outcome, str | None]:
+	"""Push one node; return what became of it, and why nothing more can be pushed, if so."""
+	try:
+		cpu_pct = cpu_of(node.server)
+	except HetznerError as error:
+		reason = f"its CPU could not be read: {error}"
+		return _outcome(node, NOT_PUSHED, reason), (reason if error.final else None)
+	payload = Payload(
+		node.node_id,
+		known.counts[node.node_id],
+		cpu_pct,
+		save_snapshot=save_snapshot,
+		source=HETZNER_API,
+	)
+	warning = "Hetzner has no CPU value of the last minutes: cpu_pct is left out" if cpu_pct is None else None
+	if send is None:
+		return _outcome(node, WOULD_PUSH, payload=payload, warning=warning), None
+	sent = send(payload)
+	if sent.error is None:
+		return _outcome(node, PUSHED, payload=payload, warning=warning), None
+	return _outcome(node, NOT_PUSHED, sent.error, payload, warning), (sent.error if sent.final else None)
+
+
+def _outcome(
+	node: MappedNode,
+	outcome: str,
+	reason: str | None = None,
+	payload: Payload | None = None,
+	warning: str | None = None,
+) -> Outcome:
+	return Outcome(
+		node.node_id,
+		outcome,
+		reason,
+		node.server.name,
+		payload.as_dict() if payload else None,
+		warning,
+	)
+
+
+def control_plane_sender(
+	url: str, key: Any, time_left: Callable[[], float], *, attempt_seconds: float, node_seconds: float
+) -> Send:
+	"""Return what sends one payload through the agent's own exchange, within a node's share of the time."""
+	from prego_metrics.agent.push.delivery import send
+
+	def deliver(payload: Payload) -> Sent:
+		seconds = min(node_seconds, time_left())
+		if seconds <= 0:
+			return Sent("the time for this run is over", final=True)
+		delivery = send(url, key, payload, attempt_seconds=attempt_seconds, deadline_seconds=seconds)
+		if delivery.outcome == DELIVERED:
+			return Sent(None)
+		return Sent(delivery.error or "it was not delivered", final=delivery.status_code in (401, 403))
+
+	return deliver

@@ -1,0 +1,191 @@
+"""How the sidecar talks to the Hetzner Cloud API: the session that the `hcloud` library is given.
+
+hcloud retries by itself, but has no time limit of its own, does not read the rate limit's headers, and
+holds the token where a traceback would show it. So the policy is here, and hcloud sees only good answers:
+
+- each attempt ends after ATTEMPT_SECONDS, whatever the server does; no redirects, TLS verified;
+- up to three attempts where there was no answer, or a 5xx, with exponential backoff and full jitter;
+- 429: wait as long as Retry-After or RateLimit-Reset say, if that ends within the run's time, else stop;
+- few requests left of the hour's: no faster than they come back, since the limit is the whole project's;
+- any other answer is final.
+
+hcloud never gets the token: it is put in at the last moment, by an object that shows nothing of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.cookiejar
+import os
+import random
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+
+from prego_metrics.agent.base.errors import PregoMetricsError
+from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.config.api_key import Secret
+from prego_metrics.agent.config.settings import is_loopback
+from prego_metrics.agent.http.client import Bearer, why_no_answer
+from prego_metrics.agent.http.connection import CuttableAdapter, Wire
+from prego_metrics.agent.push.delivery import shown_words
+
+ATTEMPTS = 3
+ATTEMPT_SECONDS = 10.0
+BACKOFF_BASE_SECONDS = 0.5
+# Below this share of the hour's requests we take only what comes back: others of the project need some too.
+RESERVED_SHARE = 0.1
+_HOUR_SECONDS = 3600.0
+_REASON_SHOWN = 200
+
+
+class HetznerError(PregoMetricsError):
+	"""The Hetzner Cloud API did not give what was asked for.
+
+	final: it will give nothing else in this run either (the token, the rate limit, the time).
+	"""
+
+	def __init__(self, message: str, *, final: bool = False) -> None:
+		super().__init__(message)
+		self.final = final
+
+
+class HetznerSession(requests.Session):
+	"""A requests session under the policy above; `time_left` returns the seconds that the run may still last.
+
+	Raises HetznerError for whatever is not a 2xx; neither its text nor its traceback holds the token.
+	"""
+
+	def __init__(
+		self,
+		token: Secret,
+		endpoint: str,
+		time_left: Callable[[], float],
+		sleep: Callable[[float], None] = time.sleep,
+	) -> None:
+		super().__init__()
+		self._token = token
+		self._time_left = time_left
+		self._sleep = sleep
+		self._pace_seconds = 0.0
+		self._wire = Wire()
+		self._where = printable(urlsplit(endpoint).netloc, 80)
+		self.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
+		self.auth = Bearer(token)
+		adapter = CuttableAdapter(self._wire)
+		self.mount("https://", adapter)
+		self.mount("http://", adapter)
+		self.trust_env = not is_loopback(urlsplit(endpoint).hostname or "")
+
+	def close(self) -> None:
+		super().close()
+		self._wire.end()
+
+	def request(self, method: Any, url: Any, *args: Any, **options: Any) -> requests.Response:
+		"""Make one request of hcloud's, with as many attempts as it takes, and return its good answer."""
+		for attempt in range(1, ATTEMPTS + 1):
+			self._wait(self._pace_seconds, "its rate limit is nearly used up")
+			ended = self._attempt(method, url, options)
+			if isinstance(ended, requests.Response):
+				self._pace_seconds = _pace(ended.headers)
+				if ended.ok and not ended.is_redirect:
+					return ended
+				wait, trouble = self._judge(ended)
+			else:
+				wait, trouble = None, f"{self._where}: {ended}"
+			if attempt == ATTEMPTS:
+				break
+			if wait is None:
+				self._wait(random.uniform(0.0, BACKOFF_BASE_SECONDS * 2.0**attempt), trouble)
+			else:
+				self._wait(wait, trouble)
+		raise HetznerError(trouble)
+
+	def _judge(self, answer: requests.Response) -> tuple[float | None, str]:
+		"""Return how long a failed request is to wait before the next attempt (None: a moment), and why.
+
+		Raises HetznerError where no attempt would end otherwise.
+		"""
+		words = _words(answer)
+		said = f"{self._where} answers {answer.status_code}" + (
+			f": {shown_words(words, self._token)}" if words else ""
+		)
+		if answer.status_code == 429:
+			return _asked_wait(answer.headers), f"the project's rate limit is used up ({said})"
+		if 500 <= answer.status_code < 600:
+			return None, said
+		if answer.status_code in (401, 403):
+			raise HetznerError(f"the token is refused ({said})", final=True)
+		raise HetznerError(said)
+
+	def _attempt(self, method: Any, url: Any, options: Mapping[str, Any]) -> requests.Response | str:
+		"""Return the whole answer, or why there is none; never an exception that holds the request."""
+		seconds = min(ATTEMPT_SECONDS, self._time_left())
+		if seconds <= 0:
+			return "the time for this run is over"
+		try:
+			self._wire.begin()
+			with self._wire.limit(seconds):
+				answer = super().request(
+					method,
+					url,
+					**{
+						**options,
+						"timeout": seconds,
+						"allow_redirects": False,
+						"verify": os.environ.get("REQUESTS_CA_BUNDLE") or True,
+					},
+				)
+			return f"no answer within {seconds:.3g} s" if self._wire.cut else answer
+		except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+			if self._wire.cut:
+				return f"no answer within {seconds:.3g} s"
+			return why_no_answer(error, seconds, self._shown)
+		except BaseException as interruption:  # noqa: BLE001 - it is passed on, only without its traceback
+			interruption.__context__ = None
+			raise interruption.with_traceback(None) from None
+
+	def _wait(self, seconds: float, why: str) -> None:
+		"""Wait, or raise HetznerError at once if the run would be over by then."""
+		if seconds >= self._time_left():
+			raise HetznerError(
+				f"{why}; waiting {seconds:.0f} s would take longer than this run may last", final=True
+			)
+		if seconds > 0:
+			self._sleep(seconds)
+
+	def _shown(self, text: str) -> str:
+		return printable(self._token.mask(text), _REASON_SHOWN)
+
+
+def _words(answer: requests.Response) -> str:
+	"""Return what an error says: the API's message and code, else the body as it came."""
+	with contextlib.suppress(ValueError, KeyError, TypeError):
+		error = answer.json()["error"]
+		return f"{error['message']} ({error['code']})"
+	return answer.text
+
+
+def _asked_wait(headers: Mapping[str, str]) -> float:
+	"""Return how long a 429 asks to wait: Retry-After in seconds, else until RateLimit-Reset, an epoch."""
+	retry_after = _number(headers.get("Retry-After"))
+	if retry_after is not None:
+		return retry_after
+	reset = _number(headers.get("RateLimit-Reset"))
+	return max(1.0, reset - time.time()) if reset is not None else 1.0
+
+
+def _pace(headers: Mapping[str, str]) -> float:
+	"""Return the seconds to leave before the next request: 0, or what one of the hour's takes to come back."""
+	limit, left = _number(headers.get("RateLimit-Limit")), _number(headers.get("RateLimit-Remaining"))
+	if not limit or left is None or left > limit * RESERVED_SHARE:
+		return 0.0
+	return _HOUR_SECONDS / limit
+
+
+def _number(text: str | None) -> float | None:
+	return float(text[:15]) if text and text.isascii() and text.isdigit() else None

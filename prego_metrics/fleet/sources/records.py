@@ -1,0 +1,182 @@
+"""What an export's rows say: nodes, their newest metrics, and where tenants are placed.
+
+A row that cannot be understood is an error that names it, never a row left out: what is left out could be
+the node that stopped.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+
+from prego_metrics.agent.base.errors import ExportError
+from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.push.payload import NODE_PUSH
+from prego_metrics.fleet.sources.exports import Export, Row
+
+# Tenants without a site on any node; the platform's present and coming names for them.
+STATUSES_WITHOUT_SITE = frozenset(("data_purged", "failed", "deleted"))
+_WHOLE_NUMBER = re.compile(r"[0-9]{1,18}(\.0*)?")
+_MAX_COUNT = 2**53
+
+
+@dataclass(frozen=True)
+class Columns:
+	"""What the columns are called; the defaults are the runbook's names."""
+
+	node_id: str = "node_id"
+	region: str = "region"
+	updated_at: str = "updated_at"
+	tenant_count: str = "tenant_count"
+	source: str = "source"
+	tenants_node_id: str = "node_id"
+	status: str = "status"
+
+
+@dataclass(frozen=True)
+class Metrics:
+	"""One node's row of server_metrics.
+
+	updated_at is as exported, None where nothing was pushed. tenant_count is None where there is none.
+	"""
+
+	node_id: str
+	updated_at: object
+	tenant_count: int | None
+	source: str
+
+
+@dataclass(frozen=True)
+class Placement:
+	"""How many tenants are placed on each node, and what to be warned of."""
+
+	tenants: Counter[str]
+	warnings: tuple[str, ...] = ()
+
+
+def read_regions(export: Export, columns: Columns, *, needed: bool = True) -> dict[str, object]:
+	"""Return each registered node's region, as it stands there; `needed`: there must be such a column.
+
+	Raises ExportError, also without nodes.
+	"""
+	if not export.rows:
+		raise ExportError(
+			f"{export.source} holds no nodes: the export failed, or the wrong database was asked"
+		)
+	export.require(columns.node_id, "--node-id-column")
+	if needed:
+		export.require(columns.region, "--region-column")
+	regions: dict[str, object] = {}
+	for number, row in enumerate(export.rows, 1):
+		node_id = _node_id(row.get(columns.node_id), export, number)
+		_refuse_second(node_id in regions, node_id, export)
+		regions[node_id] = row.get(columns.region)
+	return regions
+
+
+def read_metrics(export: Export, columns: Columns, *, needed: Collection[str]) -> dict[str, Metrics]:
+	"""Return each node's newest metrics; `needed` names the fields of Columns that must be there.
+
+	No rows are no error. Raises ExportError.
+	"""
+	export.require(columns.node_id, "--node-id-column")
+	for field in needed:
+		export.require(getattr(columns, field), f"--{field.replace('_', '-')}-column")
+	metrics: dict[str, Metrics] = {}
+	for number, row in enumerate(export.rows, 1):
+		node_id = _node_id(row.get(columns.node_id), export, number)
+		_refuse_second(node_id in metrics, node_id, export)
+		updated_at = row.get(columns.updated_at)
+		metrics[node_id] = Metrics(
+			node_id,
+			None if updated_at == "" else updated_at,
+			_count(row.get(columns.tenant_count), export, number, columns.tenant_count),
+			_source(row.get(columns.source), export, number),
+		)
+	return metrics
+
+
+def read_placement(export: Export, columns: Columns, statuses: Iterable[str] = ()) -> Placement:
+	"""Count the tenants on each node: those with one of `statuses`, by default those that have a site.
+
+	Raises ExportError, also where no tenant is placed at all: such an export would agree with any zero.
+	"""
+	if not export.rows:
+		raise ExportError(
+			f"{export.source} holds no tenants: the export failed, or there is nothing to compare"
+		)
+	export.require(columns.tenants_node_id, "--tenants-node-id-column")
+	wanted = frozenset(status.strip().casefold() for status in statuses)
+	has_status = export.has(columns.status)
+	if wanted and not has_status:
+		export.require(columns.status, "--status-column")
+	tenants: Counter[str] = Counter()
+	for number, row in enumerate(export.rows, 1):
+		node_id = row.get(columns.tenants_node_id)
+		if node_id in (None, "") or not _has_site(row, columns, wanted, export, number):
+			continue
+		tenants[_node_id(node_id, export, number)] += 1
+	if not tenants:
+		raise ExportError(
+			f"{export.source} places no tenant on any node"
+			+ (f" with the status {printable(', '.join(sorted(wanted)))}" if wanted else "")
+		)
+	warning = f"{export.source} has no column {printable(columns.status)}: every tenant in it counts"
+	return Placement(tenants, () if has_status else (warning,))
+
+
+def _has_site(row: Row, columns: Columns, wanted: frozenset[str], export: Export, number: int) -> bool:
+	status = row.get(columns.status)
+	if status is not None and not isinstance(status, str):
+		raise ExportError(f"{export.source}, row {number}: the status is not a text")
+	folded = (status or "").strip().casefold()
+	return folded in wanted if wanted else folded not in STATUSES_WITHOUT_SITE
+
+
+def _node_id(value: object, export: Export, number: int) -> str:
+	if not isinstance(value, str) or not value:
+		raise ExportError(f"{export.source}, row {number}: node_id is {_shown(value)}, and must be a text")
+	return value
+
+
+def _refuse_second(known: bool, node_id: str, export: Export) -> None:
+	if known:
+		raise ExportError(
+			f"{export.source} has several rows for {printable(node_id, 100)}: one of them would hide another"
+		)
+
+
+def _count(value: object, export: Export, number: int, column: str) -> int | None:
+	if value is None or value == "":
+		return None
+	if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value.strip()):
+		value = int(value.strip().partition(".")[0])
+	elif isinstance(value, float) and value.is_integer():
+		value = int(value)
+	if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MAX_COUNT:
+		raise ExportError(
+			f"{export.source}, row {number}: {printable(column)} is {_shown(value)}, and must be a whole number "
+			"from 0"
+		)
+	return value
+
+
+def _source(value: object, export: Export, number: int) -> str:
+	if value is None or value == "":
+		return NODE_PUSH
+	if not isinstance(value, str):
+		raise ExportError(f"{export.source}, row {number}: the source is not a text")
+	return value
+
+
+def _shown(value: object) -> str:
+	if value is None:
+		return "null"
+	if isinstance(value, dict | list):
+		return f"a JSON {'object' if isinstance(value, dict) else 'array'}"
+	try:
+		return printable(repr(value), 60)
+	except ValueError:
+		return "a number of thousands of digits"

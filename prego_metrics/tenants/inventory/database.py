@@ -1,0 +1,227 @@
+"""What only a site's own database tells: its size, its apps, who uses it, and what is stuck in it.
+
+Each site is asked by its own credentials, for itself, and fails for itself: with one line that says why. A
+figure that one version of Frappe does not have is left None.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone, tzinfo
+from typing import Any
+
+from prego_metrics.agent.base.messages import said, wording
+from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.tenants.inventory.database_session import (
+	POSTGRES,
+	Credentials,
+	Cursor,
+	DatabaseError,
+	credentials,
+	error_line,
+	open_session,
+)
+from prego_metrics.tenants.inventory.site_folder import LocatedSite
+
+CONCURRENCY = 4
+# More than all that is asked of a slow server takes by the limits of a session. PyMySQL bounds each read of a
+# socket, and not their sum.
+SITE_SECONDS = 150.0
+STUCK_AFTER_SECONDS = 3600
+_DAY_SECONDS = 86400
+_MAX_APPS = 100
+# What Frappe takes where its System Settings name none (frappe/utils/data.py).
+_FRAPPES_TIME_ZONE = "Asia/Kolkata"
+
+_MARIADB_SIZE = (
+	"SELECT COALESCE(SUM(data_length), 0), COALESCE(SUM(index_length), 0) "
+	"FROM information_schema.tables WHERE table_schema = DATABASE()"
+)
+_POSTGRES_SIZE = (
+	"SELECT COALESCE(SUM(pg_table_size(c.oid)), 0), COALESCE(SUM(pg_indexes_size(c.oid)), 0) "
+	"FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+	"WHERE c.relkind IN ('r', 'm') AND n.nspname NOT IN ('pg_catalog', 'information_schema')"
+)
+
+
+@dataclass(frozen=True)
+class DatabaseFigures:
+	"""What one site's database told; None is what it did not. error says why it told nothing or not all.
+
+	Sizes are bytes as the server reports them, data and indexes apart. enabled_users leaves out Guest and
+	Administrator; last_login_at is Unix seconds; failed_jobs_day counts the scheduled jobs that failed in
+	the last day; stuck_mails are those queued for over an hour that ought to have gone.
+	"""
+
+	data_bytes: int | None = None
+	index_bytes: int | None = None
+	apps: Mapping[str, str] | None = field(default=None)
+	enabled_users: int | None = None
+	last_login_at: float | None = None
+	failed_jobs_day: int | None = None
+	stuck_mails: int | None = None
+	error: str | None = None
+
+	@property
+	def bytes(self) -> int | None:
+		"""Data and indexes together."""
+		if self.data_bytes is None or self.index_bytes is None:
+			return None
+		return self.data_bytes + self.index_bytes
+
+
+def read_database(
+	located: LocatedSite, environ: Mapping[str, str], clock: Callable[[], float] = time.time
+) -> DatabaseFigures:
+	"""Ask one site's database. Never raises for what can be wrong with it."""
+	try:
+		access = credentials(located.merged, environ)
+		with open_session(access) as cursor:
+			return _Questions(access, cursor, clock()).ask()
+	except DatabaseError as error:
+		return DatabaseFigures(error=said(error))
+
+
+class _Questions:
+	"""The questions to one open session; those after the size may each be refused for itself."""
+
+	def __init__(self, access: Credentials, cursor: Cursor, now: float) -> None:
+		self._access = access
+		self._cursor = cursor
+		self._now = now
+		self._zone: tzinfo = timezone.utc
+		self._errors: list[str] = []
+
+	def ask(self) -> DatabaseFigures:
+		size = self._rows(_POSTGRES_SIZE if self._access.kind == POSTGRES else _MARIADB_SIZE)
+		if size is None:
+			raise DatabaseError(self._errors[0])
+		figures = DatabaseFigures(data_bytes=int(size[0][0]), index_bytes=int(size[0][1]))
+		self._zone = self._time_zone()
+		return replace(
+			figures,
+			apps=self._apps(),
+			enabled_users=self._count(
+				"SELECT COUNT(*) FROM `tabUser` WHERE enabled = 1 AND name NOT IN ('Guest', 'Administrator')"
+			),
+			last_login_at=self._last_login(),
+			failed_jobs_day=self._count(
+				"SELECT COUNT(*) FROM `tabScheduled Job Log` WHERE status = 'Failed' AND creation >= %s",
+				self._local(self._now - _DAY_SECONDS),
+			),
+			stuck_mails=self._count(
+				"SELECT COUNT(*) FROM `tabEmail Queue` WHERE status IN ('Not Sent', 'Sending', 'Partially Sent') "
+				"AND creation < %s AND (send_after IS NULL OR send_after < %s)",
+				*[self._local(self._now - STUCK_AFTER_SECONDS)] * 2,
+			),
+			error=self._errors[0] if self._errors else None,
+		)
+
+	def _rows(self, query: str, *values: object) -> Sequence[Sequence[Any]] | None:
+		"""Return what a query finds, or None and keep why not."""
+		if self._access.kind == POSTGRES:
+			query = query.replace("`", '"')
+		try:
+			self._cursor.execute(query, values or None)
+			rows: Sequence[Sequence[Any]] = self._cursor.fetchall()
+		except _library_errors(self._access) as error:
+			self._errors.append(error_line(self._access, error))
+			return None
+		return rows
+
+	def _count(self, query: str, *values: object) -> int | None:
+		rows = self._rows(query, *values)
+		return int(rows[0][0]) if rows else None
+
+	def _apps(self) -> dict[str, str] | None:
+		rows = self._rows(
+			f"SELECT app_name, app_version FROM `tabInstalled Application` ORDER BY idx LIMIT {_MAX_APPS}"
+		)
+		if rows is None:
+			return None
+		return {printable(str(name), 140): printable(str(version or ""), 140) for name, version in rows}
+
+	def _last_login(self) -> float | None:
+		rows = self._rows("SELECT MAX(last_login) FROM `tabUser` WHERE name <> 'Guest'")
+		try:
+			local = datetime.fromisoformat(str(rows[0][0])) if rows and rows[0][0] else None
+			return local.replace(tzinfo=self._zone).timestamp() if local else None
+		except (ValueError, OverflowError):
+			return None  # a text field: it may hold anything
+
+	def _time_zone(self) -> tzinfo:
+		from zoneinfo import ZoneInfo
+
+		rows = self._rows(
+			"SELECT value FROM `tabSingles` WHERE doctype = 'System Settings' AND field = 'time_zone'"
+		)
+		named = str(rows[0][0]) if rows and rows[0][0] else _FRAPPES_TIME_ZONE
+		try:
+			return ZoneInfo(named)
+		except (ValueError, OSError, LookupError):
+			return timezone.utc
+
+	def _local(self, at: float) -> str:
+		# Frappe writes the site's own wall clock.
+		moment = datetime.fromtimestamp(at, timezone.utc)
+		return moment.astimezone(self._zone).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _library_errors(access: Credentials) -> tuple[type[Exception], ...]:
+	if access.kind == POSTGRES:
+		import psycopg2
+
+		return (psycopg2.Error, OSError, ValueError)
+	import pymysql
+
+	return (pymysql.Error, OSError, ValueError)
+
+
+def read_databases(
+	sites: Sequence[LocatedSite],
+	environ: Mapping[str, str],
+	*,
+	concurrency: int = CONCURRENCY,
+	read: Callable[[LocatedSite, Mapping[str, str]], DatabaseFigures] = read_database,
+	limit_seconds: float = SITE_SECONDS,
+) -> Iterator[tuple[LocatedSite, DatabaseFigures]]:
+	"""Ask the sites' databases, at most `concurrency` at a time, and give each answer as it comes.
+
+	In threads, also a single one: an exception that is raised from outside into the caller (a job's time-out,
+	Ctrl-C) must not carry frames that hold a password. They are daemons, so that none outlives the caller. One
+	that has no answer after `limit_seconds` is waited for no longer.
+	"""
+	answers: queue.SimpleQueue[tuple[int, DatabaseFigures]] = queue.SimpleQueue()
+	waiting = iter(range(len(sites)))
+	given_up_at: dict[int, float] = {}
+
+	def work(number: int) -> None:
+		try:
+			figures = read(sites[number], environ)
+		except Exception as error:  # noqa: BLE001 the others must be asked, and the caller not wait for ever
+			kind = type(error).__name__
+			figures = DatabaseFigures(error=wording("it could not be asked ({error})", error=kind))
+		answers.put((number, figures))
+
+	def ask_next() -> None:
+		number = next(waiting, None)
+		if number is not None:
+			given_up_at[number] = time.monotonic() + limit_seconds
+			threading.Thread(target=work, args=(number,), daemon=True).start()
+
+	for _ in range(concurrency):
+		ask_next()
+	while given_up_at:
+		first = min(given_up_at, key=lambda number: given_up_at[number])
+		try:
+			number, figures = answers.get(timeout=max(0.0, given_up_at[first] - time.monotonic()))
+		except queue.Empty:
+			late = wording("no answer within {seconds} s", seconds=f"{limit_seconds:g}")
+			number, figures = first, DatabaseFigures(error=late)
+		if given_up_at.pop(number, None) is not None:  # else it answers too late
+			ask_next()
+			yield sites[number], figures

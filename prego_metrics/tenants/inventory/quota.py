@@ -1,0 +1,62 @@
+"""How much a tenant may take before somebody ought to look: a mark in what is shown, and nothing more.
+
+The node's setting `tenant_quota_gb` holds for every tenant whose own `site_config.json` says nothing under
+`prego_quota_gb`. Neither is ever part of a push, and nothing acts on it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.config.settings import parse_quota_gb
+
+SITE_KEY = "prego_quota_gb"
+GB_BYTES = 1_000_000_000
+
+
+@dataclass(frozen=True)
+class Quota:
+	"""A tenant's quota in bytes, None without one. own: its own configuration says so, and not the node's.
+
+	refused is what that configuration says and is no quota, fit to show: then there is none, since the node's
+	figure is not what was meant for this tenant.
+	"""
+
+	bytes: int | None = None
+	own: bool = False
+	refused: str | None = None
+
+
+NO_QUOTA = Quota()
+
+
+@dataclass(frozen=True)
+class Used:
+	"""What counts towards a quota, in bytes; a lower bound where a part of it was not read."""
+
+	bytes: int
+	lower_bound: bool
+
+
+def quota_of(site_config: Mapping[str, object], node_quota_gb: float) -> Quota:
+	"""Return the quota that a site's own configuration gives it, else the node's; 0 is none. Never raises."""
+	if SITE_KEY not in site_config:
+		return Quota(_bytes(node_quota_gb))
+	value = site_config[SITE_KEY]
+	try:
+		return Quota(_bytes(parse_quota_gb(value)), own=True)
+	except ValueError:
+		return Quota(own=True, refused=_shown(value))
+
+
+def _bytes(gigabytes: float) -> int | None:
+	return round(gigabytes * GB_BYTES) if gigabytes else None
+
+
+def _shown(value: object) -> str:
+	if isinstance(value, list | dict):
+		return type(value).__name__  # nested deeper, perhaps, than json.dumps can follow
+	return printable(json.dumps(value, ensure_ascii=False), 40)

@@ -1,0 +1,151 @@
+"""What each site is and what it takes on disk: read from its folder alone, without its database.
+
+What a folder cannot tell is left None and not guessed. Which of the bench's apps a site has installed is
+such a thing: only its own database knows (see `site_database`).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from prego_metrics.agent.base.errors import BenchError
+from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.bench.common_site_config import read_common_config
+from prego_metrics.agent.bench.locate import Bench, open_benches
+from prego_metrics.agent.bench.site_config import Unreadable, read_site_config
+from prego_metrics.agent.collectors.census import Census, Site
+from prego_metrics.agent.config.config import Config
+from prego_metrics.tenants.inventory.backups import Backups, read_backups
+from prego_metrics.tenants.inventory.birth_time import birth_time
+from prego_metrics.tenants.inventory.disk_usage import DiskUsage, disk_usage
+from prego_metrics.tenants.inventory.quota import NO_QUOTA, Quota, quota_of
+
+_MAX_SHOWN = 140
+_MAX_APPS_BYTES = 1 << 16
+
+
+@dataclass(frozen=True)
+class LocatedSite:
+	"""A site of the census, the folder it lies in, and its configuration as Frappe would merge it.
+
+	merged holds the site's secrets: it is for reading single keys, and is kept out of the repr.
+	"""
+
+	site: Site
+	folder: str
+	merged: Mapping[str, object]
+	bench_apps: tuple[str, ...]
+	quota: Quota = NO_QUOTA
+
+	def __repr__(self) -> str:
+		return f"<{self.site.name} in {self.site.bench}>"
+
+
+@dataclass(frozen=True)
+class SiteOnDisk:
+	"""What one site's folder tells. Sizes are bytes on disk as `du` has them, None where not asked for.
+
+	unreadable counts the entries among the files that could not be looked into: above 0, their sizes are lower
+	bounds. So it is with the backups, which have a count of their own.
+	"""
+
+	database_type: str
+	database_name: str | None
+	created_at: float | None
+	developer_mode: bool
+	bench_apps: tuple[str, ...]
+	public_files_bytes: int | None
+	private_files_bytes: int | None
+	unreadable: int
+	backups: Backups
+
+	@property
+	def all_unreadable(self) -> int:
+		"""Entries that could not be looked into, of files and backups together."""
+		return self.unreadable + self.backups.unreadable
+
+	@property
+	def files_bytes(self) -> int | None:
+		"""Public and private files together, without the backups."""
+		if self.public_files_bytes is None or self.private_files_bytes is None:
+			return None
+		return self.public_files_bytes + self.private_files_bytes
+
+
+def locate_sites(config: Config, census: Census) -> list[LocatedSite]:
+	"""Find the folder of every site that the census saw; one that is gone since is left out.
+
+	Raises BenchError.
+	"""
+	located: list[LocatedSite] = []
+	for bench in open_benches(config.benches):
+		shown_bench = printable(bench.root)
+		sites = [site for site in census.sites if site.bench == shown_bench]
+		located += _of_bench(bench, sites, config.tenant_quota_gb)
+	return located
+
+
+def _of_bench(bench: Bench, sites: list[Site], quota_gb: float) -> Iterator[LocatedSite]:
+	try:
+		# The census has names fit to show; two folders never share one.
+		names = {printable(name): name for name in os.listdir(bench.sites)}
+		common = read_common_config(bench)
+	except OSError as error:
+		raise BenchError(f"{printable(bench.sites)} cannot be read: {error.strerror or error}") from None
+	except ValueError:
+		common = {}
+	apps = _bench_apps(bench)
+	for site in sites:
+		if site.name in names:
+			folder = os.path.join(bench.sites, names[site.name])
+			own = _site_config(folder)
+			yield LocatedSite(site, folder, {**common, **own}, apps, quota_of(own, quota_gb))
+
+
+def _site_config(folder: str) -> dict[str, object]:
+	try:
+		return read_site_config(os.path.join(folder, "site_config.json"))
+	except (Unreadable, FileNotFoundError, NotADirectoryError):
+		return {}  # the census has said so already
+
+
+def _bench_apps(bench: Bench) -> tuple[str, ...]:
+	try:
+		with open(os.path.join(bench.sites, "apps.txt"), errors="surrogateescape") as file:
+			lines = file.read(_MAX_APPS_BYTES).split()
+	except OSError:
+		return ()
+	return tuple(printable(line, _MAX_SHOWN) for line in lines)
+
+
+def database_type(merged: Mapping[str, object]) -> str:
+	"""Return which database server a site's configuration names, fit to show."""
+	named = merged.get("db_type")
+	return printable(named, _MAX_SHOWN) if isinstance(named, str) and named else "mariadb"
+
+
+def read_site(located: LocatedSite, *, sizes: bool) -> SiteOnDisk:
+	"""Return what a site's folder tells; with `sizes`, its trees are walked. Never raises OSError."""
+	name = located.merged.get("db_name")
+	usage = {
+		kind: disk_usage(os.path.join(located.folder, kind, "files")) if sizes else None
+		for kind in ("public", "private")
+	}
+	walked = [found for found in usage.values() if found is not None]
+	return SiteOnDisk(
+		database_type=database_type(located.merged),
+		database_name=printable(name, _MAX_SHOWN) if isinstance(name, str) else None,
+		created_at=birth_time(located.folder),
+		developer_mode=bool(located.merged.get("developer_mode")),
+		bench_apps=located.bench_apps,
+		public_files_bytes=_bytes(usage["public"]),
+		private_files_bytes=_bytes(usage["private"]),
+		unreadable=sum(found.unreadable for found in walked),
+		backups=read_backups(located.folder, located.merged.get("backup_path"), sizes=sizes),
+	)
+
+
+def _bytes(usage: DiskUsage | None) -> int | None:
+	return None if usage is None else usage.bytes
