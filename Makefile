@@ -52,10 +52,11 @@ tests/contract/node_modules/.installed: tests/contract/package.json tests/contra
 	@cd tests/contract && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
-lint: $(VENV)/dev ## Check style (ruff) and types (mypy --strict)
+lint: $(VENV)/dev ## Check style (ruff), types (mypy --strict) and import layers (import-linter)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports
 
 format: $(VENV)/dev ## Format the code
 	@$(BIN)/ruff check --fix .

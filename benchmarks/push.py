@@ -123,10 +123,10 @@ def in_a_worker(benches: Benches, url: str, environ: dict[str, str]) -> None:
 
 	def push() -> None:
 		from prego_metrics.agent.bench.locate import open_bench
-		from prego_metrics.agent.push.push import Request
 		from prego_metrics.agent.push.push import push as push_once
+		from prego_metrics.agent.push.request import Request
 
-		ended = push_once(open_bench(str(next(paths))), Request(driver="frappe"))
+		ended = push_once(open_bench(str(next(paths))), Request(trigger="frappe"))
 		assert ended.outcome == "delivered", ended
 
 	def post() -> None:

@@ -13,9 +13,10 @@ import frappe
 from frappe.rate_limiter import rate_limit
 from werkzeug.wrappers import Response
 
-from prego_metrics.agent.base.messages import said, translated
+from prego_metrics.agent.base.messages import message_of, translated
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.push import result
+from prego_metrics.agent.state.outcomes import NOT_SENT
 from prego_metrics.agent.state.store import StateFolder
 from prego_metrics.desk.operator_site import guarded_here, require_operators_site
 
@@ -42,8 +43,8 @@ def status() -> dict[str, Any]:
 def tenants() -> dict[str, Any]:
 	"""Return every site of the node, counted or not, and why; what `prego-metrics tenants --json` prints."""
 	from prego_metrics.agent.base.errors import NotSent
+	from prego_metrics.agent.collectors.census import census_as_dict
 	from prego_metrics.agent.collectors.tenant_count import count_tenants
-	from prego_metrics.cli.ui.tables import census_as_dict
 
 	config = _config()
 
@@ -51,11 +52,12 @@ def tenants() -> dict[str, Any]:
 		try:
 			return census_as_dict(count_tenants(config))
 		except NotSent as error:
-			return translated(said(error), frappe._)
+			return translated(message_of(error), frappe._)
 
 	counted = guarded_here(census_or_reason)
 	if isinstance(counted, str):
 		frappe.throw(frappe.utils.escape_html(counted), frappe.ValidationError)
+	assert isinstance(counted, dict)
 	return counted
 
 
@@ -104,9 +106,9 @@ def tenant_history(site: str = "", bench: str = "") -> dict[str, Any]:
 @rate_limit(limit=6, seconds=60)
 def push(dry_run: bool = False) -> dict[str, Any]:
 	"""Push now, in one attempt within 15 seconds, or return what a push would send."""
-	from prego_metrics.agent.push.push import Request
 	from prego_metrics.agent.push.push import dry_run as show_payload
 	from prego_metrics.agent.push.push import push as push_once
+	from prego_metrics.agent.push.request import Request
 	from prego_metrics.desk.page.status import why_no_push
 
 	config = _config()
@@ -119,7 +121,7 @@ def push(dry_run: bool = False) -> dict[str, Any]:
 	trouble = guarded_here(lambda: why_no_push(config))
 	if trouble:
 		# Not tried, and so not recorded: it is no failure of the driver that has the key.
-		return _ended(result.Result(result.NOT_SENT, time.time(), error=trouble))
+		return _ended(result.Result(NOT_SENT, time.time(), error=trouble))
 	request = Request(within_seconds=PUSH_SECONDS, max_attempts=1, who=frappe.session.user)
 	return _ended(guarded_here(lambda: push_once(config.bench, request)))
 
@@ -200,12 +202,13 @@ def metrics() -> Response:
 
 
 def _examined(config: Config) -> list[Check]:
+	from prego_metrics.desk.doctor.site import groups
 	from prego_metrics.doctor.check import SKIP, Check
 	from prego_metrics.doctor.runner import examine
 
 	give_up_at = time.monotonic() + DOCTOR_SECONDS
 	checks = []
-	for check in examine(config.bench, os.environ):
+	for check in examine(config.bench, os.environ, frappe_groups=groups()):
 		checks.append(check)
 		if time.monotonic() > give_up_at:
 			seconds = f"{DOCTOR_SECONDS:g}"
@@ -222,7 +225,7 @@ def _config() -> Config:
 
 def _ended(ended: result.Result) -> dict[str, Any]:
 	"""Return how a push ended, its sentences in the user's language."""
-	from prego_metrics.cli.ui.output import summary
+	from prego_metrics.agent.push.result import summary
 
 	return {
 		**ended.as_dict(),

@@ -7,7 +7,7 @@ import re
 
 import translatable
 
-from prego_metrics.agent.base.messages import Wording, translated
+from prego_metrics.agent.base.messages import Message, translated
 
 KOREAN_CSV = translatable.PACKAGE / "translations" / "ko.csv"
 with KOREAN_CSV.open(newline="", encoding="utf-8") as _file:
@@ -30,7 +30,7 @@ def still_english(sentence: object, *as_they_came: str) -> list[str]:
 
 	`as_they_came` are the words of others (a server, the operating system), which nobody translates.
 	"""
-	if isinstance(sentence, Wording):
+	if isinstance(sentence, Message):
 		missing = [] if sentence.template in KOREAN or _is_bare(sentence.template) else [sentence.template]
 		leaves = [
 			found for value in sentence.values.values() for found in still_english(value, *as_they_came)

@@ -14,7 +14,8 @@ from urllib.parse import quote
 
 from prego_metrics.agent.bench.locate import open_bench
 from prego_metrics.agent.collectors.host import CpuReading, read_cpu_counters
-from prego_metrics.agent.push.push import Request, push
+from prego_metrics.agent.push.push import push
+from prego_metrics.agent.push.request import Request
 from prego_metrics.agent.push.result import Result
 from prego_metrics.agent.state.model import State
 from prego_metrics.agent.state.store import StateFolder
@@ -63,8 +64,8 @@ def push_now(bench_folder: Path, request: Request | None = None, **environ: str)
 	return push(open_bench(str(bench_folder)), request or Request(), {**ENVIRON, **environ})
 
 
-def scheduled(driver: str = "cron") -> Request:
-	return Request(driver=driver, if_due=True)
+def scheduled(trigger: str = "cron") -> Request:
+	return Request(trigger=trigger, if_due=True)
 
 
 def kept(bench_folder: Path) -> str:

@@ -9,9 +9,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from prego_metrics.agent.alerts.messages import KINDS, Transition
 from prego_metrics.agent.collectors.host import CpuReading
-from prego_metrics.agent.state.model import DRIVERS, OUTCOMES, Push, State
+from prego_metrics.agent.state.events import KINDS, AlertEvent
+from prego_metrics.agent.state.model import OUTCOMES, TRIGGERS, Push, State
 
 times = st.floats(min_value=0, max_value=1e11, allow_nan=False)
 counts = st.integers(min_value=0, max_value=10**9)
@@ -32,7 +32,7 @@ pushes = st.builds(
 	Push,
 	id=push_ids,
 	at=times,
-	driver=st.sampled_from(DRIVERS),
+	trigger=st.sampled_from(TRIGGERS),
 	outcome=st.sampled_from(OUTCOMES),
 	payload=st.none() | payloads,
 	status_code=st.none() | st.integers(100, 599),
@@ -41,8 +41,8 @@ pushes = st.builds(
 	error=st.none() | texts,
 	who=st.none() | texts,
 )
-transitions = st.builds(
-	Transition,
+events = st.builds(
+	AlertEvent,
 	id=push_ids,
 	at=times,
 	kind=st.sampled_from(KINDS),
@@ -72,7 +72,7 @@ states = st.builds(
 	last_delivered=st.none() | pushes,
 	totals=st.dictionaries(st.sampled_from(OUTCOMES), counts),
 	last=st.none() | pushes,
-	transitions=st.lists(transitions, max_size=20).map(tuple),
+	events=st.lists(events, max_size=20).map(tuple),
 )
 
 json_values = st.recursive(
@@ -107,7 +107,7 @@ def mutated(draw: st.DrawFn, written: dict[str, Any]) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Driver:
+class Trigger:
 	"""Something that ticks: every `every` seconds, first at its `phase`, late by up to `jitter`, drifting."""
 
 	every: float
@@ -121,7 +121,7 @@ class World:
 	"""A node for some hours: its interval, its drivers, and how often a push fails."""
 
 	interval: float
-	drivers: tuple[Driver, ...]
+	triggers: tuple[Trigger, ...]
 	failing: float
 	send_seconds: float
 	seed: int
@@ -130,16 +130,16 @@ class World:
 		"""The moments, in order, at which one of the drivers asks whether a push is due."""
 		chance = random.Random(self.seed)
 		found = []
-		for driver in self.drivers:
-			moment = driver.every * driver.phase
+		for trigger in self.triggers:
+			moment = trigger.every * trigger.phase
 			while moment < seconds:
-				found.append(moment + chance.uniform(0, driver.jitter))
-				moment += driver.every * (1 + driver.drift)
+				found.append(moment + chance.uniform(0, trigger.jitter))
+				moment += trigger.every * (1 + trigger.drift)
 		return sorted(found)
 
 
-drivers = st.builds(
-	Driver,
+triggers = st.builds(
+	Trigger,
 	every=st.sampled_from((60.0, 60.0, 60.0, 240.0)),
 	phase=st.floats(0, 1),
 	jitter=st.floats(0, 14.9),
@@ -151,7 +151,7 @@ def worlds(failing: st.SearchStrategy[float]) -> st.SearchStrategy[World]:
 	return st.builds(
 		World,
 		interval=st.sampled_from((5.0, 20.0, 60.0, 60.0, 90.0, 120.0, 300.0, 3600.0)),
-		drivers=st.lists(drivers, min_size=1, max_size=4).map(tuple),
+		triggers=st.lists(triggers, min_size=1, max_size=4).map(tuple),
 		failing=failing,
 		send_seconds=st.floats(0, 3),
 		seed=st.integers(0, 2**32),

@@ -214,15 +214,15 @@ def test_a_switch_of_the_driver_removes_what_drove_before_and_then_changes_nothi
 	line, units = folder / "cron.d/prego-metrics", folder / "units"
 	assert play(prego_metrics_driver="systemd")[0] > 0
 	assert play("--check", prego_metrics_driver="cron")[0] > 0 and not line.exists()
-	for driver, left in (
+	for trigger, left in (
 		("cron", (True, 0)),
 		("systemd", (False, 3)),
 		("none", (False, 0)),
 		("cron", (True, 0)),
 	):
-		assert play(prego_metrics_driver=driver)[0] > 0
+		assert play(prego_metrics_driver=trigger)[0] > 0
 		assert (line.exists(), len(list(units.iterdir()))) == left
-		assert play(prego_metrics_driver=driver)[0] == 0
+		assert play(prego_metrics_driver=trigger)[0] == 0
 
 
 def test_in_the_hardened_mode_the_key_is_roots_and_the_unit_alone_says_where_it_goes(

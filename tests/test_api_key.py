@@ -19,9 +19,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from prego_metrics.agent.base.errors import ConfigurationError
-from prego_metrics.agent.base.secrets import MASK
+from prego_metrics.agent.base.secrets import REDACTED, Secret
 from prego_metrics.agent.bench.locate import open_bench
-from prego_metrics.agent.config.api_key import Secret, load_api_key
+from prego_metrics.agent.config.api_key import load_api_key
 from prego_metrics.agent.config.config import ALL_KEYS, load_config
 
 KEY = "Zx9-key+with/every=kind.of_sign~0123456789"
@@ -140,9 +140,9 @@ def test_an_api_key_file_that_will_not_do_is_an_error_that_names_it(
 		path.write_text(KEY * (200 if kind == "too large" else 1))
 		path.chmod(0o644 if kind == "readable by all" else 0o600)
 	settings(bench_folder, api_key_file=str(path))
-	said = refusal(bench_folder, {})
-	assert said.startswith(f"api_key_file: {path} ")
-	assert KEY[:8] not in said
+	message_of = refusal(bench_folder, {})
+	assert message_of.startswith(f"api_key_file: {path} ")
+	assert KEY[:8] not in message_of
 
 
 # What it may be
@@ -172,13 +172,15 @@ WRONG_KEYS = (
 
 @pytest.mark.parametrize("text", WRONG_KEYS)
 def test_any_other_key_is_refused_without_being_shown(bench_folder: Path, text: str) -> None:
-	said = refusal(bench_folder, {"INTERNAL_API_KEY": text})
-	assert said.startswith("the key from INTERNAL_API_KEY holds a character that is not printable ASCII")
-	assert "wrong-part" not in said
+	message_of = refusal(bench_folder, {"INTERNAL_API_KEY": text})
+	assert message_of.startswith(
+		"the key from INTERNAL_API_KEY holds a character that is not printable ASCII"
+	)
+	assert "wrong-part" not in message_of
 
 
 @pytest.mark.parametrize(
-	("content", "said"),
+	("content", "message_of"),
 	[
 		(b"", "is empty"),
 		(b"\n", "is empty"),
@@ -191,12 +193,12 @@ def test_any_other_key_is_refused_without_being_shown(bench_folder: Path, text: 
 	],
 )
 def test_a_file_with_any_other_key_is_refused_without_being_shown(
-	bench_folder: Path, settings: Write, key_file: Path, content: bytes, said: str
+	bench_folder: Path, settings: Write, key_file: Path, content: bytes, message_of: str
 ) -> None:
 	key_file.write_bytes(content)
 	settings(bench_folder, api_key_file=str(key_file))
 	text = refusal(bench_folder, {})
-	assert text.startswith(f"the key from api_key_file {key_file} {said}")
+	assert text.startswith(f"the key from api_key_file {key_file} {message_of}")
 	assert "wrong" not in text
 
 
@@ -282,7 +284,7 @@ def test_the_traceback_of_wrong_settings_does_not_show_the_key(bench_folder: Pat
 def test_a_secret_in_local_variables_of_anybody_shows_only_where_it_came_from() -> None:
 	def fail() -> None:
 		key = Secret(KEY, "INTERNAL_API_KEY")
-		key.mask(f"an echo of {key}")
+		key.redact(f"an echo of {key}")
 		raise RuntimeError("unforeseen")
 
 	assert KEY not in shown_with_locals(fail)
@@ -343,9 +345,10 @@ def every_notation(key: str) -> dict[str, str]:
 def test_an_echo_of_the_key_is_masked_in_every_notation(key: str) -> None:
 	secret = Secret(key, "test")
 	for notation, text in every_notation(key).items():
-		assert secret.mask(f"you sent «{text}», twice: {text}!") == f"you sent «{MASK}», twice: {MASK}!", (
-			notation
-		)
+		assert (
+			secret.redact(f"you sent «{text}», twice: {text}!")
+			== f"you sent «{REDACTED}», twice: {REDACTED}!"
+		), notation
 
 
 @given(keys, st.data())
@@ -358,14 +361,14 @@ def test_a_key_that_is_cut_at_the_end_is_masked_in_every_notation(key: str, data
 			continue
 		lengths = range(least, len(text)) if data is None else [data.draw(st.integers(least, len(text) - 1))]
 		for length in lengths:
-			masked = secret.mask(f"you sent «{text[:length]}")
-			assert masked == f"you sent «{MASK}", (notation, length)
+			redacted = secret.redact(f"you sent «{text[:length]}")
+			assert redacted == f"you sent «{REDACTED}", (notation, length)
 
 
 def test_what_is_not_the_key_stays() -> None:
 	secret = Secret(KEY, "test")
 	for text in ("", "node sg-1 is not registered", "Zx", "Zx9", KEY[1:], "an end like Zx9", KEY[4:] + "Z"):
-		assert secret.mask(text) == text
+		assert secret.redact(text) == text
 
 
 def test_a_mask_costs_nothing_measurable_even_for_the_longest_key_and_answer() -> None:
@@ -373,5 +376,5 @@ def test_a_mask_costs_nothing_measurable_even_for_the_longest_key_and_answer() -
 
 	for key, text in (("ab" * 32, "abababababab" * 5_000 + "x"), ("k" * 4096, "no echo of it. " * 4_000)):
 		began = time.perf_counter()
-		Secret(key, "test").mask(text)
+		Secret(key, "test").redact(text)
 		assert time.perf_counter() - began < 2

@@ -150,5 +150,5 @@ def test_what_was_not_read_whole_is_among_the_assumptions(five: Path, run_agent:
 	(five / "sites" / NAMES[1] / "public").mkdir(exist_ok=True)
 	(five / "sites" / NAMES[1] / "public" / "files").symlink_to("/usr")
 	keep(five, [GIGABYTE] * 5, time.time())
-	said = run_agent("capacity", "--bench", five).stdout
-	assert "files or backups of 2 tenants were not read whole" in said and "fewer may fit" in said
+	message_of = run_agent("capacity", "--bench", five).stdout
+	assert "files or backups of 2 tenants were not read whole" in message_of and "fewer may fit" in message_of

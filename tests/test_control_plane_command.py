@@ -33,14 +33,14 @@ class Running:
 			text=True,
 		)
 		assert self.process.stdout
-		self.said = ""
-		while "Ctrl-C stops it." not in self.said:
+		self.message_of = ""
+		while "Ctrl-C stops it." not in self.message_of:
 			line = self.process.stdout.readline()
 			assert line, self.process.communicate()
-			self.said += line
+			self.message_of += line
 
 	def value(self, name: str) -> str:
-		found = re.search(rf"^  {name} +(.*)$", self.said, re.MULTILINE)
+		found = re.search(rf"^  {name} +(.*)$", self.message_of, re.MULTILINE)
 		assert found
 		return found[1]
 
@@ -75,16 +75,16 @@ def start() -> Iterator[Callable[..., Running]]:
 
 def test_it_prints_its_url_and_a_new_key_and_serves_with_both(start: Callable[..., Running]) -> None:
 	running = start("--node", "sg-1")
-	assert "for development only" in running.said
+	assert "for development only" in running.message_of
 	assert re.fullmatch(r"http://127\.0\.0\.1:\d+", running.value("URL"))
 	assert len(running.value("key")) >= 24
 	assert running.value("nodes") == "sg-1"
-	assert f"--control-plane-url {running.value('URL')} --node-id" in running.said
+	assert f"--control-plane-url {running.value('URL')} --node-id" in running.message_of
 	assert running.post().json() == {"ok": True, "node_id": "sg-1", "snapshot_saved": False}
 	assert running.post(key="wrong").status_code == 401
-	code, said, errors = running.stop()
+	code, message_of, errors = running.stop()
 	assert code == 0
-	assert said.split("\n")[-4:] == [
+	assert message_of.split("\n")[-4:] == [
 		"POST /internal/server-metrics 200",
 		"POST /internal/server-metrics 401",
 		"Stopped.",
@@ -101,8 +101,8 @@ def test_a_key_from_the_environment_is_used_and_not_shown(start: Callable[..., R
 	running = start("--node", "sg-1", INTERNAL_API_KEY="given-key-987654321")
 	assert running.value("key") == "as in INTERNAL_API_KEY"
 	assert running.post(key="given-key-987654321").status_code == 200
-	_, said, errors = running.stop()
-	assert "987654321" not in running.said + said + errors
+	_, message_of, errors = running.stop()
+	assert "987654321" not in running.message_of + message_of + errors
 
 
 def test_an_empty_key_in_the_environment_counts_as_unset(start: Callable[..., Running]) -> None:
@@ -223,9 +223,9 @@ def test_a_hostile_path_is_shown_and_not_obeyed(start: Callable[..., Running]) -
 		client.sendall(b"GET /%1b%5b31m%0aPOST%20/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 		while client.recv(4096):
 			pass
-	_, said, _ = running.stop()
-	assert "\x1b" not in said
-	assert "GET /\\x1b[31m\\x0aPOST /x 404" in said.splitlines()
+	_, message_of, _ = running.stop()
+	assert "\x1b" not in message_of
+	assert "GET /\\x1b[31m\\x0aPOST /x 404" in message_of.splitlines()
 
 
 def test_a_bench_can_be_pointed_at_it_as_it_says(

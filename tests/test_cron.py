@@ -15,12 +15,12 @@ import pytest
 from hostile_server import HostileServer, answer
 from pushing import ENVIRON, KEY, aim, earlier_reading, folder_of, leaked, spare_the_sample, state_of
 
-from prego_metrics.agent.alerts.messages import Transition
-from prego_metrics.agent.alerts.outbox import ChannelError, claim_news, record_silence
+from prego_metrics.agent.alerts.outbox import ChannelError, record_silence, take_unsent_alerts
 from prego_metrics.agent.bench.locate import open_bench
 from prego_metrics.agent.config.config import Config, load_config
-from prego_metrics.agent.state.effective import started_by_systemd
-from prego_metrics.agent.state.model import TRANSITIONS_LENGTH, State, Tick
+from prego_metrics.agent.push.triggers import started_by_systemd
+from prego_metrics.agent.state.events import AlertEvent
+from prego_metrics.agent.state.model import EVENTS_LENGTH, State, Tick
 
 
 def config_of(bench_folder: Path) -> Config:
@@ -88,7 +88,7 @@ def test_the_order_of_options_changes_nothing(
 def test_a_recovery_that_is_over_is_not_told(tick: Callable[..., str], bench_folder: Path) -> None:
 	for status in (401, 401, 200, 401):
 		tick(status, channel="other")
-	assert claim_news(folder_of(bench_folder), "systemd", config_of(bench_folder)) is None
+	assert take_unsent_alerts(folder_of(bench_folder), "systemd", config_of(bench_folder)) is None
 
 
 def test_what_cannot_be_recorded_is_said_each_time(
@@ -110,7 +110,7 @@ def test_a_channel_is_a_plain_name(run_agent: Run, bench_folder: Path) -> None:
 	done = run_agent("tell", "--channel", "a b\x1b", "--bench", bench_folder)
 	assert done.returncode == 2 and r"'a b\x1b' cannot name a channel" in done.stderr
 	with pytest.raises(ChannelError):
-		claim_news(folder_of(bench_folder), "", config_of(bench_folder))
+		take_unsent_alerts(folder_of(bench_folder), "", config_of(bench_folder))
 
 
 def test_tell_says_that_a_bench_cannot_be_read(run_agent: Run, tmp_path: Path) -> None:
@@ -123,9 +123,9 @@ def test_a_recovery_that_waited_is_told_once_it_holds(tick: Callable[..., str], 
 	for status in (401, 401, 200, 401):
 		tick(status, channel="other")
 	folder, config = folder_of(bench_folder), config_of(bench_folder)
-	assert claim_news(folder, "systemd", config) is None
+	assert take_unsent_alerts(folder, "systemd", config) is None
 	tick(200, channel="other")
-	told = [claim_news(folder, "systemd", config) for _ in range(2)]
+	told = [take_unsent_alerts(folder, "systemd", config) for _ in range(2)]
 	assert "delivered again" in (told[0] or "") and told[1] is None
 
 
@@ -135,10 +135,10 @@ def test_a_recovery_that_is_over_is_not_told_beside_other_news(
 	for status in (401, 401, 200, 401):
 		tick(status, channel="other")
 	state = state_of(bench_folder)
-	full = Transition("00000000000000aa", time.time(), "disk_full", disk_pct=95.0)
-	folder_of(bench_folder).write(replace(state, transitions=(*state.transitions, full)))
-	news = claim_news(folder_of(bench_folder), "systemd", config_of(bench_folder)) or ""
-	assert "nearly full" in news and "delivered again" not in news
+	full = AlertEvent("00000000000000aa", time.time(), "disk_full", disk_pct=95.0)
+	folder_of(bench_folder).write(replace(state, events=(*state.events, full)))
+	alerts = take_unsent_alerts(folder_of(bench_folder), "systemd", config_of(bench_folder)) or ""
+	assert "nearly full" in alerts and "delivered again" not in alerts
 
 
 # --- a driver that fails before it can record anything --------------------------------------------
@@ -157,12 +157,12 @@ def test_a_driver_that_failed_and_then_fell_silent_is_told_after_what_is_fresh(
 	folder, config = folder_of(bench_folder), config_of(bench_folder)
 	later = time.time() + 299
 	record_silence(folder, config, clock=lambda: later)
-	assert claim_news(folder, "systemd", config) is None
+	assert take_unsent_alerts(folder, "systemd", config) is None
 	later += 3
 	for _ in range(2):
 		record_silence(folder, config, clock=lambda: later)
-	assert [transition.kind for transition in state_of(bench_folder).transitions] == ["failing"]
-	assert "no push was recorded since " in (claim_news(folder, "systemd", config) or "")
+	assert [event.kind for event in state_of(bench_folder).events] == ["failing"]
+	assert "no push was recorded since " in (take_unsent_alerts(folder, "systemd", config) or "")
 	assert "delivered again" in tick(200)
 
 
@@ -172,10 +172,10 @@ def test_a_driver_that_delivered_and_stopped_is_told_once_and_so_is_its_return(
 	tick(200)
 	folder, config = folder_of(bench_folder), config_of(bench_folder)
 	later = time.time() + 302
-	told = [claim_news(folder, "systemd", config, clock=lambda: later) for _ in range(2)]
+	told = [take_unsent_alerts(folder, "systemd", config, clock=lambda: later) for _ in range(2)]
 	assert "pushes have stopped" in (told[0] or "") and told[1] is None
 	tick(200)
-	assert "delivered again" in (claim_news(folder, "systemd", config) or "")
+	assert "delivered again" in (take_unsent_alerts(folder, "systemd", config) or "")
 
 
 def test_the_stop_of_a_push_whose_node_id_only_its_own_unit_knows_is_told(
@@ -183,8 +183,8 @@ def test_the_stop_of_a_push_whose_node_id_only_its_own_unit_knows_is_told(
 ) -> None:
 	tick(200)
 	config = replace(config_of(bench_folder), node_id="")
-	news = claim_news(folder_of(bench_folder), "systemd", config, clock=lambda: time.time() + 302)
-	assert news and news.startswith("Node node-1: pushes have stopped")
+	alerts = take_unsent_alerts(folder_of(bench_folder), "systemd", config, clock=lambda: time.time() + 302)
+	assert alerts and alerts.startswith("Node node-1: pushes have stopped")
 
 
 def test_a_long_interval_is_no_silence(tick: Callable[..., str], bench_folder: Path) -> None:
@@ -192,32 +192,32 @@ def test_a_long_interval_is_no_silence(tick: Callable[..., str], bench_folder: P
 	folder = folder_of(bench_folder)
 	folder.tick(Tick("cron", time.time(), 3600.0, "node-1", "delivered"))
 	record_silence(folder, config_of(bench_folder), clock=lambda: time.time() + 7000)
-	assert state_of(bench_folder).transitions == ()
+	assert state_of(bench_folder).events == ()
 
 
 def test_a_units_own_long_interval_is_no_stop(tick: Callable[..., str], bench_folder: Path) -> None:
 	tick(200)
 	folder, config = folder_of(bench_folder), config_of(bench_folder)
 	folder.tick(Tick("cron", time.time(), 3600.0, "node-1", "delivered"))
-	assert claim_news(folder, "systemd", config, clock=lambda: time.time() + 7000) is None
-	assert claim_news(folder, "systemd", config, clock=lambda: time.time() + 7300) is not None
+	assert take_unsent_alerts(folder, "systemd", config, clock=lambda: time.time() + 7000) is None
+	assert take_unsent_alerts(folder, "systemd", config, clock=lambda: time.time() + 7300) is not None
 
 
 def test_recorded_silence_leaves_a_state_that_can_be_read(bench_folder: Path) -> None:
 	folder = folder_of(bench_folder)
-	many = tuple(Transition(f"{n:016x}", 1.7e9, "disk_full") for n in range(TRANSITIONS_LENGTH))
-	folder.write(State(transitions=many))
+	many = tuple(AlertEvent(f"{n:016x}", 1.7e9, "disk_full") for n in range(EVENTS_LENGTH))
+	folder.write(State(events=many))
 	record_silence(folder, config_of(bench_folder))
 	state, warnings = folder.read()
 	assert warnings == []
-	assert (len(state.transitions), state.transitions[-1].kind) == (TRANSITIONS_LENGTH, "failing")
+	assert (len(state.events), state.events[-1].kind) == (EVENTS_LENGTH, "failing")
 
 
 def test_silence_is_not_recorded_beside_an_outage_that_is_known(bench_folder: Path) -> None:
 	folder = folder_of(bench_folder)
 	folder.write(State(alerted=True))
 	record_silence(folder, config_of(bench_folder))
-	assert state_of(bench_folder).transitions == ()
+	assert state_of(bench_folder).events == ()
 
 
 # --- which driver it is ---------------------------------------------------------------------------
@@ -239,7 +239,7 @@ def test_a_push_below_such_a_cron_leaves_crons_tick(run_agent: Run, bench_folder
 			"push", "--if-due", "--bench", bench_folder, INVOCATION_ID="01", SYSTEMD_EXEC_PID="1", **ENVIRON
 		)
 	assert (done.returncode, done.stdout) == (0, "")
-	assert [tick.driver for tick in folder_of(bench_folder).ticks()] == ["cron"]
+	assert [tick.trigger for tick in folder_of(bench_folder).ticks()] == ["cron"]
 
 
 # --- the crontab that is shipped ------------------------------------------------------------------

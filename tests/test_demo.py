@@ -85,12 +85,12 @@ def test_it_leaves_no_temporary_folder(demos: Demos) -> None:
 
 
 def test_it_shows_each_kind_of_entry_with_its_verdict(demos: Demos) -> None:
-	said = demos.plain.stdout
-	together = " ".join(said.split())
+	message_of = demos.plain.stdout
+	together = " ".join(message_of.split())
 	for entry in SAMPLE_ENTRIES:
 		if entry.kind == "site":
 			verdict = "yes" if entry.counted else "no"
-			assert re.search(rf"^{re.escape(entry.name)} +{verdict} ", said, re.MULTILINE), entry
+			assert re.search(rf"^{re.escape(entry.name)} +{verdict} ", message_of, re.MULTILINE), entry
 		elif entry.kind != "file":
 			assert f"{entry.name} (" in together
 	for reason in (
@@ -101,31 +101,31 @@ def test_it_shows_each_kind_of_entry_with_its_verdict(demos: Demos) -> None:
 		'"prego_tenant" is false',
 	):
 		assert reason in together
-	assert "7 tenants of 10 sites" in said
+	assert "7 tenants of 10 sites" in message_of
 
 
 def test_it_pushes_three_times_once_with_a_snapshot_and_once_in_vain(demos: Demos) -> None:
-	said = demos.plain.stdout
-	first, second, third = re.findall(r"^[123]\. \S+Z  (\w+)[^:]*: (.*)$", said, re.MULTILINE)
-	assert first[0] == "Delivered" and "with a snapshot" in " ".join(said.split())
-	assert second[0] == "Refused" and "401" in said
+	message_of = demos.plain.stdout
+	first, second, third = re.findall(r"^[123]\. \S+Z  (\w+)[^:]*: (.*)$", message_of, re.MULTILINE)
+	assert first[0] == "Delivered" and "with a snapshot" in " ".join(message_of.split())
+	assert second[0] == "Refused" and "401" in message_of
 	assert third[0] == "Delivered"
-	assert '"tenant_count": 7' in " ".join(said.split())
+	assert '"tenant_count": 7' in " ".join(message_of.split())
 
 
 def test_it_shows_the_rows_that_result(demos: Demos) -> None:
-	said = demos.plain.stdout
-	assert re.search(r"^ +server_metrics +server_metrics_snapshots", said, re.MULTILINE)
-	assert re.search(r"^node_id +demo-1 +demo-1 *$", said, re.MULTILINE)
-	assert re.search(r"^tenant_count +7 +7 *$", said, re.MULTILINE)
-	assert re.search(r"^updated_at +\d{4}-\d\d-\d\dT", said, re.MULTILINE)
-	assert "PREGO OK - delivered" in said
+	message_of = demos.plain.stdout
+	assert re.search(r"^ +server_metrics +server_metrics_snapshots", message_of, re.MULTILINE)
+	assert re.search(r"^node_id +demo-1 +demo-1 *$", message_of, re.MULTILINE)
+	assert re.search(r"^tenant_count +7 +7 *$", message_of, re.MULTILINE)
+	assert re.search(r"^updated_at +\d{4}-\d\d-\d\dT", message_of, re.MULTILINE)
+	assert "PREGO OK - delivered" in message_of
 
 
 def test_it_fits_80_columns_and_has_no_colours_without_a_terminal(demos: Demos) -> None:
-	said = demos.plain.stdout
-	assert max(map(len, said.splitlines())) <= 80
-	assert "\x1b" not in said
+	message_of = demos.plain.stdout
+	assert max(map(len, message_of.splitlines())) <= 80
+	assert "\x1b" not in message_of
 
 
 def test_on_a_terminal_it_says_the_same(demos: Demos) -> None:

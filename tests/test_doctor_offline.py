@@ -34,8 +34,8 @@ def judge(bench: Path, name: str, **environ: str) -> Check:
 	return check
 
 
-def tick(bench: Path, driver: str = "frappe", ago: float = 20, outcome: str = "delivered") -> None:
-	assert folder_of(bench).tick(Tick(driver, time.time() - ago, 60.0, "node-1", outcome)) is None
+def tick(bench: Path, trigger: str = "frappe", ago: float = 20, outcome: str = "delivered") -> None:
+	assert folder_of(bench).tick(Tick(trigger, time.time() - ago, 60.0, "node-1", outcome)) is None
 
 
 def with_frappe(bench: Path, version: str) -> None:
@@ -240,7 +240,7 @@ def test_pushes_that_are_in_fact_too_far_apart_are_a_warning(bench: Path) -> Non
 
 
 @pytest.mark.parametrize(
-	("version", "drivers", "state"),
+	("version", "triggers", "state"),
 	[
 		("15.55.1", ["frappe"], "warn"),
 		("15.55.1", ["frappe", "cron"], "pass"),
@@ -252,17 +252,17 @@ def test_pushes_that_are_in_fact_too_far_apart_are_a_warning(bench: Path) -> Non
 	],
 )
 def test_frappe_alone_is_a_warning_where_it_falls_asleep(
-	bench: Path, version: str, drivers: list[str], state: str
+	bench: Path, version: str, triggers: list[str], state: str
 ) -> None:
 	with_frappe(bench, version)
-	for driver in drivers:
-		tick(bench, driver)
-	assert judge(bench, "second_driver").state == state
+	for trigger in triggers:
+		tick(bench, trigger)
+	assert judge(bench, "second_trigger").state == state
 
 
 def test_a_driver_that_ticks_and_can_send_nothing_is_a_warning(bench: Path) -> None:
 	tick(bench, "timer", outcome="not_sent")
-	check = judge(bench, "drivers")
+	check = judge(bench, "triggers")
 	assert check.state == "warn" and "unable to send anything: timer" in check.seen
 
 
@@ -326,7 +326,7 @@ def test_what_a_hardened_timer_has_alone_is_not_missing_here(bench: Path, settin
 	assert judge(bench, "configuration").state == "warn"
 	assert judge(bench, "api_key").state == "skip"
 	tick(bench, "timer")
-	assert judge(bench, "driver_settings").state == "skip"
+	assert judge(bench, "trigger_settings").state == "skip"
 
 
 def test_what_frappe_alone_can_tell_is_skipped_with_how_to_see_it(bench: Path) -> None:

@@ -185,15 +185,15 @@ class TestTheCodeIsInTheDocuments:
 		helped = cli
 		for name in command.split()[1:]:
 			helped = helped.get_command(click.Context(helped), name)
-		said = re.search(r"Exit codes: ([^.]*)\.", re.sub(r"\s+", " ", helped.help or ""))
+		message_of = re.search(r"Exit codes: ([^.]*)\.", re.sub(r"\s+", " ", helped.help or ""))
 		document = (KOREAN if korean else ROOT / "docs") / "configuration.md"
 		row = next(
 			line
 			for line in document.read_text().splitlines()
 			if f"`{command}`" in line and line.count("|") == 3
 		)
-		if said:
-			codes = re.findall(r"(?:^|, )(\d) ", said[1])
+		if message_of:
+			codes = re.findall(r"(?:^|, )(\d) ", message_of[1])
 			assert all(re.search(rf"\b{code} ", row) for code in codes), (codes, row)
 
 	def test_the_number_of_checks(self, korean: bool) -> None:

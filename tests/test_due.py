@@ -37,7 +37,7 @@ def live(world: World) -> list[tuple[float, bool]]:
 
 def longest_wait_for_a_tick(world: World) -> float:
 	"""The longest that the fastest driver ever leaves between two of its ticks."""
-	return min(driver.every * (1 + driver.drift) + driver.jitter for driver in world.drivers)
+	return min(trigger.every * (1 + trigger.drift) + trigger.jitter for trigger in world.triggers)
 
 
 @given(worlds(failing=st.just(0.0)))
@@ -51,9 +51,9 @@ def test_no_two_pushes_are_closer_than_the_interval_less_the_slack(world: World)
 def test_no_two_pushes_are_further_apart_than_the_interval_and_the_fastest_tick(world: World) -> None:
 	moments = [moment for moment, _ in live(world)]
 	largest = world.interval + longest_wait_for_a_tick(world)
-	assert moments[0] <= min(driver.every * driver.phase + driver.jitter for driver in world.drivers)
+	assert moments[0] <= min(trigger.every * trigger.phase + trigger.jitter for trigger in world.triggers)
 	assert all(later - earlier <= largest + 1e-6 for earlier, later in itertools.pairwise(moments))
-	assert HOURS - moments[-1] <= largest + max(driver.jitter for driver in world.drivers)
+	assert HOURS - moments[-1] <= largest + max(trigger.jitter for trigger in world.triggers)
 
 
 @given(worlds(failing=st.floats(0, 1)))

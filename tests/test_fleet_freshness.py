@@ -242,8 +242,8 @@ def test_either_files_or_the_control_plane_are_asked(tmp_path: Path) -> None:
 
 
 def test_the_threshold_and_where_it_came_from_are_said(judge: Judge, tmp_path: Path) -> None:
-	said = judge([node("sg-1")], [metrics("sg-1", 310)], None).json
-	assert (said["max_age_seconds"], said["max_age_source"]) == (300.0, "default")
+	message_of = judge([node("sg-1")], [metrics("sg-1", 310)], None).json
+	assert (message_of["max_age_seconds"], message_of["max_age_source"]) == (300.0, "default")
 	files = ["--nodes", tmp_path / "nodes.json", "--metrics", tmp_path / "metrics.json"]
 	assert (
 		"Fresh: at most 300 s old, the default. The rows do not tell" in run_fleet("freshness", *files).stdout

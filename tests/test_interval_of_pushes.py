@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from pushing import folder_of, state_of
 
-from prego_metrics.agent.alerts.receipts import claim_transitions
+from prego_metrics.agent.alerts.receipts import take_unsent
 from prego_metrics.agent.bench.locate import open_bench
 from prego_metrics.agent.config.config import Config, load_config
 from prego_metrics.agent.state.effective import as_pushed
@@ -43,13 +43,13 @@ def bench(bench_folder: Path, settings: Callable[..., Path]) -> Path:
 	return bench_folder
 
 
-def pushed(bench: Path, driver: str) -> None:
-	push = Push("0" * 16, time.time() - AGO_SECONDS, driver, "delivered", PAYLOAD, 200, 1, 12, None)
+def pushed(bench: Path, trigger: str) -> None:
+	push = Push("0" * 16, time.time() - AGO_SECONDS, trigger, "delivered", PAYLOAD, 200, 1, 12, None)
 	folder_of(bench).write(State(last_attempt_at=push.at, last=push, last_delivered=push))
 
 
-def tick(bench: Path, driver: str, seconds: float, ago: float, node_id: str = "node-1") -> None:
-	folder_of(bench).tick(Tick(driver, time.time() - ago, seconds, node_id, "not_due"))
+def tick(bench: Path, trigger: str, seconds: float, ago: float, node_id: str = "node-1") -> None:
+	folder_of(bench).tick(Tick(trigger, time.time() - ago, seconds, node_id, "not_due"))
 
 
 def seen(bench: Path) -> Config:
@@ -70,7 +70,7 @@ def test_without_a_tick_that_says_otherwise_the_files_interval_holds(bench: Path
 def test_a_push_by_hand_leaves_the_interval_to_the_driver_that_ticks(bench: Path) -> None:
 	pushed(bench, "manual")
 	assert seen(bench).push_interval == OWN_SECONDS
-	claimed = claim_transitions(folder_of(bench), "a", load_config(open_bench(str(bench)), {}))
+	claimed = take_unsent(folder_of(bench), "a", load_config(open_bench(str(bench)), {}))
 	assert claimed == []
 
 
@@ -82,7 +82,7 @@ def test_of_two_drivers_the_one_that_pushed_last_tells_the_interval(bench: Path)
 
 
 def test_the_doctor_judges_by_the_interval_that_pushes_have(bench: Path) -> None:
-	names = ["drivers", "interval", "last_push"]
+	names = ["triggers", "interval", "last_push"]
 	checks = examine(open_bench(str(bench)), {}, online=False, only=names)
 	assert {check.name: check.state for check in checks} == dict.fromkeys(names, "pass")
 
@@ -114,8 +114,8 @@ def test_a_copied_bench_is_the_new_node_from_its_first_tick_on(hardened: Path, r
 
 
 def test_without_a_tick_the_last_delivered_push_tells_the_node(hardened: Path) -> None:
-	for driver in ("timer", "frappe"):
-		(Path(folder_of(hardened).path) / f"tick-{driver}.json").unlink()
+	for trigger in ("timer", "frappe"):
+		(Path(folder_of(hardened).path) / f"tick-{trigger}.json").unlink()
 	assert seen(hardened).node_id == "node-1"
 
 
@@ -133,5 +133,5 @@ def test_an_interval_that_no_driver_can_have_keeps_nobody_from_hearing_that_push
 	tick(bench, "timer", seconds, ago=1)
 	assert seen(bench).push_interval == 60.0
 	assert run_agent("status", "--bench", bench).returncode == 2
-	claimed = claim_transitions(folder_of(bench), "a", load_config(open_bench(str(bench)), {}))
+	claimed = take_unsent(folder_of(bench), "a", load_config(open_bench(str(bench)), {}))
 	assert [one.kind for one in claimed] == ["stale"]

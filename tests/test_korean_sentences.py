@@ -23,17 +23,17 @@ from pushing import ENVIRON, aim, folder_of, push_now, scheduled, state_of
 from prego_metrics.agent.alerts.messages import description
 from prego_metrics.agent.alerts.outbox import record_silence
 from prego_metrics.agent.base.errors import NotSent
-from prego_metrics.agent.base.messages import said
+from prego_metrics.agent.base.messages import message_of
 from prego_metrics.agent.bench.locate import open_bench, open_benches
 from prego_metrics.agent.collectors import instance
 from prego_metrics.agent.collectors.host import sample_host
 from prego_metrics.agent.config.api_key import load_api_key
 from prego_metrics.agent.config.config import ALL_KEYS, load_config
-from prego_metrics.agent.push.push import Request
-from prego_metrics.agent.push.result import BUSY, DELIVERED, NOT_DUE, Result
+from prego_metrics.agent.push.request import Request
+from prego_metrics.agent.push.result import Result, summary
 from prego_metrics.agent.state.model import OUTCOMES, Push, State
+from prego_metrics.agent.state.outcomes import BUSY, DELIVERED, NOT_DUE
 from prego_metrics.agent.state.status import judge_status
-from prego_metrics.cli.ui.output import summary
 from prego_metrics.doctor.runner import examine
 
 Write = Callable[..., Path]
@@ -81,7 +81,7 @@ def assert_korean(sentence: str, *as_they_came: str) -> None:
 def spoken(call: Callable[[], object]) -> str:
 	with pytest.raises(NotSent) as raised:
 		call()
-	return said(raised.value)
+	return message_of(raised.value)
 
 
 # --- the settings -----------------------------------------------------------------------------------
@@ -190,7 +190,7 @@ def test_an_answer_is_korean_after_the_state_and_keeps_the_servers_words(
 		state.last.error,
 		logged.error,
 		summary(ended),
-		description(state.transitions[0]),
+		description(state.events[0]),
 		judge_status(state, load_config(open_bench(str(bench_folder)), {}), time.time()).sentence,
 	):
 		assert sentence
@@ -220,7 +220,7 @@ def test_what_was_not_sent_is_korean_after_the_state(
 	assert_korean(state.last.error)
 	config = load_config(open_bench(str(bench_folder)), {})
 	assert_korean(judge_status(state, config, time.time()).sentence)
-	assert_korean(description(state.transitions[0]))
+	assert_korean(description(state.events[0]))
 
 	# The English is cut where it is long, which must not cost the translation.
 	aim(bench_folder, "http://127.0.0.1:9", zzzzzz=1)
@@ -248,7 +248,7 @@ def test_a_summary_is_korean_however_a_push_ended() -> None:
 def test_silence_is_told_in_korean(bench_folder: Path, settings: Write) -> None:
 	settings(bench_folder, **GOOD)
 	record_silence(folder_of(bench_folder), load_config(open_bench(str(bench_folder)), {}))
-	assert_korean(description(state_of(bench_folder).transitions[0]))
+	assert_korean(description(state_of(bench_folder).events[0]))
 
 
 def test_a_state_that_is_none_is_said_in_korean(bench_folder: Path) -> None:

@@ -39,29 +39,29 @@ def everything_in(error: BaseException) -> str:
 
 
 def test_an_unforeseen_exception_ends_in_its_kind_and_place_and_in_no_value() -> None:
-	said: list[str] = []
+	message_of: list[str] = []
 	with pytest.raises(Unforeseen) as raised:
-		guarded(broken, said.append)
-	assert said == [str(raised.value)]
-	assert "unforeseen KeyError at " in said[0]
-	assert "tests/test_last_resort.py:" in said[0]
-	assert " broken" in said[0]
+		guarded(broken, message_of.append)
+	assert message_of == [str(raised.value)]
+	assert "unforeseen KeyError at " in message_of[0]
+	assert "tests/test_last_resort.py:" in message_of[0]
+	assert " broken" in message_of[0]
 	assert raised.value.__cause__ is None
 	assert raised.value.__context__ is None
 	assert SECRET not in everything_in(raised.value)
 
 
 def test_the_place_stays_short_however_deep_it_was() -> None:
-	said: list[str] = []
+	message_of: list[str] = []
 	with pytest.raises(Unforeseen):
-		guarded(lambda: broken(200), said.append)
-	assert len(said[0]) < 1000
+		guarded(lambda: broken(200), message_of.append)
+	assert len(message_of[0]) < 1000
 
 
 def test_what_went_well_is_returned_and_nothing_is_said() -> None:
-	said: list[str] = []
-	assert guarded(lambda: 7, said.append) == 7
-	assert said == []
+	message_of: list[str] = []
+	assert guarded(lambda: 7, message_of.append) == 7
+	assert message_of == []
 
 
 def test_an_interrupt_is_no_fault_and_goes_through() -> None:

@@ -204,7 +204,7 @@ def test_pushes_in_the_middle_of_it_are_on_time_though_one_worker_does_both(
 	again.start()
 
 	def by_frappe() -> list[float]:
-		return [push.at for push in folder.history() if push.driver == "frappe" and push.at > begun]
+		return [push.at for push in folder.history() if push.trigger == "frappe" and push.at > begun]
 
 	try:
 		wait_for(lambda: len(by_frappe()) >= 4, 600)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.config.settings import SETTING_BY_NAME
 from prego_metrics.agent.setup.nodes_row import NodesRow, region_of_zone, sql_text
 
@@ -49,7 +49,7 @@ def test_any_node_id_becomes_one_insert_of_exactly_that_node(node_id: str) -> No
 @given(hostile)
 def test_the_statement_can_be_shown_and_copied_as_it_stands(node_id: str) -> None:
 	shown = sql_text(node_id).replace("\\", "")
-	assert printable(shown) == shown
+	assert sanitize(shown) == shown
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40))

@@ -35,11 +35,11 @@ def test_the_node_of_these_tests_pushes_when_nothing_is_wrong(
 
 
 @pytest.mark.parametrize(
-	("spoil", "said"),
-	[pytest.param(spoil, said, id=name) for name, spoil, said in SITUATIONS],
+	("spoil", "message_of"),
+	[pytest.param(spoil, message_of, id=name) for name, spoil, message_of in SITUATIONS],
 )
 def test_nothing_is_sent(
-	node: Node, control_plane: WatchedControlPlane, run_agent: Run, spoil: Spoil, said: tuple[str, ...]
+	node: Node, control_plane: WatchedControlPlane, run_agent: Run, spoil: Spoil, message_of: tuple[str, ...]
 ) -> None:
 	spoil(node)
 	node.write()
@@ -52,7 +52,7 @@ def test_nothing_is_sent(
 	errors = [line for line in done.stderr.splitlines() if not line.startswith("Warning: ")]
 	assert errors[0].startswith("Not sent: ")
 	assert sum(line.startswith("Not sent: ") for line in errors) == 1
-	for text in said:
+	for text in message_of:
 		assert text in "\n".join(errors)
 	assert "".join(errors).isprintable()
 

@@ -118,9 +118,9 @@ def test_migrate_leaves_the_job_row_right() -> None:
 def test_the_apps_own_tests_pass_in_the_bench() -> None:
 	with changed(site_config(SITE), allow_tests=True):
 		ended = bench("--site", SITE, "run-tests", "--app", "prego_metrics")
-	said = ended.stdout + ended.stderr
-	assert ended.returncode == 0, said[-3000:]
-	assert sum(int(number) for number in re.findall(r"Ran (\d+) tests?", said)) > 0, said[-3000:]
+	message_of = ended.stdout + ended.stderr
+	assert ended.returncode == 0, message_of[-3000:]
+	assert sum(int(number) for number in re.findall(r"Ran (\d+) tests?", message_of)) > 0, message_of[-3000:]
 
 
 def test_a_dry_run_of_uninstall_leaves_the_job_row() -> None:
@@ -189,7 +189,7 @@ def test_the_scheduler_pushes_once_a_minute_five_times_in_a_row() -> None:
 	pushes = []
 	while len(pushes) < 6 and time.time() < begun + 7 * (seconds + 60):
 		time.sleep(2)
-		pushes = [push for push in folder.history() if push.driver == "frappe" and push.at > begun]
+		pushes = [push for push in folder.history() if push.trigger == "frappe" and push.at > begun]
 	assert [push.outcome for push in pushes] == ["delivered"] * 6
 	gaps = [later.at - earlier.at for earlier, later in itertools.pairwise(pushes)]
 	assert all(seconds - 15 <= gap <= seconds + 60 for gap in gaps), gaps

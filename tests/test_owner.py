@@ -15,7 +15,8 @@ import pytest
 from watched_control_plane import WatchedControlPlane
 
 from prego_metrics.agent.bench.locate import open_bench
-from prego_metrics.agent.bench.privileges import become_owner
+from prego_metrics.agent.bench.privileges import drop_privileges
+from prego_metrics.agent.push.push import preload
 
 OWNER = 65534
 STRANGER = 54321
@@ -59,7 +60,7 @@ def ids_after(sites_owner: int, bench_folder: Path, as_user: Run) -> dict[str, A
 	os.chown(bench_folder / "sites", sites_owner, 4321)
 
 	def become() -> dict[str, Any]:
-		become_owner(open_bench(str(bench_folder)))
+		drop_privileges(open_bench(str(bench_folder)), preload)
 		try:
 			os.setresuid(0, 0, 0)
 		except PermissionError:
@@ -116,7 +117,7 @@ def test_anybody_else_stays_who_they_are(
 	bench_folder = make_bench(shared_folder / "bench")
 
 	def become() -> list[int]:
-		become_owner(open_bench(str(bench_folder)))
+		drop_privileges(open_bench(str(bench_folder)), preload)
 		return list(os.getresuid())
 
 	assert as_user(STRANGER, become) == [STRANGER] * 3

@@ -9,7 +9,7 @@ import strategies
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.sanitize import sanitize
 
 
 @pytest.mark.parametrize(
@@ -43,24 +43,24 @@ from prego_metrics.agent.base.sanitize import printable
 	],
 )
 def test_what_a_terminal_would_obey_or_hide_is_written_as_an_escape(text: str, shown: str) -> None:
-	assert printable(text) == shown
+	assert sanitize(text) == shown
 
 
 def test_an_undecodable_byte_does_not_look_like_the_character_of_the_same_number() -> None:
-	assert printable(b"\x9b".decode("utf-8", "surrogateescape")) != printable("\x9b")
+	assert sanitize(b"\x9b".decode("utf-8", "surrogateescape")) != sanitize("\x9b")
 
 
 def test_a_cut_text_ends_with_an_ellipsis_and_is_never_longer_than_its_limit() -> None:
-	assert printable("x" * 20, 20) == "x" * 20
-	assert printable("x" * 21, 20) == "x" * 19 + "…"
-	assert printable("\x1b" * 6, 20) == "\\x1b" * 4 + "\\x1…"
-	assert printable("abc", 1) == "…"
+	assert sanitize("x" * 20, 20) == "x" * 20
+	assert sanitize("x" * 21, 20) == "x" * 19 + "…"
+	assert sanitize("\x1b" * 6, 20) == "\\x1b" * 4 + "\\x1…"
+	assert sanitize("abc", 1) == "…"
 
 
 @given(strategies.hostile_texts)
 @example("\u180e\u061c\u17b4")
 def test_whatever_is_shown_is_printable_and_survives_any_encoding_of_a_terminal(text: str) -> None:
-	shown = printable(text)
+	shown = sanitize(text)
 	assert shown.isprintable()
 	shown.encode("utf-8")
 	assert not {unicodedata.category(character) for character in shown} & {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -73,17 +73,17 @@ def test_whatever_is_shown_is_printable_and_survives_any_encoding_of_a_terminal(
 @example("\x1b", "\\x1b")
 @example("\U000e0041", "\\U000e0041")
 def test_two_different_texts_never_look_alike(one: str, other: str) -> None:
-	assert (printable(one) == printable(other)) == (one == other)
+	assert (sanitize(one) == sanitize(other)) == (one == other)
 
 
 @given(strategies.hostile_texts)
 def test_the_shown_text_says_exactly_what_was_there(text: str) -> None:
-	assert read_back(printable(text)) == text
+	assert read_back(sanitize(text)) == text
 
 
 @given(strategies.hostile_texts, st.integers(1, 40))
 def test_a_limit_holds_and_cuts_only_what_is_longer(text: str, limit: int) -> None:
-	whole, cut = printable(text), printable(text, limit)
+	whole, cut = sanitize(text), sanitize(text, limit)
 	assert len(cut) <= limit
 	assert cut == whole if len(whole) <= limit else cut == whole[: limit - 1] + "…"
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from prego_metrics.agent.base.messages import Wording, translated
+from prego_metrics.agent.base.messages import Message, translated
 from prego_metrics.agent.bench.locate import open_bench
 from prego_metrics.agent.collectors.census import Site
 from prego_metrics.agent.config.config import load_config
@@ -118,7 +118,7 @@ def test_every_warning_can_be_translated_and_is_english_in_json() -> None:
 		"no backup",
 		"the backups cannot be read: Permission denied",
 	} < set(warnings)
-	assert all(isinstance(warning, Wording) for warning in warnings)
+	assert all(isinstance(warning, Message) for warning in warnings)
 	assert all(
 		translated(warning, lambda text: "번역: " + text) == "번역: " + warning for warning in warnings
 	)

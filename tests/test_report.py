@@ -15,8 +15,8 @@ import pytest
 from hostile_server import HostileServer, answer
 from pushing import ENVIRON, KEY, aim, leaked, spare_the_sample
 
-from prego_metrics.agent.push.result import Result
-from prego_metrics.cli.ui.output import report, summary
+from prego_metrics.agent.push.result import Result, summary
+from prego_metrics.cli.ui.output import report
 
 PAYLOAD = {
 	"node_id": "sg-1",

@@ -162,12 +162,12 @@ def test_a_file_is_of_the_pushing_user_alone_or_of_root_for_a_group_of_that_user
 		except ValueError as error:
 			return f"refused: {error}"
 
-	said = as_user(USER, read, groups=[4321])
+	message_of = as_user(USER, read, groups=[4321])
 	if allowed:
-		assert said == SECRET
+		assert message_of == SECRET
 	else:
-		assert said.startswith(f"refused: {path} has mode {mode:04o} and owner {owner}: it must be ")
-		assert "of nobody (uid 65534)" in said
+		assert message_of.startswith(f"refused: {path} has mode {mode:04o} and owner {owner}: it must be ")
+		assert "of nobody (uid 65534)" in message_of
 
 
 @pytest.mark.parametrize(("owner", "group", "mode"), [(0, 0, 0o600), (0, 0, 0o640), (1000, 1000, 0o600)])
@@ -178,8 +178,8 @@ def test_what_the_user_may_not_read_is_refused_with_the_kernels_words(
 	path.write_text(SECRET)
 	os.chown(path, owner, group)
 	path.chmod(mode)
-	said = as_user(USER, lambda: refusal(path))
-	assert said == f"{path} cannot be read by nobody: Permission denied"
+	message_of = as_user(USER, lambda: refusal(path))
+	assert message_of == f"{path} cannot be read by nobody: Permission denied"
 
 
 def test_root_takes_no_file_of_another_user(shared_folder: Path, as_user: Callable[..., Any]) -> None:

@@ -9,7 +9,8 @@ import pytest
 import strategies
 from hypothesis import example, given
 
-from prego_metrics.agent.config.settings import SETTING_BY_NAME, SETTINGS, is_loopback
+from prego_metrics.agent.base.urls import is_loopback
+from prego_metrics.agent.config.settings import SETTING_BY_NAME, SETTINGS
 
 
 def parsed(name: str, value: object) -> Any:
@@ -262,9 +263,9 @@ def test_lists_of_texts() -> None:
 
 
 def test_a_refused_list_is_shown_cut_and_escaped() -> None:
-	said = refusal("disk_paths", ["\x1b" + "x" * 10_000])
-	assert said.isprintable()
-	assert len(said) < 300
+	message_of = refusal("disk_paths", ["\x1b" + "x" * 10_000])
+	assert message_of.isprintable()
+	assert len(message_of) < 300
 
 
 @pytest.mark.parametrize("name", ["api_key_file", "heartbeat_url_file"])

@@ -160,8 +160,10 @@ def test_a_reader_that_is_killed_is_one_clear_error_and_no_hang(bench: Path) -> 
 		os.kill(slow.readers[1], signal.SIGKILL)
 		stdout, stderr = slow.process.communicate(timeout=5)
 	assert slow.process.returncode == 2
-	said = r"Error: the process that read the files of t\d+\.example was killed by signal 9: .*\. Try again\n"
-	assert re.fullmatch(said, stderr)
+	message_of = (
+		r"Error: the process that read the files of t\d+\.example was killed by signal 9: .*\. Try again\n"
+	)
+	assert re.fullmatch(message_of, stderr)
 	assert json.loads(stdout)["tenant_count"] is None
 	assert not any(map(is_alive, slow.readers))
 

@@ -50,7 +50,7 @@ def pushed(at: float, outcome: str = "delivered", **values: Any) -> Push:
 	fields: dict[str, Any] = {
 		"id": "0123456789abcdef",
 		"at": at,
-		"driver": "frappe",
+		"trigger": "frappe",
 		"outcome": outcome,
 		"payload": {"node_id": "node-1", "tenant_count": 42, "source": "node_push"},
 		"status_code": 200,

@@ -93,41 +93,45 @@ def test_the_exposure_of_the_service_is_1_5_or_better(units: Units, tmp_path: Pa
 @pytest.mark.parametrize("units", [PLAIN, HARDENED], ids=["plain", "hardened"])
 def test_a_sandbox_that_would_blind_the_push_is_left_out_with_a_reason(units: Units) -> None:
 	text = units.render()["prego-metrics.service"]
-	said = directives(text)
-	assert said["ProtectHome"] == ["read-only"]
-	assert "ProcSubset" not in said and "IPAddressDeny" not in said and "PrivateNetwork" not in said
+	message_of = directives(text)
+	assert message_of["ProtectHome"] == ["read-only"]
+	assert (
+		"ProcSubset" not in message_of
+		and "IPAddressDeny" not in message_of
+		and "PrivateNetwork" not in message_of
+	)
 	for left_out in ("ProtectHome=yes", "ProcSubset=pid", "PrivateNetwork=yes", "RootDirectory="):
 		assert re.search(rf"^# - .*{left_out}.*:", text, re.MULTILINE), left_out
 
 
 def test_the_unit_may_write_the_state_alone_and_its_owner_makes_it_first() -> None:
 	for units, mode in ((PLAIN, "0700"), (HARDENED, "2770")):
-		said = directives(units.render()["prego-metrics.service"])
-		assert said["ProtectSystem"] == ["strict"]
-		assert said["ReadWritePaths"] == [f"-{BENCH}/sites/.prego-metrics"]
-		(made,) = said["ExecStartPre"]
+		message_of = directives(units.render()["prego-metrics.service"])
+		assert message_of["ProtectSystem"] == ["strict"]
+		assert message_of["ReadWritePaths"] == [f"-{BENCH}/sites/.prego-metrics"]
+		(made,) = message_of["ExecStartPre"]
 		assert (
 			made.startswith("+/usr/bin/setpriv --reuid=frappe --regid=frappe --init-groups") and mode in made
 		)
 
 
 def test_the_timer_ticks_each_minute_at_a_second_of_its_own() -> None:
-	said = directives(PLAIN.render()["prego-metrics.timer"])
-	assert said["OnCalendar"] == ["*-*-* *:*:00"]
-	assert (said["FixedRandomDelay"], said["AccuracySec"]) == (["yes"], ["1s"])
+	message_of = directives(PLAIN.render()["prego-metrics.timer"])
+	assert message_of["OnCalendar"] == ["*-*-* *:*:00"]
+	assert (message_of["FixedRandomDelay"], message_of["AccuracySec"]) == (["yes"], ["1s"])
 	assert directives(PLAIN.render()["prego-metrics.service"])["Environment"] == ["PREGO_METRICS_SPREAD=0"]
 
 
 def test_in_the_hardened_mode_the_unit_alone_says_where_the_key_goes() -> None:
-	said = directives(HARDENED.render()["prego-metrics.service"])
-	assert (said["User"], said["Group"]) == (["prego-metrics"], ["frappe"])
-	assert said["Environment"] == [
+	message_of = directives(HARDENED.render()["prego-metrics.service"])
+	assert (message_of["User"], message_of["Group"]) == (["prego-metrics"], ["frappe"])
+	assert message_of["Environment"] == [
 		"PREGO_METRICS_SPREAD=0",
 		'"PREGO_METRICS_HARDENED=1"',
 		'"PREGO_METRICS_NODE_ID=sg-1"',
 		'"PREGO_METRICS_CONTROL_PLANE_URL=https://control-plane.example"',
 	]
-	assert said["LoadCredential"] == ["internal_api_key:/etc/prego_metrics/internal_api_key"]
+	assert message_of["LoadCredential"] == ["internal_api_key:/etc/prego_metrics/internal_api_key"]
 
 
 def test_a_node_id_is_one_word_of_the_unit_whatever_it_holds() -> None:

@@ -14,12 +14,13 @@ import pytest
 from hostile_server import HostileServer, answer
 from pushing import KEY, aim, folder_of, push_now, scheduled, spare_the_sample, state_of
 
-from prego_metrics.agent.alerts.messages import KINDS, Transition, description, title
-from prego_metrics.agent.alerts.receipts import claim_transitions, return_claim, to_be_told
-from prego_metrics.agent.base.messages import Wording, translated
+from prego_metrics.agent.alerts.messages import description, title
+from prego_metrics.agent.alerts.receipts import current_events, take_unsent, withdraw_receipt
+from prego_metrics.agent.base.messages import Message, translated
 from prego_metrics.agent.bench.locate import open_bench
 from prego_metrics.agent.config.config import Config, load_config
-from prego_metrics.agent.push.push import Request
+from prego_metrics.agent.push.request import Request
+from prego_metrics.agent.state.events import KINDS, AlertEvent
 from prego_metrics.agent.state.lock import PushLock
 from prego_metrics.agent.state.model import Push, State
 from prego_metrics.sandbox.server import LocalControlPlane
@@ -48,7 +49,7 @@ def config_of(bench_folder: Path) -> Config:
 def claim(bench_folder: Path, channel: str, **options) -> list[str]:
 	"""The kinds that a channel claims now."""
 	config = config_of(bench_folder)
-	return [one.kind for one in claim_transitions(folder_of(bench_folder), channel, config, **options)]
+	return [one.kind for one in take_unsent(folder_of(bench_folder), channel, config, **options)]
 
 
 def pushed(at: float, outcome: str = "delivered", tenants: int = 10, disk: float | None = 50.0) -> Push:
@@ -63,7 +64,7 @@ def kinds_after(*pushes: Push, alert_after: int = 3, disk_alert_pct: float = 90.
 	state = State()
 	for push in pushes:
 		state = state.recorded(push, alert_after, disk_alert_pct)
-	return [one.kind for one in state.transitions]
+	return [one.kind for one in state.events]
 
 
 # --- what is worth telling -------------------------------------------------------------------------
@@ -75,7 +76,7 @@ def test_an_hour_without_the_control_plane_is_two_transitions_in_all() -> None:
 	for push in minutes:
 		state = state.recorded(push, 3, 90.0)
 		assert state.stale("node-1", push.at + 30, 300.0) is None
-	failing, recovered = state.transitions
+	failing, recovered = state.events
 	assert (failing.kind, failing.failures, failing.since) == ("failing", 3, NOW + 5 * MINUTE)
 	assert (recovered.kind, recovered.failures, recovered.since) == ("recovered", 61, NOW + 5 * MINUTE)
 
@@ -136,7 +137,7 @@ def test_stale_is_when_nothing_was_delivered_or_even_tried_for_too_long() -> Non
 	state = State().recorded(pushed(NOW), 3)
 	assert state.stale("node-1", NOW + 300, 300.0) is None
 	stale = state.stale("node-1", NOW + 301, 300.0)
-	assert stale == Transition(pushed(NOW).id, NOW + 300, "stale", since=NOW)
+	assert stale == AlertEvent(pushed(NOW).id, NOW + 300, "stale", since=NOW)
 	assert state.stale("node-1", NOW + 9000, 300.0) == stale
 	assert state.stale("node-2", NOW + 301, 300.0) is None
 	assert state.stale("", NOW + 301, 300.0) == stale  # the hardened mode: only the push knows its node
@@ -157,9 +158,9 @@ def test_silence_is_told_too_when_the_clock_went_back_by_hours_before_it() -> No
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_sentence_can_be_translated_and_shows_hostile_text_as_escapes(kind: str) -> None:
-	transition = Transition("0" * 16, NOW, kind, 3, "a\x1b[2J\u202e{failures}\nmore", NOW - 60, 9, 1, 93.5)
-	for sentence in (title(transition, "n\u202e\n{x}"), description(transition)):
-		assert isinstance(sentence, Wording) and sentence.isprintable()
+	event = AlertEvent("0" * 16, NOW, kind, 3, "a\x1b[2J\u202e{failures}\nmore", NOW - 60, 9, 1, 93.5)
+	for sentence in (title(event, "n\u202e\n{x}"), description(event)):
+		assert isinstance(sentence, Message) and sentence.isprintable()
 		assert translated(sentence, lambda template: template) == sentence
 
 
@@ -183,11 +184,11 @@ def test_a_claim_by_several_at_once_is_granted_to_one(bench: Path) -> None:
 	program = (
 		"import sys\n"
 		"from prego_metrics.agent.bench.locate import open_bench\n"
-		"from prego_metrics.agent.alerts.receipts import claim_transitions\n"
+		"from prego_metrics.agent.alerts.receipts import take_unsent\n"
 		"from prego_metrics.agent.config.config import load_config\n"
 		"from prego_metrics.agent.state.store import StateFolder\n"
 		"bench = open_bench(sys.argv[1])\n"
-		"print(len(claim_transitions(StateFolder(bench.sites), 'mail', load_config(bench, {}))))\n"
+		"print(len(take_unsent(StateFolder(bench.sites), 'mail', load_config(bench, {}))))\n"
 	)
 	processes = [
 		subprocess.Popen([sys.executable, "-c", program, str(bench)], stdout=subprocess.PIPE, text=True)
@@ -200,8 +201,8 @@ def test_a_claim_that_is_given_back_is_granted_again(bench: Path) -> None:
 	with HostileServer(answer(400)) as server:
 		push_now(aim(bench, server.url, alert_after=1))
 	config = config_of(bench)
-	(failing,) = claim_transitions(folder_of(bench), "mail", config)
-	return_claim(folder_of(bench), "mail", failing)
+	(failing,) = take_unsent(folder_of(bench), "mail", config)
+	withdraw_receipt(folder_of(bench), "mail", failing)
 	assert claim(bench, "mail") == ["failing"]
 
 
@@ -290,7 +291,7 @@ def test_what_nobody_was_told_of_is_not_told_to_have_ended(
 ) -> None:
 	delivered_long_ago(bench, control_plane)
 	assert push_now(bench).outcome == "delivered"
-	assert to_be_told(state_of(bench), config_of(bench), time.time()) == []
+	assert current_events(state_of(bench), config_of(bench), time.time()) == []
 
 
 def test_a_lock_held_for_a_moment_costs_a_tick_nothing(bench: Path, control_plane: LocalControlPlane) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from korean_sentences import in_korean, still_english
 
-from prego_metrics.agent.base.messages import wording
+from prego_metrics.agent.base.messages import message
 from prego_metrics.agent.bench.locate import open_bench
 from prego_metrics.agent.config.config import load_config
 from prego_metrics.agent.state.model import State
@@ -181,5 +181,5 @@ def test_a_servers_words_stay_and_ours_are_translated() -> None:
 	access: Credentials = credentials({"db_name": "x", "db_password": "secret-7"}, {})
 	words = error_line(access, OSError(1045, "Access denied, (using password secret-7)"))
 	assert words.startswith("Access denied") and "secret-7" not in words
-	waited = TimeoutError(wording("no answer within {seconds} s", seconds=20))
+	waited = TimeoutError(message("no answer within {seconds} s", seconds=20))
 	assert in_korean(error_line(access, waited)) != "no answer within 20 s"

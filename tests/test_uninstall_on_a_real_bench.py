@@ -27,7 +27,7 @@ from frappe.custom.doctype.custom_field.custom_field import create_custom_field
 from frappe.desk.doctype.route_history.route_history import deferred_insert
 from frappe.permissions import add_permission, add_user_permission
 from prego_metrics.agent.config.config import load_config
-from prego_metrics.agent.alerts.messages import Transition
+from prego_metrics.agent.state.events import AlertEvent
 from prego_metrics.desk.operator_site import this_bench
 from prego_metrics.desk.notifications import MEANS
 log = "Prego Metrics Push"
@@ -35,7 +35,7 @@ frappe.set_user("Administrator")
 frappe.db.bulk_insert(log, ["name", "pushed_at", "node_id", "outcome", "driver"], [["f" * 16, "2026-01-01 00:00:00", "sg-1", "failed", "cron"]], ignore_duplicates=True)
 config = load_config(this_bench(), {})
 for means in ("notification", "error-log"):
-	MEANS[means](Transition("f" * 16, 1.0, "failing", 3, "no connection", 1.0), config)
+	MEANS[means](AlertEvent("f" * 16, 1.0, "failing", 3, "no connection", 1.0), config)
 frappe.get_doc("User", "Administrator").add_roles("Prego Metrics Reader")
 from frappe.model.utils.user_settings import save, sync_user_settings
 save(log, json.dumps({"last_view": "List"})); sync_user_settings()

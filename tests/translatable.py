@@ -15,7 +15,7 @@ _TEXTS = ("label", "description", "title", "link_to", "module")
 _SHOWN_BY_NAME = ("DocType", "Report", "Workspace", "Notification", "Dashboard Chart", "Number Card")
 _JS_STRING = r"""(?P<quote>["'`])(?P<text>(?:\\.|(?!(?P=quote)).)*)(?P=quote)"""
 _JS_CALL = re.compile(r"""(?<![\w.])__\(\s*""" + _JS_STRING, re.DOTALL)
-_PYTHON_CALLS = ("_", "wording")
+_PYTHON_CALLS = ("_", "message")
 
 
 class NotALiteral(Exception):

@@ -12,12 +12,13 @@ from typing import Any
 import frappe
 from frappe.utils import add_days, format_datetime, getdate, nowdate
 
-from prego_metrics.agent.push.result import DELIVERED, FAILED, NOT_SENT, REFUSED
 from prego_metrics.agent.state.effective import as_pushed
+from prego_metrics.agent.state.outcomes import DELIVERED, FAILED, NOT_SENT, REFUSED
 from prego_metrics.agent.state.status import Status, judge_status
 from prego_metrics.agent.state.store import StateFolder
+from prego_metrics.desk.adapters.site_text import local_time
 from prego_metrics.desk.operator_site import config_here, is_operators_site
-from prego_metrics.desk.push_log import DOCTYPE, local_time, node_id_in_log
+from prego_metrics.desk.push_log import DOCTYPE, node_id_in_log
 
 CHART_DAYS = 14
 NOTHING = "–"

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable
 from typing import TypeVar
 
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.sanitize import sanitize
 
 Done = TypeVar("Done")
 _FRAMES = 12
@@ -40,7 +40,7 @@ def _place(error: BaseException) -> str:
 		f"{_module(frame.f_code.co_filename)}:{line} {frame.f_code.co_name}"
 		for frame, line in traceback.walk_tb(error.__traceback__)
 	]
-	return printable(" < ".join(reversed(frames[1:][-_FRAMES:] or frames)), 900)
+	return sanitize(" < ".join(reversed(frames[1:][-_FRAMES:] or frames)), 900)
 
 
 def _module(path: str) -> str:

@@ -17,13 +17,14 @@ from frappe.translate import print_language
 from frappe.utils import format_datetime, get_system_timezone, get_url_to_form
 from frappe.utils.user import get_system_managers
 
-from prego_metrics.agent.alerts import messages as transitions
-from prego_metrics.agent.alerts.messages import Transition
-from prego_metrics.agent.alerts.receipts import claim_transitions, node_id_of_pushes, return_claim
+from prego_metrics.agent.alerts import messages as events
+from prego_metrics.agent.alerts.receipts import node_id_of_pushes, take_unsent, withdraw_receipt
 from prego_metrics.agent.base.messages import translated
 from prego_metrics.agent.config.config import Config
+from prego_metrics.agent.state.events import GOOD_NEWS, AlertEvent
 from prego_metrics.agent.state.store import StateFolder
-from prego_metrics.desk.push_log import DOCTYPE, local_time, translator
+from prego_metrics.desk.adapters.site_text import local_time, translator
+from prego_metrics.desk.push_log import DOCTYPE
 
 ERROR_TITLE = "Prego Metrics"
 REALTIME_EVENT = "prego_node_changed"
@@ -42,18 +43,18 @@ def tell(folder: StateFolder, config: Config, log: Callable[[str], None]) -> Non
 	"""Tell what was not told yet; `log` takes what went wrong with it. Never raises."""
 	shown = replace(config, node_id=node_id_of_pushes(folder, folder.read()[0], config))
 	for channel, means in MEANS.items():
-		for transition in claim_transitions(folder, channel, config):
+		for event in take_unsent(folder, channel, config):
 			try:
-				means(transition, shown)
+				means(event, shown)
 				# The claim stands in a file: what was told must not be rolled back with what comes after it.
 				frappe.db.commit()  # nosemgrep
 			except NotMailed as error:
 				frappe.db.commit()  # nosemgrep: the Error Log that Frappe wrote
-				log(f"{transition.kind} was not mailed: {error}")
+				log(f"{event.kind} was not mailed: {error}")
 			except Exception as error:  # noqa: BLE001 whatever it is, the push must not suffer
-				return_claim(folder, channel, transition)
+				withdraw_receipt(folder, channel, event)
 				_roll_back()
-				log(f"{transition.kind} was not told by {channel}: {type(error).__name__}")
+				log(f"{event.kind} was not told by {channel}: {type(error).__name__}")
 
 
 def recipients() -> list[str]:
@@ -61,10 +62,10 @@ def recipients() -> list[str]:
 	return sorted({"Administrator", *get_system_managers(only_name=True)})
 
 
-def _notify(transition: Transition, config: Config) -> None:
+def _notify(event: AlertEvent, config: Config) -> None:
 	for user in recipients():
 		if is_notifications_enabled(user):
-			title, text = _sentences(transition, config, _language("User", user))
+			title, text = _sentences(event, config, _language("User", user))
 			frappe.get_doc(
 				{
 					"doctype": "Notification Log",
@@ -74,25 +75,25 @@ def _notify(transition: Transition, config: Config) -> None:
 					"subject": frappe.utils.escape_html(title),
 					"email_content": frappe.utils.escape_html(text),
 					"document_type": DOCTYPE,
-					"document_name": transition.id,
+					"document_name": event.id,
 				}
 			).insert(ignore_permissions=True)
 
 
-def _log_error(transition: Transition, config: Config) -> None:
+def _log_error(event: AlertEvent, config: Config) -> None:
 	"""Write an Error Log with a message of our own: by default it is a traceback with local variables."""
-	if transition.kind not in transitions.GOOD_NEWS:
-		title, text = _sentences(transition, config, None)
+	if event.kind not in GOOD_NEWS:
+		title, text = _sentences(event, config, None)
 		frappe.log_error(title=f"{ERROR_TITLE}: {title}"[:140], message=text)
 
 
-def _publish(transition: Transition, config: Config) -> None:
+def _publish(event: AlertEvent, config: Config) -> None:
 	"""Let the open page look again, at those who may see it: without a user, all Desk users would hear it."""
 	for user in recipients():
-		frappe.publish_realtime(REALTIME_EVENT, {"kind": transition.kind}, user=user)
+		frappe.publish_realtime(REALTIME_EVENT, {"kind": event.kind}, user=user)
 
 
-def _email(transition: Transition, config: Config) -> None:
+def _email(event: AlertEvent, config: Config) -> None:
 	"""Run the Notifications that listen to our event, which the operator has to enable first.
 
 	Raises NotMailed when one of them could not be sent; the others are.
@@ -101,7 +102,7 @@ def _email(transition: Transition, config: Config) -> None:
 	alerts = frappe.get_all("Notification", filters=listening, pluck="name")
 	if not alerts:
 		return
-	name = transition.id
+	name = event.id
 	if not frappe.db.exists(DOCTYPE, name):
 		# Recorded silence is no push, and a full disk may have cost the log its row. Frappe mails about a row
 		# that there is: the newest.
@@ -109,22 +110,20 @@ def _email(transition: Transition, config: Config) -> None:
 		name = newest[0] if newest else name
 	push = frappe.get_doc(DOCTYPE, name)
 	failed = [
-		alert
-		for alert in alerts
-		if not _send(frappe.get_doc("Notification", alert), push, transition, config)
+		alert for alert in alerts if not _send(frappe.get_doc("Notification", alert), push, event, config)
 	]
 	if failed:
 		raise NotMailed(f"see the Error Log of {', '.join(map(repr, failed))} on the operator's site")
 
 
-def _send(alert: Notification, push: Document, transition: Transition, config: Config) -> bool:
+def _send(alert: Notification, push: Document, event: AlertEvent, config: Config) -> bool:
 	"""Let Frappe send one Notification, once in each language of its recipients; False: it logged an error."""
 	errors = {"reference_doctype": "Notification", "reference_name": alert.name}
 	errors_before = frappe.db.count("Error Log", errors)
-	push.flags.kind = transition.kind
+	push.flags.kind = event.kind
 	push.flags.link = get_url_to_form("Prego Node", "Prego Node")
 	for language, addresses in _by_language(alert, push).items():
-		push.flags.title, push.flags.description = _sentences(transition, config, language)
+		push.flags.title, push.flags.description = _sentences(event, config, language)
 		if addresses:
 			alert.get_list_of_recipients = lambda *_, found=addresses: found
 		with print_language(language):
@@ -154,13 +153,13 @@ def _language(*user: object) -> str:
 	return str(language or frappe.db.get_default("lang") or "en")
 
 
-def _sentences(transition: Transition, config: Config, language: str) -> tuple[str, str]:
+def _sentences(event: AlertEvent, config: Config, language: str | None) -> tuple[str, str]:
 	"""Return title and description in a language."""
 	translate = translator(language)
 	# A mail is read away from the site: its times name their zone.
 	zone = get_system_timezone()
-	text = transitions.description(transition, lambda at: f"{format_datetime(local_time(at))} ({zone})")
-	return translated(transitions.title(transition, config.node_id), translate), translated(text, translate)
+	text = events.description(event, lambda at: f"{format_datetime(local_time(at))} ({zone})")
+	return translated(events.title(event, config.node_id), translate), translated(text, translate)
 
 
 def _roll_back() -> None:
@@ -170,7 +169,7 @@ def _roll_back() -> None:
 		pass
 
 
-MEANS: dict[str, Callable[[Transition, Config], None]] = {
+MEANS: dict[str, Callable[[AlertEvent, Config], None]] = {
 	"notification": _notify,
 	"error-log": _log_error,
 	"realtime": _publish,

@@ -13,7 +13,7 @@ from typing import TypeVar
 import frappe
 
 from prego_metrics.agent.base.errors import BenchError
-from prego_metrics.agent.base.messages import Wording, translated, wording
+from prego_metrics.agent.base.messages import Message, message, translated
 from prego_metrics.agent.bench.locate import Bench, open_bench
 from prego_metrics.agent.config.config import Config, load_config
 from prego_metrics.desk.adapters.bench_log import say_fault
@@ -32,18 +32,18 @@ def is_operators_site(config: Config) -> bool:
 	return config.site is not None and config.site == frappe.local.site
 
 
-def why_not_shown(config: Config | None) -> Wording | None:
+def why_not_shown(config: Config | None) -> Message | None:
 	"""Return why this site shows nothing of the node, or None where it does; None as config: no bench is read.
 
 	Tenants read this too: it names neither the operator's site nor anything else of the node.
 	"""
 	if config is None or config.site is None:
-		return wording(
+		return message(
 			"No operator's site is configured yet, so the node is shown on no site. Whoever runs the node names "
 			"it there: bench prego-metrics configure --site SITE"
 		)
 	if not is_operators_site(config):
-		return wording(
+		return message(
 			"This is not the operator's site, and the node is shown on that one alone. Whoever runs the node opens "
 			"that one. If this app is on this site by mistake, uninstall it here."
 		)

@@ -6,19 +6,17 @@ So pushes by a timer or cron appear too, and a database that was down loses noth
 
 from __future__ import annotations
 
-import datetime
 import itertools
-from collections.abc import Callable
 
 import frappe
-from frappe.utils import convert_utc_to_system_timezone
 
 from prego_metrics.agent.base.messages import translated
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.state.effective import as_pushed
 from prego_metrics.agent.state.model import Push
 from prego_metrics.agent.state.store import StateFolder
+from prego_metrics.desk.adapters.site_text import local_time, translator
 
 DOCTYPE = "Prego Metrics Push"
 # At most so many rows are written in one tick: after a day without a database it takes a few.
@@ -85,7 +83,7 @@ def _row(push: Push, node_id: str) -> dict[str, object]:
 		"epoch_seconds": round(push.at, 3),
 		"node_id": logged_node_id(push.node_id) if push.node_id else node_id,
 		"outcome": push.outcome,
-		"driver": push.driver,
+		"driver": push.trigger,
 		"pushed_by": _as_html(push.who, 140) if push.who else None,
 		# As text: a number field would show what is unknown as 0, a number that nobody read.
 		**{name: str(payload[name]) if name in payload else None for name in FIGURES},
@@ -98,23 +96,6 @@ def _row(push: Push, node_id: str) -> dict[str, object]:
 	}
 
 
-def local_time(at: float) -> datetime.datetime:
-	"""Return seconds since the epoch in this site's time zone, as Frappe keeps times."""
-	utc = datetime.datetime.fromtimestamp(at, datetime.timezone.utc)
-	local: datetime.datetime = convert_utc_to_system_timezone(utc).replace(tzinfo=None)
-	return local
-
-
-def translator(language: str | None = None) -> Callable[[str], str]:
-	"""Return what translates a text into `language`, or else the site's: for what its reader does not ask for."""
-	language = language or frappe.db.get_default("lang") or "en"
-
-	def translate(text: str) -> str:
-		return frappe._(text, language)
-
-	return translate
-
-
 def _lines(text: str) -> str:
 	"""Return a reason of one or several lines, fit to show."""
 	return "\n".join(_as_html(line) for line in text.split("\n"))
@@ -125,4 +106,4 @@ def _as_html(text: str, limit: int = 0) -> str:
 
 	Frappe cleans what is saved as a document, and these rows are not. With `limit` it is cut to fit its column.
 	"""
-	return frappe.utils.escape_html(printable(text, limit))[: limit or None]
+	return frappe.utils.escape_html(sanitize(text, limit))[: limit or None]

@@ -18,11 +18,12 @@ from frappe.utils import add_to_date, now_datetime
 from frappe.utils.background_jobs import get_job, get_redis_conn
 
 from prego_metrics.agent.base.errors import PregoMetricsError
-from prego_metrics.agent.bench.privileges import become_owner
+from prego_metrics.agent.bench.privileges import drop_privileges
 from prego_metrics.agent.config.config import Config
+from prego_metrics.agent.push.push import preload
 from prego_metrics.desk.adapters.bench_log import log_of_the_bench
 from prego_metrics.desk.adapters.compat import APP
-from prego_metrics.desk.doctor.queues import COLLECTING_QUEUE, age_seconds, workers_of
+from prego_metrics.desk.adapters.queues import COLLECTING_QUEUE, age_seconds, workers_of
 from prego_metrics.desk.operator_site import config_here, guarded_here, is_operators_site
 from prego_metrics.tenants.usage.scan import Collected, CollectionRunning, collect
 from prego_metrics.tenants.usage.scan_status import collection_status, is_due, is_under_way
@@ -122,7 +123,7 @@ def _collect_apart(config: Config) -> tuple[Collected | None, str | None]:
 	def work() -> None:
 		try:
 			os.nice(_NICENESS)
-			become_owner(config.bench)
+			drop_privileges(config.bench, preload)
 			ended.append(collect(config, os.environ, most_seconds=RUN_SECONDS))
 		except CollectionRunning:
 			pass  # `prego-metrics tenants --collect` may run beside it

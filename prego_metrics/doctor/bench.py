@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 
 from prego_metrics.agent.base.errors import LockUnsupported, NotSent
-from prego_metrics.agent.base.messages import first_line, joined, said, wording
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.formatting import percent_word
+from prego_metrics.agent.base.messages import first_line, joined, message, message_of
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import open_benches
 from prego_metrics.agent.collectors.tenant_count import operator_site_note
-from prego_metrics.agent.push.result import percent_word
 from prego_metrics.agent.state.lock import PushLock
 from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Check, Examination
 
@@ -29,16 +29,18 @@ def tenants(seen: Examination) -> Check:
 	"""The bench can be counted."""
 	census = seen.census
 	if isinstance(census, NotSent):
-		return Check("tenants", FAIL, said(census), wording("nothing is sent until the bench can be counted"))
-	text = wording("{count} tenants of {sites} sites", count=census.tenant_count, sites=len(census.sites))
+		return Check(
+			"tenants", FAIL, message_of(census), message("nothing is sent until the bench can be counted")
+		)
+	text = message("{count} tenants of {sites} sites", count=census.tenant_count, sites=len(census.sites))
 	if census.warnings:
-		return Check("tenants", WARN, joined([text, *census.warnings], "\n"), wording("look at those sites"))
+		return Check("tenants", WARN, joined([text, *census.warnings], "\n"), message("look at those sites"))
 	if census.sites and not census.tenant_count:
 		return Check(
 			"tenants",
 			WARN,
-			wording("{count}: all are excluded", count=text),
-			wording("see `prego-metrics tenants` for the reasons"),
+			message("{count}: all are excluded", count=text),
+			message("see `prego-metrics tenants` for the reasons"),
 		)
 	note = operator_site_note(seen.config, census)
 	if note:
@@ -50,13 +52,13 @@ def plausible(seen: Examination) -> Check:
 	"""The count agrees with what Frappe itself would list, and is not 0 on a bench in use."""
 	census = seen.census
 	if isinstance(census, NotSent):
-		return Check("plausible", SKIP, wording("there is no count"))
+		return Check("plausible", SKIP, message("there is no count"))
 	if not census.sites:
 		return Check(
 			"plausible",
 			WARN,
-			wording("0 tenants, since allow_empty is set and the bench holds no site"),
-			wording(
+			message("0 tenants, since allow_empty is set and the bench holds no site"),
+			message(
 				"a 0 attracts tenants: if this node should have sites, look for a lost mount, and set allow_empty to false"
 			),
 		)
@@ -64,31 +66,33 @@ def plausible(seen: Examination) -> Check:
 	try:
 		frappes = _as_frappe_lists(seen)
 	except (OSError, NotSent) as error:
-		return Check("plausible", WARN, first_line(said(error), 200), wording("make the folder readable"))
+		return Check(
+			"plausible", WARN, first_line(message_of(error), 200), message("make the folder readable")
+		)
 	differing = [name for _, name in sorted(ours ^ frappes)]
 	if differing:
 		return Check(
 			"plausible",
 			WARN,
-			wording(
+			message(
 				"{ours} sites here, {frappes} by Frappe's own rule; they differ in {names}",
 				ours=len(ours),
 				frappes=len(frappes),
 				names=", ".join(differing[:_NAMES_SHOWN]) + (" …" if len(differing) > _NAMES_SHOWN else ""),
 			),
-			wording("look at them: `prego-metrics tenants` says why each is counted or not"),
+			message("look at them: `prego-metrics tenants` says why each is counted or not"),
 		)
 	last = seen.state.last_delivered
 	if not census.tenant_count and last and last.payload and last.payload["tenant_count"]:
 		return Check(
 			"plausible",
 			WARN,
-			wording(
+			message(
 				"0 tenants now, and {count} in the last delivered push", count=last.payload["tenant_count"]
 			),
-			wording("a 0 attracts tenants: see `prego-metrics tenants` for what leaves them out"),
+			message("a 0 attracts tenants: see `prego-metrics tenants` for what leaves them out"),
 		)
-	return Check("plausible", PASS, wording("{sites} sites, as Frappe lists them", sites=len(ours)))
+	return Check("plausible", PASS, message("{sites} sites, as Frappe lists them", sites=len(ours)))
 
 
 def _as_frappe_lists(seen: Examination) -> set[tuple[str, str]]:
@@ -99,7 +103,7 @@ def _as_frappe_lists(seen: Examination) -> set[tuple[str, str]]:
 			path = os.path.join(bench.sites, name)
 			if os.path.isdir(path) and not os.path.islink(path):
 				if os.path.isfile(os.path.join(path, "site_config.json")):
-					found.add((printable(bench.root), printable(name)))
+					found.add((sanitize(bench.root), sanitize(name)))
 	return found
 
 
@@ -108,7 +112,7 @@ def host(seen: Examination) -> Check:
 	from prego_metrics.agent.collectors.host import sample_host
 
 	sample = sample_host(seen.state.cpu, seen.config.disk_paths)
-	text = wording(
+	text = message(
 		"cpu {cpu}, memory {memory}, disk {disk}",
 		cpu=percent_word(sample.cpu_pct),
 		memory=percent_word(sample.memory_pct),
@@ -119,7 +123,7 @@ def host(seen: Examination) -> Check:
 			"host",
 			WARN,
 			joined([text, joined(sample.warnings)], ". "),
-			wording("the push goes out without it"),
+			message("the push goes out without it"),
 		)
 	return Check("host", PASS, text)
 
@@ -133,38 +137,38 @@ def lock(seen: Examination) -> Check:
 			return Check(
 				"lock",
 				FAIL,
-				said(error),
-				wording("no scheduled push is sent until sites/ can be locked"),
+				message_of(error),
+				message("no scheduled push is sent until sites/ can be locked"),
 			)
 		except OSError as error:
-			found = f"{printable(seen.bench.sites)}: {error.strerror}"
-			return Check("lock", FAIL, found, wording("make it readable"))
+			found = f"{sanitize(seen.bench.sites)}: {error.strerror}"
+			return Check("lock", FAIL, found, message("make it readable"))
 	if not got:
 		return Check(
 			"lock",
 			WARN,
-			wording("held for more than {seconds} s", seconds=f"{LOCK_WAIT_SECONDS:g}"),
-			wording("a push is running: look again"),
+			message("held for more than {seconds} s", seconds=f"{LOCK_WAIT_SECONDS:g}"),
+			message("a push is running: look again"),
 		)
-	return Check("lock", PASS, wording("sites/ can be locked"))
+	return Check("lock", PASS, message("sites/ can be locked"))
 
 
 def file_system(seen: Examination) -> Check:
 	"""sites/ lies on a file system of this machine's own."""
 	kind = file_system_kind(seen.bench.sites)
 	if kind is None:
-		return Check("file_system", SKIP, wording("the kernel's list of mounts cannot be read"))
+		return Check("file_system", SKIP, message("the kernel's list of mounts cannot be read"))
 	if kind.startswith(_REMOTE_FILE_SYSTEMS):
 		return Check(
 			"file_system",
 			WARN,
-			wording("sites/ lies on {kind}, a network or user-space file system", kind=printable(kind, 40)),
-			wording(
+			message("sites/ lies on {kind}, a network or user-space file system", kind=sanitize(kind, 40)),
+			message(
 				"see that the check of the lock passes on each machine that mounts it, and that one machine alone "
 				"pushes: a lock may hold on one machine only"
 			),
 		)
-	return Check("file_system", PASS, wording("sites/ lies on {kind}", kind=printable(kind, 40)))
+	return Check("file_system", PASS, message("sites/ lies on {kind}", kind=sanitize(kind, 40)))
 
 
 def file_system_kind(path: str) -> str | None:
@@ -191,17 +195,17 @@ def state(seen: Examination) -> Check:
 			"state",
 			FAIL,
 			trouble,
-			wording("free the disk, or give the folder to the user that runs the push"),
+			message("free the disk, or give the folder to the user that runs the push"),
 		)
 	if seen.state_warnings:
 		return Check(
 			"state",
 			WARN,
 			joined(seen.state_warnings, " "),
-			wording("nothing to do: a new state is begun"),
+			message("nothing to do: a new state is begun"),
 		)
 	return Check(
-		"state", PASS, wording("{folder} is readable and writable", folder=printable(seen.folder.path))
+		"state", PASS, message("{folder} is readable and writable", folder=sanitize(seen.folder.path))
 	)
 
 
@@ -213,20 +217,20 @@ def state_disk(seen: Examination) -> Check:
 		return Check(
 			"state_disk",
 			FAIL,
-			f"{printable(seen.bench.sites)}: {error.strerror}",
-			wording("make it readable"),
+			f"{sanitize(seen.bench.sites)}: {error.strerror}",
+			message("make it readable"),
 		)
 	free = found.f_bavail * found.f_frsize
 	# Some file systems make inodes as they need them, and report none at all.
 	inodes = found.f_favail if found.f_files else None
-	text = wording(
+	text = message(
 		"{megabytes} MB and {inodes} inodes are free where the state is kept",
 		megabytes=free // 1_000_000,
-		inodes=wording("any number of") if inodes is None else inodes,
+		inodes=message("any number of") if inodes is None else inodes,
 	)
 	if free < _NEEDED_BYTES or (inodes is not None and inodes < _NEEDED_INODES):
-		action = wording("free the disk now: without the state each tick pushes, and MariaDB stops as well")
+		action = message("free the disk now: without the state each tick pushes, and MariaDB stops as well")
 		return Check("state_disk", FAIL, text, action)
 	if free < LOW_BYTES or (inodes is not None and inodes < LOW_INODES):
-		return Check("state_disk", WARN, text, wording("free the disk before it is full"))
+		return Check("state_disk", WARN, text, message("free the disk before it is full"))
 	return Check("state_disk", PASS, text)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -94,3 +94,11 @@ class Examination:
 			return count_tenants(self.config)
 		except NotSent as error:
 			return error
+
+
+@dataclass(frozen=True)
+class Group:
+	"""Checks that are made together, since they look at one thing; most are alone."""
+
+	names: tuple[str, ...]
+	make: Callable[[Examination], Iterable[Check]]

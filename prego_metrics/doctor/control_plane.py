@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from urllib.parse import quote
 
 from prego_metrics.agent.base.errors import ConfigurationError
-from prego_metrics.agent.base.messages import wording
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.messages import message
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Check, Examination
 
 MAX_CLOCK_SKEW_SECONDS = 120.0
@@ -25,17 +25,18 @@ def check_control_plane(seen: Examination) -> Iterator[Check]:
 
 	config = seen.config
 	if not seen.online:
-		yield Check("control_plane", SKIP, wording("not asked (--offline)"))
+		yield Check("control_plane", SKIP, message("not asked (--offline)"))
 		return
 	try:
 		config.require(("node_id", "control_plane_url"))
 		key, _ = load_api_key(config, seen.environ)
 	except ConfigurationError:
-		yield Check("control_plane", SKIP, wording("not asked: the settings or the key are not there yet"))
+		yield Check("control_plane", SKIP, message("not asked: the settings or the key are not there yet"))
 		return
 
-	from prego_metrics.agent.http.client import Answer, Client, NoAnswer
-	from prego_metrics.agent.push.delivery import NODES_ROUTE, shown_words, within_deadline
+	from prego_metrics.agent.http.client import Answer, Client, NoAnswer, shown_words
+	from prego_metrics.agent.http.deadline import within_deadline
+	from prego_metrics.agent.push.delivery import NODES_ROUTE
 
 	client = Client(config.control_plane_url, key)
 
@@ -47,7 +48,7 @@ def check_control_plane(seen: Examination) -> Iterator[Check]:
 		)
 		if isinstance(answer, Answer | NoAnswer):
 			return answer
-		late = wording("no answer within {seconds} s", seconds=f"{config.timeout:g}")
+		late = message("no answer within {seconds} s", seconds=f"{config.timeout:g}")
 		return NoAnswer(answer if isinstance(answer, str) else late, True)
 
 	answer = ask(f"{NODES_ROUTE}/{quote(config.node_id, safe='')}")
@@ -55,66 +56,64 @@ def check_control_plane(seen: Examination) -> Iterator[Check]:
 		yield Check(
 			"control_plane",
 			FAIL,
-			wording(
+			message(
 				"{host}: {reason}",
-				host=printable(config.control_plane_url),
-				reason=key.mask(answer.reason),
+				host=sanitize(config.control_plane_url),
+				reason=key.redact(answer.reason),
 			),
-			wording(
+			message(
 				"check control_plane_url, the name's resolution, the firewall and proxies, then run this again"
 			),
 		)
 		return
 	known = _holds_node_id(answer.words, config.node_id)
 	words = shown_words(answer.words, key)
-	said = f"{answer.status_code} {words}"
+	message_of = f"{answer.status_code} {words}"
 	if answer.status_code == 200 and known:
 		yield Check(
-			"control_plane", PASS, wording("the URL is right, the key is accepted, the node is registered")
+			"control_plane", PASS, message("the URL is right, the key is accepted, the node is registered")
 		)
 	elif answer.status_code in (401, 403):
 		yield Check(
 			"control_plane",
 			FAIL,
-			wording("the key from {source} is refused: {answer}", source=key.source, answer=said),
-			wording("give the node the same INTERNAL_API_KEY that the control plane has"),
+			message("the key from {source} is refused: {answer}", source=key.source, answer=message_of),
+			message("give the node the same INTERNAL_API_KEY that the control plane has"),
 		)
 	elif answer.status_code == 404 and _lists_nodes(ask(NODES_ROUTE)):
 		yield Check(
 			"control_plane",
 			FAIL,
-			wording(
-				"the node {node} is not registered: {words}", node=printable(config.node_id), words=words
-			),
-			wording("register exactly this node_id in the control plane, or correct it"),
+			message("the node {node} is not registered: {words}", node=sanitize(config.node_id), words=words),
+			message("register exactly this node_id in the control plane, or correct it"),
 		)
 	elif answer.status_code == 404:
 		yield Check(
 			"control_plane",
 			WARN,
-			wording(
+			message(
 				"there is no route {route} here, so only the last real push tells: {words}",
 				route=NODES_ROUTE,
 				words=words,
 			),
-			wording("if pushes are not delivered either, control_plane_url is wrong"),
+			message("if pushes are not delivered either, control_plane_url is wrong"),
 		)
 	elif 300 <= answer.status_code < 400:
 		yield Check(
 			"control_plane",
 			FAIL,
-			wording(
+			message(
 				"a redirect to {url}, which is not followed",
-				url=printable(key.mask(answer.headers.get("location", "")), 200),
+				url=sanitize(key.redact(answer.headers.get("location", "")), 200),
 			),
-			wording("set control_plane_url to where it leads, if that is the control plane"),
+			message("set control_plane_url to where it leads, if that is the control plane"),
 		)
 	elif answer.status_code in (408, 429) or answer.status_code >= 500:
 		yield Check(
 			"control_plane",
 			FAIL,
-			wording("the control plane is out of reach: it answers {answer}", answer=said),
-			wording(
+			message("the control plane is out of reach: it answers {answer}", answer=message_of),
+			message(
 				"look at the control plane, and at what stands before it; pushes are tried again by themselves"
 			),
 		)
@@ -122,22 +121,22 @@ def check_control_plane(seen: Examination) -> Iterator[Check]:
 		yield Check(
 			"control_plane",
 			WARN,
-			wording("an answer that does not name this node: {answer}", answer=said),
-			wording("check that control_plane_url is the control plane's base URL"),
+			message("an answer that does not name this node: {answer}", answer=message_of),
+			message("check that control_plane_url is the control plane's base URL"),
 		)
 	yield _clock(answer.headers.get("date"))
 
 
 def _clock(date: str | None) -> Check:
-	from prego_metrics.agent.push.delivery import http_date_seconds
+	from prego_metrics.agent.http.deadline import http_date_seconds
 
 	moment = http_date_seconds(date or "")
 	if moment is None:
-		return Check("clock", SKIP, wording("the control plane's answer has no date to compare with"))
+		return Check("clock", SKIP, message("the control plane's answer has no date to compare with"))
 	skew = time.time() - moment
-	found = wording("{seconds} s beside the control plane's", seconds=f"{skew:+.0f}")
+	found = message("{seconds} s beside the control plane's", seconds=f"{skew:+.0f}")
 	if abs(skew) > MAX_CLOCK_SKEW_SECONDS:
-		return Check("clock", WARN, found, wording("set the clock by NTP (timedatectl)"))
+		return Check("clock", WARN, found, message("set the clock by NTP (timedatectl)"))
 	return Check("clock", PASS, found)
 
 

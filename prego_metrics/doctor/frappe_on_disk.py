@@ -9,8 +9,8 @@ import os
 from collections.abc import Mapping
 
 from prego_metrics.agent.base.kernel import is_locked
-from prego_metrics.agent.base.messages import Wording, joined, wording
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.messages import Message, joined, message
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.site_config import Unreadable, read_site_config
 from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Check, Examination
 from prego_metrics.doctor.triggers import is_driven
@@ -26,7 +26,7 @@ def operators_site(seen: Examination) -> Check:
 		return Check(
 			"operators_site",
 			SKIP,
-			wording(
+			message(
 				"none is set, so nothing is shown or told in a Desk: `prego-metrics configure --site SITE` names it"
 			),
 		)
@@ -35,38 +35,38 @@ def operators_site(seen: Examination) -> Check:
 		return Check(
 			"operators_site",
 			WARN,
-			wording(
+			message(
 				"{site} was dropped or renamed: its site_config.json {reason}",
-				site=printable(site),
+				site=sanitize(site),
 				reason=trouble,
 			),
-			wording(
+			message(
 				"name the site as its folder in sites/ is called now: `prego-metrics configure --site SITE`"
 			),
 		)
-	return Check("operators_site", PASS, printable(site))
+	return Check("operators_site", PASS, sanitize(site))
 
 
 def scheduler_switches(seen: Examination) -> Check:
 	"""No key of the configuration stops Frappe's scheduler: for the whole bench, or on the operator's site."""
 	site = seen.config.site
 	written = _site_config(seen, site) if site else {}
-	found: list[Wording] = []
+	found: list[Message] = []
 	for switch in SWITCHES:
 		# A site's own key counts before the bench's, also one that says no.
 		if isinstance(written, Mapping) and switch in written:
 			if written[switch]:
-				found.append(wording("{switch} is set on {site}", switch=switch, site=printable(site or "")))
+				found.append(message("{switch} is set on {site}", switch=switch, site=sanitize(site or "")))
 		elif seen.common.get(switch):
-			found.append(wording("{switch} is set for the whole bench", switch=switch))
+			found.append(message("{switch} is set for the whole bench", switch=switch))
 	if not found:
-		return Check("scheduler_switches", PASS, wording("none is set that would stop Frappe's scheduler"))
+		return Check("scheduler_switches", PASS, message("none is set that would stop Frappe's scheduler"))
 	state = WARN if is_driven(seen, without="frappe") or not seen.config.scheduler_pushes else FAIL
 	return Check(
 		"scheduler_switches",
 		state,
 		joined(found),
-		wording(
+		message(
 			"Frappe's scheduler does nothing until it is off again (`bench update` leaves maintenance_mode and "
 			"pause_scheduler on when it fails): {commands}",
 			commands=", ".join(_off(text) for text in found),
@@ -74,7 +74,7 @@ def scheduler_switches(seen: Examination) -> Check:
 	)
 
 
-def _off(found: Wording) -> str:
+def _off(found: Message) -> str:
 	"""Return the command that sets a switch off where it was found."""
 	where = f"--site {found.values['site']} set-config" if "site" in found.values else "set-config -g"
 	return f"bench {where} -p {found.values['switch']} 0"
@@ -85,7 +85,7 @@ def _site_config(seen: Examination, site: str) -> Mapping[str, object] | str:
 	try:
 		return read_site_config(os.path.join(seen.bench.sites, site, "site_config.json"))
 	except OSError:
-		return wording("is not there")
+		return message("is not there")
 	except Unreadable as error:
 		reason: str = error.args[0]
 		return reason
@@ -97,19 +97,19 @@ def scheduler_process(seen: Examination) -> Check:
 	driven = is_driven(seen, only="frappe")
 	held = is_locked(path)
 	if held:
-		return Check("scheduler_process", PASS, wording("Frappe's scheduler runs"))
+		return Check("scheduler_process", PASS, message("Frappe's scheduler runs"))
 	if driven:
-		return Check("scheduler_process", PASS, wording("Frappe's scheduler ticks, from elsewhere"))
+		return Check("scheduler_process", PASS, message("Frappe's scheduler ticks, from elsewhere"))
 	if held is None:
 		return Check(
-			"scheduler_process", SKIP, wording("whether Frappe's scheduler runs cannot be seen from here")
+			"scheduler_process", SKIP, message("whether Frappe's scheduler runs cannot be seen from here")
 		)
 	state = WARN if is_driven(seen, without="frappe") else FAIL
 	return Check(
 		"scheduler_process",
 		state,
-		wording("no process of Frappe's scheduler runs for this bench, on this machine"),
-		wording(
+		message("no process of Frappe's scheduler runs for this bench, on this machine"),
+		message(
 			"start it: `bench restart`, or `supervisorctl status` to see why it ended; in containers, the one called scheduler"
 		),
 	)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from prego_metrics.agent.base.messages import wording
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.messages import message
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.collectors.instance import (
 	ask_metadata,
 	differing,
@@ -23,24 +23,24 @@ def instance(seen: Examination) -> Check:
 		found = ask_metadata("instance-id").get("instance-id") or on_disk
 	if not recorded:
 		if found is None:
-			return Check("instance", SKIP, wording("this server has no instance id to be known by"))
+			return Check("instance", SKIP, message("this server has no instance id to be known by"))
 		return Check(
 			"instance",
 			WARN,
-			wording(
+			message(
 				"instance_id is not set: a clone of this server would push as {node} too",
-				node=printable(seen.config.node_id),
+				node=sanitize(seen.config.node_id),
 			),
-			wording("record it: `prego-metrics configure --instance-id {found}`", found=printable(found, 80)),
+			message("record it: `prego-metrics configure --instance-id {found}`", found=sanitize(found, 80)),
 		)
 	if found is None:
 		return Check(
-			"instance", SKIP, wording("instance_id is set, and nothing here says which server this is")
+			"instance", SKIP, message("instance_id is set, and nothing here says which server this is")
 		)
 	if found != recorded:
 		return Check("instance", FAIL, differing(seen.config, found), remedy(found))
 	return Check(
 		"instance",
 		PASS,
-		wording("this is {instance}, for which the settings were made", instance=printable(found, 80)),
+		message("this is {instance}, for which the settings were made", instance=sanitize(found, 80)),
 	)

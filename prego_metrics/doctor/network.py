@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from prego_metrics.agent.base.messages import Wording, wording
-from prego_metrics.agent.base.sanitize import printable
-from prego_metrics.agent.config.settings import is_loopback
+from prego_metrics.agent.base.messages import Message, message
+from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.base.urls import is_loopback
 from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Check, Examination
 
 CERTIFICATE_DAYS = 14
@@ -28,21 +28,21 @@ def proxy(seen: Examination) -> Check:
 	host = urlsplit(url).hostname or ""
 	found = proxy_of(url)
 	if is_loopback(host):
-		return Check("proxy", PASS, wording("none, as always for loopback"))
+		return Check("proxy", PASS, message("none, as always for loopback"))
 	if not found:
-		return Check("proxy", PASS, wording("none is set in this environment"))
+		return Check("proxy", PASS, message("none is set in this environment"))
 	shown = _shown_proxy(found)
 	if shown is None:
 		return Check(
 			"proxy",
 			FAIL,
-			wording("the environment names a proxy that is no URL"),
-			wording(
+			message("the environment names a proxy that is no URL"),
+			message(
 				"correct or unset HTTPS_PROXY and ALL_PROXY, also where the drivers get their environment"
 			),
 		)
 	return Check(
-		"proxy", PASS, wording("{proxy}, from this environment; a driver's own may differ", proxy=shown)
+		"proxy", PASS, message("{proxy}, from this environment; a driver's own may differ", proxy=shown)
 	)
 
 
@@ -65,7 +65,7 @@ def _shown_proxy(found: str) -> str | None:
 	except ValueError:
 		return None
 	return (
-		printable(f"{parts.scheme}://{host}:{port}" if port else f"{parts.scheme}://{host}", 200)
+		sanitize(f"{parts.scheme}://{host}:{port}" if port else f"{parts.scheme}://{host}", 200)
 		if host
 		else None
 	)
@@ -84,20 +84,20 @@ def dns(seen: Examination) -> Check:
 			or ""
 		)
 	except ValueError:
-		return Check("dns", SKIP, wording("the proxy is no URL"))
+		return Check("dns", SKIP, message("the proxy is no URL"))
 	if _is_address(host):
-		return Check("dns", PASS, wording("{host} is an address", host=printable(host, 120)))
+		return Check("dns", PASS, message("{host} is an address", host=sanitize(host, 120)))
 	seconds = seen.config.timeout
 	addresses = _resolved(host, seconds)
 	if isinstance(addresses, str):
 		return Check(
 			"dns",
 			FAIL,
-			wording("{host}: {reason}", host=printable(host, 120), reason=addresses),
-			wording("check the name, and this machine's resolver (/etc/resolv.conf)"),
+			message("{host}: {reason}", host=sanitize(host, 120), reason=addresses),
+			message("check the name, and this machine's resolver (/etc/resolv.conf)"),
 		)
 	shown = ", ".join(addresses[:_ADDRESSES_SHOWN]) + (" …" if len(addresses) > _ADDRESSES_SHOWN else "")
-	return Check("dns", PASS, wording("{host} is {addresses}", host=printable(host, 120), addresses=shown))
+	return Check("dns", PASS, message("{host} is {addresses}", host=sanitize(host, 120), addresses=shown))
 
 
 def _is_address(host: str) -> bool:
@@ -111,19 +111,19 @@ def _is_address(host: str) -> bool:
 
 
 def _resolved(host: str, seconds: float) -> list[str] | str:
-	from prego_metrics.agent.push.delivery import within_deadline
+	from prego_metrics.agent.http.deadline import within_deadline
 
 	def resolve() -> list[str] | str:
 		try:
 			found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
 		except (OSError, UnicodeError) as error:
-			return printable(str(getattr(error, "strerror", None) or error), 120)
-		return sorted({printable(str(entry[4][0]), 60) for entry in found})
+			return sanitize(str(getattr(error, "strerror", None) or error), 120)
+		return sorted({sanitize(str(entry[4][0]), 60) for entry in found})
 
 	answer = within_deadline(resolve, lambda: None, seconds)
 	if isinstance(answer, list) and answer:
 		return answer
-	late = wording("no answer within {seconds} s", seconds=f"{seconds:g}")
+	late = message("no answer within {seconds} s", seconds=f"{seconds:g}")
 	return answer if isinstance(answer, str) else late
 
 
@@ -135,35 +135,35 @@ def tls(seen: Examination) -> Check:
 	url = seen.config.control_plane_url
 	parts = urlsplit(url)
 	if parts.scheme != "https":
-		return Check("tls", SKIP, wording("http on loopback has none"))
+		return Check("tls", SKIP, message("http on loopback has none"))
 	if proxy_of(url):
-		return Check("tls", SKIP, wording("not looked at through a proxy; the push itself verifies it"))
-	from prego_metrics.agent.push.delivery import within_deadline
+		return Check("tls", SKIP, message("not looked at through a proxy; the push itself verifies it"))
+	from prego_metrics.agent.http.deadline import within_deadline
 
 	host, port, seconds = parts.hostname or "", parts.port or 443, seen.config.timeout
 	answer = within_deadline(lambda: _expires_at(host, port, seconds), lambda: None, seconds + 1)
-	if isinstance(answer, Wording):
+	if isinstance(answer, Message):
 		return Check(
 			"tls",
 			FAIL,
 			answer,
-			wording(
+			message(
 				"renew the certificate, or name the authority that signed it in REQUESTS_CA_BUNDLE; if no connection can be made, see the other checks"
 			),
 		)
 	if not isinstance(answer, float):
-		text = wording("no answer within {seconds} s", seconds=f"{seconds:g}")
-		return Check("tls", FAIL, text, wording("check the firewall, and whether the control plane runs"))
+		text = message("no answer within {seconds} s", seconds=f"{seconds:g}")
+		return Check("tls", FAIL, text, message("check the firewall, and whether the control plane runs"))
 	days = (answer - time.time()) / _DAY_SECONDS
-	shown = wording("the certificate is trusted, and expires in {days} days", days=f"{days:.0f}")
+	shown = message("the certificate is trusted, and expires in {days} days", days=f"{days:.0f}")
 	if days < CERTIFICATE_DAYS:
 		return Check(
-			"tls", WARN, shown, wording("see that it is renewed: pushes fail on all nodes when it expires")
+			"tls", WARN, shown, message("see that it is renewed: pushes fail on all nodes when it expires")
 		)
 	return Check("tls", PASS, shown)
 
 
-def _expires_at(host: str, port: int, seconds: float) -> float | Wording:
+def _expires_at(host: str, port: int, seconds: float) -> float | Message:
 	"""Return when the certificate expires, in seconds since the epoch, or what is wrong with it."""
 	import certifi
 
@@ -180,24 +180,24 @@ def _expires_at(host: str, port: int, seconds: float) -> float | Wording:
 				certificate = secure.getpeercert() or {}
 		return float(ssl.cert_time_to_seconds(str(certificate["notAfter"])))
 	except ssl.SSLCertVerificationError as error:
-		return wording(
-			"the certificate is not to be trusted: {reason}", reason=printable(error.verify_message, 200)
+		return message(
+			"the certificate is not to be trusted: {reason}", reason=sanitize(error.verify_message, 200)
 		)
 	except ssl.SSLError as error:
-		return wording("no TLS: {reason}", reason=printable(error.reason or str(error), 200))
+		return message("no TLS: {reason}", reason=sanitize(error.reason or str(error), 200))
 	except TimeoutError:
-		return wording("no answer within {seconds} s", seconds=f"{seconds:g}")
+		return message("no answer within {seconds} s", seconds=f"{seconds:g}")
 	except OSError as error:
-		return wording("no connection: {reason}", reason=printable(error.strerror or str(error), 200))
+		return message("no connection: {reason}", reason=sanitize(error.strerror or str(error), 200))
 
 
 def _skipped(name: str, seen: Examination) -> Check | None:
 	if not seen.online:
-		return Check(name, SKIP, wording("not asked (--offline)"))
+		return Check(name, SKIP, message("not asked (--offline)"))
 	if not seen.config.control_plane_url:
 		return Check(name, SKIP, _no_url())
 	return None
 
 
-def _no_url() -> Wording:
-	return wording("control_plane_url is not set")
+def _no_url() -> Message:
+	return message("control_plane_url is not set")

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-from prego_metrics.agent.base.messages import wording
+from prego_metrics.agent.base.messages import message
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.doctor import bench as checks_bench
 from prego_metrics.doctor import frappe_on_disk as checks_frappe_on_disk
@@ -16,18 +12,9 @@ from prego_metrics.doctor import instance as checks_instance
 from prego_metrics.doctor import network as checks_network
 from prego_metrics.doctor import settings as checks_settings
 from prego_metrics.doctor import tenant_usage as checks_tenant_figures
-from prego_metrics.doctor import triggers as checks_drivers
-from prego_metrics.doctor.check import SKIP, Check, Examination
+from prego_metrics.doctor import triggers as triggers_checks
+from prego_metrics.doctor.check import SKIP, Check, Examination, Group
 from prego_metrics.doctor.control_plane import check_control_plane
-
-
-@dataclass(frozen=True)
-class Group:
-	"""Checks that are made together, since they look at one thing; most are alone."""
-
-	names: tuple[str, ...]
-	make: Callable[[Examination], Iterable[Check]]
-
 
 # What Frappe's database and Redis alone can tell, in the order in which it is looked at.
 FRAPPE_NAMES = (
@@ -40,7 +27,6 @@ FRAPPE_NAMES = (
 	"job",
 	"stuck_job",
 )
-_FRAPPE_MODULE = "prego_metrics.desk.doctor.site"
 
 
 def _alone(check: Callable[[Examination], Check]) -> Group:
@@ -60,11 +46,11 @@ _GROUPS = (
 	_alone(checks_bench.lock),
 	_alone(checks_bench.state),
 	_alone(checks_bench.state_disk),
-	_alone(checks_drivers.drivers),
-	_alone(checks_drivers.second_driver),
-	_alone(checks_drivers.driver_settings),
-	_alone(checks_drivers.interval),
-	_alone(checks_drivers.last_push),
+	_alone(triggers_checks.triggers),
+	_alone(triggers_checks.second_trigger),
+	_alone(triggers_checks.trigger_settings),
+	_alone(triggers_checks.interval),
+	_alone(triggers_checks.last_push),
 	_alone(checks_frappe_on_disk.operators_site),
 	_alone(checks_frappe_on_disk.scheduler_switches),
 	_alone(checks_frappe_on_disk.scheduler_process),
@@ -84,39 +70,20 @@ def examine(
 	*,
 	online: bool = True,
 	only: Collection[str] = (),
+	frappe_groups: Sequence[Group] = (),
 	announce: Callable[[str], None] = lambda name: None,
 ) -> Iterator[Check]:
 	"""Yield the checks one after the other, as they are made; with `only`, those of these names.
 
-	`announce` is told what is looked at next. Where Frappe can be imported, what its database and Redis
-	tell is asked too. Foreseen conditions never raise.
+	`announce` is called with the name of each check before it is made. `frappe_groups` make the checks that
+	need the site's database and Redis; without them these are skipped. Foreseen conditions never raise.
 	"""
 	seen = Examination(bench, environ, online)
-	for group in (*_GROUPS, *_frappe_groups(bench)):
+	for group in (*_GROUPS, *(frappe_groups or (Group(FRAPPE_NAMES, _without_frappe),))):
 		wanted = [name for name in group.names if not only or name in only]
 		if wanted:
 			announce(wanted[0])
 			yield from (check for check in group.make(seen) if not only or check.name in only)
-
-
-def _frappe_groups(bench: Bench) -> tuple[Group, ...]:
-	if not is_frappe_at_hand(bench):
-		return (Group(FRAPPE_NAMES, _without_frappe),)
-	groups = importlib.import_module(_FRAPPE_MODULE).groups()
-	assert isinstance(groups, tuple)
-	return groups
-
-
-def is_frappe_at_hand(bench: Bench) -> bool:
-	"""Tell whether this Python is that of the bench, and so can import the Frappe that serves it."""
-	try:
-		found = importlib.util.find_spec("frappe")
-	except (ImportError, ValueError):
-		return False
-	if found is None or not found.origin:
-		return False
-	apps = os.path.realpath(os.path.join(bench.root, "apps"))
-	return os.path.realpath(found.origin).startswith(apps + os.sep)
 
 
 def _without_frappe(seen: Examination) -> Iterator[Check]:
@@ -124,5 +91,5 @@ def _without_frappe(seen: Examination) -> Iterator[Check]:
 		yield Check(
 			name,
 			SKIP,
-			wording("not looked at: it takes the bench's own Python, as in `bench prego-metrics doctor`"),
+			message("not looked at: it takes the bench's own Python, as in `bench prego-metrics doctor`"),
 		)

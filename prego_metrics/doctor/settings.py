@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 from prego_metrics.agent.base.errors import ConfigurationError
-from prego_metrics.agent.base.messages import Wording, joined, said, wording
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.messages import Message, joined, message, message_of
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.common_site_config import config_file
 from prego_metrics.agent.config.config import CONFIG_KEY, DEFAULT_SOURCE, HARDENED_KEYS
 from prego_metrics.agent.config.settings import SETTINGS
@@ -22,7 +22,7 @@ def configuration(seen: Examination) -> Check:
 				"configuration",
 				WARN,
 				joined((problem.text for problem in config.problems), "\n"),
-				wording(
+				message(
 					"nothing, if a hardened timer pushes for this bench: these are in its unit's environment "
 					"alone. Else mend it with `prego-metrics configure`"
 				),
@@ -31,17 +31,17 @@ def configuration(seen: Examination) -> Check:
 			"configuration",
 			FAIL,
 			joined((problem.text for problem in config.problems), "\n"),
-			wording(
+			message(
 				"mend it with `prego-metrics configure`, or in {file}",
-				file=printable(config_file(seen.bench)),
+				file=sanitize(config_file(seen.bench)),
 			),
 		)
 	if config.warnings:
 		return Check(
-			"configuration", WARN, joined(config.warnings, "\n"), wording("change it, unless it is meant so")
+			"configuration", WARN, joined(config.warnings, "\n"), message("change it, unless it is meant so")
 		)
 	changed = [name for name, source in config.sources.items() if source != DEFAULT_SOURCE]
-	return Check("configuration", PASS, wording("valid; set: {settings}", settings=", ".join(changed)))
+	return Check("configuration", PASS, message("valid; set: {settings}", settings=", ".join(changed)))
 
 
 def api_key(seen: Examination) -> Check:
@@ -55,14 +55,17 @@ def api_key(seen: Examination) -> Check:
 			return Check(
 				"api_key",
 				SKIP,
-				wording("not here: scheduler_pushes is false, so a timer under a user of its own has it"),
+				message("not here: scheduler_pushes is false, so a timer under a user of its own has it"),
 			)
 		return Check(
-			"api_key", FAIL, said(error), wording("give the key to the user that runs the push, as said")
+			"api_key",
+			FAIL,
+			message_of(error),
+			message("give the key to the user that runs the push, as said"),
 		)
-	found = wording("set, from {source}", source=key.source)
+	found = message("set, from {source}", source=key.source)
 	if warnings:
-		return Check("api_key", WARN, joined([found, *warnings], ". "), wording("remove the empty one"))
+		return Check("api_key", WARN, joined([found, *warnings], ". "), message("remove the empty one"))
 	return Check("api_key", PASS, found)
 
 
@@ -74,20 +77,20 @@ def shadowed(seen: Examination) -> Check:
 			"shadowed",
 			WARN,
 			joined(hidden),
-			wording(
+			message(
 				"keep one of them: a driver that has not the same environment uses the other one, and the two "
 				"push differently"
 			),
 		)
-	return Check("shadowed", PASS, wording("no setting and no key hides another"))
+	return Check("shadowed", PASS, message("no setting and no key hides another"))
 
 
-def _hidden_settings(seen: Examination) -> list[Wording]:
+def _hidden_settings(seen: Examination) -> list[Message]:
 	written = seen.common.get(CONFIG_KEY)
 	if not isinstance(written, dict) or seen.config.hardened:
 		return []
 	return [
-		wording(
+		message(
 			"{variable} in the environment hides another {setting} in the file",
 			variable=setting.variable,
 			setting=setting.name,
@@ -111,7 +114,7 @@ def _parsed(parse: object, raw: object) -> object:
 		return None
 
 
-def _hidden_keys(seen: Examination) -> list[Wording]:
+def _hidden_keys(seen: Examination) -> list[Message]:
 	"""Compare the key in force with those behind it, without showing any of them."""
 	from prego_metrics.agent.config.api_key import (
 		CREDENTIAL_NAME,
@@ -144,14 +147,14 @@ def _hidden_keys(seen: Examination) -> list[Wording]:
 		except ConfigurationError:
 			if seen.config.api_key_file:
 				hidden.append(
-					wording(
+					message(
 						"the key from {source} hides an api_key_file that cannot be used", source=key.source
 					)
 				)
 			break
 		if other.reveal() != key.reveal():
 			hidden.append(
-				wording(
+				message(
 					"the key from {source} hides another key from {other}",
 					source=key.source,
 					other=other.source,
@@ -170,11 +173,11 @@ def heartbeat(seen: Examination) -> Check:
 		return Check(
 			"heartbeat",
 			WARN,
-			said(error),
-			wording("mend it: pushes go out, but nobody hears of a node that is gone altogether"),
+			message_of(error),
+			message("mend it: pushes go out, but nobody hears of a node that is gone altogether"),
 		)
 	if url is None:
-		return Check("heartbeat", PASS, wording("none is set"))
+		return Check("heartbeat", PASS, message("none is set"))
 	return Check(
-		"heartbeat", PASS, wording("set, from {source}; pinged after each delivered push", source=url.source)
+		"heartbeat", PASS, message("set, from {source}; pinged after each delivered push", source=url.source)
 	)

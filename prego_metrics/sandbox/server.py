@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.sandbox.app import ControlPlaneApp
 from prego_metrics.sandbox.store import Store
 
@@ -216,7 +216,7 @@ def _request_line_reporter(on_request: OnRequest | None, key: str) -> OnRequest:
 	"""Return what makes a line fit to show, without the key, and hands it on."""
 	if on_request is None:
 		return lambda line: None
-	return lambda line: on_request(printable(line.replace(key, "[key]")))
+	return lambda line: on_request(sanitize(line.replace(key, "[key]")))
 
 
 def _loopback(host: str) -> str:
@@ -227,7 +227,7 @@ def _loopback(host: str) -> str:
 		address = None
 	if address is None or not address.is_loopback:
 		raise ValueError(
-			f"{printable(host)} is not a loopback address: the local control plane is not for production, "
+			f"{sanitize(host)} is not a loopback address: the local control plane is not for production, "
 			"and serves 127.0.0.1, ::1 or localhost only"
 		)
 	return str(address)

@@ -145,9 +145,9 @@ def test_a_site_config_that_cannot_be_understood_counts_with_a_warning(
 	census = counted(bench_folder)
 	assert census.tenant_count == 4
 	if text:
-		said = f"counted, though its site_config.json {text}: it occupies the node"
-		assert reason(census, "broken.example") == said
-		assert census.warnings == [f"site broken.example: {said}"]
+		message_of = f"counted, though its site_config.json {text}: it occupies the node"
+		assert reason(census, "broken.example") == message_of
+		assert census.warnings == [f"site broken.example: {message_of}"]
 
 
 def test_a_socket_as_site_config_counts_with_a_warning(bench_folder: Path) -> None:

@@ -101,7 +101,7 @@ def test_no_depth_of_nesting_in_a_site_config_stops_the_count(bench_folder: Path
 
 
 @pytest.mark.parametrize(
-	("config", "said"),
+	("config", "message_of"),
 	[
 		({"maintenance_mode": 1}, "tenant, in maintenance mode"),
 		({"pause_scheduler": 1}, "tenant, scheduler paused"),
@@ -111,12 +111,12 @@ def test_no_depth_of_nesting_in_a_site_config_stops_the_count(bench_folder: Path
 	],
 )
 def test_maintenance_and_a_paused_scheduler_change_the_reason_and_not_the_count(
-	bench_folder: Path, make_site: MakeSite, config: Mapping[str, object], said: str
+	bench_folder: Path, make_site: MakeSite, config: Mapping[str, object], message_of: str
 ) -> None:
 	make_site(bench_folder, "x.example", **config)
 	census = counted(bench_folder)
 	assert census.tenant_count == 4
-	assert reason(census, "x.example") == said
+	assert reason(census, "x.example") == message_of
 
 
 # No site at all

@@ -27,7 +27,7 @@ def test_push_says_in_one_line_what_was_delivered(
 	)
 	assert control_plane.answers == ["POST /internal/server-metrics 200"]
 	assert control_plane.store.server_metrics("node-1")["tenant_count"] == 3
-	assert state_of(bench).last.driver == "manual"
+	assert state_of(bench).last.trigger == "manual"
 
 
 def test_push_json_has_the_shape_of_the_design(

@@ -33,7 +33,7 @@ def test_a_scheduled_push_is_silent_when_delivered_and_when_nothing_is_due(
 		ended = run_agent(*arguments)
 		assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
 	assert control_plane.answers == ["POST /internal/server-metrics 200"]
-	assert [tick.driver for tick in folder_of(bench).ticks()] == ["cron"]
+	assert [tick.trigger for tick in folder_of(bench).ticks()] == ["cron"]
 
 
 @pytest.mark.parametrize("order", ["the quick way in", "any other way in"])
@@ -45,7 +45,7 @@ def test_under_systemd_a_scheduled_push_speaks_to_the_journal(
 		arguments = ["push", "--bench", bench, "--if-due"]
 	assert run_agent(*arguments, INVOCATION_ID="0123").stdout.startswith("Delivered in ")
 	assert run_agent(*arguments, INVOCATION_ID="0123").stdout == "Not due yet: nothing sent\n"
-	assert [tick.driver for tick in folder_of(bench).ticks()] == ["timer"]
+	assert [tick.trigger for tick in folder_of(bench).ticks()] == ["timer"]
 
 
 def test_a_scheduled_push_as_json_says_not_due(run_agent: Run, bench: Path, key: str) -> None:

@@ -47,7 +47,7 @@ def test_a_link_to_the_file_is_followed_and_one_that_leads_nowhere_is_an_error(
 
 
 @pytest.mark.parametrize(
-	("make", "said"),
+	("make", "message_of"),
 	[
 		(lambda path: path.write_text(""), "is not valid JSON: Expecting value"),
 		(lambda path: path.write_text('{"prego_metrics": {'), "is not valid JSON"),
@@ -66,17 +66,17 @@ def test_a_link_to_the_file_is_followed_and_one_that_leads_nowhere_is_an_error(
 	],
 )
 def test_a_file_that_cannot_be_understood_is_one_problem_that_names_it(
-	bench_folder: Path, make: Callable[[Path], object], said: str
+	bench_folder: Path, make: Callable[[Path], object], message_of: str
 ) -> None:
 	path = bench_folder / "sites" / "common_site_config.json"
 	path.unlink()
 	make(path)
 	config = load_config(open_bench(str(bench_folder)), {}, sleep=lambda seconds: None)
 	whole = [problem.text for problem in config.problems if not problem.key]
-	if said:
+	if message_of:
 		assert len(whole) == 1
 		assert whole[0].startswith(str(path))
-		assert said in whole[0]
+		assert message_of in whole[0]
 		with pytest.raises(ConfigurationError, match="common_site_config"):
 			config.require(CENSUS_KEYS)
 

@@ -40,7 +40,7 @@ def test_everything_that_is_wrong_is_said_in_one_go(bench_folder: Path, settings
 		"PREGO_METRICS_API_KEY": "9876543210",
 	}
 	config = loaded(bench_folder, environ)
-	said = problems(config)
+	message_of = problems(config)
 	assert len(config.problems) == 11
 	for text in (
 		"node_id is not set: give it by `prego-metrics configure`, or by PREGO_METRICS_NODE_ID",
@@ -55,12 +55,12 @@ def test_everything_that_is_wrong_is_said_in_one_go(bench_folder: Path, settings
 		"PREGO_METRICS_API_KEY in the environment is refused",
 		"PREGO_METRICS_HARDENED='yes' must be 1 or 0",
 	):
-		assert text in said
-	assert "0123456789" not in said
-	assert "9876543210" not in said
+		assert text in message_of
+	assert "0123456789" not in message_of
+	assert "9876543210" not in message_of
 	with pytest.raises(ConfigurationError) as raised:
 		config.require(ALL_KEYS)
-	assert str(raised.value) == said
+	assert str(raised.value) == message_of
 
 
 def test_problems_come_in_the_same_order_in_every_process(bench_folder: Path, settings: Write) -> None:
@@ -104,11 +104,11 @@ def test_a_key_written_into_the_configuration_is_refused_and_not_repeated(
 ) -> None:
 	settings(bench_folder, **GOOD, **{written: "the-very-key"})
 	config = loaded(bench_folder)
-	said = problems(config)
-	assert f"{written} in " in said
-	assert "is refused: the key does not belong there" in said
-	assert "INTERNAL_API_KEY in the environment or by api_key_file" in said
-	assert "the-very-key" not in said + repr(config)
+	message_of = problems(config)
+	assert f"{written} in " in message_of
+	assert "is refused: the key does not belong there" in message_of
+	assert "INTERNAL_API_KEY in the environment or by api_key_file" in message_of
+	assert "the-very-key" not in message_of + repr(config)
 	with pytest.raises(ConfigurationError):
 		config.require(CENSUS_KEYS)
 
@@ -116,9 +116,9 @@ def test_a_key_written_into_the_configuration_is_refused_and_not_repeated(
 @pytest.mark.parametrize("section", [GOOD, None, []])
 def test_a_key_beside_the_section_is_refused_too(bench_folder: Path, section: object) -> None:
 	write_common(bench_folder, json.dumps({"INTERNAL_API_KEY": "the-very-key", "prego_metrics": section}))
-	said = problems(loaded(bench_folder))
-	assert "INTERNAL_API_KEY in " in said
-	assert "the-very-key" not in said
+	message_of = problems(loaded(bench_folder))
+	assert "INTERNAL_API_KEY in " in message_of
+	assert "the-very-key" not in message_of
 
 
 def test_the_same_names_beside_the_section_that_other_apps_use_are_left_alone(bench_folder: Path) -> None:
@@ -140,16 +140,16 @@ def test_the_same_names_beside_the_section_that_other_apps_use_are_left_alone(be
 	],
 )
 def test_a_password_in_a_refused_url_is_not_shown(url: str) -> None:
-	said = problems(judged({**GOOD, "control_plane_url": url}))
-	assert "control_plane_url = " in said
-	assert "pa55" not in said
+	message_of = problems(judged({**GOOD, "control_plane_url": url}))
+	assert "control_plane_url = " in message_of
+	assert "pa55" not in message_of
 
 
 @pytest.mark.parametrize("value", ["http://hc.example/the-uuid", "https://hc.example:the-uuid", ["the-uuid"]])
 def test_a_refused_heartbeat_url_is_not_shown(value: object) -> None:
-	said = problems(judged({**GOOD, "heartbeat_url": value}))
-	assert "heartbeat_url (" in said
-	assert "the-uuid" not in said
+	message_of = problems(judged({**GOOD, "heartbeat_url": value}))
+	assert "heartbeat_url (" in message_of
+	assert "the-uuid" not in message_of
 	assert "the-uuid" not in repr(judged({**GOOD, "heartbeat_url": "https://hc.example/the-uuid"}))
 
 

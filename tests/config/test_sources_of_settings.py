@@ -252,9 +252,9 @@ def test_in_the_hardened_mode_what_the_key_could_follow_comes_from_the_environme
 	assert (config.node_id, config.control_plane_url) == ("", "")
 	assert (config.api_key_file, config.heartbeat_url, config.heartbeat_url_file) == (None, None, None)
 	assert (config.push_interval, config.exclude_sites) == (120, ("pool-*",))
-	said = problems(config)
-	assert "node_id is not set: in the hardened mode it comes from PREGO_METRICS_NODE_ID alone" in said
-	assert "configure" not in said
+	message_of = problems(config)
+	assert "node_id is not set: in the hardened mode it comes from PREGO_METRICS_NODE_ID alone" in message_of
+	assert "configure" not in message_of
 	assert {text.split()[0] for text in config.warnings} == {
 		"node_id",
 		"control_plane_url",
@@ -281,6 +281,6 @@ def test_the_hardened_mode_can_be_off(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["yes", "true", "on", " 1", "1 ", "2", "\x1b"])
 def test_a_hardened_mode_that_is_neither_on_nor_off_is_an_error(text: str) -> None:
-	said = problems(judged(GOOD, {"PREGO_METRICS_HARDENED": text}))
-	assert said.startswith("PREGO_METRICS_HARDENED=")
-	assert said.isprintable()
+	message_of = problems(judged(GOOD, {"PREGO_METRICS_HARDENED": text}))
+	assert message_of.startswith("PREGO_METRICS_HARDENED=")
+	assert message_of.isprintable()

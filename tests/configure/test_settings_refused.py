@@ -24,7 +24,7 @@ from prego_metrics.agent.config.writer import as_written, configure, missing
 
 
 @pytest.mark.parametrize(
-	("changes", "said"),
+	("changes", "message_of"),
 	[
 		({"node_id": ""}, 'node_id = "" ('),
 		({"node_id": None}, "node_id = null ("),
@@ -41,11 +41,11 @@ from prego_metrics.agent.config.writer import as_written, configure, missing
 	],
 )
 def test_a_wrong_value_is_refused_and_nothing_is_written(
-	bench_folder: Path, settings: Write, changes: dict[str, Any], said: str
+	bench_folder: Path, settings: Write, changes: dict[str, Any], message_of: str
 ) -> None:
 	settings(bench_folder, **GOOD)
 	text = refusal(bench_folder, **changes)
-	assert said in text
+	assert message_of in text
 	assert "the-very-key" not in text
 
 
@@ -70,7 +70,7 @@ def test_a_change_that_only_together_with_what_is_written_is_wrong_is_refused(
 
 
 @pytest.mark.parametrize(
-	("content", "said"),
+	("content", "message_of"),
 	[
 		("", "is not valid JSON"),
 		('{"prego_metrics": {', "is not valid JSON"),
@@ -80,10 +80,10 @@ def test_a_change_that_only_together_with_what_is_written_is_wrong_is_refused(
 	],
 )
 def test_a_file_that_cannot_be_understood_is_not_written_over(
-	bench_folder: Path, content: str, said: str
+	bench_folder: Path, content: str, message_of: str
 ) -> None:
 	common_file(bench_folder).write_text(content)
-	assert said in refusal(bench_folder, **GOOD)
+	assert message_of in refusal(bench_folder, **GOOD)
 
 
 def test_no_depth_of_nesting_is_more_than_an_error(bench_folder: Path) -> None:

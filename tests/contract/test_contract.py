@@ -44,9 +44,9 @@ def test_a_request_is_answered_as_the_contract_says(plane: Plane, case: Case) ->
 	key = {"right": KEY, "wrong": "wrong", None: None}[case.key]
 	answer = call(plane, case.method, case.path, case.content, key)
 	assert answer.status_code == case.status, answer.text
-	said = answer.json()
-	assert case.answer.items() <= said.items()
-	assert case.status < 400 or isinstance(said["error"], str)
+	message_of = answer.json()
+	assert case.answer.items() <= message_of.items()
+	assert case.status < 400 or isinstance(message_of["error"], str)
 	row = row_of(plane)
 	if row is not None:
 		assert row.pop("node_id") == "sg-1" and row.pop("updated_at").endswith("Z")
@@ -210,10 +210,10 @@ def test_the_queries_for_d1_run_there(plane: Plane) -> None:
 	call(plane, "POST", PUSH, json.dumps(FULL))
 	queries = sorted((Path(__file__).parents[2] / "deploy/d1").glob("*.sql"))
 	assert len(queries) == 5
-	said = {path.stem: rows(plane, path.read_text()) for path in queries}
-	assert [row["verdict"] for row in said["freshness"]] == ["fresh"]
-	assert [row["verdict"] for row in said["reconcile"]] == ["differs"]
-	assert said["never_pushed"] == said["mass_stale"] == said["duplicates"] == []
+	message_of = {path.stem: rows(plane, path.read_text()) for path in queries}
+	assert [row["verdict"] for row in message_of["freshness"]] == ["fresh"]
+	assert [row["verdict"] for row in message_of["reconcile"]] == ["differs"]
+	assert message_of["never_pushed"] == message_of["mass_stale"] == message_of["duplicates"] == []
 
 
 def test_a_live_reconciliation_counts_a_node_that_never_pushed(plane: Plane, tmp_path: Path) -> None:

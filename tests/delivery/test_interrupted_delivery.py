@@ -22,16 +22,17 @@ from delivering import (
 from hostile_server import Behaviour, Exchange, HostileServer, answer
 from pushing import ENVIRON, KEY, aim, kept, leaked, state_of
 
+from prego_metrics.agent.base.secrets import Secret
 from prego_metrics.agent.bench.locate import open_bench
-from prego_metrics.agent.config.api_key import Secret
-from prego_metrics.agent.push.push import Request, push
+from prego_metrics.agent.push.push import push
+from prego_metrics.agent.push.request import Request
 from prego_metrics.agent.push.result import Result
 
 # --- what cannot be interrupted, and what interrupts -----------------------------------------------
 
 SLOW_RESOLVER = """
 import socket, sys, time
-from prego_metrics.agent.config.api_key import Secret
+from prego_metrics.agent.base.secrets import Secret
 from prego_metrics.agent.push.delivery import send
 from prego_metrics.agent.push.payload import Payload
 resolve = socket.getaddrinfo

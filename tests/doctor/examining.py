@@ -32,9 +32,9 @@ NAMES = [
 	"lock",
 	"state",
 	"state_disk",
-	"drivers",
-	"second_driver",
-	"driver_settings",
+	"triggers",
+	"second_trigger",
+	"trigger_settings",
 	"interval",
 	"last_push",
 	"operators_site",
@@ -70,9 +70,9 @@ PAYLOAD = {"node_id": "node-1", "tenant_count": 3, "source": "node_push"}
 DELIVERED = Push("0123456789abcdef", 0.0, "frappe", "delivered", PAYLOAD, 200, 1, 12, None)
 
 
-def tick(bench: Path, driver: str = "frappe", ago: float = 20, **values: Any) -> None:
+def tick(bench: Path, trigger: str = "frappe", ago: float = 20, **values: Any) -> None:
 	fields = {"push_interval": 60.0, "node_id": "node-1", "outcome": "delivered", **values}
-	assert folder_of(bench).tick(Tick(driver=driver, at=time.time() - ago, **fields)) is None
+	assert folder_of(bench).tick(Tick(trigger=trigger, at=time.time() - ago, **fields)) is None
 
 
 def settings_of(bench: Path, ago: float) -> None:

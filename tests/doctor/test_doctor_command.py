@@ -71,7 +71,7 @@ def test_a_fresh_install_is_told_everything_at_once(run_agent: Run, bench_folder
 	assert [name for name, state in states.items() if state == "fail"] == [
 		"configuration",
 		"api_key",
-		"drivers",
+		"triggers",
 	]
 	assert states["last_push"] == "warn"
 	assert states["control_plane"] == "skip"

@@ -87,7 +87,7 @@ def test_looking_at_the_state_leaves_nothing_behind(bench: Path, environ: dict[s
 
 def test_without_any_driver_the_check_says_how_to_start_one(bench: Path, environ: dict[str, str]) -> None:
 	(bench / "sites" / ".prego-metrics" / "tick-frappe.json").unlink()
-	check = judge(bench, environ, "drivers")
+	check = judge(bench, environ, "triggers")
 	assert (check.state, check.seen) == ("fail", "no driver has ever ticked")
 	assert "enable-scheduler" in check.action and "push --if-due" in check.action
 
@@ -97,7 +97,7 @@ def test_drivers_that_have_all_stopped_are_a_failure(
 	bench: Path, environ: dict[str, str], ago: float
 ) -> None:
 	tick(bench, "frappe", ago)
-	check = judge(bench, environ, "drivers")
+	check = judge(bench, environ, "triggers")
 	assert check.state == "fail" and check.seen.startswith("every driver has stopped: frappe ")
 
 
@@ -105,9 +105,9 @@ def test_one_driver_that_stopped_beside_one_that_works_is_a_warning_that_names_i
 	bench: Path, environ: dict[str, str]
 ) -> None:
 	tick(bench, "timer", 20)
-	assert judge(bench, environ, "drivers").state == "pass"
+	assert judge(bench, environ, "triggers").state == "pass"
 	tick(bench, "frappe", 4000)
-	check = judge(bench, environ, "drivers")
+	check = judge(bench, environ, "triggers")
 	assert check.state == "warn" and check.seen.startswith("stopped: frappe (")
 	assert "timer 20 s ago" in check.seen
 
@@ -126,7 +126,7 @@ def test_drivers_that_see_other_settings_are_a_warning(
 ) -> None:
 	settings_of(bench, 60)
 	tick(bench, "timer", 20, **values)
-	check = judge(bench, environ, "driver_settings")
+	check = judge(bench, environ, "trigger_settings")
 	assert (check.state, check.seen) == ("warn", words)
 	assert "PREGO_METRICS_" in check.action
 
@@ -134,17 +134,17 @@ def test_drivers_that_see_other_settings_are_a_warning(
 def test_a_tick_from_before_the_settings_changed_says_nothing(bench: Path, environ: dict[str, str]) -> None:
 	settings_of(bench, 10)
 	tick(bench, "timer", 20, node_id="node-2")
-	assert judge(bench, environ, "driver_settings").state == "pass"
+	assert judge(bench, environ, "trigger_settings").state == "pass"
 
 
 def test_a_tick_that_is_not_ours_is_left_out(bench: Path, environ: dict[str, str]) -> None:
 	(bench / "sites" / ".prego-metrics" / "tick-cron.json").write_text('{"at": "now"}')
-	assert judge(bench, environ, "drivers").state == "pass"
+	assert judge(bench, environ, "triggers").state == "pass"
 
 
 def test_a_hostile_outcome_of_a_tick_is_shown_and_not_obeyed(bench: Path, environ: dict[str, str]) -> None:
 	tick(bench, outcome="\x1b]0;title\x07" + "x" * 1000)
-	check = judge(bench, environ, "drivers")
+	check = judge(bench, environ, "triggers")
 	assert check.state == "pass" and len(check.seen) < 100
 
 

@@ -25,7 +25,8 @@ from pushing import (
 )
 
 from prego_metrics.agent.bench.locate import open_bench
-from prego_metrics.agent.push.push import Request, push
+from prego_metrics.agent.push.push import push
+from prego_metrics.agent.push.request import Request
 from prego_metrics.agent.state.lock import PushLock
 from prego_metrics.sandbox.server import LocalControlPlane
 
@@ -47,7 +48,7 @@ def test_timer_cron_and_frappe_together_send_one_push(bench: Path, control_plane
 		"import sys\n"
 		"from prego_metrics.agent.bench.locate import open_bench\n"
 		"from prego_metrics.agent.push.push import Request, push\n"
-		"sys.exit(push(open_bench(sys.argv[1]), Request(driver='frappe', if_due=True)).exit_code)\n"
+		"sys.exit(push(open_bench(sys.argv[1]), Request(trigger='frappe', if_due=True)).exit_code)\n"
 	)
 	processes = [
 		start(bench, "--if-due", INVOCATION_ID="0123456789abcdef"),
@@ -61,7 +62,7 @@ def test_timer_cron_and_frappe_together_send_one_push(bench: Path, control_plane
 	for process in processes[:2]:
 		process.communicate()
 	assert control_plane.answers == [f"POST {ROUTE} 200"]
-	assert [tick.driver for tick in folder_of(bench).ticks()] == ["frappe", "timer", "cron"]
+	assert [tick.trigger for tick in folder_of(bench).ticks()] == ["frappe", "timer", "cron"]
 
 
 def test_a_scheduled_push_beside_another_has_nothing_to_do(

@@ -29,7 +29,8 @@ from pushing import (
 )
 
 from prego_metrics.agent.bench.locate import open_bench
-from prego_metrics.agent.push.push import Request, dry_run, push
+from prego_metrics.agent.push.push import dry_run, push
+from prego_metrics.agent.push.request import Request
 from prego_metrics.agent.state.model import State
 from prego_metrics.sandbox.server import LocalControlPlane
 
@@ -52,7 +53,7 @@ def test_a_push_counts_samples_sends_and_records(bench: Path, control_plane: Loc
 	assert before <= state.last_attempt_at <= time.time()
 	assert state.last == state.last_delivered
 	assert state.last.payload == ended.payload
-	assert (state.last.driver, state.last.at) == ("manual", ended.at)
+	assert (state.last.trigger, state.last.at) == ("manual", ended.at)
 	assert state.totals == {"delivered": 1}
 	assert state.failures_in_a_row == 0 and not state.unfinished
 	assert folder_of(bench).history() == [state.last]

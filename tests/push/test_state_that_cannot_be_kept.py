@@ -21,7 +21,8 @@ from pushing import (
 )
 
 from prego_metrics.agent.bench.locate import open_bench
-from prego_metrics.agent.push.push import Request, push
+from prego_metrics.agent.push.push import push
+from prego_metrics.agent.push.request import Request
 from prego_metrics.agent.state.lock import PushLock
 from prego_metrics.sandbox.server import LocalControlPlane
 

@@ -17,7 +17,7 @@ from pushing import (
 	state_of,
 )
 
-from prego_metrics.agent.push.push import Request
+from prego_metrics.agent.push.request import Request
 from prego_metrics.agent.state import schedule as due
 from prego_metrics.agent.state.lock import PushLock
 from prego_metrics.agent.state.model import State
@@ -83,7 +83,7 @@ def test_each_tick_leaves_its_driver_s_mark_even_when_nothing_is_due(bench: Path
 	before = time.time()
 	push_now(bench, scheduled("frappe"))
 	push_now(bench, scheduled("cron"), PREGO_METRICS_PUSH_INTERVAL="7", PREGO_METRICS_NODE_ID="other")
-	ticks = {tick.driver: tick for tick in folder_of(bench).ticks()}
+	ticks = {tick.trigger: tick for tick in folder_of(bench).ticks()}
 	assert {name: tick.outcome for name, tick in ticks.items()} == {
 		"frappe": "not_due",
 		"timer": "delivered",

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from raw_states import PUSH, in_one_folder, write_raw
 from strategies_push import json_values
 
-from prego_metrics.agent.base.messages import wording
+from prego_metrics.agent.base.messages import message
 from prego_metrics.agent.state import store as state_folder_module
-from prego_metrics.agent.state.model import DRIVERS, Push, State, Tick
+from prego_metrics.agent.state.model import TRIGGERS, Push, State, Tick
 from prego_metrics.agent.state.store import StateFolder
 
 MOST = state_folder_module.MAX_HISTORY_BYTES
@@ -53,9 +53,9 @@ def test_the_history_is_bounded_and_keeps_the_newest(
 
 def test_the_history_reaches_back_a_day_while_the_key_is_refused(folder: StateFolder) -> None:
 	words = '{"error": "the Authorization header must be exactly: Bearer INTERNAL_API_KEY"}'
-	answer = wording("{status_code}, and the server says: {words}", status_code=401, words=words)
-	meaning = wording("the control plane refuses the key")
-	error = wording("{meaning}: it answers {answer}", meaning=meaning, answer=answer)
+	answer = message("{status_code}, and the server says: {words}", status_code=401, words=words)
+	meaning = message("the control plane refuses the key")
+	error = message("{meaning}: it answers {answer}", meaning=meaning, answer=answer)
 	percents = {"cpu_pct": 12.5, "memory_pct": 48.1, "disk_pct": 61.0}
 	payload = {"node_id": "sg-1", **percents, "tenant_count": 42, "source": "node_push"}
 	refused = replace(PUSH, outcome="refused", payload=payload, status_code=401, error=error)
@@ -105,11 +105,11 @@ def test_a_history_that_somebody_filled_is_cut_back(folder: StateFolder, size: i
 
 
 def test_each_driver_has_its_last_tick(folder: StateFolder) -> None:
-	for number, driver in enumerate(DRIVERS):
+	for number, trigger in enumerate(TRIGGERS):
 		for at in (number, number + 10):
-			assert folder.tick(Tick(driver, float(at), 60.0, "노드-1", "not_due")) is None
+			assert folder.tick(Tick(trigger, float(at), 60.0, "노드-1", "not_due")) is None
 	assert folder.ticks() == [
-		Tick(driver, number + 10.0, 60.0, "노드-1", "not_due") for number, driver in enumerate(DRIVERS)
+		Tick(trigger, number + 10.0, 60.0, "노드-1", "not_due") for number, trigger in enumerate(TRIGGERS)
 	]
 
 
@@ -118,7 +118,7 @@ def test_each_driver_has_its_last_tick(folder: StateFolder) -> None:
 def test_a_tick_that_is_not_ours_is_left_out(folder: StateFolder, content: bytes) -> None:
 	folder.tick(Tick("cron", 1.0, 60.0, "n", "not_due"))
 	write_raw(folder, content, "tick-timer.json")
-	assert [tick.driver for tick in folder.ticks()] == ["cron"]
+	assert [tick.trigger for tick in folder.ticks()] == ["cron"]
 
 
 def test_a_tick_leaves_no_other_file_behind(folder: StateFolder) -> None:
@@ -269,5 +269,5 @@ def test_transitions_alternate_and_come_exactly_when_a_row_of_failures_is_long_e
 				expected.append(("failing", row, float(number)))
 		assert state.failures_in_a_row == row
 		assert (state.failing_since is None) == (row == 0)
-	assert [(one.kind, one.failures, one.at) for one in state.transitions] == expected[-20:]
+	assert [(one.kind, one.failures, one.at) for one in state.events] == expected[-20:]
 	assert sum(state.totals.values()) == len(outcomes)

@@ -15,10 +15,11 @@ from pushing import earlier_reading
 from raw_states import PUSH, in_one_folder, write_raw, written
 from strategies_push import json_values, mutated, pushes, states
 
-from prego_metrics.agent.alerts.messages import KINDS, Transition, description, title
+from prego_metrics.agent.alerts.messages import description, title
+from prego_metrics.agent.state.events import KINDS, AlertEvent
 from prego_metrics.agent.state.model import Push, State, Tick
 from prego_metrics.agent.state.parser import parse_state
-from prego_metrics.agent.state.store import StateFolder
+from prego_metrics.agent.state.store import StateFolder, as_stored
 
 # --- round trip ------------------------------------------------------------------------------------
 
@@ -36,19 +37,19 @@ def test_every_state_that_follows_can_be_read_again_and_its_transitions_told(
 ) -> None:
 	following = state.recorded(push, alert_after, disk_alert_pct)
 	assert parse_state(json.dumps(written(following))) == following
-	for transition in following.transitions:
-		assert transition.kind in KINDS
-		assert title(transition, "n").isprintable() and description(transition, str).isprintable()
+	for event in following.events:
+		assert event.kind in KINDS
+		assert title(event, "n").isprintable() and description(event, str).isprintable()
 
 
 def test_the_largest_state_of_ours_can_be_read_again(folder: StateFolder) -> None:
 	error = "\U0001f4a5" * 1000
 	payload = {"node_id": "\U0001f4a5" * 255, "tenant_count": 10**9, "source": "node_push"}
 	push = Push("0" * 16, 1e9, "frappe", "failed", payload, 503, 3, 120000, error)
-	transitions = tuple(
-		Transition("0" * 16, 1e9, "tenants_fell", 10**6, error, 1e9, 10**9, 10**9, 99.9) for _ in range(20)
+	events = tuple(
+		AlertEvent("0" * 16, 1e9, "tenants_fell", 10**6, error, 1e9, 10**9, 10**9, 99.9) for _ in range(20)
 	)
-	state = State(last=push, last_delivered=push, transitions=transitions, cpu=earlier_reading())
+	state = State(last=push, last_delivered=push, events=events, cpu=earlier_reading())
 	assert folder.write(state) is None
 	assert folder.read() == (state, [])
 
@@ -161,7 +162,7 @@ def test_names_of_fields_that_a_later_version_may_add_are_no_reason_to_start_ane
 
 
 def test_a_state_of_before_there_were_claims_of_their_own_is_read(folder: StateFolder) -> None:
-	transition = {
+	event = {
 		"id": "0" * 16,
 		"at": 1e9,
 		"kind": "failing",
@@ -169,20 +170,20 @@ def test_a_state_of_before_there_were_claims_of_their_own_is_read(folder: StateF
 		"error": "no",
 		"claimed": {"x": 1},
 	}
-	push = {key: value for key, value in asdict(PUSH).items() if key != "who"}
-	old = {"version": 1, "alerted": True, "last": push, "transitions": [transition]}
+	push = {key: value for key, value in asdict(PUSH, dict_factory=as_stored).items() if key != "who"}
+	old = {"version": 1, "alerted": True, "last": push, "transitions": [event]}
 	write_raw(folder, json.dumps(old).encode())
 	state, warnings = folder.read()
 	assert (warnings, state.last, state.disk_alerted) == ([], PUSH, False)
-	assert state.transitions == (Transition("0" * 16, 1e9, "failing", 3, "no"),)
+	assert state.events == (AlertEvent("0" * 16, 1e9, "failing", 3, "no"),)
 
 
 @pytest.mark.parametrize("push_id", ["../../etc/passwd", "0123", "0123456789ABCDEF", "0" * 17, "", None, 5])
 def test_an_id_that_becomes_a_files_name_is_one_of_ours_or_refused(
 	folder: StateFolder, push_id: object
 ) -> None:
-	transition = {"id": push_id, "at": 1e9, "kind": "failing", "failures": 3}
-	assert_ignored_and_set_aside(folder, json.dumps({"version": 1, "transitions": [transition]}).encode())
+	event = {"id": push_id, "at": 1e9, "kind": "failing", "failures": 3}
+	assert_ignored_and_set_aside(folder, json.dumps({"version": 1, "transitions": [event]}).encode())
 
 
 def test_a_symlink_in_place_of_the_file_is_not_followed(folder: StateFolder, tmp_path: Path) -> None:

@@ -12,15 +12,16 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from prego_metrics.agent.alerts.messages import FAILING, RECOVERED, STALE, Transition, description, title
-from prego_metrics.agent.alerts.receipts import claim_transitions, node_id_of_pushes, return_claim
+from prego_metrics.agent.alerts.messages import description, title
+from prego_metrics.agent.alerts.receipts import node_id_of_pushes, take_unsent, withdraw_receipt
 from prego_metrics.agent.base.errors import LockUnsupported, PregoMetricsError
-from prego_metrics.agent.base.messages import wording
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.formatting import iso_utc
+from prego_metrics.agent.base.messages import message
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.config.config import Config
-from prego_metrics.agent.push.result import iso_utc
+from prego_metrics.agent.state.events import FAILING, RECOVERED, STALE, AlertEvent
 from prego_metrics.agent.state.lock import PushLock
-from prego_metrics.agent.state.model import TRANSITIONS_LENGTH
+from prego_metrics.agent.state.model import EVENTS_LENGTH
 from prego_metrics.agent.state.schedule import fresh_seconds
 from prego_metrics.agent.state.store import StateFolder
 
@@ -37,10 +38,10 @@ class ChannelError(PregoMetricsError):
 def check_channel(channel: str) -> None:
 	"""Raise ChannelError if that is no name of a channel."""
 	if not _CHANNEL.fullmatch(channel):
-		raise ChannelError(f"'{printable(channel, 80)}' cannot name a channel: it must be {CHANNEL_FORM}")
+		raise ChannelError(f"'{sanitize(channel, 80)}' cannot name a channel: it must be {CHANNEL_FORM}")
 
 
-def claim_news(
+def take_unsent_alerts(
 	folder: StateFolder, channel: str, config: Config, *, clock: Callable[[], float] = time.time
 ) -> str | None:
 	"""Return what `channel` has to tell now, and claim it; None if there is nothing.
@@ -49,12 +50,12 @@ def claim_news(
 	either they end, and it holds, or they are told in its place. Raises ChannelError.
 	"""
 	check_channel(channel)
-	claimed = claim_transitions(folder, channel, config, clock=clock)
+	claimed = take_unsent(folder, channel, config, clock=clock)
 	state, _ = folder.read()
 	delivery = [one for one in claimed if one.kind in _DELIVERY]
 	over = delivery[:-1]
 	if delivery and delivery[-1].kind == RECOVERED and state.failures_in_a_row:
-		return_claim(folder, channel, delivery[-1])
+		withdraw_receipt(folder, channel, delivery[-1])
 		over = delivery
 	node_id = node_id_of_pushes(folder, state, config)
 	return "\n".join(_text(one, node_id) for one in claimed if one not in over) or None
@@ -79,18 +80,18 @@ def record_silence(folder: StateFolder, config: Config, *, clock: Callable[[], f
 		state, _ = folder.read()
 		now = clock()
 		if state.last:
-			error = wording(
+			error = message(
 				"no push was recorded since {time}: what should push does not get that far. Look at its log",
 				time=iso_utc(state.last.at),
 			)
 		else:
-			error = wording(
+			error = message(
 				"no push was recorded yet: what should push does not get that far. Look at its log"
 			)
 		begun = state.failing_since or now
-		transition = Transition(secrets.token_hex(8), now, FAILING, state.failures_in_a_row, error, begun)
-		transitions = (*state.transitions, transition)[-TRANSITIONS_LENGTH:]
-		folder.write(replace(state, alerted=True, failing_since=begun, transitions=transitions))
+		event = AlertEvent(secrets.token_hex(8), now, FAILING, state.failures_in_a_row, error, begun)
+		events = (*state.events, event)[-EVENTS_LENGTH:]
+		folder.write(replace(state, alerted=True, failing_since=begun, events=events))
 
 
 def _is_silent(folder: StateFolder, config: Config, now: float) -> bool:
@@ -107,5 +108,5 @@ def _fresh_seconds(folder: StateFolder, config: Config) -> float:
 	return fresh_seconds(max([config.push_interval, *(tick.push_interval for tick in folder.ticks())]))
 
 
-def _text(transition: Transition, node_id: str) -> str:
-	return f"{title(transition, node_id)}\n{description(transition)}"
+def _text(event: AlertEvent, node_id: str) -> str:
+	return f"{title(event, node_id)}\n{description(event)}"

@@ -9,7 +9,7 @@ PregoMetricsError
 │   ├── OtherInstance       this server is not the one that the settings were made for
 │   └── LockUnsupported     the file system of sites/ refuses flock
 ├── ExportError             what the fleet is judged from cannot be read, or holds nothing (exit 2)
-└── OwnerError              started by root, and the bench's owner cannot be taken on (exit 2)
+└── PrivilegesError              started by root, and the bench's owner cannot be taken on (exit 2)
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class ExportError(PregoMetricsError):
 	"""An export of the control plane's tables cannot be read, or holds nothing to judge the fleet by."""
 
 
-class OwnerError(PregoMetricsError):
+class PrivilegesError(PregoMetricsError):
 	"""Root could not become the owner of the bench."""
 
 

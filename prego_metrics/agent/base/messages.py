@@ -10,14 +10,14 @@ from __future__ import annotations
 import string
 from collections.abc import Callable, Iterable, Mapping
 
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.sanitize import sanitize
 
 # What is kept of a sentence is input too: no longer, and no deeper, than a sentence of ours can be.
 _MAX_LENGTH = 2000
 _MAX_DEPTH = 6
 
 
-class Wording(str):
+class Message(str):
 	"""An English sentence; `template` has a {name} for each of `values`."""
 
 	__slots__ = ("template", "values")
@@ -26,48 +26,48 @@ class Wording(str):
 	values: Mapping[str, object]
 
 
-def wording(template: str, /, **values: object) -> Wording:
+def message(template: str, /, **values: object) -> Message:
 	"""Fill `template` with `values`. The template is a literal, so that a test finds it in the translations."""
 	return _filled(template, values)
 
 
-def joined(sentences: Iterable[object], separator: str = "; ") -> Wording:
+def joined(sentences: Iterable[object], separator: str = "; ") -> Message:
 	"""Return `sentences` one after the other; each stays translatable by itself."""
 	parts = {f"part_{number}": sentence for number, sentence in enumerate(sentences)}
 	return _filled(separator.join(f"{{{name}}}" for name in parts), parts)
 
 
-def _filled(template: str, values: Mapping[str, object]) -> Wording:
+def _filled(template: str, values: Mapping[str, object]) -> Message:
 	return _worded(template.format(**values), template, values)
 
 
-def _worded(text: str, template: str, values: Mapping[str, object]) -> Wording:
-	sentence = Wording(text)
+def _worded(text: str, template: str, values: Mapping[str, object]) -> Message:
+	sentence = Message(text)
 	sentence.template = template
 	sentence.values = values
 	return sentence
 
 
-def said(error: Exception) -> str:
-	"""Return an error's message as it was given: one of ours stays translatable, which its str() would not."""
-	message = error.args[0] if len(error.args) == 1 else None
-	return message if isinstance(message, Wording) else str(error)
+def message_of(error: Exception) -> str:
+	"""Return an error's original as it was given: one of ours stays translatable, which its str() would not."""
+	original = error.args[0] if len(error.args) == 1 else None
+	return original if isinstance(original, Message) else str(error)
 
 
 def first_line(sentence: str, limit: int) -> str:
 	"""Return the first line, fit to show and at most `limit` characters; translated it may be longer."""
 	line = sentence.split("\n")[0]
-	if isinstance(sentence, Wording) and len(line) < len(sentence):
+	if isinstance(sentence, Message) and len(line) < len(sentence):
 		template = sentence.template.split("\n")[0]
 		names = [name for _, name, _, _ in string.Formatter().parse(template) if name]
 		head = _filled(template, {name: sentence.values[name] for name in names})
 		line = head if head == line else line
-	elif isinstance(sentence, Wording):
+	elif isinstance(sentence, Message):
 		line = sentence
-	shown = printable(line, limit)
+	shown = sanitize(line, limit)
 	if shown == line:
 		return line
-	if isinstance(line, Wording) and printable(line) == line:
+	if isinstance(line, Message) and sanitize(line) == line:
 		return _worded(shown, line.template, line.values)
 	return shown
 
@@ -77,7 +77,7 @@ def translated(sentence: object, translate: Callable[[str], str]) -> str:
 
 	Anything that is no Wording is shown as it stands: a number, a name, a server's words.
 	"""
-	if not isinstance(sentence, Wording):
+	if not isinstance(sentence, Message):
 		return str(sentence)
 	values = {name: translated(value, translate) for name, value in sentence.values.items()}
 	try:
@@ -87,12 +87,12 @@ def translated(sentence: object, translate: Callable[[str], str]) -> str:
 		return sentence.template.format(**values)
 
 
-def as_kept(sentence: Wording) -> dict[str, object]:
+def as_kept(sentence: Message) -> dict[str, object]:
 	"""Return what `sentence` was made of as JSON has it, to be kept beside its text."""
 	return {
 		"template": sentence.template,
 		"values": {
-			name: as_kept(value) if isinstance(value, Wording) else str(value)
+			name: as_kept(value) if isinstance(value, Message) else str(value)
 			for name, value in sentence.values.items()
 		},
 	}
@@ -108,7 +108,7 @@ def recalled(text: str, kept: object) -> str:
 		sentence = _made_again(kept, _MAX_DEPTH)
 	except ValueError:
 		return text
-	fit = all(printable(line) == line for line in text.split("\n"))
+	fit = all(sanitize(line) == line for line in text.split("\n"))
 	return sentence if fit and sentence == text else text
 
 

@@ -20,7 +20,7 @@ _INVISIBLE = frozenset(
 )
 
 
-def printable(text: str, limit: int = 0) -> str:
+def sanitize(text: str, limit: int = 0) -> str:
 	"""Return `text` with everything that is not plainly visible escaped, much as Python would write it.
 
 	An x escape is ASCII or a byte that is no UTF-8, u and U escapes are other characters, and a backslash

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-MASK = "[key]"
+REDACTED = "[key]"
 # A shorter beginning of the secret at the end of a text that was cut is no secret, and may be a plain word.
 _MIN_PARTIAL = 4
 
 
-def masked(text: str, secret: str) -> str:
+def redacted(text: str, secret: str) -> str:
 	"""Return `text` with MASK in place of each echo of `secret`, in clear or in base64.
 
 	Each character may be written in its own way: as it is, or escaped as in JSON, HTML, URLs or Python.
@@ -40,7 +40,7 @@ def _without(text: str, secret: str) -> str:
 		if end is None:
 			position += 1
 		else:
-			pieces += [text[kept:position], MASK]
+			pieces += [text[kept:position], REDACTED]
 			kept = position = end
 	return "".join(pieces) + text[kept:]
 
@@ -89,3 +89,27 @@ def _notations(character: str) -> tuple[str, ...]:
 	if not character.isalnum():
 		found.add("\\" + character)
 	return tuple(found)
+
+
+class Secret:
+	"""A text that shows itself only when asked by name. source says where it came from."""
+
+	__slots__ = ("_text", "source")
+
+	def __init__(self, text: str, source: str) -> None:
+		self._text = text
+		self.source = source
+
+	def __repr__(self) -> str:
+		return f"<secret from {self.source}>"
+
+	def __reduce__(self) -> str:
+		raise TypeError("a secret is not pickled")
+
+	def reveal(self) -> str:
+		return self._text
+
+	def redact(self, text: str) -> str:
+		"""Return `text` without the secret, in whatever notation an answer may echo it."""
+		shown = redacted(text, self._text)
+		return text if shown == text else shown

@@ -8,8 +8,8 @@ import stat
 import time
 from collections.abc import Callable
 
-from prego_metrics.agent.base.messages import wording
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.messages import message
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import Bench
 
 FILE_NAME = "common_site_config.json"
@@ -40,17 +40,17 @@ def read_common_config(bench: Bench, sleep: Callable[[float], None] = time.sleep
 		except OSError as error:
 			reason = error.strerror or str(error)
 			raise ValueError(
-				wording("{folder} cannot be read: {reason}", folder=printable(path), reason=reason)
+				message("{folder} cannot be read: {reason}", folder=sanitize(path), reason=reason)
 			) from None
 		except (ValueError, RecursionError) as error:
 			reason = (
-				printable(str(error), 200) if isinstance(error, ValueError) else wording("nested too deeply")
+				sanitize(str(error), 200) if isinstance(error, ValueError) else message("nested too deeply")
 			)
 			continue
 		if not isinstance(parsed, dict):
-			raise ValueError(wording("{file} must hold a JSON object", file=printable(path)))
+			raise ValueError(message("{file} must hold a JSON object", file=sanitize(path)))
 		return parsed
-	raise ValueError(wording("{file} is not valid JSON: {reason}", file=printable(path), reason=reason))
+	raise ValueError(message("{file} is not valid JSON: {reason}", file=sanitize(path), reason=reason))
 
 
 def _read_regular_file(path: str) -> str | None:
@@ -58,15 +58,15 @@ def _read_regular_file(path: str) -> str | None:
 		descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 	except FileNotFoundError:
 		if os.path.islink(path):
-			raise OSError(0, wording("it is a link that leads nowhere")) from None
+			raise OSError(0, message("it is a link that leads nowhere")) from None
 		return None
 	try:
 		if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-			raise OSError(0, wording("it is not a regular file"))
+			raise OSError(0, message("it is not a regular file"))
 		with open(descriptor, "rb", closefd=False) as file:
 			content = file.read(_MAX_BYTES + 1)
 	finally:
 		os.close(descriptor)
 	if len(content) > _MAX_BYTES:
-		raise OSError(0, wording("it is larger than {bytes} bytes", bytes=_MAX_BYTES))
+		raise OSError(0, message("it is larger than {bytes} bytes", bytes=_MAX_BYTES))
 	return content.decode("utf-8")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import os
 import re
 from collections.abc import Mapping
@@ -61,3 +63,15 @@ def tick_seconds(bench: Bench, common: Mapping[str, object]) -> float:
 		return float(seconds)
 	version = frappe_version(bench)
 	return _TICK_SECONDS if version and version.major >= 16 else _OLD_TICK_SECONDS
+
+
+def is_frappe_at_hand(bench: Bench) -> bool:
+	"""Tell whether this Python is that of the bench, and so can import the Frappe that serves it."""
+	try:
+		found = importlib.util.find_spec("frappe")
+	except (ImportError, ValueError):
+		return False
+	if found is None or not found.origin:
+		return False
+	apps = os.path.realpath(os.path.join(bench.root, "apps"))
+	return os.path.realpath(found.origin).startswith(apps + os.sep)

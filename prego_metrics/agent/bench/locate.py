@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from prego_metrics.agent.base.errors import BenchError, NotABench
-from prego_metrics.agent.base.messages import wording
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.messages import message
+from prego_metrics.agent.base.sanitize import sanitize
 
 _MARKERS = ("apps.txt", "common_site_config.json")
 _MAGIC = re.compile(r"[*?\[]")
@@ -48,21 +48,21 @@ def open_bench(path: str) -> Bench:
 		except OSError as error:
 			raise _unreadable(path, error.strerror) from None
 		except ValueError:
-			raise _unreadable(path, wording("no file has such a name")) from None
+			raise _unreadable(path, message("no file has such a name")) from None
 		if identity:
 			return Bench(sites, identity)
 	raise NotABench(
-		wording(
+		message(
 			"{folder} is not a bench: neither {folder}/sites nor the folder itself holds apps.txt or "
 			"common_site_config.json. Name the bench, or its sites folder",
-			folder=printable(path),
+			folder=sanitize(path),
 		)
 	)
 
 
 def _unreadable(path: str, reason: str | None) -> BenchError:
 	return BenchError(
-		wording("the bench {bench} cannot be read: {reason}", bench=printable(path), reason=reason)
+		message("the bench {bench} cannot be read: {reason}", bench=sanitize(path), reason=reason)
 	)
 
 
@@ -84,7 +84,7 @@ def find_bench(path: str | None) -> Bench:
 			pass
 		if folder == os.path.dirname(folder):
 			raise BenchError(
-				f"neither {printable(here)} nor a folder above it is a bench: go into the bench, or name it "
+				f"neither {sanitize(here)} nor a folder above it is a bench: go into the bench, or name it "
 				"with --bench PATH"
 			)
 		folder = os.path.dirname(folder)
@@ -143,16 +143,16 @@ def _matches(pattern: str) -> list[str]:
 			matches = [found for folder in matches for found in _step(folder, part)]
 		except OSError as error:
 			raise BenchError(
-				wording(
+				message(
 					"benches: {folder}, which {pattern} may match, cannot be read: {reason}",
-					folder=printable(error.filename or pattern),
-					pattern=printable(pattern),
+					folder=sanitize(error.filename or pattern),
+					pattern=sanitize(pattern),
 					reason=error.strerror,
 				)
 			) from None
 	if not matches:
 		raise BenchError(
-			wording("benches: the pattern {pattern} matches no folder", pattern=printable(pattern))
+			message("benches: the pattern {pattern} matches no folder", pattern=sanitize(pattern))
 		)
 	return sorted(matches)
 

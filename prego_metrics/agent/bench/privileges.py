@@ -10,39 +10,37 @@ import importlib
 import os
 import pwd
 import sys
+from collections.abc import Callable
 
-from prego_metrics.agent.base.errors import OwnerError
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.errors import PrivilegesError
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import Bench
 
-# What is otherwise imported when it is needed: root's interpreter may lie where the owner cannot read it.
-_NEEDED_LATER = (
+# Imported by others when they are needed: root's interpreter may lie where the owner cannot read it.
+_LIBRARIES = (
 	"email.utils",
 	"encodings.ascii",
 	"encodings.idna",
 	"encodings.latin_1",
 	"html.entities",
 	"psutil",
-	"prego_metrics.agent.collectors.census",
-	"prego_metrics.doctor.runner",
-	"prego_metrics.agent.http.client",
-	"prego_metrics.agent.push.heartbeat",
 	"secrets",
 	"tempfile",
 )
 
 
-def become_owner(bench: Bench) -> None:
+def drop_privileges(bench: Bench, preload: Callable[[], None]) -> None:
 	"""Give up root for the owner of sites/, for good. Anybody else, and a bench of root's, stay as they are.
 
-	Raises OwnerError.
+	`preload` is called before, and imports what the caller needs later. Raises PrivilegesError.
 	"""
 	if os.geteuid() != 0:
 		return
 	found = os.stat(bench.sites)
 	if found.st_uid == 0:
 		return
-	for module in _NEEDED_LATER:
+	preload()
+	for module in _LIBRARIES:
 		importlib.import_module(module)
 	if "rich.cells" in sys.modules:
 		# It imports its table of widths with the first character that is none of ASCII's.
@@ -61,8 +59,8 @@ def become_owner(bench: Bench) -> None:
 		os.setresgid(group, group, group)
 		os.setresuid(found.st_uid, found.st_uid, found.st_uid)
 	except OSError as error:
-		raise OwnerError(
-			f"root cannot become the owner of {printable(bench.sites)} (uid {found.st_uid}): {error.strerror}. "
+		raise PrivilegesError(
+			f"root cannot become the owner of {sanitize(bench.sites)} (uid {found.st_uid}): {error.strerror}. "
 			"Run this as that user"
 		) from None
 	os.environ.update(HOME=home, USER=name or str(found.st_uid), LOGNAME=name or str(found.st_uid))

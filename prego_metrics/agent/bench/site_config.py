@@ -7,7 +7,7 @@ import json
 import os
 import stat
 
-from prego_metrics.agent.base.messages import wording
+from prego_metrics.agent.base.messages import message
 
 _USUAL_CONFIG_BYTES = 1 << 12
 _MAX_CONFIG_BYTES = 1 << 20
@@ -46,11 +46,11 @@ def read_site_config(path: str, folder: int | None = None) -> dict[str, object]:
 		if error.errno == errno.ELOOP:
 			raise FileNotFoundError from None
 		kind = Denied if isinstance(error, PermissionError) else Unreadable
-		raise kind(wording("cannot be read ({reason})", reason=error.strerror)) from None
+		raise kind(message("cannot be read ({reason})", reason=error.strerror)) from None
 	except (ValueError, RecursionError):
-		raise Unreadable(wording("cannot be parsed")) from None
+		raise Unreadable(message("cannot be parsed")) from None
 	if not isinstance(parsed, dict):
-		raise Unreadable(wording("holds no JSON object"))
+		raise Unreadable(message("holds no JSON object"))
 	return parsed
 
 
@@ -68,7 +68,7 @@ def _content(descriptor: int) -> bytes:
 		pass
 	found = os.fstat(descriptor)
 	if not stat.S_ISREG(found.st_mode):
-		raise Unreadable(wording("is not a regular file"))
+		raise Unreadable(message("is not a regular file"))
 	if found.st_size > _MAX_CONFIG_BYTES:
-		raise Unreadable(wording("is larger than 1 MiB"))
+		raise Unreadable(message("is larger than 1 MiB"))
 	return os.pread(descriptor, _MAX_CONFIG_BYTES, 0)

@@ -16,11 +16,11 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from prego_metrics.agent.base.errors import BenchError, CensusError
-from prego_metrics.agent.base.messages import wording
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.messages import message
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.bench.site_config import Denied, Unreadable, read_site_config
 
@@ -29,9 +29,9 @@ MAX_PASSES = 5
 # after the stamp would not show. What is already 20 ms old cannot be followed by an unseen change.
 SETTLED_SECONDS = 0.02
 # Made once: nearly every site has one of these.
-_TENANT = wording("tenant")
-_IN_MAINTENANCE = wording("tenant, in maintenance mode")
-_PAUSED = wording("tenant, scheduler paused")
+_TENANT = message("tenant")
+_IN_MAINTENANCE = message("tenant, in maintenance mode")
+_PAUSED = message("tenant, scheduler paused")
 _REREADS = 3
 _REREAD_PAUSE_SECONDS = 0.02
 
@@ -76,7 +76,7 @@ class Census:
 	@property
 	def warnings(self) -> list[str]:
 		return [
-			wording("site {site}: {reason}", site=site.name, reason=site.reason)
+			message("site {site}: {reason}", site=site.name, reason=site.reason)
 			for site in self.sites
 			if site.warning
 		]
@@ -122,18 +122,18 @@ def take_census(
 			seen = _passes(bench, exclude, clock, sleep)
 		except OSError as error:
 			raise BenchError(
-				wording(
+				message(
 					"{folder} cannot be read: {reason}",
-					folder=printable(bench.sites),
+					folder=sanitize(bench.sites),
 					reason=error.strerror or error,
 				)
 			) from None
 		if not seen.sites and not allow_empty:
 			raise CensusError(
-				wording(
+				message(
 					"{folder} holds no site at all, which is a doubt and not a 0 (a lost mount looks like "
 					"that): nothing is counted. If the bench is really empty, set allow_empty to true",
-					folder=printable(bench.sites),
+					folder=sanitize(bench.sites),
 				)
 			)
 		_reread(seen, bench, exclude, sleep)
@@ -187,7 +187,7 @@ def _passes(
 def _stamp(bench: Bench) -> os.stat_result:
 	found = os.stat(bench.sites)
 	if (found.st_dev, found.st_ino) != bench.identity:
-		raise OSError(0, wording("it was replaced by another folder while it was read"))
+		raise OSError(0, message("it was replaced by another folder while it was read"))
 	return found
 
 
@@ -198,14 +198,14 @@ def _unchanged(before: os.stat_result, after: os.stat_result) -> bool:
 
 def _one_pass(bench: Bench, exclude: _Exclusion) -> _Pass:
 	seen = _Pass({}, {}, [])
-	bench_name = printable(bench.root)
+	bench_name = sanitize(bench.root)
 	with _opened(bench.sites) as folder, os.scandir(bench.sites) as entries:
 		for entry in entries:
 			name = entry.name
 			if not entry.is_dir(follow_symlinks=False):
 				if entry.is_symlink():
 					seen.not_sites.append(
-						NotASite(printable(name), bench_name, "a symlink, which is an alias")
+						NotASite(sanitize(name), bench_name, "a symlink, which is an alias")
 					)
 				continue
 			try:
@@ -216,7 +216,7 @@ def _one_pass(bench: Bench, exclude: _Exclusion) -> _Pass:
 			try:
 				config = read_site_config(f"{name}/site_config.json", folder)
 			except (FileNotFoundError, NotADirectoryError):
-				seen.not_sites.append(NotASite(printable(name), bench_name, "no site_config.json"))
+				seen.not_sites.append(NotASite(sanitize(name), bench_name, "no site_config.json"))
 				continue
 			except Unreadable as error:
 				if isinstance(error, Denied) and name == "lost+found" and found.st_uid == 0:
@@ -251,22 +251,22 @@ def _judge(name: str, bench: str, config: dict[str, object] | str, exclude: _Exc
 
 def _verdict(name: str, bench: str, config: dict[str, object] | str, exclude: _Exclusion) -> Site:
 	pattern = exclude.matching(name)
-	shown = printable(name)
+	shown = sanitize(name)
 	if pattern is not None:
-		reason = wording("excluded by exclude_sites: {pattern}", pattern=printable(pattern))
+		reason = message("excluded by exclude_sites: {pattern}", pattern=sanitize(pattern))
 		return Site(shown, bench, False, reason)
 	if isinstance(config, str):
-		reason = wording(
+		reason = message(
 			"counted, though its site_config.json {problem}: it occupies the node", problem=config
 		)
 		return Site(shown, bench, True, reason, True)
 	if "prego_tenant" in config:
 		tenant = config["prego_tenant"]
 		if tenant is False or (type(tenant) in (int, float) and tenant == 0):
-			reason = wording('"prego_tenant" is false in its site_config.json')
+			reason = message('"prego_tenant" is false in its site_config.json')
 			return Site(shown, bench, False, reason)
 		if tenant is not True and tenant != 1:
-			reason = wording(
+			reason = message(
 				'counted: "prego_tenant" is {value}, and only 0 or false leaves a site out',
 				value=_shown(tenant),
 			)
@@ -280,7 +280,7 @@ def _verdict(name: str, bench: str, config: dict[str, object] | str, exclude: _E
 
 def _shown(value: object) -> str:
 	# A list or an object may be nested deeper than json.dumps can follow.
-	return type(value).__name__ if isinstance(value, list | dict) else printable(json.dumps(value), 40)
+	return type(value).__name__ if isinstance(value, list | dict) else sanitize(json.dumps(value), 40)
 
 
 def _united(one: _Pass, other: _Pass) -> _Pass:
@@ -303,5 +303,19 @@ def _reread(seen: _Pass, bench: Bench, exclude: _Exclusion, sleep: Callable[[flo
 			except (Unreadable, FileNotFoundError, NotADirectoryError):
 				continue
 			name = os.path.basename(os.path.dirname(path))
-			seen.sites[identity] = _judge(name, printable(bench.root), config, exclude)
+			seen.sites[identity] = _judge(name, sanitize(bench.root), config, exclude)
 			del seen.doubtful[identity]
+
+
+def census_as_dict(census: Census) -> dict[str, Any]:
+	"""Return a census as JSON has it."""
+	return {
+		"tenant_count": census.tenant_count,
+		"sites": [
+			{"site": site.name, "bench": site.bench, "counted": site.counted, "reason": site.reason}
+			for site in census.sites
+		],
+		"not_sites": [
+			{"name": entry.name, "bench": entry.bench, "reason": entry.reason} for entry in census.not_sites
+		],
+	}

@@ -21,8 +21,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from prego_metrics.agent.base.messages import wording
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.messages import message
+from prego_metrics.agent.base.sanitize import sanitize
 
 MIN_SAMPLE_SECONDS = 1.0
 MAX_SAMPLE_SECONDS = 900.0
@@ -80,18 +80,18 @@ def sample_host(
 		first, reading = reading, read()
 		cpu_pct = cpu_percent(first, reading, min_seconds=0.5)
 	if cpu_pct is None:
-		warnings.append(wording("cpu_pct is unknown and left out: the kernel's CPU counters cannot be read"))
+		warnings.append(message("cpu_pct is unknown and left out: the kernel's CPU counters cannot be read"))
 	memory_pct = memory_percent()
 	if memory_pct is None:
 		warnings.append(
-			wording("memory_pct is unknown and left out: the kernel's memory figures cannot be read")
+			message("memory_pct is unknown and left out: the kernel's memory figures cannot be read")
 		)
 	disks, disk_warnings = disk_percents(disk_paths)
 	# The fullest of some of the file systems may be less than the fullest of all of them.
 	disk_pct = max(disks.values()) if disks and not disk_warnings else None
 	if disk_pct is None:
 		warnings += [
-			wording("disk_pct is unknown and left out: {reason}", reason=text) for text in disk_warnings
+			message("disk_pct is unknown and left out: {reason}", reason=text) for text in disk_warnings
 		]
 	return HostSample(cpu_pct, memory_pct, disk_pct, disks, reading, tuple(warnings))
 
@@ -169,19 +169,19 @@ def disk_percents(paths: Iterable[str]) -> tuple[dict[str, float], list[str]]:
 	give_up_at = time.monotonic() + _STATVFS_LIMIT_SECONDS
 	for path, thread, answer in asked:
 		thread.join(max(0.0, give_up_at - time.monotonic()))
-		shown = printable(path)
+		shown = sanitize(path)
 		if not answer:
 			problems.append(
-				wording(
+				message(
 					"the file system of {path} did not answer within {seconds} s",
 					path=shown,
 					seconds=f"{_STATVFS_LIMIT_SECONDS:g}",
 				)
 			)
 		elif isinstance(answer[0], str):
-			problems.append(wording("{path}: {reason}", path=shown, reason=answer[0]))
+			problems.append(message("{path}: {reason}", path=shown, reason=answer[0]))
 		elif answer[0][1] is None:
-			problems.append(wording("{path}: its file system reports no size", path=shown))
+			problems.append(message("{path}: its file system reports no size", path=shown))
 		elif answer[0][0] not in devices:
 			devices.add(answer[0][0])
 			found[path] = answer[0][1]
@@ -204,7 +204,7 @@ def _ask_disk(path: str, answer: _DiskAnswer) -> None:
 	except OSError as error:
 		answer.append(error.strerror or str(error))
 	except ValueError:
-		answer.append(wording("no path that a file system could hold"))
+		answer.append(message("no path that a file system could hold"))
 	else:
 		answer.append((device, _percent(usage.used, usage.used + usage.free)))
 

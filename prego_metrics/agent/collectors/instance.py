@@ -12,8 +12,8 @@ import os
 from collections.abc import Mapping
 
 from prego_metrics.agent.base.errors import OtherInstance
-from prego_metrics.agent.base.messages import Wording, joined, wording
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.messages import Message, joined, message
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.config.config import Config
 
 # The one in /run is of this boot for certain; the other stays where cloud-init is turned off later.
@@ -48,7 +48,7 @@ def ask_metadata(*names: str) -> Mapping[str, str]:
 	The whole of it takes at most METADATA_SECONDS.
 	"""
 	from prego_metrics.agent.http.client import Answer, Client
-	from prego_metrics.agent.push.delivery import within_deadline
+	from prego_metrics.agent.http.deadline import within_deadline
 
 	client = Client(METADATA_URL)
 
@@ -76,22 +76,22 @@ def check_instance(config: Config) -> None:
 		raise OtherInstance(joined((differing(config, found), remedy(found)), ": "))
 
 
-def differing(config: Config, found: str) -> Wording:
+def differing(config: Config, found: str) -> Message:
 	"""Say that this server is not the one that the settings were made for."""
-	return wording(
+	return message(
 		"this server is the instance {found}, and its settings were made for {recorded}, which pushes as {node}",
-		found=printable(found, 80),
-		recorded=printable(config.instance_id or "", 80),
-		node=printable(config.node_id),
+		found=sanitize(found, 80),
+		recorded=sanitize(config.instance_id or "", 80),
+		node=sanitize(config.node_id),
 	)
 
 
-def remedy(found: str) -> Wording:
+def remedy(found: str) -> Message:
 	"""Say what to do about it: the two cases differ, and only the operator knows which it is."""
-	return wording(
+	return message(
 		"a clone must not push as its original. Give it its own node: `prego-metrics configure --node-id NODE`; or, "
 		"if it replaces the original: `prego-metrics configure --instance-id {found}`",
-		found=printable(found, 80),
+		found=sanitize(found, 80),
 	)
 
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from prego_metrics.agent.base.messages import Wording, wording
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.messages import Message, message
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import open_benches
 from prego_metrics.agent.collectors.census import Census, take_census
 from prego_metrics.agent.config.config import CENSUS_KEYS, Config
 
 
-def operator_site_note(config: Config, census: Census) -> tuple[Wording, Wording] | None:
+def operator_site_note(config: Config, census: Census) -> tuple[Message, Message] | None:
 	"""Return what to say, and what to do, when the operator's own site counts as a tenant."""
-	if config.site and any(site.counted and site.name == printable(config.site) for site in census.sites):
-		shown = printable(config.site)
+	if config.site and any(site.counted and site.name == sanitize(config.site) for site in census.sites):
+		shown = sanitize(config.site)
 		return (
-			wording("the operator's site {site} is counted as a tenant", site=shown),
-			wording(
+			message("the operator's site {site} is counted as a tenant", site=shown),
+			message(
 				"if it is none: prego-metrics configure --exclude-sites {site} (beside those already excluded)",
 				site=shown,
 			),

@@ -7,38 +7,14 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from prego_metrics.agent.base.errors import ConfigurationError, Problem
-from prego_metrics.agent.base.messages import said, wording
-from prego_metrics.agent.base.sanitize import printable
-from prego_metrics.agent.base.secrets import masked
+from prego_metrics.agent.base.messages import message, message_of
+from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.base.secrets import Secret
 from prego_metrics.agent.config.secret_files import read_secret_file
 
 KEY_VARIABLE = "INTERNAL_API_KEY"
 CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
 CREDENTIAL_NAME = "internal_api_key"
-
-
-class Secret:
-	"""A text that shows itself only when asked by name. source says where it came from."""
-
-	__slots__ = ("_text", "source")
-
-	def __init__(self, text: str, source: str) -> None:
-		self._text = text
-		self.source = source
-
-	def __repr__(self) -> str:
-		return f"<secret from {self.source}>"
-
-	def __reduce__(self) -> str:
-		raise TypeError("a secret is not pickled")
-
-	def reveal(self) -> str:
-		return self._text
-
-	def mask(self, text: str) -> str:
-		"""Return `text` without the secret, in whatever notation an answer may echo it."""
-		shown = masked(text, self._text)
-		return text if shown == text else shown
 
 
 class KeySettings(Protocol):
@@ -73,7 +49,7 @@ def _load(config: KeySettings, environ: Mapping[str, str]) -> tuple[Secret, list
 	if text:
 		return checked_key(text, KEY_VARIABLE), warnings
 	if text == "":
-		warnings.append(wording("{variable} is empty and counts as unset", variable=KEY_VARIABLE))
+		warnings.append(message("{variable} is empty and counts as unset", variable=KEY_VARIABLE))
 	directory = environ.get(CREDENTIALS_VARIABLE)
 	if directory:
 		path = os.path.join(directory, CREDENTIAL_NAME)
@@ -86,7 +62,7 @@ def _load(config: KeySettings, environ: Mapping[str, str]) -> tuple[Secret, list
 			*(problem for problem in config.problems if problem.key == "api_key_file"),
 			Problem(
 				"api_key_file",
-				wording(
+				message(
 					"there is no key: set {variable} in the environment of the push, or api_key_file to a 0600 "
 					"file outside sites/",
 					variable=KEY_VARIABLE,
@@ -100,17 +76,17 @@ def _from_file(path: str, source: str, *, checked: bool) -> Secret:
 	try:
 		text = read_secret_file(path, checked=checked)
 	except ValueError as error:
-		text = wording("{source}: {problem}", source=source, problem=said(error))
+		text = message("{source}: {problem}", source=source, problem=message_of(error))
 		raise ConfigurationError([Problem("api_key_file", text)]) from None
-	return checked_key(text, source if not checked else f"{source} {printable(path)}")
+	return checked_key(text, source if not checked else f"{source} {sanitize(path)}")
 
 
 def checked_key(text: str, source: str) -> Secret:
 	"""Return a key that is one. Raises ConfigurationError, with no part of it."""
 	if not text:
-		wrong = wording("the key from {source} is empty: write it anew", source=source)
+		wrong = message("the key from {source} is empty: write it anew", source=source)
 	elif not all(0x21 <= ord(character) <= 0x7E for character in text):
-		wrong = wording(
+		wrong = message(
 			"the key from {source} holds a character that is not printable ASCII (a space, a line end, a letter "
 			"with an accent): write it anew",
 			source=source,

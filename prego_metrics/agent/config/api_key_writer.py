@@ -7,7 +7,7 @@ import os
 import stat
 
 from prego_metrics.agent.base.errors import ConfigurationError, Problem
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.config.api_key import checked_key
 from prego_metrics.agent.config.secret_files import check_place
 
@@ -22,7 +22,7 @@ def write_key(path: str, text: str) -> None:
 	not or cannot be: below a bench's sites/, behind a link, in a folder that others can write.
 	"""
 	key = checked_key(text.removesuffix("\n").removesuffix("\r"), "standard input").reveal()
-	shown = printable(path)
+	shown = sanitize(path)
 	path = os.path.normpath(path)
 	name = os.path.basename(path)
 	if not os.path.isabs(path) or not name:
@@ -58,9 +58,9 @@ def _open_folder(path: str) -> int:
 		except OSError as error:
 			if os.path.islink(f"/proc/self/fd/{above}/{part}"):
 				raise OSError(
-					0, f"{printable(part)} in its path is a link: give the path without it"
+					0, f"{sanitize(part)} in its path is a link: give the path without it"
 				) from None
-			raise OSError(0, f"{printable(part)} in its path: {error.strerror}") from None
+			raise OSError(0, f"{sanitize(part)} in its path: {error.strerror}") from None
 		finally:
 			os.close(above)
 	mode = os.fstat(folder).st_mode

@@ -18,8 +18,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from prego_metrics.agent.base.errors import ConfigurationError, Problem
-from prego_metrics.agent.base.messages import Wording, said, wording
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.messages import Message, message, message_of
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.common_site_config import config_file, read_common_config
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.config.settings import SETTING_BY_NAME, SETTINGS, Setting
@@ -101,7 +101,7 @@ def load_config(
 	try:
 		common = read_common_config(bench, sleep)
 	except ValueError as error:
-		return judge_config(bench, {}, environ, Problem("", said(error)))
+		return judge_config(bench, {}, environ, Problem("", message_of(error)))
 	return judge_config(bench, common, environ)
 
 
@@ -129,7 +129,7 @@ def judge_config(
 		if hardened and setting.name in HARDENED_KEYS:
 			if setting.name in from_file:
 				warnings.append(
-					wording(
+					message(
 						"{setting} in {file} is not used: in the hardened mode it comes from {variable} alone",
 						setting=setting.name,
 						file=_file_source(bench),
@@ -159,14 +159,14 @@ def judge_config(
 
 
 def _file_source(bench: Bench) -> str:
-	return printable(config_file(bench))
+	return sanitize(config_file(bench))
 
 
 def _hardened(environ: Mapping[str, str], problems: list[Problem]) -> bool:
 	value = environ.get(HARDENED_VARIABLE, "")
 	if value not in ("", "0", "1"):
-		shown = repr(printable(value, 80))
-		text = wording("{variable}={value} must be 1 or 0", variable=HARDENED_VARIABLE, value=shown)
+		shown = repr(sanitize(value, 80))
+		text = message("{variable}={value} must be 1 or 0", variable=HARDENED_VARIABLE, value=shown)
 		problems.append(Problem("", text))
 	return value == "1"
 
@@ -180,7 +180,7 @@ def _written(
 	written = common.get(CONFIG_KEY, {})
 	if isinstance(written, dict):
 		return written
-	text = wording("{key} in {file} must be a JSON object", key=CONFIG_KEY, file=_file_source(bench))
+	text = message("{key} in {file} must be a JSON object", key=CONFIG_KEY, file=_file_source(bench))
 	problems.append(Problem("", text))
 	return None
 
@@ -194,30 +194,30 @@ def _refuse_unknown(
 	for variable in sorted(environ.keys() - variables):
 		if variable.startswith("PREGO_METRICS_"):
 			name = variable.removeprefix("PREGO_METRICS_").lower()
-			problems.append(Problem("", _unknown(variable, name, wording("the environment"))))
+			problems.append(Problem("", _unknown(variable, name, message("the environment"))))
 
 
-def _unknown(shown: str, name: str, source: str) -> Wording:
+def _unknown(shown: str, name: str, source: str) -> Message:
 	if name.lower() in _KEY_NAMES:
 		return _key_refused(shown, source)
 	import difflib
 
 	near = difflib.get_close_matches(name, SETTING_BY_NAME, n=1)
 	if near:
-		hint = wording("did you mean {setting}?", setting=near[0])
+		hint = message("did you mean {setting}?", setting=near[0])
 	else:
-		hint = wording("allowed are {settings}", settings=", ".join(SETTING_BY_NAME))
-	return wording(
-		"{name} in {source} is no setting: {hint}", name=printable(shown, 80), source=source, hint=hint
+		hint = message("allowed are {settings}", settings=", ".join(SETTING_BY_NAME))
+	return message(
+		"{name} in {source} is no setting: {hint}", name=sanitize(shown, 80), source=source, hint=hint
 	)
 
 
-def _key_refused(shown: str, source: str) -> Wording:
-	return wording(
+def _key_refused(shown: str, source: str) -> Message:
+	return message(
 		"{name} in {source} is refused: the key does not belong there. Remove it, change the key in the control "
 		"plane, and give the new one by INTERNAL_API_KEY in the environment or by api_key_file, a 0600 file "
 		"outside sites/",
-		name=printable(shown, 80),
+		name=sanitize(shown, 80),
 		source=source,
 	)
 
@@ -233,7 +233,7 @@ def _effective(
 	"""Return a setting's value and source: the environment, then the file, then the default."""
 	text = environ.get(setting.variable)
 	if text == "":
-		warnings.append(wording("{variable} is empty and counts as unset", variable=setting.variable))
+		warnings.append(message("{variable} is empty and counts as unset", variable=setting.variable))
 	if text:
 		raw, source = value_from_text(setting, text), setting.variable
 	elif setting.name in written:
@@ -244,7 +244,9 @@ def _effective(
 		return setting.parse(raw), source
 	except ValueError as error:
 		shown = setting.name if setting.secret else f"{setting.name} = {_shown(raw)}"
-		text = wording("{setting} ({source}) {problem}", setting=shown, source=source, problem=said(error))
+		text = message(
+			"{setting} ({source}) {problem}", setting=shown, source=source, problem=message_of(error)
+		)
 		problems.append(Problem(setting.name, text))
 		return setting.default, source
 
@@ -253,13 +255,13 @@ def _name_missing(sources: Mapping[str, str], hardened: bool, problems: list[Pro
 	for setting in SETTINGS:
 		if setting.required and sources[setting.name] == DEFAULT_SOURCE:
 			if hardened:
-				text = wording(
+				text = message(
 					"{setting} is not set: in the hardened mode it comes from {variable} alone",
 					setting=setting.name,
 					variable=setting.variable,
 				)
 			else:
-				text = wording(
+				text = message(
 					"{setting} is not set: give it by `prego-metrics configure`, or by {variable}",
 					setting=setting.name,
 					variable=setting.variable,
@@ -287,7 +289,7 @@ def _shown(raw: object) -> str:
 		text = json.dumps(raw, ensure_ascii=False, default=repr)
 	except (ValueError, RecursionError):
 		text = "…"  # nested too deeply, or a number of thousands of digits
-	return printable(re.sub(r"(://|//|:).*@", r"\1…@", text, flags=re.DOTALL), 120)
+	return sanitize(re.sub(r"(://|//|:).*@", r"\1…@", text, flags=re.DOTALL), 120)
 
 
 def _judge_together(
@@ -297,7 +299,7 @@ def _judge_together(
 	interval = values["push_interval"]
 	if isinstance(interval, float) and not 60 <= interval <= 300:
 		warnings.append(
-			wording(
+			message(
 				"push_interval = {seconds} ({source}) is outside the runbook's 60 to 300 seconds",
 				seconds=f"{interval:g}",
 				source=sources["push_interval"],
@@ -307,13 +309,13 @@ def _judge_together(
 		problems.append(
 			Problem(
 				"heartbeat_url",
-				wording("heartbeat_url and heartbeat_url_file are both set: keep one of them"),
+				message("heartbeat_url and heartbeat_url_file are both set: keep one of them"),
 			)
 		)
 	node_id = values["node_id"]
 	if isinstance(node_id, str) and node_id != node_id.strip():
 		warnings.append(
-			wording("node_id = {node} begins or ends with a space, and is sent so", node=_shown(node_id))
+			message("node_id = {node} begins or ends with a space, and is sent so", node=_shown(node_id))
 		)
 
 

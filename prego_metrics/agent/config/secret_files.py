@@ -10,8 +10,8 @@ from __future__ import annotations
 import os
 import stat
 
-from prego_metrics.agent.base.messages import Wording, wording
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.messages import Message, message
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import is_sites_folder
 
 ENGINE_FOLDER = "/run/secrets/"
@@ -24,7 +24,7 @@ def read_secret_file(path: str, *, checked: bool = True) -> str:
 	Raises ValueError with what is wrong and how to mend it; never with what the file holds. Without
 	`checked`, owner, mode and place are the service manager's affair.
 	"""
-	shown = printable(path)
+	shown = sanitize(path)
 	try:
 		# O_NONBLOCK: a FIFO planted under that name must not hold up the push.
 		descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -33,7 +33,7 @@ def read_secret_file(path: str, *, checked: bool = True) -> str:
 	try:
 		found = os.fstat(descriptor)
 		if not stat.S_ISREG(found.st_mode):
-			raise ValueError(wording("{file} is not a regular file", file=shown))
+			raise ValueError(message("{file} is not a regular file", file=shown))
 		if checked and not os.path.normpath(path).startswith(ENGINE_FOLDER):
 			_check_access(shown, found)
 			check_place(shown, path)
@@ -44,13 +44,13 @@ def read_secret_file(path: str, *, checked: bool = True) -> str:
 		os.close(descriptor)
 	if content is None:
 		raise ValueError(
-			wording("{file} is larger than {bytes} bytes, which no key is", file=shown, bytes=_MAX_BYTES)
+			message("{file} is larger than {bytes} bytes, which no key is", file=shown, bytes=_MAX_BYTES)
 		)
 	return content.decode("latin-1").removesuffix("\n")
 
 
-def _unreadable(shown: str, error: OSError) -> Wording:
-	return wording(
+def _unreadable(shown: str, error: OSError) -> Message:
+	return message(
 		"{file} cannot be read by {user}: {reason}", file=shown, user=_user(), reason=error.strerror
 	)
 
@@ -69,7 +69,7 @@ def _check_access(shown: str, found: os.stat_result) -> None:
 	of_root = found.st_uid == 0 and mode in (0o640, 0o440) and found.st_gid in groups
 	if not (own or of_root):
 		raise ValueError(
-			wording(
+			message(
 				"{file} has mode {mode} and owner {owner}: it must be 0600 or 0400 of {user} (uid {uid}), or of "
 				"root with 0640 or 0440 for a group of that user. Run: chown {uid} {file} && chmod 600 {file}",
 				file=shown,
@@ -87,8 +87,8 @@ def check_place(shown: str, path: str) -> None:
 	while True:
 		if is_sites_folder(folder):
 			raise ValueError(
-				wording(
-					"{file} lies under {folder}: move it outside sites/", file=shown, folder=printable(folder)
+				message(
+					"{file} lies under {folder}: move it outside sites/", file=shown, folder=sanitize(folder)
 				)
 			)
 		if folder == os.path.dirname(folder):

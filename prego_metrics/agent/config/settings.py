@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import TypeGuard
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from prego_metrics.agent.base.messages import Wording, wording
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.messages import Message, message
+from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.base.urls import is_loopback
 
 DAY_SECONDS = 86400.0
 
@@ -42,21 +43,6 @@ class Setting:
 		return "PREGO_METRICS_" + self.name.upper()
 
 
-def is_loopback(host: str) -> bool:
-	"""Tell whether `host` is an address of this machine's loopback, or exactly `localhost`.
-
-	Names are not resolved: what a resolver answers today proves nothing of tomorrow.
-	"""
-	import ipaddress
-
-	if host == "localhost":
-		return True
-	try:
-		return "%" not in host and ipaddress.ip_address(host).is_loopback
-	except ValueError:
-		return False
-
-
 def _is_host(netloc: str, host: str) -> bool:
 	import ipaddress
 
@@ -69,29 +55,29 @@ def _is_host(netloc: str, host: str) -> bool:
 
 
 def _url(value: object) -> SplitResult:
-	allowed = wording("must be an https:// URL (http:// only for localhost and loopback addresses)")
+	allowed = message("must be an https:// URL (http:// only for localhost and loopback addresses)")
 	if not isinstance(value, str) or not value:
 		raise ValueError(allowed)
 	if not (value.isascii() and value.isprintable()) or " " in value or "\\" in value:
 		raise ValueError(
-			wording("{allowed} of printable ASCII without spaces or backslashes", allowed=allowed)
+			message("{allowed} of printable ASCII without spaces or backslashes", allowed=allowed)
 		)
 	try:
 		parts = urlsplit(value)
 		host, port = parts.hostname or "", parts.port
 	except ValueError:
-		raise ValueError(wording("{allowed}; its host or port is none", allowed=allowed)) from None
+		raise ValueError(message("{allowed}; its host or port is none", allowed=allowed)) from None
 	if parts.scheme not in ("http", "https") or not host or port == 0:
 		raise ValueError(allowed)
 	if "@" in parts.netloc:
-		raise ValueError(wording("must not contain a user name or password"))
+		raise ValueError(message("must not contain a user name or password"))
 	if not _is_host(parts.netloc, host):
 		raise ValueError(
-			wording("{allowed}; its host is neither a host name nor an address", allowed=allowed)
+			message("{allowed}; its host is neither a host name nor an address", allowed=allowed)
 		)
 	if parts.scheme == "http" and not is_loopback(host):
 		raise ValueError(
-			wording("must begin with https:// (http:// would carry the key in clear; only loopback may)")
+			message("must begin with https:// (http:// would carry the key in clear; only loopback may)")
 		)
 	return parts
 
@@ -100,12 +86,12 @@ def _control_plane_url(value: object) -> str:
 	parts = _url(value)
 	url = str(value)
 	if "?" in url or "#" in url:
-		raise ValueError(wording("must have no query and no fragment"))
+		raise ValueError(message("must have no query and no fragment"))
 	path = parts.path.rstrip("/")
 	if path.endswith("/internal/server-metrics"):
-		raise ValueError(wording("must be the control plane's base URL, without /internal/server-metrics"))
+		raise ValueError(message("must be the control plane's base URL, without /internal/server-metrics"))
 	if any(unquote(segment) in (".", "..") for segment in path.split("/")):
-		raise ValueError(wording("must have no . or .. in its path"))
+		raise ValueError(message("must have no . or .. in its path"))
 	return url.rstrip("/")
 
 
@@ -116,18 +102,18 @@ def _heartbeat_url(value: object) -> str:
 
 def _node_id(value: object) -> str:
 	if not isinstance(value, str):
-		raise ValueError(wording("must be a text, exactly nodes.node_id in the control plane"))
+		raise ValueError(message("must be a text, exactly nodes.node_id in the control plane"))
 	if not value.strip() or value in (".", "..") or len(value) > 255:
-		raise ValueError(wording("must have 1 to 255 characters, not only spaces, and not be . or .."))
+		raise ValueError(message("must have 1 to 255 characters, not only spaces, and not be . or .."))
 	if any(ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 or 0xD800 <= ord(c) < 0xE000 for c in value):
-		raise ValueError(wording("must have no control characters and be valid Unicode"))
+		raise ValueError(message("must have no control characters and be valid Unicode"))
 	return value
 
 
 def _instance_id(value: object) -> str:
 	if not isinstance(value, str) or not _INSTANCE_ID.fullmatch(value):
 		raise ValueError(
-			wording("must be the id that the hoster gave this server, 1 to 128 of A-Z a-z 0-9 . _ : -")
+			message("must be the id that the hoster gave this server, 1 to 128 of A-Z a-z 0-9 . _ : -")
 		)
 	return value
 
@@ -136,9 +122,9 @@ def _number(low: float, high: float, *, zero: str = "", unit: str = "seconds") -
 	"""Return a parser of numbers from `low` to `high`, and of 0 where `zero` says what it is for."""
 	allowed = _allowed_numbers(f"{low:g}", f"{high:g}", unit)
 	if zero == "never":
-		allowed = wording("{allowed}, or 0 for never", allowed=allowed)
+		allowed = message("{allowed}, or 0 for never", allowed=allowed)
 	elif zero:
-		allowed = wording("{allowed}, or 0 for no quota", allowed=allowed)
+		allowed = message("{allowed}, or 0 for no quota", allowed=allowed)
 
 	def parse(value: object) -> float:
 		if isinstance(value, bool) or not isinstance(value, int | float):
@@ -150,18 +136,18 @@ def _number(low: float, high: float, *, zero: str = "", unit: str = "seconds") -
 	return parse
 
 
-def _allowed_numbers(low: str, high: str, unit: str) -> Wording:
+def _allowed_numbers(low: str, high: str, unit: str) -> Message:
 	if unit == "percent":
-		return wording("must be a number of percent from {low} to {high}", low=low, high=high)
+		return message("must be a number of percent from {low} to {high}", low=low, high=high)
 	if unit == "GB":
-		return wording("must be a number of GB from {low} to {high}", low=low, high=high)
-	return wording("must be a number of seconds from {low} to {high}", low=low, high=high)
+		return message("must be a number of GB from {low} to {high}", low=low, high=high)
+	return message("must be a number of seconds from {low} to {high}", low=low, high=high)
 
 
 def _whole_number(low: int, high: int) -> Callable[[object], int]:
 	def parse(value: object) -> int:
 		if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-			raise ValueError(wording("must be a whole number from {low} to {high}", low=low, high=high))
+			raise ValueError(message("must be a whole number from {low} to {high}", low=low, high=high))
 		return value
 
 	return parse
@@ -169,7 +155,7 @@ def _whole_number(low: int, high: int) -> Callable[[object], int]:
 
 def _boolean(value: object) -> bool:
 	if not isinstance(value, bool) and not (isinstance(value, int) and value in (0, 1)):
-		raise ValueError(wording("must be true or false"))
+		raise ValueError(message("must be true or false"))
 	return bool(value)
 
 
@@ -182,25 +168,25 @@ def _is_file_name(value: object) -> TypeGuard[str]:
 
 
 def _texts(*, empty: bool, absolute: bool = False) -> Callable[[object], tuple[str, ...]]:
-	allowed = wording("must be a list of absolute paths") if absolute else wording("must be a list of texts")
+	allowed = message("must be a list of absolute paths") if absolute else message("must be a list of texts")
 	example = '["/"]' if absolute else '["pool-*"]'
 
 	def parse(value: object) -> tuple[str, ...]:
 		if not isinstance(value, list):
-			raise ValueError(wording("{allowed}, such as {example}", allowed=allowed, example=example))
+			raise ValueError(message("{allowed}, such as {example}", allowed=allowed, example=example))
 		if not value and not empty:
-			raise ValueError(wording("{allowed} with at least one entry", allowed=allowed))
+			raise ValueError(message("{allowed} with at least one entry", allowed=allowed))
 		for entry in value:
 			if not _is_file_name(entry):
 				raise ValueError(
-					wording("{allowed}, none of them empty or impossible as a name of files", allowed=allowed)
+					message("{allowed}, none of them empty or impossible as a name of files", allowed=allowed)
 				)
 			if absolute and not entry.startswith("/"):
 				raise ValueError(
-					wording(
+					message(
 						"{allowed}; '{entry}' does not begin with /",
 						allowed=allowed,
-						entry=printable(entry, 80),
+						entry=sanitize(entry, 80),
 					)
 				)
 		return tuple(value)
@@ -210,7 +196,7 @@ def _texts(*, empty: bool, absolute: bool = False) -> Callable[[object], tuple[s
 
 def _absolute_path(value: object) -> str:
 	if not _is_file_name(value) or not value.startswith("/"):
-		raise ValueError(wording("must be an absolute path, outside sites/"))
+		raise ValueError(message("must be an absolute path, outside sites/"))
 	return value
 
 
@@ -218,14 +204,14 @@ def _benches(value: object) -> tuple[str, ...]:
 	paths = _texts(empty=False)(value)
 	if any("**" in path for path in paths):
 		raise ValueError(
-			wording("must be paths or patterns with * ? [ ] inside one level; ** is not supported")
+			message("must be paths or patterns with * ? [ ] inside one level; ** is not supported")
 		)
 	return paths
 
 
 def _site(value: object) -> str:
 	if not _is_file_name(value) or "/" in value or value in (".", ".."):
-		raise ValueError(wording("must be the name of a site, as its folder in sites/ is called"))
+		raise ValueError(message("must be the name of a site, as its folder in sites/ is called"))
 	return value
 
 

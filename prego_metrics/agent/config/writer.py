@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from prego_metrics.agent.base.errors import ConfigurationError, Problem
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.common_site_config import config_file, read_common_config
 from prego_metrics.agent.bench.installed_frappe import TICK_KEY
 from prego_metrics.agent.bench.locate import Bench
@@ -45,9 +45,7 @@ def configure(
 			raise ConfigurationError([Problem("", str(error))]) from None
 		section = common.get(CONFIG_KEY, {})
 		if not isinstance(section, dict):
-			raise ConfigurationError(
-				[Problem("", f"{CONFIG_KEY} in {printable(path)} must be a JSON object")]
-			)
+			raise ConfigurationError([Problem("", f"{CONFIG_KEY} in {sanitize(path)} must be a JSON object")])
 		unset = frozenset(_as_called(name, section) for name in names)
 		merged = {name: value for name, value in {**section, **changes}.items() if name not in unset}
 		wanted = {**common, CONFIG_KEY: merged}
@@ -64,7 +62,7 @@ def configure(
 		if _replace(path, wanted, before):
 			return judge_config(bench, wanted, environ)
 	raise ConfigurationError(
-		[Problem("", f"{printable(path)} is being changed by another program: try again")]
+		[Problem("", f"{sanitize(path)} is being changed by another program: try again")]
 	)
 
 
@@ -75,7 +73,7 @@ def _as_called(name: str, section: Mapping[str, object]) -> str:
 	for called in (name, name.replace("-", "_")):
 		if called in section or called in SETTING_BY_NAME:
 			return called
-	raise ConfigurationError([Problem("", f"{printable(name, 80)} cannot be removed: it is no setting")])
+	raise ConfigurationError([Problem("", f"{sanitize(name, 80)} cannot be removed: it is no setting")])
 
 
 def _stamp(path: str) -> tuple[int, int, int] | None:
@@ -113,10 +111,10 @@ def _replace(path: str, content: Mapping[str, Any], before: tuple[int, int, int]
 				os.unlink(temporary)
 	except OSError as error:
 		raise ConfigurationError(
-			[Problem("", f"{printable(path)} cannot be written: {error.strerror}")]
+			[Problem("", f"{sanitize(path)} cannot be written: {error.strerror}")]
 		) from None
 	except RecursionError:
-		raise ConfigurationError([Problem("", f"{printable(path)} is nested too deeply")]) from None
+		raise ConfigurationError([Problem("", f"{sanitize(path)} is nested too deeply")]) from None
 	return True
 
 

@@ -22,11 +22,11 @@ import requests
 import urllib3
 
 from prego_metrics import __version__
-from prego_metrics.agent.base.messages import Wording, wording
-from prego_metrics.agent.base.sanitize import printable
-from prego_metrics.agent.config.api_key import Secret
-from prego_metrics.agent.config.settings import is_loopback
-from prego_metrics.agent.http.connection import CuttableAdapter, Wire
+from prego_metrics.agent.base.messages import Message, message
+from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.base.secrets import Secret
+from prego_metrics.agent.base.urls import is_loopback
+from prego_metrics.agent.http.connection import Connection, CuttableAdapter
 
 MAX_ANSWER_BYTES = 64 * 1024
 # The status code says what an answer means; its words are worth a moment, not the whole attempt.
@@ -76,12 +76,12 @@ class Client:
 	"""
 
 	def __init__(self, base_url: str, key: Secret | None = None, *, hidden: Secret | None = None) -> None:
-		self._wire = Wire()
+		self._connection = Connection()
 		self._auth = Bearer(key) if key else _NoAuth()
 		self._hidden = hidden or key
 		self._session = requests.Session()
 		self._session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
-		adapter = CuttableAdapter(self._wire)
+		adapter = CuttableAdapter(self._connection)
 		self._session.mount("https://", adapter)
 		self._session.mount("http://", adapter)
 		# requests would hand a bearer for loopback to an HTTP_PROXY, in clear.
@@ -93,11 +93,11 @@ class Client:
 	@property
 	def unclear(self) -> bool:
 		"""Whether the exchange under way may have reached the server."""
-		return self._wire.reached
+		return self._connection.reached
 
 	def abandon(self) -> None:
 		"""Cut off what is under way, and let nothing be sent from now on."""
-		self._wire.abandon()
+		self._connection.abandon()
 
 	def request(
 		self,
@@ -124,8 +124,8 @@ class Client:
 		if body is not None:
 			headers["Content-Type"] = "application/json"
 		try:
-			self._wire.begin()
-			with self._wire.limit(timeout_seconds):
+			self._connection.begin()
+			with self._connection.limit(timeout_seconds):
 				response = self._session.request(
 					method,
 					self._base_url + path,
@@ -138,28 +138,28 @@ class Client:
 					verify=os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True,
 				)
 				with contextlib.closing(response):
-					if self._wire.cut:
+					if self._connection.cut:
 						# To http.client, headers that were cut off are headers that are complete.
 						return NoAnswer(_too_late(timeout_seconds), unclear=True)
 					wanted = words_of_success or not 200 <= response.status_code < 300
 					words = self._words(response, words_bytes, words_seconds) if wanted else ""
 					return Answer(response.status_code, dict(response.headers.lower_items()), words)
 		except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-			if self._wire.cut:
-				return NoAnswer(_too_late(timeout_seconds), self._wire.reached)
-			return NoAnswer(why_no_answer(error, timeout_seconds, self._shown), self._wire.reached)
+			if self._connection.cut:
+				return NoAnswer(_too_late(timeout_seconds), self._connection.reached)
+			return NoAnswer(why_no_answer(error, timeout_seconds, self._shown), self._connection.reached)
 		finally:
 			self._session.close()
-			self._wire.end()
+			self._connection.end()
 
 	def _shown(self, text: str) -> str:
 		# Masked before it is cut: half a key at the end would not be found any more.
-		return printable(self._hidden.mask(text) if self._hidden else text, _REASON_SHOWN)
+		return sanitize(self._hidden.redact(text) if self._hidden else text, _REASON_SHOWN)
 
 	def _words(self, response: requests.Response, limit_bytes: int, limit_seconds: float) -> str:
 		words = bytearray()
 		try:
-			with self._wire.limit(limit_seconds):
+			with self._connection.limit(limit_seconds):
 				for chunk in response.raw.stream(_CHUNK_BYTES, decode_content=False):
 					words += chunk
 					if len(words) >= limit_bytes:
@@ -176,11 +176,11 @@ class _NoAuth(requests.auth.AuthBase):
 		return request
 
 
-def _too_late(seconds: float) -> Wording:
-	return wording("no answer within {seconds} s", seconds=f"{seconds:g}")
+def _too_late(seconds: float) -> Message:
+	return message("no answer within {seconds} s", seconds=f"{seconds:g}")
 
 
-def why_no_answer(error: BaseException, timeout_seconds: float, shown: Callable[[str], str]) -> Wording:
+def why_no_answer(error: BaseException, timeout_seconds: float, shown: Callable[[str], str]) -> Message:
 	"""Say in a few words why there was no answer: the innermost cause, not the wrappings around it.
 
 	`shown` makes what the other side may have had a hand in fit to show.
@@ -189,12 +189,12 @@ def why_no_answer(error: BaseException, timeout_seconds: float, shown: Callable[
 	for cause in causes:
 		if isinstance(cause, ssl.SSLCertVerificationError):
 			reason = shown(cause.verify_message)
-			return wording("TLS: the certificate is not to be trusted: {reason}", reason=reason)
+			return message("TLS: the certificate is not to be trusted: {reason}", reason=reason)
 	for cause in causes:
 		if isinstance(cause, socket.gaierror):
-			return wording("the host name cannot be resolved: {reason}", reason=cause.strerror)
+			return message("the host name cannot be resolved: {reason}", reason=cause.strerror)
 		if isinstance(cause, ssl.SSLError):
-			return wording("TLS: {reason}", reason=shown(cause.reason or str(cause)))
+			return message("TLS: {reason}", reason=shown(cause.reason or str(cause)))
 	# Before the time-outs: urllib3 1.x derives "connection refused" from its time-out.
 	for cause in causes:
 		if (
@@ -203,7 +203,7 @@ def why_no_answer(error: BaseException, timeout_seconds: float, shown: Callable[
 			and cause.errno
 			and cause.strerror
 		):
-			return wording("no connection: {reason}", reason=cause.strerror)
+			return message("no connection: {reason}", reason=cause.strerror)
 	for cause in causes:
 		if isinstance(cause, TimeoutError | requests.Timeout | urllib3.exceptions.TimeoutError):
 			return _too_late(timeout_seconds)
@@ -211,7 +211,7 @@ def why_no_answer(error: BaseException, timeout_seconds: float, shown: Callable[
 	is_tls = any(isinstance(cause, urllib3.exceptions.SSLError) for cause in causes)
 	last = shown(str(causes[-1]) or type(causes[-1]).__name__)
 	return (
-		wording("TLS: {reason}", reason=last) if is_tls else wording("no connection: {reason}", reason=last)
+		message("TLS: {reason}", reason=last) if is_tls else message("no connection: {reason}", reason=last)
 	)
 
 
@@ -225,3 +225,15 @@ def _causes(error: BaseException) -> list[BaseException]:
 			found.append(cause)
 			waiting += [getattr(cause, "reason", None), cause.__cause__, cause.__context__, *cause.args]
 	return found
+
+
+WORDS_SHOWN = 300
+
+
+_WORDS_LOOKED_AT = 4096
+
+
+def shown_words(words: str, key: Secret) -> str:
+	"""Return a server's words fit to show: cut, escaped, and without the key should they echo it."""
+	# Looking for the key in all of 64 KiB would take longer than the few words that are shown are worth.
+	return sanitize(key.redact(words[:_WORDS_LOOKED_AT]).strip(), WORDS_SHOWN)

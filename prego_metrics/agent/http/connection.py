@@ -19,7 +19,7 @@ import urllib3.connection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 
-class Wire:
+class Connection:
 	"""The connection that is open now, seen from the threads that may have to cut it.
 
 	cut: its time is over. reached: the request may have got to the server.
@@ -45,14 +45,14 @@ class Wire:
 				self._socket.close()
 				self._socket = None
 
-	def opened(self, connection: socket.socket) -> None:
+	def opened(self, opened: socket.socket) -> None:
 		"""Note a connection before TLS or a proxy's tunnel begin on it; refuse it if its time is over."""
 		with self._lock:
 			self._refuse_if_over()
 			if self._socket:
 				self._socket.close()  # of a connection that was kept for a next attempt, and broke
 			# A second handle on the same connection: TLS takes the first one apart.
-			self._socket = socket.socket(fileno=os.dup(connection.fileno()))
+			self._socket = socket.socket(fileno=os.dup(opened.fileno()))
 
 	def connected(self) -> None:
 		"""Note that the request follows now; refuse it if its time is over."""
@@ -95,8 +95,8 @@ class Wire:
 class CuttableAdapter(requests.adapters.HTTPAdapter):
 	"""requests' adapter, with connections that report themselves to a wire."""
 
-	def __init__(self, wire: Wire) -> None:
-		self._pools = _pools(wire)
+	def __init__(self, connection: Connection) -> None:
+		self._pools = _pools(connection)
 		super().__init__(max_retries=0)
 
 	def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -109,22 +109,22 @@ class CuttableAdapter(requests.adapters.HTTPAdapter):
 		return manager
 
 
-def _pools(wire: Wire) -> dict[str, Any]:
+def _pools(connection: Connection) -> dict[str, Any]:
 	class PlainConnection(urllib3.connection.HTTPConnection):
 		def _new_conn(self) -> socket.socket:
-			return _noted(wire, super()._new_conn())
+			return _noted(connection, super()._new_conn())
 
 		def connect(self) -> None:
 			super().connect()
-			wire.connected()
+			connection.connected()
 
 	class TlsConnection(urllib3.connection.HTTPSConnection):
 		def _new_conn(self) -> socket.socket:
-			return _noted(wire, super()._new_conn())
+			return _noted(connection, super()._new_conn())
 
 		def connect(self) -> None:
 			super().connect()
-			wire.connected()
+			connection.connected()
 
 	class PlainPool(HTTPConnectionPool):
 		ConnectionCls = PlainConnection
@@ -135,10 +135,10 @@ def _pools(wire: Wire) -> dict[str, Any]:
 	return {"http": PlainPool, "https": TlsPool}
 
 
-def _noted(wire: Wire, connection: socket.socket) -> socket.socket:
+def _noted(connection: Connection, opened: socket.socket) -> socket.socket:
 	try:
-		wire.opened(connection)
+		connection.opened(opened)
 	except BaseException:
-		connection.close()
+		opened.close()
 		raise
-	return connection
+	return opened

@@ -22,19 +22,19 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from prego_metrics.agent.base.messages import Wording, wording
-from prego_metrics.agent.base.sanitize import printable
-from prego_metrics.agent.config.api_key import Secret
+from prego_metrics.agent.base.messages import Message, message
+from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.base.secrets import Secret
+from prego_metrics.agent.http.client import shown_words
+from prego_metrics.agent.http.deadline import http_date_seconds, within_deadline
 from prego_metrics.agent.push.payload import Payload
-from prego_metrics.agent.push.result import DELIVERED, FAILED, REFUSED
+from prego_metrics.agent.state.outcomes import DELIVERED, FAILED, REFUSED
 
 ROUTE = "/internal/server-metrics"
 NODES_ROUTE = "/internal/nodes"
 ATTEMPTS = 3
 BACKOFF_BASE_SECONDS = 0.5
 BACKOFF_CAP_SECONDS = 8.0
-WORDS_SHOWN = 300
-_WORDS_LOOKED_AT = 4096
 _RETRIED = frozenset((408, 429))
 
 
@@ -84,7 +84,7 @@ class _Sending:
 		client = self._client = Client(self._url, self.key)
 		while True:
 			if self._abandoned.is_set():
-				return self._ended(FAILED, None, wording("abandoned"))
+				return self._ended(FAILED, None, message("abandoned"))
 			self.attempts += 1
 			seconds = min(self._attempt_seconds, max(0.05, self._remaining()))
 			reply = client.request("POST", ROUTE, seconds, self.payload.encoded())
@@ -93,7 +93,7 @@ class _Sending:
 					reply.status_code, reply.words, reply.headers.get("retry-after")
 				)
 			else:
-				missing = wording("{reason} ({url})", reason=reply.reason, url=printable(self._url))
+				missing = message("{reason} ({url})", reason=reply.reason, url=sanitize(self._url))
 				delivery = self._ended(FAILED, None, missing)
 				wait, unclear = None, reply.unclear
 			if self.payload.save_snapshot and (delivery.outcome == DELIVERED or unclear):
@@ -104,7 +104,7 @@ class _Sending:
 			if pause >= self._remaining():
 				error = delivery.error
 				if wait is not None:
-					error = wording(
+					error = message(
 						"{error}; it asks to wait {seconds} s, longer than this push may last",
 						error=error,
 						seconds=f"{wait:.0f}",
@@ -130,19 +130,19 @@ class _Sending:
 		if 200 <= status_code < 300:
 			return self._ended(DELIVERED, status_code, None), None, False
 		shown = shown_words(words, self.key)
-		said: object = status_code
+		message_of: object = status_code
 		if shown:
-			said = wording(
+			message_of = message(
 				"{status_code}, and the server says: {words}", status_code=status_code, words=shown
 			)
 		if status_code in _RETRIED or 500 <= status_code < 600:
-			meaning = wording("the control plane answers {answer}", answer=said)
+			meaning = message("the control plane answers {answer}", answer=message_of)
 			return (
 				self._ended(FAILED, status_code, meaning),
 				_retry_after_seconds(retry_after),
 				status_code not in _RETRIED,
 			)
-		refused = wording("{meaning}: it answers {answer}", meaning=_meaning(status_code), answer=said)
+		refused = message("{meaning}: it answers {answer}", meaning=_meaning(status_code), answer=message_of)
 		return self._ended(REFUSED, status_code, refused), None, False
 
 	def _ended(self, outcome: str, status_code: int | None, error: str | None) -> Delivery:
@@ -151,7 +151,7 @@ class _Sending:
 			self.payload,
 			status_code,
 			self.attempts,
-			self.key.mask(error) if error else None,
+			self.key.redact(error) if error else None,
 			self.snapshot_taken,
 		)
 
@@ -184,57 +184,23 @@ def send(
 	ended = within_deadline(sending.run, sending.abandon, deadline_seconds)
 	if isinstance(ended, Delivery):
 		return ended
-	late = wording("no answer within the deadline of {seconds} s", seconds=f"{deadline_seconds:.3g}")
+	late = message("no answer within the deadline of {seconds} s", seconds=f"{deadline_seconds:.3g}")
 	reason = ended if isinstance(ended, str) else late
-	return Delivery(FAILED, sending.payload, None, sending.attempts, key.mask(reason), sending.snapshot_taken)
+	return Delivery(
+		FAILED, sending.payload, None, sending.attempts, key.redact(reason), sending.snapshot_taken
+	)
 
 
-def within_deadline(
-	work: Callable[[], object], abandon: Callable[[], None], deadline_seconds: float
-) -> object | None:
-	"""Run `work` in a daemon thread and return its result, or None if it has none by the deadline.
-
-	An exception inside `work` comes back as a text that names its type: its traceback may hold the key.
-	"""
-	results: list[object] = []
-	done = threading.Event()
-
-	def run() -> None:
-		try:
-			results.append(work())
-		except BaseException as error:  # noqa: BLE001 - a thread has nobody to pass it on to
-			results.append(wording("unexpected {error} while sending", error=type(error).__name__))
-		finally:
-			done.set()
-
-	try:
-		threading.Thread(target=run, name="prego-metrics-exchange", daemon=True).start()
-		done.wait(max(0.0, deadline_seconds))
-	except BaseException as interruption:  # noqa: BLE001 - it is passed on, only without its traceback
-		abandon()
-		interruption.__context__ = None
-		raise interruption.with_traceback(None) from None
-	if not results:
-		abandon()
-	return results[0] if results else None
-
-
-def shown_words(words: str, key: Secret) -> str:
-	"""Return a server's words fit to show: cut, escaped, and without the key should they echo it."""
-	# Looking for the key in all of 64 KiB would take longer than the few words that are shown are worth.
-	return printable(key.mask(words[:_WORDS_LOOKED_AT]).strip(), WORDS_SHOWN)
-
-
-def _meaning(status_code: int) -> Wording:
+def _meaning(status_code: int) -> Message:
 	if status_code in (401, 403):
-		return wording("the control plane refuses the key")
+		return message("the control plane refuses the key")
 	if 300 <= status_code < 400:
-		return wording(
+		return message(
 			"control_plane_url leads to a redirect, which is not followed since the key must not travel"
 		)
 	if status_code == 404:
-		return wording("the control plane does not know this node_id, or control_plane_url is wrong")
-	return wording("the control plane refuses this push (control_plane_url, node_id or the payload)")
+		return message("the control plane does not know this node_id, or control_plane_url is wrong")
+	return message("the control plane refuses this push (control_plane_url, node_id or the payload)")
 
 
 def _retry_after_seconds(value: str | None) -> float | None:
@@ -246,17 +212,3 @@ def _retry_after_seconds(value: str | None) -> float | None:
 		return float(value[:12])
 	moment = http_date_seconds(value)
 	return None if moment is None else max(0.0, moment - time.time())
-
-
-def http_date_seconds(value: str) -> float | None:
-	"""Return a date of an HTTP header in seconds since the epoch, or None if it is none."""
-	import datetime
-	import email.utils
-
-	try:
-		moment = email.utils.parsedate_to_datetime(value)
-		# A date without a zone is in UTC, as every date of HTTP, and not in the node's own.
-		moment = moment if moment.tzinfo else moment.replace(tzinfo=datetime.timezone.utc)
-		return moment.timestamp()
-	except (ValueError, TypeError, OverflowError):
-		return None

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from prego_metrics.agent.base.messages import said, wording
-from prego_metrics.agent.base.sanitize import printable
-from prego_metrics.agent.config.api_key import Secret
+from prego_metrics.agent.base.messages import message, message_of
+from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.base.secrets import Secret
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.config.secret_files import read_secret_file
 from prego_metrics.agent.config.settings import parse_heartbeat_url
-from prego_metrics.agent.push.delivery import within_deadline
+from prego_metrics.agent.http.deadline import within_deadline
 
 LIMIT_SECONDS = 5.0
 
@@ -23,7 +23,7 @@ def load_heartbeat_url(config: Config) -> Secret | None:
 			return Secret(parse_heartbeat_url(url), "heartbeat_url_file")
 		except ValueError as error:
 			raise ValueError(
-				wording("heartbeat_url_file: the URL in it {problem}", problem=said(error))
+				message("heartbeat_url_file: the URL in it {problem}", problem=message_of(error))
 			) from None
 	if config.heartbeat_url:
 		return Secret(config.heartbeat_url, config.sources["heartbeat_url"])
@@ -37,7 +37,7 @@ def ping(config: Config) -> str | None:
 	try:
 		url = load_heartbeat_url(config)
 	except ValueError as error:
-		return said(error)
+		return message_of(error)
 	if url is None:
 		return None
 	base, path = _split(url)
@@ -47,14 +47,14 @@ def ping(config: Config) -> str | None:
 	)
 	if isinstance(answer, Answer) and 200 <= answer.status_code < 300:
 		return None
-	host = printable(urlsplit(base).hostname or "", 80)
+	host = sanitize(urlsplit(base).hostname or "", 80)
 	if isinstance(answer, Answer):
-		return wording(
+		return message(
 			"the heartbeat at {host} answers {status_code}", host=host, status_code=answer.status_code
 		)
-	late = wording("no answer within {seconds} s", seconds=f"{LIMIT_SECONDS:g}")
+	late = message("no answer within {seconds} s", seconds=f"{LIMIT_SECONDS:g}")
 	reason = answer.reason if isinstance(answer, NoAnswer) else late
-	return wording("the heartbeat at {host} was not reached: {reason}", host=host, reason=reason)
+	return message("the heartbeat at {host} was not reached: {reason}", host=host, reason=reason)
 
 
 def _split(url: Secret) -> tuple[str, Secret]:

@@ -15,54 +15,30 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from prego_metrics.agent.alerts.receipts import was_told_stale
+from prego_metrics.agent.alerts.receipts import was_alerted_stale
 from prego_metrics.agent.base.errors import LockUnsupported, NotSent
-from prego_metrics.agent.base.messages import said, wording
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.messages import message, message_of
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.collectors.instance import check_instance
 from prego_metrics.agent.config.config import ALL_KEYS, DRY_RUN_KEYS, Config, load_config
-from prego_metrics.agent.push import result
+from prego_metrics.agent.push.request import Request
 from prego_metrics.agent.push.result import Result
 from prego_metrics.agent.state import schedule as due
-from prego_metrics.agent.state.effective import started_by_systemd
 from prego_metrics.agent.state.lock import PushLock
 from prego_metrics.agent.state.model import MAX_WHO, Push, State, Tick
+from prego_metrics.agent.state.outcomes import BUSY, DELIVERED, DRY_RUN, NOT_DUE, NOT_SENT
 from prego_metrics.agent.state.store import StateFolder
 
 if TYPE_CHECKING:
 	from prego_metrics.agent.collectors.host import CpuReading
 	from prego_metrics.agent.push.payload import Payload
 
-MANUAL = "manual"
 # A push by hand waits this much longer for the lock than the push before it may take.
 LOCK_GRACE_SECONDS = 5.0
 # A scheduled one waits this long: the doctor tries the lock for a moment, and that must cost no tick.
 LOCK_MOMENT_SECONDS = 0.2
 MAX_ERROR = 1000
-
-
-@dataclass(frozen=True)
-class Request:
-	"""What is asked for: by whom, and how.
-
-	within_seconds bounds all of a push that is made while somebody waits for a page, the wait for the lock
-	included; max_attempts how often it is tried. who is the user who asked for it, where one is known.
-	"""
-
-	driver: str = MANUAL
-	if_due: bool = False
-	save_snapshot: bool = False
-	spread: bool = False
-	within_seconds: float | None = None
-	max_attempts: int | None = None
-	who: str | None = None
-
-
-def scheduled_request(environ: Mapping[str, str], *, save_snapshot: bool = False) -> Request:
-	"""Return what `push --if-due` asks for, by the driver that started this process."""
-	driver = "timer" if started_by_systemd(environ) else "cron"
-	return Request(driver, if_due=True, save_snapshot=save_snapshot, spread=True)
 
 
 class _Environment(Mapping[str, str]):
@@ -84,6 +60,15 @@ class _Environment(Mapping[str, str]):
 		return "<environment>"
 
 
+def preload() -> None:
+	"""Import what a push imports late: after root became the bench's owner, its interpreter may be unreadable."""
+	import prego_metrics.agent.collectors.census
+	import prego_metrics.agent.config.api_key
+	import prego_metrics.agent.http.client
+	import prego_metrics.agent.push.delivery
+	import prego_metrics.agent.push.heartbeat  # noqa: F401
+
+
 def push(bench: Bench, request: Request, environ: Mapping[str, str] | None = None) -> Result:
 	"""Push once for `bench`, if that is due or was asked for by hand, and record how it ended.
 
@@ -95,11 +80,11 @@ def push(bench: Bench, request: Request, environ: Mapping[str, str] | None = Non
 	ended = _push(config, folder, request, environ)
 	warnings = (*config.warnings, *ended.warnings)
 	if request.if_due:
-		tick = Tick(request.driver, time.time(), config.push_interval, config.node_id, ended.outcome)
+		tick = Tick(request.trigger, time.time(), config.push_interval, config.node_id, ended.outcome)
 		trouble = folder.tick(tick)
-		if trouble and ended.outcome == result.NOT_DUE:
+		if trouble and ended.outcome == NOT_DUE:
 			warnings += (trouble,)
-	if ended.outcome == result.DELIVERED:
+	if ended.outcome == DELIVERED:
 		warnings += _heartbeat(config)
 	return replace(ended, warnings=warnings, scheduled=request.if_due)
 
@@ -115,18 +100,18 @@ def dry_run(bench: Bench, environ: Mapping[str, str] | None = None) -> Result:
 		check_instance(config)
 		observed = _observe(config, state, at, save_snapshot=False)
 	except NotSent as error:
-		return Result(result.NOT_SENT, at, error=said(error), warnings=config.warnings)
+		return Result(NOT_SENT, at, error=message_of(error), warnings=config.warnings)
 	warnings = (*config.warnings, *observed.warnings)
-	return Result(result.DRY_RUN, at, observed.payload.as_dict(), warnings=warnings)
+	return Result(DRY_RUN, at, observed.payload.as_dict(), warnings=warnings)
 
 
 def _push(config: Config, folder: StateFolder, request: Request, environ: Mapping[str, str]) -> Result:
-	if request.driver == "frappe" and not config.scheduler_pushes:
-		return Result(result.NOT_DUE, time.time())
+	if request.trigger == "frappe" and not config.scheduler_pushes:
+		return Result(NOT_DUE, time.time())
 	if request.if_due:
 		state, _ = folder.read()
 		if not _is_due(config, state):
-			return Result(result.NOT_DUE, time.time())
+			return Result(NOT_DUE, time.time())
 		if request.spread:
 			time.sleep(due.spread_share_seconds(config.node_id, config.spread))
 	began_waiting = time.monotonic()
@@ -140,23 +125,23 @@ def _push(config: Config, folder: StateFolder, request: Request, environ: Mappin
 			got = lock.acquire(wait)
 		except LockUnsupported as error:
 			if request.if_due:
-				ended = Result(result.NOT_SENT, time.time(), error=said(error))
+				ended = Result(NOT_SENT, time.time(), error=message_of(error))
 				state, troubles = folder.read(set_aside=True)
 				troubles += _record(config, folder, state, request, ended)
 				return replace(ended, warnings=tuple(troubles))
 			got = True
 		except OSError as error:
-			reason = wording(
+			reason = message(
 				"{folder} cannot be locked: {reason}",
-				folder=printable(config.bench.sites),
+				folder=sanitize(config.bench.sites),
 				reason=error.strerror,
 			)
-			return Result(result.NOT_SENT, time.time(), error=reason)
+			return Result(NOT_SENT, time.time(), error=reason)
 		if not got:
 			return _busy(folder, time.monotonic() - began_waiting)
 		state, troubles = folder.read(set_aside=True)
 		if request.if_due and not _is_due(config, state):
-			return Result(result.NOT_DUE, time.time())
+			return Result(NOT_DUE, time.time())
 		give_up_at = time.monotonic() + deadline
 		if request.within_seconds is not None:
 			give_up_at = min(give_up_at, began_waiting + request.within_seconds)
@@ -184,7 +169,7 @@ def _push_locked(
 		key, key_warnings = load_api_key(config, environ)
 		observed = _observe(config, state, at, save_snapshot=request.save_snapshot)
 	except NotSent as error:
-		return Result(result.NOT_SENT, at, error=said(error), duration_ms=_milliseconds_since(began)), state
+		return Result(NOT_SENT, at, error=message_of(error), duration_ms=_milliseconds_since(began)), state
 
 	# Stamped before sending: a process that is killed from here on must not make the next one believe that
 	# nothing was tried, nor ask for a second snapshot. A push that was not sent stamps nothing, so that a
@@ -254,7 +239,7 @@ def _record(config: Config, folder: StateFolder, state: State, request: Request,
 	push = Push(
 		id=secrets.token_hex(8),
 		at=ended.at,
-		driver=request.driver,
+		trigger=request.trigger,
 		outcome=ended.outcome,
 		payload=ended.payload,
 		status_code=ended.status_code,
@@ -262,21 +247,21 @@ def _record(config: Config, folder: StateFolder, state: State, request: Request,
 		duration_ms=ended.duration_ms,
 		# What is cut is no sentence of ours any more.
 		error=ended.error if len(ended.error or "") <= MAX_ERROR else (ended.error or "")[:MAX_ERROR],
-		who=printable(request.who, MAX_WHO) if request.who else None,
+		who=sanitize(request.who, MAX_WHO) if request.who else None,
 	)
 	# Who was told that pushes have stopped is told once when they are back, and not that they fail as well.
-	state = replace(state, alerted=state.alerted or was_told_stale(folder, state))
+	state = replace(state, alerted=state.alerted or was_alerted_stale(folder, state))
 	trouble = folder.write(state.recorded(push, config.alert_after, config.disk_alert_pct))
 	if trouble:
 		return [
-			wording(
+			message(
 				"{trouble}. The push itself is not affected, but every tick pushes until that is mended",
 				trouble=trouble,
 			)
 		]
 	trouble = folder.append_history(push)
 	if trouble:
-		return [wording("{trouble}. Only this push's line in the history is lost", trouble=trouble)]
+		return [message("{trouble}. Only this push's line in the history is lost", trouble=trouble)]
 	return []
 
 
@@ -289,14 +274,14 @@ def _busy(folder: StateFolder, waited: float) -> Result:
 	state, _ = folder.read()
 	now = time.time()
 	seconds = f"{waited:.0f}"
-	error = wording("another push is running; waited {seconds} s for it. Nothing was sent", seconds=seconds)
+	error = message("another push is running; waited {seconds} s for it. Nothing was sent", seconds=seconds)
 	if state.unfinished and state.last_attempt_at is not None:
-		error = wording(
+		error = message(
 			"another push is running since {age} s; waited {seconds} s for it. Nothing was sent",
 			age=f"{now - state.last_attempt_at:.0f}",
 			seconds=seconds,
 		)
-	return Result(result.BUSY, now, duration_ms=int(waited * 1000), error=error)
+	return Result(BUSY, now, duration_ms=int(waited * 1000), error=error)
 
 
 def _heartbeat(config: Config) -> tuple[str, ...]:

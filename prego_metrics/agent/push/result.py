@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from prego_metrics.agent.base.formatting import percent_word
+from prego_metrics.agent.base.messages import Message, joined, message
+from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.state.outcomes import BUSY, DELIVERED, DRY_RUN, NOT_DUE, NOT_SENT, REFUSED
+
+if TYPE_CHECKING:
+	pass
+
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from prego_metrics.agent.base.messages import Wording, wording
-from prego_metrics.agent.base.sanitize import printable
-
-DELIVERED = "delivered"
-REFUSED = "refused"
-FAILED = "failed"
-NOT_SENT = "not_sent"
-NOT_DUE = "not_due"
-BUSY = "busy"
-DRY_RUN = "dry_run"
+from prego_metrics.agent.base.formatting import iso_utc
+from prego_metrics.agent.state.outcomes import FAILED
 
 _EXIT_CODES = {DELIVERED: 0, NOT_DUE: 0, DRY_RUN: 0, BUSY: 1, REFUSED: 1, FAILED: 1, NOT_SENT: 2}
 
@@ -55,26 +58,44 @@ class Result:
 		}
 
 
-def outcome_word(outcome: str) -> str:
-	"""Return how a push ended as it stands in a sentence; the state may hold anybody's words."""
-	words = {
-		DELIVERED: wording("delivered"),
-		REFUSED: wording("refused"),
-		FAILED: wording("failed"),
-		NOT_SENT: wording("not_sent"),
-		NOT_DUE: wording("not_due"),
-		BUSY: wording("busy"),
-	}
-	return words.get(outcome) or printable(outcome, 40)
+def summary(ended: Result) -> Message:
+	"""Return one sentence, or for several problems a few lines, that say how a push ended."""
+	if ended.outcome == DELIVERED:
+		return message(
+			"Delivered in {duration_ms} ms: {figures}", duration_ms=ended.duration_ms, figures=_figures(ended)
+		)
+	if ended.outcome == NOT_DUE:
+		return message("Not due yet: nothing sent")
+	if ended.outcome == BUSY:
+		return message("Busy: {error}", error=ended.error)
+	if ended.outcome == NOT_SENT:
+		return message("Not sent: {error}", error=ended.error)
+	if ended.outcome == REFUSED:
+		sentence = message("Refused: {error}", error=ended.error)
+	else:
+		sentence = message("Failed: {error}", error=ended.error)
+	if ended.attempts < 2:
+		return sentence
+	return message("{sentence} (after {attempts} attempts)", sentence=sentence, attempts=ended.attempts)
 
 
-def percent_word(figure: float | None) -> Wording:
-	"""Return a percentage as it stands in a sentence."""
-	return wording("unknown") if figure is None else wording("{percent} %", percent=figure)
-
-
-def iso_utc(at: float) -> str:
-	"""Return a time in seconds since the epoch as ISO 8601 in UTC, to the second."""
-	import datetime
-
-	return datetime.datetime.fromtimestamp(at, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+def _figures(ended: Result) -> Message:
+	payload = ended.payload or {}
+	figures = [
+		message(
+			"{node} has {tenants} tenants",
+			node=sanitize(str(payload.get("node_id"))),
+			tenants=payload.get("tenant_count"),
+		)
+	]
+	figures.append(
+		message(
+			"cpu {cpu}, memory {memory}, disk {disk}",
+			cpu=percent_word(payload.get("cpu_pct")),
+			memory=percent_word(payload.get("memory_pct")),
+			disk=percent_word(payload.get("disk_pct")),
+		)
+	)
+	if payload.get("save_snapshot"):
+		figures.append(message("with a snapshot"))
+	return joined(figures, ", ")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.sanitize import sanitize
 
 REGIONS = ("sg", "us", "eu")
 # Hetzner's network zones, by their beginning.
@@ -50,7 +50,7 @@ def sql_text(text: str) -> str:
 
 
 def _is_shown(character: str) -> bool:
-	return character == "\\" or printable(character) == character
+	return character == "\\" or sanitize(character) == character
 
 
 def region_of_zone(zone: str) -> str | None:

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.base.secrets import Secret
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.collectors.instance import ask_metadata, instance_on_disk, is_at_hetzner
-from prego_metrics.agent.config.api_key import Secret
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.setup.nodes_row import NodesRow, region_of_zone
 
@@ -83,7 +83,7 @@ class Onboarding:
 			)
 		if "instance_id" in changes:
 			notes.append(
-				f"these settings are for the instance {printable(str(changes['instance_id']), 80)}: on a clone of this "
+				f"these settings are for the instance {sanitize(str(changes['instance_id']), 80)}: on a clone of this "
 				"server nothing is pushed until the clone is given its own"
 			)
 		left = self.config.site
@@ -93,7 +93,7 @@ class Onboarding:
 			and left != config.site
 			and os.path.isdir(os.path.join(self.bench.sites, left))
 		):
-			left = printable(left)
+			left = sanitize(left)
 			notes.append(
 				f"the log of pushes stays on {left} for its days in Log Settings, and its System Managers go on reading "
 				f"it; to delete it with all of ours: bench --site {left} uninstall-app prego_metrics"
@@ -109,13 +109,13 @@ class Onboarding:
 			if label == node_id:
 				return [f"Hetzner's label {LABEL} of this server says the same"]
 			return [
-				f"Hetzner's label {LABEL} of this server is {printable(str(label), 80)}, and node_id is "
-				f"{printable(node_id, 80)}: one of the two is wrong"
+				f"Hetzner's label {LABEL} of this server is {sanitize(str(label), 80)}, and node_id is "
+				f"{sanitize(node_id, 80)}: one of the two is wrong"
 			]
 		name = self.server.get("name") or self.metadata.get("hostname")
 		if name and name != node_id:
 			return [
-				f"Hetzner calls this server {printable(str(name), 80)}, and node_id is {printable(node_id, 80)}: see "
+				f"Hetzner calls this server {sanitize(str(name), 80)}, and node_id is {sanitize(node_id, 80)}: see "
 				"that this is the node you mean"
 			]
 		if name:
@@ -125,7 +125,7 @@ class Onboarding:
 
 def _ask_api(token: str, instance: str) -> object:
 	from prego_metrics.agent.http.client import Answer, Client
-	from prego_metrics.agent.push.delivery import within_deadline
+	from prego_metrics.agent.http.deadline import within_deadline
 
 	client = Client(API_URL, Secret(token, TOKEN_VARIABLE))
 	answer = within_deadline(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prego_metrics.agent.base.errors import PregoMetricsError
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.state.store import FOLDER_NAME
 
 NAME = "prego-metrics"
@@ -54,13 +54,13 @@ class Units:
 			not _INSTANCE.fullmatch(self.instance) or self.instance.split("-")[-1] == "tell"
 		):
 			raise UnitError(
-				f"'{printable(self.instance, 80)}' cannot name an instance: it must be 1 to 32 of a-z, 0-9 and -, "
+				f"'{sanitize(self.instance, 80)}' cannot name an instance: it must be 1 to 32 of a-z, 0-9 and -, "
 				"begin and end with a letter or digit, and not end with tell"
 			)
 		for path in (self.bench, self.sites, self.program, self.key_file):
 			if not _PATH.fullmatch(path):
 				raise UnitError(
-					f"{printable(path)} cannot be named in a unit: it must be an absolute path of letters, digits "
+					f"{sanitize(path)} cannot be named in a unit: it must be an absolute path of letters, digits "
 					"and _ . / + @ , -. A bind mount or a symlink can give it such a name"
 				)
 		values = self._values()
@@ -103,7 +103,7 @@ def quoted(text: str) -> str:
 	"""Return `text` as one word of a unit file. Raises UnitError for what no unit can hold."""
 	if not text.isprintable():
 		raise UnitError(
-			f"{printable(text, 120)} cannot be written into a unit: it has characters without a sign"
+			f"{sanitize(text, 120)} cannot be written into a unit: it has characters without a sign"
 		)
 	escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
 	return f'"{escaped}"'
@@ -122,11 +122,11 @@ def refuse_untrusted(path: str, what: str) -> None:
 			except (FileNotFoundError, PermissionError):
 				pass  # the folder that hides or lacks it is judged next
 			except OSError as error:
-				raise UnitError(f"{what} {printable(path)} cannot be looked at: {error.strerror}") from None
+				raise UnitError(f"{what} {sanitize(path)} cannot be looked at: {error.strerror}") from None
 			else:
 				if found.st_uid != 0 or found.st_mode & 0o022:
 					raise UnitError(
-						f"{what} {printable(path)} is not root's alone: {printable(judged)} can be written by "
+						f"{what} {sanitize(path)} is not root's alone: {sanitize(judged)} can be written by "
 						"others, and systemd would trust what they put there"
 					)
 			if judged == "/":

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -11,16 +9,6 @@ if TYPE_CHECKING:
 	from prego_metrics.agent.config.config import Config
 	from prego_metrics.agent.state.model import State
 	from prego_metrics.agent.state.store import StateFolder
-
-
-def started_by_systemd(environ: Mapping[str, str]) -> bool:
-	"""Tell whether this very process is what a systemd service runs.
-
-	A service's children inherit its invocation id, and a cron daemon's jobs are such children (supercronic
-	hands its whole environment on). From version 248 on systemd also names the process that it started.
-	"""
-	own = str(os.getpid())
-	return "INVOCATION_ID" in environ and environ.get("SYSTEMD_EXEC_PID", own) == own
 
 
 def as_pushed(config: Config, folder: StateFolder, state: State) -> Config:
@@ -33,9 +21,9 @@ def as_pushed(config: Config, folder: StateFolder, state: State) -> Config:
 	Where it does not, node_id may stand in the unit alone. The unit's ticks tell it, sooner than a delivered
 	push: a bench that was copied from another node brings that one's state, but the first tick here is ours.
 	"""
-	ticks = [tick for tick in folder.ticks() if tick.driver != "frappe" or config.scheduler_pushes]
-	driver = state.last.driver if state.last else None
-	chosen = max(ticks, key=lambda tick: (tick.driver == driver, tick.at), default=None)
+	ticks = [tick for tick in folder.ticks() if tick.trigger != "frappe" or config.scheduler_pushes]
+	trigger = state.last.trigger if state.last else None
+	chosen = max(ticks, key=lambda tick: (tick.trigger == trigger, tick.at), default=None)
 	if chosen is not None:
 		config = replace(config, push_interval=chosen.push_interval)
 	if config.node_id or config.scheduler_pushes:

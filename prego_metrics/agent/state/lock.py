@@ -15,8 +15,8 @@ from collections.abc import Callable
 from types import TracebackType
 
 from prego_metrics.agent.base.errors import LockUnsupported
-from prego_metrics.agent.base.messages import wording
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.messages import message
+from prego_metrics.agent.base.sanitize import sanitize
 
 _POLL_SECONDS = 0.05
 
@@ -48,10 +48,10 @@ class PushLock:
 				except OSError as error:
 					if error.errno not in (errno.EAGAIN, errno.EACCES, errno.EINTR):
 						raise LockUnsupported(
-							wording(
+							message(
 								"{folder} cannot be locked ({reason}): its file system has no flock, so two drivers "
 								"could push at once. Mount it with locking, or push by hand",
-								folder=printable(self._sites),
+								folder=sanitize(self._sites),
 								reason=error.strerror,
 							)
 						) from None

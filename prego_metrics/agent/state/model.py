@@ -6,25 +6,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from prego_metrics.agent.alerts.messages import (
+from prego_metrics.agent.collectors.host import CpuReading
+from prego_metrics.agent.state.events import (
 	DISK_FREED,
 	DISK_FULL,
 	FAILING,
 	RECOVERED,
 	STALE,
 	TENANTS_FELL,
-	Transition,
+	AlertEvent,
 )
-from prego_metrics.agent.collectors.host import CpuReading
-from prego_metrics.agent.push.result import DELIVERED, FAILED, NOT_SENT, REFUSED
+from prego_metrics.agent.state.outcomes import DELIVERED, FAILED, NOT_SENT, REFUSED
 from prego_metrics.agent.state.schedule import CLOCK_STEP_SECONDS
 
 VERSION = 1
-TRANSITIONS_LENGTH = 20
+EVENTS_LENGTH = 20
 # A disk that hovers about the threshold is told of once: it counts as freed only this far below it.
 DISK_HYSTERESIS_PCT = 5.0
 MAX_WHO = 140
-DRIVERS = ("frappe", "timer", "cron", "manual")
+TRIGGERS = ("frappe", "timer", "cron", "manual")
 OUTCOMES = (DELIVERED, REFUSED, FAILED, NOT_SENT)
 
 
@@ -34,7 +34,7 @@ class Push:
 
 	id: str
 	at: float
-	driver: str
+	trigger: str
 	outcome: str
 	payload: Mapping[str, Any] | None
 	status_code: int | None
@@ -53,7 +53,7 @@ class Push:
 class Tick:
 	"""A driver's last sign of life, with the settings that it saw."""
 
-	driver: str
+	trigger: str
 	at: float
 	push_interval: float
 	node_id: str
@@ -74,7 +74,7 @@ class State:
 	last_delivered: Push | None = None
 	totals: Mapping[str, int] = field(default_factory=dict)
 	last: Push | None = None
-	transitions: tuple[Transition, ...] = ()
+	events: tuple[AlertEvent, ...] = ()
 
 	@property
 	def unfinished(self) -> bool:
@@ -97,19 +97,19 @@ class State:
 		failures = 0 if delivered else self.failures_in_a_row + 1
 		failing_since = self.failing_since or push.at
 		alerted = failures >= alert_after or (self.alerted and not delivered)
-		transitions = self.transitions
+		events = self.events
 		if alerted and not self.alerted:
-			transitions += (Transition(push.id, push.at, FAILING, failures, push.error, failing_since),)
+			events += (AlertEvent(push.id, push.at, FAILING, failures, push.error, failing_since),)
 		if self.alerted and not alerted:
 			last_delivered_at = self.last_delivered.at if self.last_delivered else None
 			since = self.failing_since or last_delivered_at
-			transitions += (Transition(push.id, push.at, RECOVERED, self.failures_in_a_row, since=since),)
+			events += (AlertEvent(push.id, push.at, RECOVERED, self.failures_in_a_row, since=since),)
 		disk_alerted = self._disk_alerted(push, disk_alert_pct)
 		if disk_alerted != self.disk_alerted and disk_alert_pct:
 			kind = DISK_FULL if disk_alerted else DISK_FREED
-			transitions += (Transition(push.id, push.at, kind, disk_pct=_disk_pct(push)),)
+			events += (AlertEvent(push.id, push.at, kind, disk_pct=_disk_pct(push)),)
 		if delivered:
-			transitions += self._tenants_fell(push)
+			events += self._tenants_fell(push)
 		return replace(
 			self,
 			failures_in_a_row=failures,
@@ -119,10 +119,10 @@ class State:
 			last_delivered=push if delivered else self.last_delivered,
 			totals={**self.totals, push.outcome: self.totals.get(push.outcome, 0) + 1},
 			last=push,
-			transitions=transitions[-TRANSITIONS_LENGTH:],
+			events=events[-EVENTS_LENGTH:],
 		)
 
-	def stale(self, node_id: str, now: float, fresh_seconds: float) -> Transition | None:
+	def stale(self, node_id: str, now: float, fresh_seconds: float) -> AlertEvent | None:
 		"""Return that pushes have stopped, or None: nothing was delivered, or even tried, for too long.
 
 		Where pushes are tried and fail, FAILING tells it, and one outage is told once. So is one that was
@@ -135,7 +135,7 @@ class State:
 		# One that lies in the future is none of this clock's: it went back, and nothing was tried since.
 		if -CLOCK_STEP_SECONDS <= now - (self.last or delivered).at <= fresh_seconds:
 			return None
-		return Transition(delivered.id, delivered.at + fresh_seconds, STALE, since=delivered.at)
+		return AlertEvent(delivered.id, delivered.at + fresh_seconds, STALE, since=delivered.at)
 
 	def _disk_alerted(self, push: Push, threshold: float) -> bool:
 		pct = _disk_pct(push)
@@ -145,7 +145,7 @@ class State:
 			return self.disk_alerted
 		return pct >= threshold - (DISK_HYSTERESIS_PCT if self.disk_alerted else 0.0)
 
-	def _tenants_fell(self, push: Push) -> tuple[Transition, ...]:
+	def _tenants_fell(self, push: Push) -> tuple[AlertEvent, ...]:
 		"""Tell whether the count fell to nothing, or by more than half, from one delivered push to the next."""
 		before = self.last_delivered
 		if before is None or not before.payload or not push.payload or before.node_id != push.node_id:
@@ -153,7 +153,7 @@ class State:
 		was, now = before.payload["tenant_count"], push.payload["tenant_count"]
 		if now >= was or (now > 0 and 2 * now >= was):
 			return ()
-		return (Transition(push.id, push.at, TENANTS_FELL, tenants_before=was, tenants=now),)
+		return (AlertEvent(push.id, push.at, TENANTS_FELL, tenants_before=was, tenants=now),)
 
 
 def _disk_pct(push: Push) -> float | None:

@@ -7,16 +7,16 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from prego_metrics.agent.alerts.messages import KINDS, Transition
-from prego_metrics.agent.base.messages import recalled, wording
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.messages import message, recalled
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.collectors.host import CpuReading
 from prego_metrics.agent.config.settings import SETTING_BY_NAME
+from prego_metrics.agent.state.events import KINDS, AlertEvent
 from prego_metrics.agent.state.model import (
-	DRIVERS,
+	EVENTS_LENGTH,
 	MAX_WHO,
 	OUTCOMES,
-	TRANSITIONS_LENGTH,
+	TRIGGERS,
 	VERSION,
 	Push,
 	State,
@@ -34,13 +34,13 @@ def parse_state(content: str) -> State:
 	version = written.get("version")
 	if type(version) is not int or version != VERSION:
 		raise ValueError(
-			wording(
+			message(
 				"has version {found}, and this prego_metrics writes {ours}",
-				found=printable(str(version), 20),
+				found=sanitize(str(version), 20),
 				ours=VERSION,
 			)
 		)
-	fields = Fields(written, wording("the state"))
+	fields = Fields(written, message("the state"))
 	cpu = fields.get("cpu", dict)
 	delivered = fields.get("last_delivered", dict)
 	last = fields.get("last", dict)
@@ -56,7 +56,7 @@ def parse_state(content: str) -> State:
 		last_delivered=parse_push(Fields(delivered, "last_delivered")) if delivered else None,
 		totals={outcome: totals.count(outcome) for outcome in OUTCOMES if outcome in totals},
 		last=parse_push(Fields(last, "last")) if last else None,
-		transitions=tuple(_transition(entry) for entry in fields.each("transitions", TRANSITIONS_LENGTH)),
+		events=tuple(_transition(entry) for entry in fields.each("transitions", EVENTS_LENGTH)),
 	)
 
 
@@ -64,9 +64,9 @@ def parse_object(content: str) -> dict[str, Any]:
 	try:
 		written = json.loads(content)
 	except (ValueError, RecursionError):
-		raise ValueError(wording("is not valid JSON")) from None
+		raise ValueError(message("is not valid JSON")) from None
 	if not isinstance(written, dict):
-		raise ValueError(wording("is no JSON object"))
+		raise ValueError(message("is no JSON object"))
 	return written
 
 
@@ -153,7 +153,7 @@ class Fields:
 
 	def _wrong(self, name: str) -> ValueError:
 		return ValueError(
-			wording("is not ours: {name} in {place} is not what it should be", name=name, place=self._where)
+			message("is not ours: {name} in {place} is not what it should be", name=name, place=self._where)
 		)
 
 
@@ -161,7 +161,7 @@ def parse_push(fields: Fields) -> Push:
 	return Push(
 		id=fields.push_id("id"),
 		at=fields.number("at"),
-		driver=fields.name("driver", DRIVERS),
+		trigger=fields.name("driver", TRIGGERS),
 		outcome=fields.name("outcome", OUTCOMES),
 		payload=_payload(fields.get("payload", dict)),
 		status_code=fields.optional_count("status_code"),
@@ -192,8 +192,8 @@ def _payload(written: dict[str, Any] | None) -> dict[str, Any] | None:
 	return checked
 
 
-def _transition(fields: Fields) -> Transition:
-	return Transition(
+def _transition(fields: Fields) -> AlertEvent:
+	return AlertEvent(
 		id=fields.push_id("id"),
 		at=fields.number("at"),
 		kind=fields.name("kind", KINDS),
@@ -215,12 +215,12 @@ def _cpu(fields: Fields) -> CpuReading:
 	)
 
 
-def parse_tick(fields: Fields, driver: str) -> Tick:
+def parse_tick(fields: Fields, trigger: str) -> Tick:
 	interval = fields.number("push_interval")
 	# What is fresh follows from it: one of years would let nobody hear that pushes have stopped.
 	SETTING_BY_NAME["push_interval"].parse(interval)
 	return Tick(
-		driver=driver,
+		trigger=trigger,
 		at=fields.number("at"),
 		push_interval=interval,
 		node_id=fields.text("node_id") or "",

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from prego_metrics.agent.base.messages import Wording, first_line, wording
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.formatting import duration, iso_utc
+from prego_metrics.agent.base.messages import Message, first_line, message
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.config.config import Config
-from prego_metrics.agent.push.result import DELIVERED, iso_utc, outcome_word
 from prego_metrics.agent.state.model import Push, State
+from prego_metrics.agent.state.outcomes import DELIVERED, outcome_word
 from prego_metrics.agent.state.schedule import CLOCK_STEP_SECONDS, fresh_seconds
 
 FRESH = "fresh"
@@ -27,7 +28,7 @@ class Status:
 	"""The verdict; age_seconds is that of the last delivered push, None without one."""
 
 	verdict: str
-	sentence: Wording
+	sentence: Message
 	age_seconds: float | None
 	max_age_seconds: float
 	last: Push | None
@@ -85,36 +86,36 @@ def judge_status(state: State, config: Config, now: float, max_age_seconds: floa
 	if age is not None and -CLOCK_STEP_SECONDS <= age < 0:
 		age = 0.0  # the clock was set right since then
 	failure = _failure(state)
-	reason: Wording | None = failure
+	reason: Message | None = failure
 	if delivered is None or age is None:
 		verdict = NEVER
-		node = printable(config.node_id) or wording("this node")
-		sentence = wording("never delivered a push as {node}", node=node)
+		node = sanitize(config.node_id) or message("this node")
+		sentence = message("never delivered a push as {node}", node=node)
 		reason = failure or _nothing_yet(state)
 	elif age < 0:
 		verdict = STALE
-		sentence = wording(
+		sentence = message(
 			"the last delivered push lies {seconds} s in the future: the clock went back",
 			seconds=f"{-age:.0f}",
 		)
 	elif age > max_age:
 		verdict = STALE
-		sentence = wording(
+		sentence = message(
 			"last delivered {age} ago, which is more than {seconds} s",
 			age=duration(age),
 			seconds=f"{max_age:.0f}",
 		)
-		reason = failure or wording("no driver has pushed since: see `prego-metrics doctor`")
+		reason = failure or message("no driver has pushed since: see `prego-metrics doctor`")
 	else:
 		verdict = FAILING if failure else FRESH
-		sentence = wording(
+		sentence = message(
 			"delivered {age} ago, every {interval} s, {tenants} tenants",
 			age=duration(age),
 			interval=f"{config.push_interval:g}",
 			tenants=delivered.payload["tenant_count"] if delivered.payload else "?",
 		)
 	if reason:
-		sentence = wording("{sentence}; {reason}", sentence=sentence, reason=reason)
+		sentence = message("{sentence}; {reason}", sentence=sentence, reason=reason)
 	return Status(verdict, sentence, age, max_age, state.last, delivered, state.failures_in_a_row)
 
 
@@ -123,47 +124,37 @@ def _figure(value: float | None, form: str = "", unit: str = "") -> str:
 	return "U" if value is None else f"{value:{form}}{unit}"
 
 
-def _failure(state: State) -> Wording | None:
+def _failure(state: State) -> Message | None:
 	last = state.last
 	if last is None or last.outcome == DELIVERED:
 		return None
-	return wording(
-		"the last attempt ({at}, {driver}) was not delivered: {error}",
+	return message(
+		"the last attempt ({at}, {trigger}) was not delivered: {error}",
 		at=iso_utc(last.at),
-		driver=last.driver,
+		trigger=last.trigger,
 		error=first_line(last.error, 300) if last.error else outcome_word(last.outcome),
 	)
 
 
-def _nothing_yet(state: State) -> Wording:
+def _nothing_yet(state: State) -> Message:
 	if state.unfinished:
-		return wording("an attempt was begun and did not end")
-	return wording(
+		return message("an attempt was begun and did not end")
+	return message(
 		"no push was tried yet. Try `prego-metrics push`, and see `prego-metrics doctor` for what drives it"
 	)
-
-
-def duration(seconds: float) -> Wording:
-	"""Return how long that is, as a person would say it."""
-	seconds = max(0.0, seconds)
-	if seconds < 120:
-		return wording("{seconds} s", seconds=f"{seconds:.0f}")
-	if seconds < 7200:
-		return wording("{minutes} min", minutes=f"{seconds / 60:.0f}")
-	return wording("{hours} h", hours=f"{seconds / 3600:.1f}")
 
 
 def _push_as_dict(push: Push | None) -> dict[str, Any] | None:
 	if push is None:
 		return None
 	return {
-		"id": printable(push.id, 64),
+		"id": sanitize(push.id, 64),
 		"at": iso_utc(push.at),
-		"driver": push.driver,
+		"driver": push.trigger,
 		"outcome": push.outcome,
 		"payload": dict(push.payload) if push.payload else None,
 		"status_code": push.status_code,
 		"attempts": push.attempts,
 		"duration_ms": push.duration_ms,
-		"error": printable(push.error) if push.error else None,
+		"error": sanitize(push.error) if push.error else None,
 	}

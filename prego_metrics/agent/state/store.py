@@ -21,9 +21,9 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from prego_metrics.agent.base.messages import Wording, as_kept, said, wording
-from prego_metrics.agent.base.sanitize import printable
-from prego_metrics.agent.state.model import DRIVERS, VERSION, Push, State, Tick
+from prego_metrics.agent.base.messages import Message, as_kept, message, message_of
+from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.state.model import TRIGGERS, VERSION, Push, State, Tick
 from prego_metrics.agent.state.parser import Fields, parse_object, parse_push, parse_state, parse_tick
 
 FOLDER_NAME = ".prego-metrics"
@@ -35,7 +35,7 @@ HISTORY_NAME = "history.jsonl"
 MAX_HISTORY_BYTES = 2_400_000
 # Twenty transitions, each with a long error in escapes of twelve bytes a character, kept twice, fit into it.
 _MAX_BYTES = 1 << 20
-CLAIM_PREFIX = "told-"
+RECEIPT_PREFIX = "told-"
 
 
 class StateFolder:
@@ -61,37 +61,39 @@ class StateFolder:
 			return parse_state(content), []
 		except OSError as error:
 			return State(), [
-				wording(
+				message(
 					"the state in {folder} cannot be read ({reason}): what happened before is not known",
-					folder=printable(self.path),
+					folder=sanitize(self.path),
 					reason=error.strerror or error,
 				)
 			]
 		except ValueError as error:
-			ignored = wording("it is ignored, and the next push sets it aside")
+			ignored = message("it is ignored, and the next push sets it aside")
 			return State(), [
-				wording(
+				message(
 					"{file} {problem}: {fate}",
-					file=f"{printable(self.path)}/{STATE_NAME}",
-					problem=said(error),
+					file=f"{sanitize(self.path)}/{STATE_NAME}",
+					problem=message_of(error),
 					fate=self._set_aside() if set_aside else ignored,
 				)
 			]
 
 	def write(self, state: State) -> str | None:
 		"""Replace the state atomically; return what went wrong, or None."""
-		content = json.dumps({"version": VERSION, **asdict(state, dict_factory=_kept)})
+		content = json.dumps({"version": VERSION, **asdict(state, dict_factory=as_stored)})
 		return self._write(STATE_NAME, content.encode("ascii"), durable=True)
 
 	def tick(self, tick: Tick) -> str | None:
 		"""Leave a driver's sign of life; return what went wrong, or None."""
 		return self._write(
-			f"tick-{tick.driver}.json", json.dumps(asdict(tick)).encode("ascii"), durable=False
+			f"tick-{tick.trigger}.json",
+			json.dumps(asdict(tick, dict_factory=as_stored)).encode("ascii"),
+			durable=False,
 		)
 
 	def append_history(self, push: Push) -> str | None:
 		"""Add a push to the history; return what went wrong, or None. The caller holds the lock."""
-		line = json.dumps(asdict(push, dict_factory=_kept)).encode("ascii") + b"\n"
+		line = json.dumps(asdict(push, dict_factory=as_stored)).encode("ascii") + b"\n"
 		try:
 			with _Folder(self.path) as folder:
 				with open(folder.create(HISTORY_NAME, os.O_RDWR | os.O_APPEND), "a+b") as file:
@@ -129,11 +131,11 @@ class StateFolder:
 	def ticks(self) -> list[Tick]:
 		"""Return the last tick of each driver that ever ticked; one that cannot be read is left out."""
 		found = []
-		for driver in DRIVERS:
+		for trigger in TRIGGERS:
 			try:
-				content = self._read(f"tick-{driver}.json")
+				content = self._read(f"tick-{trigger}.json")
 				if content is not None:
-					found.append(parse_tick(Fields(parse_object(content), "the tick"), driver))
+					found.append(parse_tick(Fields(parse_object(content), "the tick"), trigger))
 			except (OSError, ValueError):
 				continue
 		return found
@@ -142,30 +144,30 @@ class StateFolder:
 		"""Make the file of a claim, and tell whether it was made: it was not there, and could be."""
 		try:
 			with _Folder(self.path) as folder:
-				os.close(folder.create(CLAIM_PREFIX + name, os.O_WRONLY | os.O_EXCL))
+				os.close(folder.create(RECEIPT_PREFIX + name, os.O_WRONLY | os.O_EXCL))
 		except OSError:
 			return False
 		return True
 
-	def is_claimed(self, ending: str) -> bool:
+	def has_receipt(self, ending: str) -> bool:
 		"""Tell whether a claim whose name ends so was made."""
 		try:
 			return any(
-				name.startswith(CLAIM_PREFIX) and name.endswith(ending) for name in os.listdir(self.path)
+				name.startswith(RECEIPT_PREFIX) and name.endswith(ending) for name in os.listdir(self.path)
 			)
 		except OSError:
 			return False
 
 	def give_back(self, name: str) -> None:
 		"""Remove a claim. One that cannot be removed stands: told never is better than at every tick."""
-		self._remove(CLAIM_PREFIX + name)
+		self._remove(RECEIPT_PREFIX + name)
 
-	def forget_claims(self, older_than_seconds: float) -> None:
+	def forget_receipts(self, older_than_seconds: float) -> None:
 		"""Remove the claims that were made longer ago than this."""
 		oldest = time.time() - older_than_seconds
 		with contextlib.suppress(OSError), _Folder(self.path) as folder:
 			for name in os.listdir(folder.descriptor):
-				if name.startswith(CLAIM_PREFIX):
+				if name.startswith(RECEIPT_PREFIX):
 					found = os.stat(name, dir_fd=folder.descriptor, follow_symlinks=False)
 					if found.st_mtime < oldest:
 						_remove(name, folder.descriptor)
@@ -194,11 +196,11 @@ class StateFolder:
 			os.close(folder)
 		if not stat.S_ISREG(os.fstat(descriptor).st_mode):
 			os.close(descriptor)
-			raise ValueError(wording("is not a regular file"))
+			raise ValueError(message("is not a regular file"))
 		with open(descriptor, "rb") as file:
 			content = file.read(most + 1)
 		if len(content) > most:
-			raise ValueError(wording("is larger than any state of ours"))
+			raise ValueError(message("is larger than any state of ours"))
 		return content.decode("utf-8")
 
 	def _write(self, name: str, content: bytes, *, durable: bool) -> str | None:
@@ -230,23 +232,26 @@ class StateFolder:
 
 	def _unwritten(self, error: OSError) -> str:
 		reason = error.strerror or error
-		return wording("{folder} cannot be written: {reason}", folder=printable(self.path), reason=reason)
+		return message("{folder} cannot be written: {reason}", folder=sanitize(self.path), reason=reason)
 
-	def _set_aside(self) -> Wording:
+	def _set_aside(self) -> Message:
 		try:
 			with _Folder(self.path) as folder:
 				os.rename(
 					STATE_NAME, SET_ASIDE_NAME, src_dir_fd=folder.descriptor, dst_dir_fd=folder.descriptor
 				)
 		except OSError as error:
-			return wording("it is ignored, and cannot be set aside ({reason})", reason=error.strerror)
-		return wording("it was set aside as {name}, and a new one is begun", name=SET_ASIDE_NAME)
+			return message("it is ignored, and cannot be set aside ({reason})", reason=error.strerror)
+		return message("it was set aside as {name}, and a new one is begun", name=SET_ASIDE_NAME)
 
 
-def _kept(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+_NAMES_ON_DISK = {"trigger": "driver", "events": "transitions"}
+
+
+def as_stored(fields: list[tuple[str, Any]]) -> dict[str, Any]:
 	"""Return a record as JSON has it; beside an error of ours what it was made of, so that it can be translated."""
-	kept = dict(fields)
-	if isinstance(kept.get("error"), Wording):
+	kept = {_NAMES_ON_DISK.get(name, name): value for name, value in fields}
+	if isinstance(kept.get("error"), Message):
 		kept["error_wording"] = as_kept(kept["error"])
 	return kept
 

@@ -7,7 +7,7 @@ import sys
 import click
 
 from prego_metrics.agent.alerts.outbox import CHANNEL_FORM
-from prego_metrics.cli.app import bench_option
+from prego_metrics.cli.ui.options import bench_option
 
 
 @click.command(short_help="Print an outage, and its end, once for each channel.")
@@ -25,6 +25,6 @@ def tell(bench_path: str | None, channel: str) -> None:
 
 	Exit codes: 0 something was printed, 1 there is nothing to tell, 2 the bench cannot be read.
 	"""
-	from prego_metrics.cli.__main__ import tell_news
+	from prego_metrics.cli.commands.scheduled import print_unsent_alerts
 
-	sys.exit(tell_news(bench_path, channel))
+	sys.exit(print_unsent_alerts(bench_path, channel))

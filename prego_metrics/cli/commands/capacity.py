@@ -13,11 +13,11 @@ from rich.text import Text
 
 from prego_metrics.agent.base.errors import PregoMetricsError
 from prego_metrics.agent.base.formatting import size_text
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.collectors.tenant_count import count_tenants
 from prego_metrics.agent.config.config import Config, load_config
-from prego_metrics.cli.app import bench_option, fail, json_option, open_bench_as_owner, print_json
-from prego_metrics.cli.ui.tables import console
+from prego_metrics.cli.ui.console import console
+from prego_metrics.cli.ui.options import bench_option, fail, json_option, open_bench_as_owner, print_json
 from prego_metrics.tenants.usage.capacity import (
 	CapacityUnknown,
 	Grown,
@@ -100,7 +100,7 @@ def _disk(sites: str) -> Resource:
 	try:
 		usage = psutil.disk_usage(sites)
 	except OSError as error:
-		raise CapacityUnknown(f"{printable(sites)}: {error.strerror or error}") from None
+		raise CapacityUnknown(f"{sanitize(sites)}: {error.strerror or error}") from None
 	return Resource(usage.used, usage.free)
 
 
@@ -121,7 +121,7 @@ def _assumptions(config: Config, sizes: Sizes, tenants: int, disk_pct: float, me
 		f"disk may reach {disk_pct:g} %, memory {memory_pct:g} %",
 		f"a new tenant takes {size_text(round(sizes.mean))} on disk, the mean of {sizes.tenants} tenants; "
 		f"the range is from their quartiles, {quartiles}",
-		f"files, backups and databases all lie on the file system of {printable(config.bench.sites)}",
+		f"files, backups and databases all lie on the file system of {sanitize(config.bench.sites)}",
 		f"all memory in use is the {tenants} tenants' in equal shares, the system's own included: "
 		"more may fit by memory than is said",
 		"the tenants that are here do not grow",
@@ -171,7 +171,7 @@ def _print(found: dict[str, Any]) -> None:
 	)
 	for one in growth["fastest"]:
 		_say(
-			f"  {printable(one['site'])}: {_signed(one['bytes_a_day'])} a day, "
+			f"  {sanitize(one['site'])}: {_signed(one['bytes_a_day'])} a day, "
 			f"{_signed(one['bytes'])} in {one['days']} days"
 		)
 

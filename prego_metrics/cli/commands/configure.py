@@ -13,11 +13,12 @@ from prego_metrics.agent.base.errors import PregoMetricsError
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.config.api_key_writer import MAX_KEY_BYTES, write_key
 from prego_metrics.agent.config.config import Config, load_config
+from prego_metrics.agent.config.effective import settings_as_dict
 from prego_metrics.agent.config.writer import as_written
 from prego_metrics.agent.config.writer import configure as write_settings
 from prego_metrics.agent.setup.nodes_row import REGIONS
 from prego_metrics.agent.setup.onboarding import TICK_SECONDS_ALLOWED, Onboarding
-from prego_metrics.cli.app import bench_option, fail, json_option, open_bench_as_owner, print_json
+from prego_metrics.cli.ui.options import bench_option, fail, json_option, open_bench_as_owner, print_json
 from prego_metrics.cli.ui.prompts import ask
 
 if TYPE_CHECKING:
@@ -128,7 +129,7 @@ def configure(
 		notes.append(_enable_scheduler(bench, config))
 	row = onboarding.row(config) if "node_id" in changes or region or host else None
 	if as_json:
-		shown = tables.settings_as_dict(config, os.environ)
+		shown = settings_as_dict(config, os.environ)
 		more = {"notes": notes, "nodes_row": row.sql if row else None}
 		print_json({**shown, **{name: value for name, value in more.items() if value}})
 	else:
@@ -163,20 +164,19 @@ def _key_path(config: Config, changes: dict[str, Any]) -> str:
 
 def _enable_scheduler(bench: Bench, config: Config) -> str:
 	"""Enable the scheduler where Frappe is at hand, and say so, or say the command that does."""
-	from prego_metrics.agent.base.sanitize import printable
-	from prego_metrics.doctor.runner import is_frappe_at_hand
+	from prego_metrics.agent.base.sanitize import sanitize
+	from prego_metrics.agent.bench.installed_frappe import is_frappe_at_hand
 
 	if not config.site:
 		return "the scheduler was not enabled: name the site first, with --site"
 	if not is_frappe_at_hand(bench):
 		return (
 			"the scheduler is enabled by the bench's own command: bench --site "
-			f"{printable(config.site)} enable-scheduler"
+			f"{sanitize(config.site)} enable-scheduler"
 		)
-	import importlib
+	from prego_metrics.desk.lifecycle.scheduler import enable
 
-	mend = importlib.import_module("prego_metrics.desk.lifecycle.scheduler")
-	return str(mend.enable(bench, config.site))
+	return enable(bench, config.site)
 
 
 def _print_notes(notes: list[str]) -> None:

@@ -12,10 +12,37 @@ from collections.abc import Sequence
 import click
 
 from prego_metrics.agent.base.errors import PregoMetricsError
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.config.api_key import KEY_VARIABLE
+from prego_metrics.cli.ui.options import exit_on_error
 from prego_metrics.cli.ui.output import discard
 from prego_metrics.sandbox.server import LocalControlPlane
+
+
+@click.command("control-plane")
+@click.option(
+	"--port", type=click.IntRange(0, 65535), default=0, help="Port on 127.0.0.1. Default: a free one."
+)
+@click.option("--database", default=":memory:", metavar="FILE", help="SQLite file. Default: in memory.")
+@click.option("--node", "nodes", multiple=True, metavar="ID", help="Register a node (repeatable).")
+@click.option("--register-unknown", is_flag=True, help="Accept nodes that are not registered.")
+@click.option("--without-snapshots", is_flag=True, help="Leave the snapshots' migration out.")
+def control_plane(
+	port: int, database: str, nodes: tuple[str, ...], register_unknown: bool, without_snapshots: bool
+) -> None:
+	"""Run a local control plane, for development. Never for production.
+
+	The key is taken from INTERNAL_API_KEY, or made anew and printed.
+	"""
+	exit_on_error(
+		lambda: run(
+			port=port,
+			database=database,
+			nodes=nodes,
+			register_unknown=register_unknown,
+			snapshots=not without_snapshots,
+		)
+	)
 
 
 def run(*, port: int, database: str, nodes: Sequence[str], register_unknown: bool, snapshots: bool) -> None:
@@ -32,7 +59,7 @@ def run(*, port: int, database: str, nodes: Sequence[str], register_unknown: boo
 			click.echo("A local control plane, for development only.")
 			click.echo(f"  URL    {plane.url}")
 			click.echo(f"  key    {f'as in {KEY_VARIABLE}' if given_key else key}")
-			click.echo(f"  nodes  {', '.join(map(printable, nodes)) or 'none registered'}")
+			click.echo(f"  nodes  {', '.join(map(sanitize, nodes)) or 'none registered'}")
 			click.echo("\nPoint a bench at it, in another terminal:")
 			target = f"--control-plane-url {plane.url} --node-id NODE"
 			click.echo(f"  prego-metrics configure --bench PATH {target}")
@@ -55,7 +82,7 @@ def _made(key: str, port: int, database: str, register_unknown: bool, snapshots:
 	except OSError as error:
 		wrong = f"port {port}: {error.strerror}. Name another one with --port, or none"
 	except sqlite3.Error as error:
-		wrong = f"the database {printable(database)}: {error}"
+		wrong = f"the database {sanitize(database)}: {error}"
 	except ValueError as error:
 		wrong = str(error)
 	raise PregoMetricsError(f"the local control plane cannot start: {wrong}")
@@ -66,7 +93,7 @@ def _register(plane: LocalControlPlane, nodes: Sequence[str]) -> None:
 		try:
 			plane.store.register_node(node, "eu", "127.0.0.1")
 		except (ValueError, sqlite3.Error) as error:
-			raise PregoMetricsError(f"the node {printable(node)} cannot be registered: {error}") from None
+			raise PregoMetricsError(f"the node {sanitize(node)} cannot be registered: {error}") from None
 
 
 def _report(line: str) -> None:

@@ -13,24 +13,28 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import click
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from prego_metrics.agent.base.errors import PregoMetricsError
+from prego_metrics.agent.base.formatting import iso_utc
 from prego_metrics.agent.bench.locate import Bench, open_bench
 from prego_metrics.agent.collectors.tenant_count import count_tenants
 from prego_metrics.agent.config.api_key import KEY_VARIABLE
 from prego_metrics.agent.config.config import load_config
 from prego_metrics.agent.config.writer import configure
-from prego_metrics.agent.push import result
-from prego_metrics.agent.push.push import Request, push
-from prego_metrics.agent.push.result import Result
+from prego_metrics.agent.push.push import push
+from prego_metrics.agent.push.request import Request
+from prego_metrics.agent.push.result import Result, summary
+from prego_metrics.agent.state.outcomes import NOT_DUE
 from prego_metrics.agent.state.status import judge_status
 from prego_metrics.agent.state.store import StateFolder
-from prego_metrics.cli.ui.output import summary
-from prego_metrics.cli.ui.tables import console, print_census
+from prego_metrics.cli.ui.console import console
+from prego_metrics.cli.ui.options import exit_on_error
+from prego_metrics.cli.ui.tables import print_census
 from prego_metrics.sandbox.sample_bench import (
 	EXCLUDE_SITES,
 	SAMPLE_ENTRIES,
@@ -40,6 +44,13 @@ from prego_metrics.sandbox.server import LocalControlPlane
 
 NODE_ID = "demo-1"
 INTERVAL_SECONDS = 5
+
+
+@click.command(short_help="Push from a sample bench to a local control plane.")
+@click.option("--keep", is_flag=True, help="Keep the sample bench, and say where it is.")
+def demo(keep: bool) -> None:
+	"""Push from a sample bench to a local control plane, and show what arrived."""
+	exit_on_error(lambda: sys.exit(run(keep=keep)))
 
 
 def run(*, keep: bool = False) -> int:
@@ -61,7 +72,7 @@ def run(*, keep: bool = False) -> int:
 		)
 		for number, used_key in enumerate((key, secrets.token_urlsafe(24), key), start=1):
 			ended = _push_when_due(bench, {KEY_VARIABLE: used_key}, screen)
-			screen.print(Text(f"{number}. {result.iso_utc(ended.at)}  {summary(ended)}"))
+			screen.print(Text(f"{number}. {iso_utc(ended.at)}  {summary(ended)}"))
 			if number == 1:
 				screen.print(Text(f"   as sent: {json.dumps(ended.payload)}", style="dim"))
 
@@ -96,8 +107,8 @@ def _push_when_due(bench: Bench, environ: Mapping[str, str], screen: Console) ->
 	"""Tick every half second, as a hurried timer would, until a push is due."""
 	with screen.status("Waiting until a push is due ...", spinner="line"):
 		while True:
-			ended = push(bench, Request(driver="timer", if_due=True), environ)
-			if ended.outcome != result.NOT_DUE:
+			ended = push(bench, Request(trigger="timer", if_due=True), environ)
+			if ended.outcome != NOT_DUE:
 				return ended
 			time.sleep(0.5)
 

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
-from prego_metrics.cli.app import bench_option, json_option, open_bench_as_owner, print_json
+from prego_metrics.cli.ui.options import bench_option, json_option, open_bench_as_owner, print_json
+
+if TYPE_CHECKING:
+	from prego_metrics.agent.bench.locate import Bench
+	from prego_metrics.doctor.check import Group
 
 # Clears a line of a terminal (ECMA-48, erase in line).
 _CLEAR = "\r\x1b[K"
@@ -26,7 +31,7 @@ def doctor(bench_path: str | None, offline: bool, only: tuple[str, ...], as_json
 	Exit codes: 0 nothing failed, 1 something did.
 	"""
 	from prego_metrics.agent.base.errors import PregoMetricsError
-	from prego_metrics.agent.base.messages import wording
+	from prego_metrics.agent.base.messages import message
 	from prego_metrics.cli.ui import tables
 	from prego_metrics.doctor.check import FAIL, SKIP, Check
 	from prego_metrics.doctor.runner import NAMES, examine
@@ -54,13 +59,20 @@ def doctor(bench_path: str | None, offline: bool, only: tuple[str, ...], as_json
 
 	try:
 		bench = open_bench_as_owner(bench_path)
-		for check in examine(bench, os.environ, online=not offline, only=only, announce=progress.show):
+		for check in examine(
+			bench,
+			os.environ,
+			online=not offline,
+			only=only,
+			frappe_groups=_frappe_groups(bench),
+			announce=progress.show,
+		):
 			checks.append(check)
 			if not as_json:
 				progress.clear()
 				tell(check)
 	except PregoMetricsError as error:
-		checks.append(Check("bench", FAIL, str(error), wording("name the bench with --bench PATH")))
+		checks.append(Check("bench", FAIL, str(error), message("name the bench with --bench PATH")))
 		if not as_json:
 			progress.clear()
 			tell(checks[-1])
@@ -71,6 +83,17 @@ def doctor(bench_path: str | None, offline: bool, only: tuple[str, ...], as_json
 	if as_json:
 		print_json({"ok": healthy, "checks": [check.as_dict() for check in checks]})
 	sys.exit(0 if healthy else 1)
+
+
+def _frappe_groups(bench: Bench) -> tuple[Group, ...]:
+	"""Return the checks that ask Frappe itself, where this Python is the bench's."""
+	from prego_metrics.agent.bench.installed_frappe import is_frappe_at_hand
+
+	if not is_frappe_at_hand(bench):
+		return ()
+	from prego_metrics.desk.doctor.site import groups
+
+	return groups()
 
 
 class _Progress:

@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 from prego_metrics.agent.base.errors import ExportError, PregoMetricsError
-from prego_metrics.cli.app import fail, print_json
+from prego_metrics.cli.ui.options import fail, print_json
 
 if TYPE_CHECKING:
 	from prego_metrics.fleet.checks.freshness import Fleet

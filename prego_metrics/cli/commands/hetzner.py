@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from prego_metrics.agent.base.errors import PregoMetricsError
-from prego_metrics.agent.base.sanitize import printable
-from prego_metrics.cli.app import fail
+from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.cli.ui.options import fail
 
 if TYPE_CHECKING:
-	from prego_metrics.agent.config.api_key import Secret
+	from prego_metrics.agent.base.secrets import Secret
 	from prego_metrics.fleet.hetzner.mapping import FileEntry, MappedNode, ServerMapping
 	from prego_metrics.fleet.hetzner.push import Outcome, Send
 	from prego_metrics.fleet.hetzner.servers import HetznerApi, Listing
@@ -184,7 +184,7 @@ def _mapped(order: Order, listing: Listing, entries: Mapping[str, FileEntry] | N
 
 
 def _token(order: Order, environ: Mapping[str, str]) -> Secret:
-	from prego_metrics.agent.config.api_key import Secret
+	from prego_metrics.agent.base.secrets import Secret
 	from prego_metrics.agent.config.secret_files import read_secret_file
 
 	text, source = environ.get(TOKEN_VARIABLE, ""), TOKEN_VARIABLE
@@ -289,10 +289,10 @@ def _tell(outcomes: list[Outcome], unread: list[str], *, as_json: bool) -> int:
 	for line in unread:
 		click.echo(f"Not read: {line}", err=True)
 	for outcome in failed:
-		name = f"node {printable(outcome.node_id, 80)}: " if outcome.node_id else ""
+		name = f"node {sanitize(outcome.node_id, 80)}: " if outcome.node_id else ""
 		click.echo(f"Not pushed: {name}{outcome.reason}", err=True)
 	for outcome in alone:
-		click.echo(f"Left alone: node {printable(outcome.node_id or '', 80)}: {outcome.reason}")
+		click.echo(f"Left alone: node {sanitize(outcome.node_id or '', 80)}: {outcome.reason}")
 	click.echo(
 		f"{len(good)} {'would be pushed' if dry else 'pushed'}, {len(alone)} left alone, {len(failed)} not pushed"
 		+ (", and some servers could not be listed" if unread else "")
@@ -303,7 +303,7 @@ def _tell(outcomes: list[Outcome], unread: list[str], *, as_json: bool) -> int:
 def _print_rows(outcomes: Iterable[Outcome], verb: str) -> None:
 	for outcome in outcomes:
 		payload = outcome.payload or {}
-		name = printable(outcome.node_id or "", 80)
+		name = sanitize(outcome.node_id or "", 80)
 		cpu = f"cpu {payload['cpu_pct']} %" if "cpu_pct" in payload else "cpu unknown"
 		click.echo(f"{verb}: node {name}: {payload.get('tenant_count')} tenants, {cpu}")
 		if outcome.warning:

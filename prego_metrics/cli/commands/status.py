@@ -10,14 +10,14 @@ import time
 import click
 
 from prego_metrics.agent.base.errors import PregoMetricsError
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.formatting import duration, iso_utc
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.config.config import load_config
-from prego_metrics.agent.push.result import iso_utc
 from prego_metrics.agent.state.effective import as_pushed
-from prego_metrics.agent.state.status import duration, judge_status
+from prego_metrics.agent.state.status import judge_status
 from prego_metrics.agent.state.store import StateFolder
-from prego_metrics.cli.app import bench_option, fail, json_option, open_bench_as_owner, print_json
+from prego_metrics.cli.ui.options import bench_option, fail, json_option, open_bench_as_owner, print_json
 
 WATCH_SECONDS = 5.0
 # Home, and clear from there (ECMA-48): what stood there before is not scrolled away line by line.
@@ -99,11 +99,11 @@ def _draw(line: str, folder: StateFolder, now: float) -> None:
 	sentence, _, figures = line.partition(" | ")
 	click.echo(f"{iso_utc(now)}   (Ctrl-C ends)\n\n{sentence}\n{figures}\n\nDrivers")
 	for tick in folder.ticks():
-		click.echo(f"  {tick.driver:<8} {duration(now - tick.at)} ago   {printable(tick.outcome, 40)}")
+		click.echo(f"  {tick.trigger:<8} {duration(now - tick.at)} ago   {sanitize(tick.outcome, 40)}")
 	click.echo("\nLast pushes")
 	for push in reversed(folder.history()[-8:]):
 		tenants = push.payload["tenant_count"] if push.payload else "?"
-		words = printable((push.error or "").splitlines()[0], 60) if push.error else f"{tenants} tenants"
+		words = sanitize((push.error or "").splitlines()[0], 60) if push.error else f"{tenants} tenants"
 		click.echo(
-			f"  {iso_utc(push.at)}  {push.driver:<8} {push.outcome:<10} {push.duration_ms:>6} ms  {words}"
+			f"  {iso_utc(push.at)}  {push.trigger:<8} {push.outcome:<10} {push.duration_ms:>6} ms  {words}"
 		)

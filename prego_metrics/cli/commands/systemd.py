@@ -9,7 +9,7 @@ import sys
 
 import click
 
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.setup.systemd_units import (
 	DEFAULT_KEY_FILE,
 	HARDENED_USER,
@@ -18,7 +18,7 @@ from prego_metrics.agent.setup.systemd_units import (
 	Units,
 	refuse_untrusted,
 )
-from prego_metrics.cli.app import bench_option
+from prego_metrics.cli.ui.options import bench_option
 
 _SYSTEM_FOLDER = "/etc/systemd/system"
 
@@ -81,7 +81,7 @@ def _units(
 	program = os.path.join(os.path.dirname(sys.executable), "prego-metrics")
 	if not os.access(program, os.X_OK):
 		raise UnitError(
-			f"{printable(program)} is not there: run this with the prego-metrics of a virtual environment or bench"
+			f"{sanitize(program)} is not there: run this with the prego-metrics of a virtual environment or bench"
 		)
 	refuse_untrusted(os.path.abspath(key_file), "the key file")
 	if settings is not None:
@@ -132,7 +132,7 @@ def _write(texts: dict[str, str], folder: str) -> None:
 				os.fchmod(file.fileno(), 0o644)
 				file.write(text)
 	except OSError as error:
-		raise UnitError(f"{printable(folder)} cannot be written: {error.strerror}") from None
+		raise UnitError(f"{sanitize(folder)} cannot be written: {error.strerror}") from None
 
 
 def _next_steps(units: Units, texts: dict[str, str], output: str | None) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import os
 import sys
 import time
@@ -14,9 +13,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from prego_metrics.agent.base.errors import PregoMetricsError
+from prego_metrics.agent.collectors.census import census_as_dict
 from prego_metrics.agent.collectors.tenant_count import count_tenants
 from prego_metrics.agent.config.config import QUOTA_KEYS, Config, load_config
-from prego_metrics.cli.app import bench_option, fail, json_option, open_bench_as_owner, print_json
+from prego_metrics.cli.ui.options import bench_option, fail, json_option, open_bench_as_owner, print_json
 from prego_metrics.tenants.inventory.database import read_databases
 from prego_metrics.tenants.inventory.database_session import import_libraries
 from prego_metrics.tenants.inventory.parallel import read_sites
@@ -110,7 +110,7 @@ def tenants(bench_path: str | None, **options: Any) -> None:
 
 			census = count_tenants(config)
 			if asked.as_json:
-				print_json(tables.census_as_dict(census))
+				print_json(census_as_dict(census))
 			else:
 				tables.print_census(census)
 		else:
@@ -124,10 +124,12 @@ def tenants(bench_path: str | None, **options: Any) -> None:
 
 def _import_now(asked: _Asked) -> None:
 	"""Import what not every call needs before root is given up: who it becomes may not be able to read it."""
+	import prego_metrics.cli.ui.tables
+
 	if asked.collecting:
-		importlib.import_module("prego_metrics.tenants.usage.scan")
+		import prego_metrics.tenants.usage.scan
 	elif asked.activity or not (asked.detailed and asked.as_json):
-		importlib.import_module("prego_metrics.cli.ui.tenant_tables")
+		import prego_metrics.cli.ui.tenant_tables  # noqa: F401
 	if (asked.collecting or asked.database) and os.geteuid() == 0:
 		import_libraries()
 

@@ -11,8 +11,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from prego_metrics.agent.base.sanitize import printable
-from prego_metrics.cli.ui.tables import console
+from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.cli.ui.console import console
 from prego_metrics.tenants.inventory.tenant import Tenant
 from prego_metrics.tenants.usage.request_log import LOG_NAME, MAX_BYTES, Activity, MonitorLog, Work
 
@@ -78,21 +78,21 @@ def notes(tenants: Sequence[Tenant], activity: Activity) -> list[str]:
 
 def _notes_of(log: MonitorLog, activity: Activity) -> Iterator[str]:
 	if log.error:
-		yield f"{printable(log.path)} cannot be read: {log.error}"
+		yield f"{sanitize(log.path)} cannot be read: {log.error}"
 	if not log.monitored:
 		yield _SWITCH_ON
 	elif log.first_at is None and not log.error:
 		yield (
-			f"{printable(log.path)} has no line of the last day yet: each site's scheduler writes it, every four "
+			f"{sanitize(log.path)} has no line of the last day yet: each site's scheduler writes it, every four "
 			"minutes by default"
 		)
 	if log.first_at is not None and log.last_at is not None:
 		if log.first_at - activity.since > 600 or activity.until - log.last_at > 1800:
 			yield f"what the log has of that begins at {_local(log.first_at)} and ends at {_local(log.last_at)}"
 	if log.cut:
-		yield f"only the newest {MAX_BYTES >> 20} MiB of {printable(log.path)} were read: it has never been rotated"
+		yield f"only the newest {MAX_BYTES >> 20} MiB of {sanitize(log.path)} were read: it has never been rotated"
 	if log.not_understood:
-		yield f"{log.not_understood} lines of {printable(log.path)} are none of Frappe's, and are left out"
+		yield f"{log.not_understood} lines of {sanitize(log.path)} are none of Frappe's, and are left out"
 
 
 def activity_as_dict(tenants: Sequence[Tenant], activity: Activity) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def activity_as_dict(tenants: Sequence[Tenant], activity: Activity) -> dict[str,
 		"meaning": MEANING,
 		"other": work_as_dict(activity, activity.other),
 		"total": work_as_dict(activity, activity.total),
-		"logs": [{**asdict(log), "path": printable(log.path)} for log in activity.logs],
+		"logs": [{**asdict(log), "path": sanitize(log.path)} for log in activity.logs],
 		"notes": notes(tenants, activity),
 	}
 

@@ -9,8 +9,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from prego_metrics.agent.base.sanitize import printable
-from prego_metrics.cli.ui.tables import console
+from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.cli.ui.console import console
 from prego_metrics.fleet.checks.verdict import AGREES, FRESH, Alert, Verdict
 
 _WELL, _FAILING, _SHOWN_ONLY = "green", "bold red", "yellow"
@@ -40,7 +40,7 @@ def print_reconciliation(verdicts: Sequence[Verdict], not_compared: Sequence[str
 	screen = console()
 	screen.print(table)
 	if not_compared:
-		names = ", ".join(printable(node_id) for node_id in not_compared)
+		names = ", ".join(sanitize(node_id) for node_id in not_compared)
 		screen.print(Text(f"Not compared, since the sidecar pushes for them: {names}", style="dim"))
 	screen.print(Text(_total(verdicts), style="bold"))
 
@@ -56,7 +56,7 @@ def _table(*headings: str) -> Table:
 def _add(table: Table, verdict: Verdict, cells: Sequence[str]) -> None:
 	style = _FAILING if verdict.failing else _WELL if verdict.name in (FRESH, AGREES) else _SHOWN_ONLY
 	name = Text(verdict.name, style=style)
-	table.add_row(Text(printable(verdict.node_id)), name, *map(Text, cells), Text(verdict.note))
+	table.add_row(Text(sanitize(verdict.node_id)), name, *map(Text, cells), Text(verdict.note))
 
 
 def _total(verdicts: Sequence[Verdict]) -> str:

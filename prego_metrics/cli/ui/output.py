@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+	from prego_metrics.agent.bench.locate import Bench
+
+
+import io
 from typing import TYPE_CHECKING, TextIO
 
-from prego_metrics.agent.base.messages import Wording, joined, wording
-from prego_metrics.agent.base.sanitize import printable
-from prego_metrics.agent.push import result
-from prego_metrics.agent.push.result import Result, percent_word
-from prego_metrics.agent.state.effective import started_by_systemd
+from prego_metrics.agent.push.result import Result, summary
+from prego_metrics.agent.push.triggers import started_by_systemd
+from prego_metrics.agent.state.outcomes import DRY_RUN
 
 if TYPE_CHECKING:
 	from prego_metrics.agent.bench.locate import Bench
@@ -27,26 +31,26 @@ def report(ended: Result, *, as_json: bool = False) -> None:
 	report_trouble(ended, failure=not as_json)
 	if as_json:
 		print_line(json.dumps(ended.as_dict()), sys.stdout)
-	elif ended.outcome == result.DRY_RUN:
+	elif ended.outcome == DRY_RUN:
 		print_line(json.dumps(ended.payload), sys.stdout)
 	elif ended.exit_code == 0 and (not ended.scheduled or _is_read()):
 		print_line(summary(ended), sys.stdout)
 
 
-def report_news(ended: Result, bench: Bench, channel: str) -> None:
+def report_alerts(ended: Result, bench: Bench, channel: str) -> None:
 	"""Print what `channel` has not told yet, and nothing else: that pushes fail, or are delivered again.
 
 	What could not be recorded cannot be claimed either, and is printed each time. Raises ChannelError.
 	"""
-	from prego_metrics.agent.alerts.outbox import claim_news
+	from prego_metrics.agent.alerts.outbox import take_unsent_alerts
 	from prego_metrics.agent.config.config import load_config
 	from prego_metrics.agent.state.model import OUTCOMES
 	from prego_metrics.agent.state.store import StateFolder
 
 	folder = StateFolder(bench.sites)
-	news = claim_news(folder, channel, load_config(bench, os.environ))
-	if news is not None:
-		print_line(news, sys.stdout)
+	alerts = take_unsent_alerts(folder, channel, load_config(bench, os.environ))
+	if alerts is not None:
+		print_line(alerts, sys.stdout)
 	elif ended.outcome in OUTCOMES:
 		last = folder.read()[0].last
 		if last is None or last.at < ended.at:
@@ -59,49 +63,6 @@ def report_trouble(ended: Result, *, failure: bool = True) -> None:
 		_print_error(f"Warning: {warning}")
 	if failure and ended.exit_code:
 		_print_error(summary(ended))
-
-
-def summary(ended: Result) -> Wording:
-	"""Return one sentence, or for several problems a few lines, that say how a push ended."""
-	if ended.outcome == result.DELIVERED:
-		return wording(
-			"Delivered in {duration_ms} ms: {figures}", duration_ms=ended.duration_ms, figures=_figures(ended)
-		)
-	if ended.outcome == result.NOT_DUE:
-		return wording("Not due yet: nothing sent")
-	if ended.outcome == result.BUSY:
-		return wording("Busy: {error}", error=ended.error)
-	if ended.outcome == result.NOT_SENT:
-		return wording("Not sent: {error}", error=ended.error)
-	if ended.outcome == result.REFUSED:
-		sentence = wording("Refused: {error}", error=ended.error)
-	else:
-		sentence = wording("Failed: {error}", error=ended.error)
-	if ended.attempts < 2:
-		return sentence
-	return wording("{sentence} (after {attempts} attempts)", sentence=sentence, attempts=ended.attempts)
-
-
-def _figures(ended: Result) -> Wording:
-	payload = ended.payload or {}
-	figures = [
-		wording(
-			"{node} has {tenants} tenants",
-			node=printable(str(payload.get("node_id"))),
-			tenants=payload.get("tenant_count"),
-		)
-	]
-	figures.append(
-		wording(
-			"cpu {cpu}, memory {memory}, disk {disk}",
-			cpu=percent_word(payload.get("cpu_pct")),
-			memory=percent_word(payload.get("memory_pct")),
-			disk=percent_word(payload.get("disk_pct")),
-		)
-	)
-	if payload.get("save_snapshot"):
-		figures.append(wording("with a snapshot"))
-	return joined(figures, ", ")
 
 
 def escape_what_cannot_be_encoded() -> None:

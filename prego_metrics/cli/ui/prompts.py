@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from prego_metrics.agent.base.errors import ConfigurationError
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.installed_frappe import TICK_KEY, frappe_version, tick_seconds
 from prego_metrics.agent.config.api_key import load_api_key
 from prego_metrics.agent.config.config import Config, value_from_text
@@ -77,7 +77,7 @@ def _ask_site(onboarding: Onboarding, answers: Answers) -> None:
 			except ValueError as error:
 				raise click.UsageError(f"site {error}") from None
 		if text and not os.path.isfile(os.path.join(sites, text, "site_config.json")):
-			raise click.UsageError(f"there is no site {printable(text, 80)} on this bench")
+			raise click.UsageError(f"there is no site {sanitize(text, 80)} on this bench")
 		return text or None
 
 	site = _asked("site (the operator's site, where the node is shown; Enter: none yet)", read, "")
@@ -86,7 +86,7 @@ def _ask_site(onboarding: Onboarding, answers: Answers) -> None:
 	answers.changes["site"] = site
 	excluded = list(onboarding.config.exclude_sites)
 	if site not in excluded and not click.confirm(
-		f"Is {printable(site)} a tenant's site?", default=False, err=True
+		f"Is {sanitize(site)} a tenant's site?", default=False, err=True
 	):
 		answers.changes["exclude_sites"] = [*excluded, site]
 
@@ -124,11 +124,11 @@ def _ask_scheduler(onboarding: Onboarding, answers: Answers) -> None:
 	interval = onboarding.config.push_interval
 	if seconds > interval and TICK_KEY not in common:
 		question = (
-			f"Frappe {printable(version.text, 40)} looks for due jobs every {seconds:g} s, too seldom for a push "
+			f"Frappe {sanitize(version.text, 40)} looks for due jobs every {seconds:g} s, too seldom for a push "
 			f"every {interval:g} s. Let it look every {MINUTE} s? It concerns every job of this bench"
 		)
 		if click.confirm(question, default=True, err=True):
 			answers.tick_seconds = MINUTE
 	site = answers.changes.get("site") or onboarding.config.site
-	if site and click.confirm(f"Enable Frappe's scheduler on {printable(site)}?", default=True, err=True):
+	if site and click.confirm(f"Enable Frappe's scheduler on {sanitize(site)}?", default=True, err=True):
 		answers.enable_scheduler = True

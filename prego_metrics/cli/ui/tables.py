@@ -6,41 +6,23 @@ Every state is a word too, so that nothing depends on colour; colours appear on 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from prego_metrics.agent.base.errors import ConfigurationError, NotSent
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.errors import NotSent
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.common_site_config import FILE_NAME, config_file
 from prego_metrics.agent.collectors.census import Census
 from prego_metrics.agent.collectors.tenant_count import count_tenants, operator_site_note
 from prego_metrics.agent.config.config import Config
+from prego_metrics.agent.config.effective import _key_source, _shown
 from prego_metrics.agent.config.settings import SETTINGS
+from prego_metrics.cli.ui.console import console
 from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Check
 
 _STYLES = {PASS: "green", WARN: "yellow", FAIL: "bold red", SKIP: "dim"}
-
-
-def console() -> Console:
-	"""Return a console that obeys nothing in the texts it is given."""
-	return Console(highlight=False, markup=False, emoji=False)
-
-
-def census_as_dict(census: Census) -> dict[str, Any]:
-	"""Return a census as JSON has it."""
-	return {
-		"tenant_count": census.tenant_count,
-		"sites": [
-			{"site": site.name, "bench": site.bench, "counted": site.counted, "reason": site.reason}
-			for site in census.sites
-		],
-		"not_sites": [
-			{"name": entry.name, "bench": entry.bench, "reason": entry.reason} for entry in census.not_sites
-		],
-	}
 
 
 def print_census(census: Census) -> None:
@@ -75,20 +57,6 @@ def _print_hanging(screen: Console, begin: Text, text: Text) -> None:
 		begin = Text(" " * len(begin))
 
 
-def settings_as_dict(config: Config, environ: Mapping[str, str]) -> dict[str, Any]:
-	"""Return the settings in force, each with its source; of the key only the source."""
-	key_source, _ = _key_source(config, environ)
-	return {
-		"settings": {
-			setting.name: {"value": _shown(config, setting.name), "source": config.sources[setting.name]}
-			for setting in SETTINGS
-		},
-		"api_key": key_source,
-		"problems": [problem.text for problem in config.problems],
-		"warnings": list(config.warnings),
-	}
-
-
 def print_settings(config: Config, environ: Mapping[str, str]) -> None:
 	"""Print the settings in force, each with its source, and what is wrong with them."""
 	import json
@@ -98,7 +66,7 @@ def print_settings(config: Config, environ: Mapping[str, str]) -> None:
 		value = _shown(config, setting.name)
 		text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 		style = "dim" if config.sources[setting.name] == "default" else ""
-		cells = (setting.name, "" if value is None else printable(text), _short_source(config, setting.name))
+		cells = (setting.name, "" if value is None else sanitize(text), _short_source(config, setting.name))
 		table.add_row(*(Text(cell, style=style) for cell in cells))
 	source, trouble = _key_source(config, environ)
 	table.add_row(Text("the key"), Text("set" if source else "not set"), Text(source or ""))
@@ -122,29 +90,7 @@ def print_operator_site_note(config: Config) -> None:
 
 def _short_source(config: Config, name: str) -> str:
 	source = config.sources[name]
-	return FILE_NAME if source == printable(config_file(config.bench)) else source
-
-
-def _shown(config: Config, name: str) -> Any:
-	value = getattr(config, name)
-	if isinstance(value, float) and value.is_integer():
-		return int(value)
-	if name == "heartbeat_url" and value:
-		from urllib.parse import urlsplit
-
-		parts = urlsplit(value)
-		return f"{parts.scheme}://{parts.netloc}/…"
-	return list(value) if isinstance(value, tuple) else value
-
-
-def _key_source(config: Config, environ: Mapping[str, str]) -> tuple[str | None, str]:
-	from prego_metrics.agent.config.api_key import load_api_key
-
-	try:
-		key, _ = load_api_key(config, environ)
-	except ConfigurationError as error:
-		return None, str(error)
-	return key.source, ""
+	return FILE_NAME if source == sanitize(config_file(config.bench)) else source
 
 
 def _table(*headings: str) -> Table:

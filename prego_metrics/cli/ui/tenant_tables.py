@@ -13,7 +13,7 @@ from rich.text import Text
 from prego_metrics.agent.base.formatting import size_text
 from prego_metrics.agent.base.sanitize import spreadsheet_cell
 from prego_metrics.cli.ui.activity_tables import CSV_COLUMNS, csv_cells
-from prego_metrics.cli.ui.tables import console
+from prego_metrics.cli.ui.console import console
 from prego_metrics.tenants.inventory.tenant import Tenant, total_of, warnings_of
 from prego_metrics.tenants.usage.request_log import Activity
 

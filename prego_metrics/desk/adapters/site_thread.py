@@ -12,8 +12,8 @@ from typing import TypeVar
 
 import frappe
 
-from prego_metrics.agent.base.messages import wording
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.messages import message
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import Bench
 
 Found = TypeVar("Found")
@@ -48,10 +48,10 @@ def in_frappe(bench: Bench, site: str, look: Callable[[], Found], seconds: float
 	done.wait(seconds)
 	if found:
 		return found[0]
-	raise NotSeen(raised[0] if raised else wording("no answer within {seconds} s", seconds=f"{seconds:g}"))
+	raise NotSeen(raised[0] if raised else message("no answer within {seconds} s", seconds=f"{seconds:g}"))
 
 
 def _in_one_line(error: Exception) -> str:
 	# MariaDB's drivers raise (number, words); Frappe's own texts may be HTML of several lines.
 	words = str(error.args[-1] if error.args else error) or type(error).__name__
-	return printable(words.strip().splitlines()[0] if words.strip() else type(error).__name__, 200)
+	return sanitize(words.strip().splitlines()[0] if words.strip() else type(error).__name__, 200)

@@ -6,15 +6,12 @@ import os
 
 import frappe
 
-from prego_metrics.agent.base.messages import wording
+from prego_metrics.agent.base.messages import message
 from prego_metrics.desk.adapters.compat import APP
 from prego_metrics.desk.adapters.site_thread import NotSeen, in_frappe
 from prego_metrics.doctor.check import FAIL, SKIP, WARN, Check, Examination
 from prego_metrics.doctor.triggers import is_driven
 
-METHOD = "prego_metrics.prego_push.push_if_due"
-# How long one site may take to answer.
-SECONDS = 6.0
 # How many sites are asked whether they have the app, and for how long each, where no operator's site is set.
 _SITES_ASKED = 20
 _SECONDS_EACH = 1.0
@@ -36,7 +33,7 @@ class ChosenSite:
 		return Check(
 			check,
 			SKIP,
-			wording("no site to ask: `prego-metrics configure --site SITE` names the operator's"),
+			message("no site to ask: `prego-metrics configure --site SITE` names the operator's"),
 		)
 
 

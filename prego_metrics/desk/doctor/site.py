@@ -12,14 +12,14 @@ from typing import Any
 
 import frappe
 
-from prego_metrics.agent.base.messages import said, wording
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.messages import message, message_of
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.desk.adapters.compat import APP
+from prego_metrics.desk.adapters.names import METHOD, SECONDS
 from prego_metrics.desk.adapters.site_thread import NotSeen, in_frappe
-from prego_metrics.desk.doctor.chosen_site import METHOD, SECONDS, ChosenSite, severity
+from prego_metrics.desk.doctor.chosen_site import ChosenSite, severity
 from prego_metrics.desk.doctor.queues import check_redis, check_stuck_job, check_workers
-from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Check, Examination
-from prego_metrics.doctor.runner import Group
+from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Check, Examination, Group
 from prego_metrics.doctor.triggers import is_driven
 
 _SITE_NAMES = ("database", "app_on_site", "scheduler", "dormant", "job")
@@ -83,26 +83,28 @@ def _check_site(seen: Examination, chosen: ChosenSite) -> Iterator[Check]:
 	if site is None:
 		yield from map(chosen.none, _SITE_NAMES)
 		return
-	shown = printable(site)
+	shown = sanitize(site)
 	try:
 		facts = in_frappe(seen.bench, site, _facts, SECONDS)
 	except NotSeen as reason:
 		yield Check(
 			"database",
 			severity(seen),
-			wording("the database of {site} cannot be asked: {reason}", site=shown, reason=said(reason)),
-			wording(
+			message(
+				"the database of {site} cannot be asked: {reason}", site=shown, reason=message_of(reason)
+			),
+			message(
 				"start MariaDB, or see why it refuses: Frappe's scheduler does nothing on this site without it. A timer or cron goes on pushing"
 			),
 		)
 		for name in _SITE_NAMES[1:]:
-			yield Check(name, SKIP, wording("the database of {site} cannot be asked", site=shown))
+			yield Check(name, SKIP, message("the database of {site} cannot be asked", site=shown))
 		return
-	yield Check("database", PASS, wording("the database of {site} answers", site=shown))
+	yield Check("database", PASS, message("the database of {site} answers", site=shown))
 	yield _app_on_site(seen, facts, shown)
 	if not facts.has_app:
 		for name in _SITE_NAMES[2:]:
-			yield Check(name, SKIP, wording("the app is not installed on {site}", site=shown))
+			yield Check(name, SKIP, message("the app is not installed on {site}", site=shown))
 		return
 	yield _scheduler(seen, facts, shown)
 	yield _dormant(seen, facts, shown)
@@ -111,12 +113,12 @@ def _check_site(seen: Examination, chosen: ChosenSite) -> Iterator[Check]:
 
 def _app_on_site(seen: Examination, facts: _SiteFacts, site: str) -> Check:
 	if facts.has_app:
-		return Check("app_on_site", PASS, wording("the app is installed on {site}", site=site))
+		return Check("app_on_site", PASS, message("the app is installed on {site}", site=site))
 	return Check(
 		"app_on_site",
 		WARN if is_driven(seen) else FAIL,
-		wording("the app is not installed on {site}, so Frappe's scheduler there pushes nothing", site=site),
-		wording(
+		message("the app is not installed on {site}, so Frappe's scheduler there pushes nothing", site=site),
+		message(
 			"install it (`bench --site {site} install-app prego_metrics`), or name another site: `prego-metrics configure --site SITE`",
 			site=site,
 		),
@@ -125,26 +127,26 @@ def _app_on_site(seen: Examination, facts: _SiteFacts, site: str) -> Check:
 
 def _scheduler(seen: Examination, facts: _SiteFacts, site: str) -> Check:
 	if facts.scheduler_enabled:
-		return Check("scheduler", PASS, wording("the scheduler of {site} is enabled", site=site))
+		return Check("scheduler", PASS, message("the scheduler of {site} is enabled", site=site))
 	return Check(
 		"scheduler",
 		severity(seen),
-		wording("the scheduler of {site} is disabled in its System Settings", site=site),
-		wording("bench --site {site} enable-scheduler", site=site),
+		message("the scheduler of {site} is disabled in its System Settings", site=site),
+		message("bench --site {site} enable-scheduler", site=site),
 	)
 
 
 def _dormant(seen: Examination, facts: _SiteFacts, site: str) -> Check:
 	if not facts.dormant:
-		return Check("dormant", PASS, wording("{site} is awake", site=site))
+		return Check("dormant", PASS, message("{site} is awake", site=site))
 	return Check(
 		"dormant",
 		severity(seen),
-		wording(
+		message(
 			"nobody has logged in to {site} of late, or ever: this Frappe runs its jobs once in 24 hours only",
 			site=site,
 		),
-		wording(
+		message(
 			"log in to {site}, which helps for days (within an hour), and give the node a second driver: a timer or cron that runs `prego-metrics push --if-due`",
 			site=site,
 		),
@@ -157,17 +159,17 @@ def _job(seen: Examination, facts: _SiteFacts, site: str) -> Check:
 		return Check(
 			"job",
 			severity(seen),
-			wording("the row of the job is missing on {site}: the scheduler does not know of it", site=site),
-			wording("bench --site {site} migrate", site=site),
+			message("the row of the job is missing on {site}: the scheduler does not know of it", site=site),
+			message("bench --site {site} migrate", site=site),
 		)
 	if job["stopped"]:
 		return Check(
 			"job",
 			severity(seen),
-			wording("the job is stopped on {site}", site=site),
-			wording(
+			message("the job is stopped on {site}", site=site),
+			message(
 				"open Scheduled Job Type {job} in the Desk of {site}, and clear Stopped",
-				job=printable(str(job["name"]), 80),
+				job=sanitize(str(job["name"]), 80),
 				site=site,
 			),
 		)
@@ -175,13 +177,13 @@ def _job(seen: Examination, facts: _SiteFacts, site: str) -> Check:
 		return Check(
 			"job",
 			severity(seen),
-			wording(
+			message(
 				"the job's last execution lies in the future, so it is not due: {time}",
 				time=str(job["last_execution"])[:19],
 			),
-			wording(
+			message(
 				"bench --site {site} migrate, which sets it right (the site's time zone was changed)",
 				site=site,
 			),
 		)
-	return Check("job", PASS, wording("the job is there, and due at every tick"))
+	return Check("job", PASS, message("the job is there, and due at every tick"))

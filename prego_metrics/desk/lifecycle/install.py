@@ -9,12 +9,12 @@ import frappe
 from frappe.utils import add_days, get_datetime, now_datetime
 
 from prego_metrics.agent.base.errors import PregoMetricsError
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.collectors.tenant_count import count_tenants
 from prego_metrics.agent.config.config import load_config
 from prego_metrics.agent.state.store import FOLDER_NAME
 from prego_metrics.desk.adapters.compat import APP, delete_what_later_versions_keep
-from prego_metrics.desk.doctor.chosen_site import METHOD
+from prego_metrics.desk.adapters.names import METHOD
 from prego_metrics.desk.lifecycle.uninstall import delete_leftovers
 from prego_metrics.desk.operator_site import this_bench
 
@@ -68,7 +68,7 @@ def after_uninstall() -> None:
 	frappe.db.commit()  # uninstall-app has committed before it calls this, and does not do so again
 	sites = this_bench().sites
 	click.echo("The settings and the state stay, since another site or a timer may push. To remove them:")
-	click.echo(f"  rm -r {printable(os.path.join(sites, FOLDER_NAME))}")
+	click.echo(f"  rm -r {sanitize(os.path.join(sites, FOLDER_NAME))}")
 	click.echo("  bench set-config -g -p prego_metrics '{}'")
 
 
@@ -105,7 +105,7 @@ def keep_the_log_short() -> None:
 
 def _say_what_is_counted() -> None:
 	"""Print the count, and how to leave this site out of it. Never raises: installing needs no settings yet."""
-	site = printable(frappe.local.site)
+	site = sanitize(frappe.local.site)
 	try:
 		config = load_config(this_bench(), os.environ)
 		census = count_tenants(config)

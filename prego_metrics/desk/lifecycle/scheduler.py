@@ -5,7 +5,7 @@ from __future__ import annotations
 import frappe
 from frappe.utils.scheduler import enable_scheduler
 
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.desk.adapters.site_thread import NotSeen, in_frappe
 
@@ -14,7 +14,7 @@ _SECONDS = 15.0
 
 def enable(bench: Bench, site: str) -> str:
 	"""Enable it, and return a sentence that says so or why not. Never raises for a site that is out of reach."""
-	shown = printable(site)
+	shown = sanitize(site)
 
 	def work() -> bool:
 		frappe.connect()

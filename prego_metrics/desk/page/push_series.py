@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import frappe
 
 from prego_metrics.agent.config.config import Config
-from prego_metrics.agent.push.result import DELIVERED
 from prego_metrics.agent.state.effective import as_pushed
+from prego_metrics.agent.state.outcomes import DELIVERED
 from prego_metrics.agent.state.store import StateFolder
 from prego_metrics.desk.push_log import DOCTYPE, FIGURES, logged_node_id
 
@@ -74,8 +74,9 @@ def delivered_series(config: Config, period: str, now: float) -> dict[str, Any]:
 	# The state is ahead of the log, which catches up from it: from its first push on, the state alone counts.
 	log_ends = min((push.at for push in recent), default=now + bucket_seconds)
 	node_id = logged_node_id(pushed.node_id)
-	for bucket, figure, *sums in _from_log(node_id, first * bucket_seconds, log_ends, bucket_seconds):
-		buckets.setdefault(bucket, _Bucket()).add(figure, *sums)
+	in_log = _from_log(node_id, first * bucket_seconds, log_ends, bucket_seconds)
+	for number, figure, least, most, total, count in in_log:
+		buckets.setdefault(number, _Bucket()).add(figure, least, most, total, count)
 	for push in recent:
 		bucket = buckets.setdefault(int(push.at // bucket_seconds), _Bucket())
 		for figure in FIGURES:

@@ -8,10 +8,10 @@ from typing import Any
 
 import frappe
 
-from prego_metrics.agent.base.messages import Wording, said, translated, wording
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.formatting import iso_utc
+from prego_metrics.agent.base.messages import Message, message, message_of, translated
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.config.config import Config
-from prego_metrics.agent.push.result import iso_utc
 from prego_metrics.agent.state import schedule as due
 from prego_metrics.agent.state.effective import as_pushed
 from prego_metrics.agent.state.model import State
@@ -31,15 +31,15 @@ def page(config: Config) -> dict[str, Any]:
 	pushed = as_pushed(config, folder, state)
 	status = judge_status(state, pushed, now)
 	shown = status.as_dict()
-	if status.last and isinstance(status.last.error, Wording):
+	if status.last and isinstance(status.last.error, Message):
 		shown["last"]["error"] = translated(status.last.error, frappe._)
 	push_trouble = why_no_push(config)
 	return {
 		**shown,
 		"sentence": translated(status.sentence, frappe._),
-		"who": printable(status.last.who, 140) if status.last and status.last.who else None,
+		"who": sanitize(status.last.who, 140) if status.last and status.last.who else None,
 		"failing_since": None if state.failing_since is None else iso_utc(state.failing_since),
-		"node_id": printable(pushed.node_id),
+		"node_id": sanitize(pushed.node_id),
 		"at": iso_utc(now),
 		"next_push_at": _next_push(pushed, state, now),
 		"next_snapshot_at": _next_snapshot(config, state, now),
@@ -47,11 +47,11 @@ def page(config: Config) -> dict[str, Any]:
 		"why_no_push": None if push_trouble is None else translated(push_trouble, frappe._),
 		"drivers": [
 			{
-				"driver": tick.driver,
+				"driver": tick.trigger,
 				"at": iso_utc(tick.at),
-				"outcome": printable(tick.outcome, 40),
+				"outcome": sanitize(tick.outcome, 40),
 				"push_interval": tick.push_interval,
-				"node_id": printable(tick.node_id, 255),
+				"node_id": sanitize(tick.node_id, 255),
 			}
 			for tick in folder.ticks()
 		],
@@ -64,7 +64,7 @@ def page(config: Config) -> dict[str, Any]:
 	}
 
 
-def why_no_push(config: Config) -> Wording | None:
+def why_no_push(config: Config) -> Message | None:
 	"""Return why Frappe's workers cannot push, or None: a push without a key would count as a failed one."""
 	from prego_metrics.agent.base.errors import ConfigurationError
 	from prego_metrics.agent.config.api_key import load_api_key
@@ -73,11 +73,11 @@ def why_no_push(config: Config) -> Wording | None:
 		load_api_key(config, os.environ)
 	except ConfigurationError as error:
 		if not config.scheduler_pushes:
-			return wording(
+			return message(
 				"The key is not in reach of Frappe here, as the hardened mode wants it (scheduler_pushes is false): "
 				"the timer pushes, under its own user. To push by hand, start its service on the node."
 			)
-		return wording("The key is not in reach of Frappe here: {error}", error=said(error))
+		return message("The key is not in reach of Frappe here: {error}", error=message_of(error))
 	return None
 
 
@@ -112,7 +112,7 @@ def _host(config: Config, state: State) -> dict[str, Any]:
 		"cpu_pct": host.cpu_pct,
 		"memory_pct": host.memory_pct,
 		"disk_pct": host.disk_pct,
-		"disks": [{"path": printable(path), "disk_pct": pct} for path, pct in host.disks.items()],
+		"disks": [{"path": sanitize(path), "disk_pct": pct} for path, pct in host.disks.items()],
 		"warnings": [translated(warning, frappe._) for warning in host.warnings],
 	}
 	frappe.cache.set_value(cache_key, sampled, expires_in_sec=_HOST_CACHE_SECONDS)
@@ -120,12 +120,12 @@ def _host(config: Config, state: State) -> dict[str, Any]:
 
 
 def _settings(config: Config) -> dict[str, Any]:
-	from prego_metrics.cli.ui.tables import settings_as_dict
+	from prego_metrics.agent.config.effective import settings_as_dict
 
 	settings = settings_as_dict(config, os.environ)
 	return {
 		"settings": [
-			{"name": name, "value": _text(entry["value"]), "source": printable(entry["source"])}
+			{"name": name, "value": _text(entry["value"]), "source": sanitize(entry["source"])}
 			for name, entry in settings["settings"].items()
 		],
 		"api_key": settings["api_key"],
@@ -134,7 +134,7 @@ def _settings(config: Config) -> dict[str, Any]:
 
 def _text(value: Any) -> str:
 	if isinstance(value, list):
-		return ", ".join(printable(str(entry)) for entry in value)
+		return ", ".join(sanitize(str(entry)) for entry in value)
 	if isinstance(value, bool):
 		return "true" if value else "false"
-	return "" if value is None else printable(str(value))
+	return "" if value is None else sanitize(str(value))

@@ -6,14 +6,14 @@ from typing import Any
 
 import frappe
 
-from prego_metrics.agent.base.messages import Wording, said, translated, wording
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.formatting import iso_utc
+from prego_metrics.agent.base.messages import Message, message, message_of, translated
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.config.config import Config
-from prego_metrics.agent.push.result import iso_utc
 from prego_metrics.tenants.inventory.tenant import Tenant
 from prego_metrics.tenants.usage.capacity import Grown
-from prego_metrics.tenants.usage.growth import DAY_SECONDS, Overview, known_total, overview, tenant_days
-from prego_metrics.tenants.usage.store import Day, HistoryError
+from prego_metrics.tenants.usage.growth import Overview, known_total, overview, tenant_days
+from prego_metrics.tenants.usage.store import DAY_SECONDS, Day, HistoryError
 
 GROWTH_DAYS = (7, 30)
 MOST_SHOWN = 50
@@ -29,7 +29,7 @@ def sizes(config: Config, now: float, *, days: int, top: int, contains: str) -> 
 		return _nothing(_unreadable(error), trouble=True)
 	if found is None:
 		return _nothing(
-			wording(
+			message(
 				"No tenant's figures were collected yet: the nightly job collects them. For figures at once, run "
 				"`prego-metrics tenants --collect` on the node."
 			)
@@ -64,7 +64,7 @@ def history(config: Config, now: float, *, bench: str, site: str) -> dict[str, A
 		return _nothing(_unreadable(error), trouble=True)
 	if found is None:
 		return _nothing(
-			wording("No day of {site} is kept: its figures were not collected.", site=_visible(site))
+			message("No day of {site} is kept: its figures were not collected.", site=_visible(site))
 		)
 	return {
 		"nothing": None,
@@ -77,25 +77,25 @@ def history(config: Config, now: float, *, bench: str, site: str) -> dict[str, A
 	}
 
 
-def _nothing(sentence: Wording, *, trouble: bool = False) -> dict[str, Any]:
+def _nothing(sentence: Message, *, trouble: bool = False) -> dict[str, Any]:
 	return {"nothing": translated(sentence, frappe._), "trouble": trouble}
 
 
-def _unreadable(error: HistoryError) -> Wording:
-	return wording("The tenants' figures cannot be read: {error}", error=said(error))
+def _unreadable(error: HistoryError) -> Message:
+	return message("The tenants' figures cannot be read: {error}", error=message_of(error))
 
 
-def _notes(found: Overview, now: float) -> list[Wording]:
+def _notes(found: Overview, now: float) -> list[Message]:
 	if now - found.ages.newest_at > OLD_SECONDS:
 		return [
-			wording(
+			message(
 				"No tenant was collected for more than a day: see whether the nightly job runs, or run "
 				"`prego-metrics tenants --collect` on the node."
 			)
 		]
 	if found.collection and found.collection.ended_at is None:
 		return [
-			wording(
+			message(
 				"The last collection has not ended: it is still running, or it was stopped and the next one goes on "
 				"from there. Some tenants may be missing or older."
 			)
@@ -143,7 +143,7 @@ def _verdict(tenant: Tenant | None) -> dict[str, Any]:
 	if tenant is None:
 		return {"counted": None, "reason": None}
 	reason = tenant.site.reason
-	shown = translated(reason, frappe._) if isinstance(reason, Wording) else _visible(reason)
+	shown = translated(reason, frappe._) if isinstance(reason, Message) else _visible(reason)
 	return {"counted": tenant.site.counted, "reason": shown}
 
 
@@ -154,4 +154,4 @@ def _stored(text: str) -> str:
 
 def _visible(text: str) -> str:
 	"""Escape what is not plainly visible in a text of the cache; a backslash there is of an earlier escape."""
-	return "\\".join(printable(part) for part in text.split("\\"))
+	return "\\".join(sanitize(part) for part in text.split("\\"))

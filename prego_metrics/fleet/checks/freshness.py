@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from prego_metrics.agent.base.sanitize import printable
-from prego_metrics.agent.push.result import iso_utc
+from prego_metrics.agent.base.formatting import iso_utc
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.fleet.checks.verdict import (
 	BAD_REGION,
 	FRESH,
@@ -123,7 +123,7 @@ def alerts_of(verdicts: Sequence[Verdict]) -> list[Alert]:
 		)
 	together = {verdict.node_id for verdict in mass}
 	return alerts + [
-		Alert("node", f"{printable(verdict.node_id)}: {verdict.name}, {verdict.note}", (verdict.node_id,))
+		Alert("node", f"{sanitize(verdict.node_id)}: {verdict.name}, {verdict.note}", (verdict.node_id,))
 		for verdict in verdicts
 		if verdict.failing and verdict.node_id not in together
 	]
@@ -154,6 +154,6 @@ def _shown(value: object) -> str:
 	if value is None:
 		return "NULL"
 	try:
-		return printable(repr(value) if isinstance(value, str) else str(value), 60)
+		return sanitize(repr(value) if isinstance(value, str) else str(value), 60)
 	except ValueError:
 		return "of thousands of digits"

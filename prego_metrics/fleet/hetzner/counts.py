@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable
 
 from prego_metrics.agent.base.errors import ExportError
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.fleet.hetzner.push import LastRow
 from prego_metrics.fleet.sources.exports import METRICS_TABLE, TENANTS_TABLE, Export, read_export
 from prego_metrics.fleet.sources.records import Columns, read_metrics, read_placement
@@ -37,7 +37,7 @@ def read_last_rows(path: str) -> dict[str, LastRow]:
 			moment = epoch_seconds(metrics.updated_at)
 		except ValueError as error:
 			raise ExportError(
-				f"{export.source}: the updated_at of node {printable(node_id, 80)} {error}"
+				f"{export.source}: the updated_at of node {sanitize(node_id, 80)} {error}"
 			) from None
 		rows[node_id] = LastRow(moment, metrics.source)
 	return rows
@@ -66,7 +66,7 @@ def read_counts(path: str) -> dict[str, int]:
 	counts: dict[str, int] = {}
 	for node_id, metrics in read_metrics(export, Columns(), needed=("tenant_count",)).items():
 		if metrics.tenant_count is None:
-			raise ExportError(f"{export.source} has no count for node {printable(node_id, 80)}")
+			raise ExportError(f"{export.source} has no count for node {sanitize(node_id, 80)}")
 		counts[node_id] = metrics.tenant_count
 	if not counts:
 		raise ExportError(f"{export.source} holds no count")
@@ -77,9 +77,9 @@ def _check_age(path: str) -> None:
 	try:
 		age = time.time() - os.stat(path).st_mtime
 	except OSError as error:
-		raise ExportError(f"{printable(path)} cannot be read: {error.strerror}") from None
+		raise ExportError(f"{sanitize(path)} cannot be read: {error.strerror}") from None
 	if age > MAX_AGE_SECONDS:
 		raise ExportError(
-			f"{printable(path)} was written {age:.0f} s ago: export it anew, at most {MAX_AGE_SECONDS:.0f} s "
+			f"{sanitize(path)} was written {age:.0f} s ago: export it anew, at most {MAX_AGE_SECONDS:.0f} s "
 			"before the push"
 		)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from prego_metrics.agent.base.errors import PregoMetricsError
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.config.settings import SETTING_BY_NAME
 from prego_metrics.fleet.hetzner.servers import HetznerServer
 
@@ -56,7 +56,7 @@ class FileEntry:
 
 def map_by_label(servers: list[HetznerServer], label: str = NODE_LABEL) -> ServerMapping:
 	"""Map each server to the node_id in its label."""
-	return _map_by(servers, lambda server: server.labels.get(label), f"no label {printable(label)}")
+	return _map_by(servers, lambda server: server.labels.get(label), f"no label {sanitize(label)}")
 
 
 def map_by_name(servers: list[HetznerServer]) -> ServerMapping:
@@ -87,7 +87,7 @@ def map_by_file(
 		if len(nodes) == 1:
 			mapping.nodes += nodes
 		else:
-			ids = ", ".join(printable(node.node_id, 80) for node in nodes)
+			ids = ", ".join(sanitize(node.node_id, 80) for node in nodes)
 			reason = f"the mapping gives one server, {describe(nodes[0].server)}, to several nodes: {ids}"
 			mapping.unmapped += [Unmapped(node.node_id, reason) for node in nodes]
 	wanted = {entry.server for entry in entries.values()}
@@ -99,7 +99,7 @@ def map_by_file(
 
 def read_mapping_file(path: str) -> dict[str, FileEntry]:
 	"""Return what a mapping file says of each node. Raises PregoMetricsError that names what is wrong."""
-	shown = printable(path)
+	shown = sanitize(path)
 	try:
 		with open(path, "rb") as file:
 			raw = file.read(MAX_FILE_BYTES + 1)
@@ -126,7 +126,7 @@ def read_mapping_file(path: str) -> dict[str, FileEntry]:
 
 def describe(server: HetznerServer) -> str:
 	"""Return a server's name and number, fit to show."""
-	return f"server {printable(server.name, 80)} ({server.server_id})"
+	return f"server {sanitize(server.name, 80)} ({server.server_id})"
 
 
 def _map_by(
@@ -164,15 +164,15 @@ def _refused(node_id: str) -> str | None:
 
 
 def _named(server: str | int) -> str:
-	return printable(str(server), 80)
+	return sanitize(str(server), 80)
 
 
 def _entry(node_id: str, value: object) -> FileEntry:
-	shown = printable(node_id, 80)
+	shown = sanitize(node_id, 80)
 	if trouble := _refused(node_id):
 		raise ValueError(f"names node '{shown}': node_id {trouble}")
 	fields = value if isinstance(value, dict) else {"server": value}
-	unknown = ", ".join(printable(str(name), 80) for name in fields.keys() - {"server", "agentless"})
+	unknown = ", ".join(sanitize(str(name), 80) for name in fields.keys() - {"server", "agentless"})
 	if unknown:
 		raise ValueError(f"has {unknown} at node '{shown}': allowed are server and agentless")
 	server, agentless = fields.get("server"), fields.get("agentless", False)
@@ -187,5 +187,5 @@ def _without_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
 	names = [name for name, _ in pairs]
 	for name in names:
 		if names.count(name) > 1:
-			raise ValueError(f"has '{printable(name, 80)}' twice in one object")
+			raise ValueError(f"has '{sanitize(name, 80)}' twice in one object")
 	return dict(pairs)

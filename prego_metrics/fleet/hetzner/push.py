@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prego_metrics.agent.push.payload import Payload
-from prego_metrics.agent.push.result import DELIVERED
+from prego_metrics.agent.state.outcomes import DELIVERED
 from prego_metrics.fleet.hetzner.mapping import MappedNode, describe
 from prego_metrics.fleet.hetzner.servers import RUNNING, HetznerServer
 from prego_metrics.fleet.hetzner.session import HetznerError

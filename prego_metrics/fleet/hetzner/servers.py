@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from prego_metrics import __version__
-from prego_metrics.agent.config.api_key import Secret
+from prego_metrics.agent.base.secrets import Secret
 from prego_metrics.fleet.hetzner.session import ATTEMPT_SECONDS, HetznerError, HetznerSession
 
 if TYPE_CHECKING:

@@ -27,12 +27,11 @@ import requests
 import urllib3
 
 from prego_metrics.agent.base.errors import PregoMetricsError
-from prego_metrics.agent.base.sanitize import printable
-from prego_metrics.agent.config.api_key import Secret
-from prego_metrics.agent.config.settings import is_loopback
-from prego_metrics.agent.http.client import Bearer, why_no_answer
-from prego_metrics.agent.http.connection import CuttableAdapter, Wire
-from prego_metrics.agent.push.delivery import shown_words
+from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.base.secrets import Secret
+from prego_metrics.agent.base.urls import is_loopback
+from prego_metrics.agent.http.client import Bearer, shown_words, why_no_answer
+from prego_metrics.agent.http.connection import Connection, CuttableAdapter
 
 ATTEMPTS = 3
 ATTEMPT_SECONDS = 10.0
@@ -72,18 +71,18 @@ class HetznerSession(requests.Session):
 		self._time_left = time_left
 		self._sleep = sleep
 		self._pace_seconds = 0.0
-		self._wire = Wire()
-		self._where = printable(urlsplit(endpoint).netloc, 80)
+		self._connection = Connection()
+		self._where = sanitize(urlsplit(endpoint).netloc, 80)
 		self.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
 		self.auth = Bearer(token)
-		adapter = CuttableAdapter(self._wire)
+		adapter = CuttableAdapter(self._connection)
 		self.mount("https://", adapter)
 		self.mount("http://", adapter)
 		self.trust_env = not is_loopback(urlsplit(endpoint).hostname or "")
 
 	def close(self) -> None:
 		super().close()
-		self._wire.end()
+		self._connection.end()
 
 	def request(self, method: Any, url: Any, *args: Any, **options: Any) -> requests.Response:
 		"""Make one request of hcloud's, with as many attempts as it takes, and return its good answer."""
@@ -111,16 +110,16 @@ class HetznerSession(requests.Session):
 		Raises HetznerError where no attempt would end otherwise.
 		"""
 		words = _words(answer)
-		said = f"{self._where} answers {answer.status_code}" + (
+		message_of = f"{self._where} answers {answer.status_code}" + (
 			f": {shown_words(words, self._token)}" if words else ""
 		)
 		if answer.status_code == 429:
-			return _asked_wait(answer.headers), f"the project's rate limit is used up ({said})"
+			return _asked_wait(answer.headers), f"the project's rate limit is used up ({message_of})"
 		if 500 <= answer.status_code < 600:
-			return None, said
+			return None, message_of
 		if answer.status_code in (401, 403):
-			raise HetznerError(f"the token is refused ({said})", final=True)
-		raise HetznerError(said)
+			raise HetznerError(f"the token is refused ({message_of})", final=True)
+		raise HetznerError(message_of)
 
 	def _attempt(self, method: Any, url: Any, options: Mapping[str, Any]) -> requests.Response | str:
 		"""Return the whole answer, or why there is none; never an exception that holds the request."""
@@ -128,8 +127,8 @@ class HetznerSession(requests.Session):
 		if seconds <= 0:
 			return "the time for this run is over"
 		try:
-			self._wire.begin()
-			with self._wire.limit(seconds):
+			self._connection.begin()
+			with self._connection.limit(seconds):
 				answer = super().request(
 					method,
 					url,
@@ -140,9 +139,9 @@ class HetznerSession(requests.Session):
 						"verify": os.environ.get("REQUESTS_CA_BUNDLE") or True,
 					},
 				)
-			return f"no answer within {seconds:.3g} s" if self._wire.cut else answer
+			return f"no answer within {seconds:.3g} s" if self._connection.cut else answer
 		except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-			if self._wire.cut:
+			if self._connection.cut:
 				return f"no answer within {seconds:.3g} s"
 			return why_no_answer(error, seconds, self._shown)
 		except BaseException as interruption:  # noqa: BLE001 - it is passed on, only without its traceback
@@ -159,7 +158,7 @@ class HetznerSession(requests.Session):
 			self._sleep(seconds)
 
 	def _shown(self, text: str) -> str:
-		return printable(self._token.mask(text), _REASON_SHOWN)
+		return sanitize(self._token.redact(text), _REASON_SHOWN)
 
 
 def _words(answer: requests.Response) -> str:

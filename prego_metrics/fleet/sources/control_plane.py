@@ -10,10 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from prego_metrics.agent.base.errors import ExportError, Problem
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.config.api_key import load_api_key
 from prego_metrics.agent.config.settings import SETTING_BY_NAME
-from prego_metrics.agent.push.delivery import NODES_ROUTE, shown_words, within_deadline
+from prego_metrics.agent.http.client import shown_words
+from prego_metrics.agent.http.deadline import within_deadline
+from prego_metrics.agent.push.delivery import NODES_ROUTE
 from prego_metrics.fleet.sources.exports import Export, Row, parsed_json
 from prego_metrics.fleet.sources.records import Columns
 
@@ -53,10 +55,10 @@ def ask_nodes(url: str, api_key_file: str | None, environ: Mapping[str, str]) ->
 		client.abandon,
 		2 * TIMEOUT_SECONDS,
 	)
-	source = f"GET {printable(base_url)}{NODES_ROUTE}"
+	source = f"GET {sanitize(base_url)}{NODES_ROUTE}"
 	if answer is None or isinstance(answer, NoAnswer | str):
 		reason = answer.reason if isinstance(answer, NoAnswer) else answer or "no answer in time"
-		raise ExportError(f"{source}: {key.mask(reason)}")
+		raise ExportError(f"{source}: {key.redact(reason)}")
 	status_code, words = getattr(answer, "status_code", None), str(getattr(answer, "words", ""))
 	if status_code != 200:
 		raise ExportError(f"{source} answers {status_code} {shown_words(words, key)}".rstrip())
@@ -71,13 +73,13 @@ def live_exports(content: object, columns: Columns) -> tuple[Export, Export, tup
 	source = f"the answer of GET {NODES_ROUTE}"
 	nodes = _list_of_nodes(content, columns)
 	if nodes is None:
-		raise ExportError(f"{source} holds no list of nodes with {printable(columns.node_id)}")
+		raise ExportError(f"{source} holds no list of nodes with {sanitize(columns.node_id)}")
 	if isinstance(content, dict) and any(content.get(name) for name in _MORE_FOLLOWS):
 		raise ExportError(f"{source} is one page of several: judge the fleet from an export of D1")
 	rows = _metrics_rows(nodes, columns)
 	if nodes and not any(columns.updated_at in row for row in rows) and not _nested_name(nodes, columns):
 		raise ExportError(
-			f"{source} tells no {printable(columns.updated_at)} of metrics: judge the fleet from an export of D1"
+			f"{source} tells no {sanitize(columns.updated_at)} of metrics: judge the fleet from an export of D1"
 		)
 	exports = Export(source, nodes), Export(source, rows)
 	missing = [
@@ -89,7 +91,7 @@ def live_exports(content: object, columns: Columns) -> tuple[Export, Export, tup
 		)
 		if not export.has(name)
 	]
-	return *exports, tuple(f"{source} has no {printable(name)}: it is not judged" for name in missing)
+	return *exports, tuple(f"{source} has no {sanitize(name)}: it is not judged" for name in missing)
 
 
 def _list_of_nodes(content: object, columns: Columns, depth: int = 4) -> list[Row] | None:
@@ -138,5 +140,5 @@ def _metrics_rows(nodes: list[Row], columns: Columns) -> list[Row]:
 		if isinstance(metrics, dict):
 			rows.append({**metrics, columns.node_id: node[columns.node_id]})
 		elif metrics is not None:
-			raise ExportError(f"the answer of GET {NODES_ROUTE}: {printable(nested, 40)} is no object")
+			raise ExportError(f"the answer of GET {NODES_ROUTE}: {sanitize(nested, 40)} is no object")
 	return rows

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from prego_metrics.agent.base.errors import ExportError
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.sanitize import sanitize
 
 Row = Mapping[str, object]
 
@@ -55,9 +55,9 @@ class Export:
 		"""Raise ExportError if no row has the column that `option` would name."""
 		if not self.has(column):
 			names = list(self.rows[0] if self.columns is None else self.columns)
-			seen = ", ".join(printable(str(name), 40) for name in names[:12])
+			seen = ", ".join(sanitize(str(name), 40) for name in names[:12])
 			raise ExportError(
-				f"{self.source} has no column {printable(column)} (it has {seen or 'none'}): export it, or "
+				f"{self.source} has no column {sanitize(column)} (it has {seen or 'none'}): export it, or "
 				f"name it by {option}"
 			)
 
@@ -67,7 +67,7 @@ def read_export(path: str, table: str) -> Export:
 
 	Raises ExportError.
 	"""
-	source = printable(path)
+	source = sanitize(path)
 	try:
 		with open(path, "rb") as file:
 			content = file.read(MAX_BYTES + 1)
@@ -140,8 +140,8 @@ def _result_set(result: object, source: str) -> list[object]:
 
 def _refuse_failure(result: Mapping[str, object], source: str) -> None:
 	if "success" in result and result["success"] is not True:
-		said = result.get("error") or result.get("errors")
-		words = f": {printable(str(said), 200)}" if said else ""
+		message_of = result.get("error") or result.get("errors")
+		words = f": {sanitize(str(message_of), 200)}" if message_of else ""
 		raise ExportError(f"{source} says that its query failed (success is not true){words}")
 
 
@@ -195,5 +195,5 @@ def _from_sqlite(path: str, table: str, source: str) -> Export:
 			return Export(f"{table} in {source}", [dict(row) for row in found], columns)
 	except (sqlite3.Error, OverflowError, MemoryError) as error:
 		raise ExportError(
-			f"{source}: the table {table} cannot be read: {printable(str(error), 200)}"
+			f"{source}: the table {table} cannot be read: {sanitize(str(error), 200)}"
 		) from None

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from prego_metrics.agent.base.errors import ExportError
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.push.payload import NODE_PUSH
 from prego_metrics.fleet.sources.exports import Export, Row
 
@@ -121,9 +121,9 @@ def read_placement(export: Export, columns: Columns, statuses: Iterable[str] = (
 	if not tenants:
 		raise ExportError(
 			f"{export.source} places no tenant on any node"
-			+ (f" with the status {printable(', '.join(sorted(wanted)))}" if wanted else "")
+			+ (f" with the status {sanitize(', '.join(sorted(wanted)))}" if wanted else "")
 		)
-	warning = f"{export.source} has no column {printable(columns.status)}: every tenant in it counts"
+	warning = f"{export.source} has no column {sanitize(columns.status)}: every tenant in it counts"
 	return Placement(tenants, () if has_status else (warning,))
 
 
@@ -144,7 +144,7 @@ def _node_id(value: object, export: Export, number: int) -> str:
 def _refuse_second(known: bool, node_id: str, export: Export) -> None:
 	if known:
 		raise ExportError(
-			f"{export.source} has several rows for {printable(node_id, 100)}: one of them would hide another"
+			f"{export.source} has several rows for {sanitize(node_id, 100)}: one of them would hide another"
 		)
 
 
@@ -157,7 +157,7 @@ def _count(value: object, export: Export, number: int, column: str) -> int | Non
 		value = int(value)
 	if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MAX_COUNT:
 		raise ExportError(
-			f"{export.source}, row {number}: {printable(column)} is {_shown(value)}, and must be a whole number "
+			f"{export.source}, row {number}: {sanitize(column)} is {_shown(value)}, and must be a whole number "
 			"from 0"
 		)
 	return value
@@ -177,6 +177,6 @@ def _shown(value: object) -> str:
 	if isinstance(value, dict | list):
 		return f"a JSON {'object' if isinstance(value, dict) else 'array'}"
 	try:
-		return printable(repr(value), 60)
+		return sanitize(repr(value), 60)
 	except ValueError:
 		return "a number of thousands of digits"

@@ -12,7 +12,7 @@ import re
 import stat
 from dataclasses import dataclass
 
-from prego_metrics.agent.base.messages import wording
+from prego_metrics.agent.base.messages import message
 from prego_metrics.tenants.inventory.disk_usage import DiskUsage, disk_usage
 
 DEFAULT_FOLDER = "private/backups"
@@ -82,7 +82,7 @@ def read_backups(site_folder: str, folder: object = None, *, sizes: bool = False
 					_add(sets.setdefault((match["stamp"], match["slug"]), _Set()), match, found)
 	except FileNotFoundError:
 		if os.path.islink(named):
-			return Backups(error=wording("it is a link that leads nowhere"))
+			return Backups(error=message("it is a link that leads nowhere"))
 		return Backups(bytes=0 if sizes else None)
 	except (OSError, ValueError) as error:
 		reason = (error.strerror if isinstance(error, OSError) else None) or "no folder has such a name"

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone, tzinfo
 from typing import Any
 
-from prego_metrics.agent.base.messages import said, wording
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.messages import message, message_of
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.tenants.inventory.database_session import (
 	POSTGRES,
 	Credentials,
@@ -83,7 +83,7 @@ def read_database(
 		with open_session(access) as cursor:
 			return _Questions(access, cursor, clock()).ask()
 	except DatabaseError as error:
-		return DatabaseFigures(error=said(error))
+		return DatabaseFigures(error=message_of(error))
 
 
 class _Questions:
@@ -143,7 +143,7 @@ class _Questions:
 		)
 		if rows is None:
 			return None
-		return {printable(str(name), 140): printable(str(version or ""), 140) for name, version in rows}
+		return {sanitize(str(name), 140): sanitize(str(version or ""), 140) for name, version in rows}
 
 	def _last_login(self) -> float | None:
 		rows = self._rows("SELECT MAX(last_login) FROM `tabUser` WHERE name <> 'Guest'")
@@ -204,7 +204,7 @@ def read_databases(
 			figures = read(sites[number], environ)
 		except Exception as error:  # noqa: BLE001 the others must be asked, and the caller not wait for ever
 			kind = type(error).__name__
-			figures = DatabaseFigures(error=wording("it could not be asked ({error})", error=kind))
+			figures = DatabaseFigures(error=message("it could not be asked ({error})", error=kind))
 		answers.put((number, figures))
 
 	def ask_next() -> None:
@@ -220,7 +220,7 @@ def read_databases(
 		try:
 			number, figures = answers.get(timeout=max(0.0, given_up_at[first] - time.monotonic()))
 		except queue.Empty:
-			late = wording("no answer within {seconds} s", seconds=f"{limit_seconds:g}")
+			late = message("no answer within {seconds} s", seconds=f"{limit_seconds:g}")
 			number, figures = first, DatabaseFigures(error=late)
 		if given_up_at.pop(number, None) is not None:  # else it answers too late
 			ask_next()

@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from prego_metrics.agent.base.messages import Wording, said, wording
-from prego_metrics.agent.base.sanitize import printable
-from prego_metrics.agent.config.api_key import Secret
+from prego_metrics.agent.base.messages import Message, message, message_of
+from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.base.secrets import Secret
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 20
@@ -69,21 +69,21 @@ def credentials(merged: Mapping[str, object], environ: Mapping[str, str]) -> Cre
 	kind = merged.get("db_type") or MARIADB
 	if kind not in (MARIADB, POSTGRES):
 		raise DatabaseError(
-			wording(
-				"db_type {kind} is not supported: only mariadb and postgres", kind=printable(str(kind), 40)
+			message(
+				"db_type {kind} is not supported: only mariadb and postgres", kind=sanitize(str(kind), 40)
 			)
 		)
 	name = merged.get("db_name")
 	password = merged.get("db_password")
 	for key, value in (("db_name", name), ("db_password", password)):
 		if not isinstance(value, str) or not value:
-			raise DatabaseError(wording("its site_config.json has no {key}", key=key))
+			raise DatabaseError(message("its site_config.json has no {key}", key=key))
 	host = environ.get("FRAPPE_DB_HOST") or merged.get("db_host") or "127.0.0.1"
 	port = environ.get("FRAPPE_DB_PORT") or merged.get("db_port") or (3306 if kind == MARIADB else 5432)
 	try:
 		number = int(str(port))
 	except ValueError:
-		raise DatabaseError(wording("db_port {port} is no number", port=printable(str(port), 40))) from None
+		raise DatabaseError(message("db_port {port} is no number", port=sanitize(str(port), 40))) from None
 	socket = environ.get("FRAPPE_DB_SOCKET") or merged.get("db_socket")
 	return Credentials(
 		kind=kind,
@@ -104,10 +104,10 @@ def credentials(merged: Mapping[str, object], environ: Mapping[str, str]) -> Cre
 
 def error_line(access: Credentials, error: Exception) -> str:
 	"""Return a library's error as one line without the password; one of ours can be translated."""
-	words = error.args[1] if len(error.args) > 1 and isinstance(error.args[1], str) else said(error)
-	if isinstance(words, Wording):
+	words = error.args[1] if len(error.args) > 1 and isinstance(error.args[1], str) else message_of(error)
+	if isinstance(words, Message):
 		return words
-	return printable(" ".join(access.password.mask(words).split()) or type(error).__name__, _MAX_ERROR)
+	return sanitize(" ".join(access.password.redact(words).split()) or type(error).__name__, _MAX_ERROR)
 
 
 @contextlib.contextmanager
@@ -124,7 +124,7 @@ def open_session(access: Credentials) -> Iterator[Cursor]:
 
 def _not_installed(library: str, package: str) -> DatabaseError:
 	return DatabaseError(
-		wording(
+		message(
 			"{library} is not installed: pip install 'prego_metrics[database]', or in a bench env/bin/pip install "
 			"{package}",
 			library=library,
@@ -215,4 +215,4 @@ def _wait(connection: Any, seconds: float) -> None:
 		ready = select.poll()  # no limit for the descriptor's number, as select has
 		ready.register(connection.fileno(), select.POLLIN if state == POLL_READ else select.POLLOUT)
 		if not ready.poll(max(0.0, until - time.monotonic()) * 1000):
-			raise TimeoutError(wording("no answer within {seconds} s", seconds=seconds))
+			raise TimeoutError(message("no answer within {seconds} s", seconds=seconds))

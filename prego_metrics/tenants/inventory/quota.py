@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.config.settings import parse_quota_gb
 
 SITE_KEY = "prego_quota_gb"
@@ -59,4 +59,4 @@ def _bytes(gigabytes: float) -> int | None:
 def _shown(value: object) -> str:
 	if isinstance(value, list | dict):
 		return type(value).__name__  # nested deeper, perhaps, than json.dumps can follow
-	return printable(json.dumps(value, ensure_ascii=False), 40)
+	return sanitize(json.dumps(value, ensure_ascii=False), 40)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from prego_metrics.agent.base.errors import BenchError
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.common_site_config import read_common_config
 from prego_metrics.agent.bench.locate import Bench, open_benches
 from prego_metrics.agent.bench.site_config import Unreadable, read_site_config
@@ -81,7 +81,7 @@ def locate_sites(config: Config, census: Census) -> list[LocatedSite]:
 	"""
 	located: list[LocatedSite] = []
 	for bench in open_benches(config.benches):
-		shown_bench = printable(bench.root)
+		shown_bench = sanitize(bench.root)
 		sites = [site for site in census.sites if site.bench == shown_bench]
 		located += _of_bench(bench, sites, config.tenant_quota_gb)
 	return located
@@ -90,10 +90,10 @@ def locate_sites(config: Config, census: Census) -> list[LocatedSite]:
 def _of_bench(bench: Bench, sites: list[Site], quota_gb: float) -> Iterator[LocatedSite]:
 	try:
 		# The census has names fit to show; two folders never share one.
-		names = {printable(name): name for name in os.listdir(bench.sites)}
+		names = {sanitize(name): name for name in os.listdir(bench.sites)}
 		common = read_common_config(bench)
 	except OSError as error:
-		raise BenchError(f"{printable(bench.sites)} cannot be read: {error.strerror or error}") from None
+		raise BenchError(f"{sanitize(bench.sites)} cannot be read: {error.strerror or error}") from None
 	except ValueError:
 		common = {}
 	apps = _bench_apps(bench)
@@ -117,13 +117,13 @@ def _bench_apps(bench: Bench) -> tuple[str, ...]:
 			lines = file.read(_MAX_APPS_BYTES).split()
 	except OSError:
 		return ()
-	return tuple(printable(line, _MAX_SHOWN) for line in lines)
+	return tuple(sanitize(line, _MAX_SHOWN) for line in lines)
 
 
 def database_type(merged: Mapping[str, object]) -> str:
 	"""Return which database server a site's configuration names, fit to show."""
 	named = merged.get("db_type")
-	return printable(named, _MAX_SHOWN) if isinstance(named, str) and named else "mariadb"
+	return sanitize(named, _MAX_SHOWN) if isinstance(named, str) and named else "mariadb"
 
 
 def read_site(located: LocatedSite, *, sizes: bool) -> SiteOnDisk:
@@ -136,7 +136,7 @@ def read_site(located: LocatedSite, *, sizes: bool) -> SiteOnDisk:
 	walked = [found for found in usage.values() if found is not None]
 	return SiteOnDisk(
 		database_type=database_type(located.merged),
-		database_name=printable(name, _MAX_SHOWN) if isinstance(name, str) else None,
+		database_name=sanitize(name, _MAX_SHOWN) if isinstance(name, str) else None,
 		created_at=birth_time(located.folder),
 		developer_mode=bool(located.merged.get("developer_mode")),
 		bench_apps=located.bench_apps,

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from prego_metrics.agent.base.formatting import size_text
-from prego_metrics.agent.base.messages import Wording, as_kept, recalled, wording
+from prego_metrics.agent.base.messages import Message, as_kept, message, recalled
 from prego_metrics.agent.collectors.census import Site
 from prego_metrics.tenants.inventory.backups import Backups
 from prego_metrics.tenants.inventory.database import DatabaseFigures
@@ -80,7 +80,7 @@ def warnings_of(tenant: Tenant, now: float) -> list[str]:
 		found += _of_backups(tenant.disk.backups, tenant.backup_age(now))
 		if tenant.disk.all_unreadable:
 			found.append(
-				wording(
+				message(
 					"{count} entries cannot be read: its size is a lower bound",
 					count=tenant.disk.all_unreadable,
 				)
@@ -88,11 +88,11 @@ def warnings_of(tenant: Tenant, now: float) -> list[str]:
 	return found + (_of_database(tenant.database) if tenant.database else [])
 
 
-def _of_quota(tenant: Tenant) -> list[Wording]:
+def _of_quota(tenant: Tenant) -> list[Message]:
 	quota, used = tenant.quota, tenant.quota_used
 	if quota.refused is not None:
 		return [
-			wording(
+			message(
 				'"{key}" is {value} in its site_config.json, and must be a number of GB from 0.001 to 100000, or 0 '
 				"for no quota: until then it has none",
 				key=SITE_KEY,
@@ -105,7 +105,7 @@ def _of_quota(tenant: Tenant) -> list[Wording]:
 	percent = f"{100 * used.bytes / quota.bytes:.0f}"
 	if used.lower_bound:
 		return [
-			wording(
+			message(
 				"over its quota: at least {used} of {quota} ({percent} %)",
 				used=shown,
 				quota=most,
@@ -113,31 +113,31 @@ def _of_quota(tenant: Tenant) -> list[Wording]:
 			)
 		]
 	return [
-		wording("over its quota: {used} of {quota} ({percent} %)", used=shown, quota=most, percent=percent)
+		message("over its quota: {used} of {quota} ({percent} %)", used=shown, quota=most, percent=percent)
 	]
 
 
-def _of_backups(backups: Backups, age: float | None) -> list[Wording]:
+def _of_backups(backups: Backups, age: float | None) -> list[Message]:
 	if backups.error:
-		return [wording("the backups cannot be read: {reason}", reason=backups.error)]
+		return [message("the backups cannot be read: {reason}", reason=backups.error)]
 	if age is None:
-		return [wording("no backup")]
+		return [message("no backup")]
 	found = []
 	if age > OLD_BACKUP_SECONDS:
-		found.append(wording("the newest backup is {days} days old", days=f"{age / 86400:.1f}"))
+		found.append(message("the newest backup is {days} days old", days=f"{age / 86400:.1f}"))
 	if not backups.newest_complete:
-		found.append(wording("the newest backup is not complete: files, private files or tables are missing"))
+		found.append(message("the newest backup is not complete: files, private files or tables are missing"))
 	return found
 
 
-def _of_database(figures: DatabaseFigures) -> list[Wording]:
+def _of_database(figures: DatabaseFigures) -> list[Message]:
 	found = []
 	if figures.error:
-		found.append(wording("database: {error}", error=figures.error))
+		found.append(message("database: {error}", error=figures.error))
 	if figures.failed_jobs_day:
-		found.append(wording("{count} scheduled jobs failed in the last day", count=figures.failed_jobs_day))
+		found.append(message("{count} scheduled jobs failed in the last day", count=figures.failed_jobs_day))
 	if figures.stuck_mails:
-		found.append(wording("{count} mails stuck for more than an hour", count=figures.stuck_mails))
+		found.append(message("{count} mails stuck for more than an hour", count=figures.stuck_mails))
 	return found
 
 
@@ -172,7 +172,7 @@ def _quota_as_dict(tenant: Tenant) -> dict[str, Any]:
 def tenant_as_kept(tenant: Tenant) -> dict[str, Any]:
 	"""Return a tenant as the cache has it: beside the texts also what they were made of, to be translated."""
 	texts = {"reason": tenant.site.reason, "database_error": tenant.database and tenant.database.error}
-	wordings = {name: as_kept(text) for name, text in texts.items() if isinstance(text, Wording)}
+	wordings = {name: as_kept(text) for name, text in texts.items() if isinstance(text, Message)}
 	return {**tenant_as_dict(tenant, tenant.read_at), "wordings": wordings}
 
 

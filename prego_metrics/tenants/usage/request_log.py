@@ -19,7 +19,7 @@ from datetime import datetime, timezone
 from functools import cached_property
 from typing import BinaryIO, NamedTuple
 
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import Bench, open_benches
 from prego_metrics.agent.config.config import Config
 from prego_metrics.tenants.inventory.site_folder import LocatedSite
@@ -130,7 +130,7 @@ def read_activity(
 	"""
 	found = Activity(now - WINDOW_SECONDS, now)
 	for bench in open_benches(config.benches):
-		shown = printable(bench.root)
+		shown = sanitize(bench.root)
 		here = [located for located in sites if located.site.bench == shown]
 		log = MonitorLog(shown, log_path(bench), sum(bool(located.merged.get("monitor")) for located in here))
 		found.logs.append(log)

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from prego_metrics.agent.base.errors import PregoMetricsError
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.collectors.tenant_count import count_tenants
 from prego_metrics.agent.config.config import QUOTA_KEYS, Config
 from prego_metrics.agent.state.store import StateFolder
@@ -123,7 +123,7 @@ def _only_one(sites: str) -> Iterator[None]:
 		# O_NONBLOCK: a FIFO of that name must not hold up a worker.
 		descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
 	except OSError as error:
-		raise HistoryError(f"{printable(path)}: {error.strerror or error}") from None
+		raise HistoryError(f"{sanitize(path)}: {error.strerror or error}") from None
 	try:
 		_lock(descriptor, path)
 		yield
@@ -137,4 +137,4 @@ def _lock(descriptor: int, path: str) -> None:
 	except BlockingIOError:
 		raise CollectionRunning("another process is collecting the tenants' figures") from None
 	except OSError as error:
-		raise HistoryError(f"{printable(path)} cannot be locked: {error.strerror or error}") from None
+		raise HistoryError(f"{sanitize(path)} cannot be locked: {error.strerror or error}") from None

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from prego_metrics.agent.base.errors import PregoMetricsError
-from prego_metrics.agent.base.messages import Wording, wording
-from prego_metrics.agent.base.sanitize import printable
+from prego_metrics.agent.base.messages import Message, message
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.state.store import FOLDER_NAME, StateFolder
 from prego_metrics.tenants.inventory.tenant import Tenant, tenant_as_kept, tenant_from_dict
 
@@ -98,7 +98,7 @@ class TenantHistory:
 			# Two processes may open it at once; a symlink in its place would be followed.
 			if os.path.islink(self.path):
 				raise HistoryError(
-					wording("{path} is a symlink, and is not followed", path=printable(self.path))
+					message("{path} is a symlink, and is not followed", path=sanitize(self.path))
 				)
 			self._connection = sqlite3.connect(
 				f"file:{_as_uri(self.path)}?mode=rw", uri=True, timeout=_BUSY_SECONDS, isolation_level=None
@@ -131,9 +131,9 @@ class TenantHistory:
 					self._connection.execute(f"PRAGMA user_version = {_VERSION}")
 		elif version not in (0, _VERSION):
 			raise HistoryError(
-				wording(
+				message(
 					"{path} is of another version ({version}): move it away",
-					path=printable(self.path),
+					path=sanitize(self.path),
 					version=version,
 				)
 			)
@@ -154,23 +154,23 @@ class TenantHistory:
 		try:
 			yield
 		except sqlite3.Error as error:
-			said = printable(str(error), 200)
+			message_of = sanitize(str(error), 200)
 			# Only what SQLite finds wrong in the file itself is of this class and none below it.
 			if type(error) is sqlite3.DatabaseError:
 				raise CorruptHistory(
-					wording(
+					message(
 						"{path}: {error}. Run `prego-metrics tenants --collect`: it sets the file aside and begins "
 						"a new one",
-						path=printable(self.path),
-						error=said,
+						path=sanitize(self.path),
+						error=message_of,
 					)
 				) from None
-			raise HistoryError(self._trouble(said)) from None
+			raise HistoryError(self._trouble(message_of)) from None
 		except OSError as error:
 			raise HistoryError(self._trouble(error.strerror or str(error))) from None
 
-	def _trouble(self, reason: str) -> Wording:
-		return wording("{path}: {reason}", path=printable(self.path), reason=reason)
+	def _trouble(self, reason: str) -> Message:
+		return message("{path}: {reason}", path=sanitize(self.path), reason=reason)
 
 	def check(self) -> None:
 		"""Read the whole file. Raises CorruptHistory where it is damaged."""
@@ -291,10 +291,8 @@ def set_aside_if_corrupt(sites: str) -> str | None:
 		with contextlib.suppress(FileNotFoundError):
 			os.replace(f"{path}-journal", os.path.join(folder, f"{name}-journal"))
 	except OSError as error:
-		raise HistoryError(
-			f"{printable(path)} is damaged and cannot be set aside: {error.strerror}"
-		) from None
-	return f"{printable(path)} was damaged: it was set aside as {name}, and a new one is begun"
+		raise HistoryError(f"{sanitize(path)} is damaged and cannot be set aside: {error.strerror}") from None
+	return f"{sanitize(path)} was damaged: it was set aside as {name}, and a new one is begun"
 
 
 def cached_series(sites: str, most: int) -> list[tuple[Any, ...]]:

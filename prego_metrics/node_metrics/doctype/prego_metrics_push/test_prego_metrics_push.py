@@ -17,6 +17,7 @@ from prego_metrics.desk import notifications as telling
 from prego_metrics.desk import push_log as history
 from prego_metrics.desk.page.push_series import delivered_series
 from prego_metrics.desk.push_log import DOCTYPE, catch_up
+from prego_metrics.desk.tick import _log_and_tell
 from prego_metrics.node_metrics.doctype.prego_metrics_push.prego_metrics_push import PregoMetricsPush
 from prego_metrics.node_metrics.frappe_tests import FrappeTestCase
 
@@ -136,7 +137,7 @@ class TestPregoMetricsPush(FrappeTestCase):
 		self.folder.write(State().recorded(failed, 1))
 		catch_up(self.folder, self.config)
 		frappe.db.commit()
-		said = []
+		message_of = []
 
 		def broken(*_):
 			raise ConnectionError("Redis is down")
@@ -146,11 +147,11 @@ class TestPregoMetricsPush(FrappeTestCase):
 		mails.start()
 		self.addCleanup(mails.stop)
 		with patch.dict(telling.MEANS, {"notification": broken}):
-			telling.tell(self.folder, self.config, said.append)
-		self.assertEqual(said, ["failing was not told by notification: ConnectionError"])
+			telling.tell(self.folder, self.config, message_of.append)
+		self.assertEqual(message_of, ["failing was not told by notification: ConnectionError"])
 		self.assertEqual(frappe.db.count("Notification Log", {"document_name": failed.id}), 0)
 		for _ in range(3):
-			telling.tell(self.folder, self.config, said.append)
+			telling.tell(self.folder, self.config, message_of.append)
 		told = frappe.get_all("Notification Log", {"document_name": failed.id}, pluck="for_user")
 		self.assertEqual(sorted(told), [user for user in telling.recipients() if user in told])
 		self.assertIn("Administrator", told)
@@ -165,7 +166,7 @@ class TestPregoMetricsPush(FrappeTestCase):
 			patch.object(telling, "tell", lambda *_: told.append("told")),
 			patch.object(prego_push, "log_of_the_bench", told.append),
 		):
-			prego_push._log_and_tell(self.folder, self.config)
+			_log_and_tell(self.folder, self.config)
 		self.assertEqual(
 			told[0], "The log of pushes was not written: DoesNotExistError. The next tick tries again"
 		)
@@ -182,19 +183,19 @@ class TestPregoMetricsPush(FrappeTestCase):
 			frappe.db.set_value("Notification", name, "enabled", 0)
 		frappe.db.set_value("Notification", ALERT, "enabled", 1)
 		frappe.clear_cache(doctype=DOCTYPE)
-		sent, said = [], []
+		sent, message_of = [], []
 		try:
 			with (
 				patch("frappe.sendmail", lambda **mail: sent.append(mail["subject"])),
 				patch.object(type(alert), "get_list_of_recipients", lambda *_: (["ops@example.com"], [], [])),
 				patch.object(telling, "MEANS", {"email": telling.MEANS["email"]}),
 			):
-				telling.tell(self.folder, self.config, said.append)
+				telling.tell(self.folder, self.config, message_of.append)
 		finally:
 			frappe.db.set_value("Notification", ALERT, "enabled", alert.enabled)
 			for name in others:
 				frappe.db.set_value("Notification", name, "enabled", 1)
 			frappe.db.commit()
 			frappe.clear_cache(doctype=DOCTYPE)
-		self.assertEqual((sent, said), (["Node test-node: pushes fail"], []))
+		self.assertEqual((sent, message_of), (["Node test-node: pushes fail"], []))
 		self.assertEqual(self.names(), [push(1).id])

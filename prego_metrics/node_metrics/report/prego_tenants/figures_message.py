@@ -8,14 +8,14 @@ import time
 from frappe import _
 from frappe.utils import escape_html, format_datetime
 
-from prego_metrics.agent.base.messages import said, translated
+from prego_metrics.agent.base.messages import message_of, translated
 from prego_metrics.agent.config.config import Config
-from prego_metrics.desk.push_log import local_time
+from prego_metrics.desk.adapters.site_text import local_time
 from prego_metrics.tenants.usage.scan_status import CollectionStatus, collection_status, is_under_way
 from prego_metrics.tenants.usage.store import HistoryError
 
 
-def message_of(config: Config) -> str:
+def usage_message(config: Config) -> str:
 	"""Return it as HTML. Raises HistoryError."""
 	status = collection_status(config.bench.sites)
 	if status is None:
@@ -25,7 +25,7 @@ def message_of(config: Config) -> str:
 
 def unreadable(error: HistoryError) -> str:
 	"""Return what is said where the figures cannot be read, as HTML."""
-	return _as_html(_("What each tenant takes cannot be shown: {0}").format(translated(said(error), _)))
+	return _as_html(_("What each tenant takes cannot be shown: {0}").format(translated(message_of(error), _)))
 
 
 def _as_html(text: str) -> str:

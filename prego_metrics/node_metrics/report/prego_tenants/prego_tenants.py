@@ -12,14 +12,14 @@ from frappe import _
 
 from prego_metrics.agent.base.errors import NotSent
 from prego_metrics.agent.base.formatting import size_text
-from prego_metrics.agent.base.messages import said, translated
+from prego_metrics.agent.base.messages import message_of, translated
 from prego_metrics.agent.base.sanitize import spreadsheet_cell
 from prego_metrics.agent.collectors.census import Site
 from prego_metrics.agent.collectors.tenant_count import count_tenants
 from prego_metrics.agent.config.config import Config
+from prego_metrics.desk.adapters.site_text import local_time
 from prego_metrics.desk.operator_site import guarded_here, refusal_here, require_operators_site
-from prego_metrics.desk.push_log import local_time
-from prego_metrics.node_metrics.report.prego_tenants.figures_message import message_of, unreadable
+from prego_metrics.node_metrics.report.prego_tenants.figures_message import unreadable, usage_message
 from prego_metrics.tenants.inventory.tenant import Tenant, total_of, warnings_of
 from prego_metrics.tenants.usage.store import HistoryError, cached_tenants
 
@@ -48,7 +48,7 @@ def _report(config: Config, wanted: frappe._dict) -> Report:
 	try:
 		sites = count_tenants(config).sites
 	except NotSent as error:
-		reason = f"{_('The tenants cannot be counted')}: {translated(said(error), _)}"
+		reason = f"{_('The tenants cannot be counted')}: {translated(message_of(error), _)}"
 		return _columns(), [{"reason": _text(reason)}]
 	collected, message = _collected(config)
 	now = time.time()
@@ -62,7 +62,7 @@ def _collected(config: Config) -> tuple[dict[tuple[str, str], Tenant], str]:
 		found = {
 			(tenant.site.bench, tenant.site.name): tenant for tenant in cached_tenants(config.bench.sites)
 		}
-		return found, message_of(config)
+		return found, usage_message(config)
 	except HistoryError as error:
 		return {}, unreadable(error)
 

@@ -1,0 +1,52 @@
+"""Work that ends by a deadline whatever it waits for, and dates in HTTP headers."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from prego_metrics.agent.base.messages import message
+
+
+def within_deadline(
+	work: Callable[[], object], abandon: Callable[[], None], deadline_seconds: float
+) -> object | None:
+	"""Run `work` in a daemon thread and return its result, or None if it has none by the deadline.
+
+	An exception inside `work` comes back as a text that names its type: its traceback may hold the key.
+	"""
+	results: list[object] = []
+	done = threading.Event()
+
+	def run() -> None:
+		try:
+			results.append(work())
+		except BaseException as error:  # noqa: BLE001 - a thread has nobody to pass it on to
+			results.append(message("unexpected {error} while sending", error=type(error).__name__))
+		finally:
+			done.set()
+
+	try:
+		threading.Thread(target=run, name="prego-metrics-exchange", daemon=True).start()
+		done.wait(max(0.0, deadline_seconds))
+	except BaseException as interruption:  # noqa: BLE001 - it is passed on, only without its traceback
+		abandon()
+		interruption.__context__ = None
+		raise interruption.with_traceback(None) from None
+	if not results:
+		abandon()
+	return results[0] if results else None
+
+
+def http_date_seconds(value: str) -> float | None:
+	"""Return a date of an HTTP header in seconds since the epoch, or None if it is none."""
+	import datetime
+	import email.utils
+
+	try:
+		moment = email.utils.parsedate_to_datetime(value)
+		# A date without a zone is in UTC, as every date of HTTP, and not in the node's own.
+		moment = moment if moment.tzinfo else moment.replace(tzinfo=datetime.timezone.utc)
+		return moment.timestamp()
+	except (ValueError, TypeError, OverflowError):
+		return None

@@ -1,0 +1,38 @@
+"""What a push is asked for: by which trigger, and within which limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from prego_metrics.agent.push.triggers import started_by_systemd
+
+if TYPE_CHECKING:
+	pass
+
+
+MANUAL = "manual"
+
+
+@dataclass(frozen=True)
+class Request:
+	"""What is asked for: by whom, and how.
+
+	within_seconds bounds all of a push that is made while somebody waits for a page, the wait for the lock
+	included; max_attempts how often it is tried. who is the user who asked for it, where one is known.
+	"""
+
+	trigger: str = MANUAL
+	if_due: bool = False
+	save_snapshot: bool = False
+	spread: bool = False
+	within_seconds: float | None = None
+	max_attempts: int | None = None
+	who: str | None = None
+
+
+def scheduled_request(environ: Mapping[str, str], *, save_snapshot: bool = False) -> Request:
+	"""Return what `push --if-due` asks for, by the driver that started this process."""
+	trigger = "timer" if started_by_systemd(environ) else "cron"
+	return Request(trigger, if_due=True, save_snapshot=save_snapshot, spread=True)

@@ -1,0 +1,39 @@
+"""How a push can end."""
+
+from __future__ import annotations
+
+from prego_metrics.agent.base.messages import message
+from prego_metrics.agent.base.sanitize import sanitize
+
+DELIVERED = "delivered"
+
+
+REFUSED = "refused"
+
+
+FAILED = "failed"
+
+
+NOT_SENT = "not_sent"
+
+
+NOT_DUE = "not_due"
+
+
+BUSY = "busy"
+
+
+DRY_RUN = "dry_run"
+
+
+def outcome_word(outcome: str) -> str:
+	"""Return how a push ended as it stands in a sentence; the state may hold anybody's words."""
+	words = {
+		DELIVERED: message("delivered"),
+		REFUSED: message("refused"),
+		FAILED: message("failed"),
+		NOT_SENT: message("not_sent"),
+		NOT_DUE: message("not_due"),
+		BUSY: message("busy"),
+	}
+	return words.get(outcome) or sanitize(outcome, 40)

@@ -1,0 +1,68 @@
+"""`prego-metrics push`."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from prego_metrics.agent.push.request import Request, scheduled_request
+from prego_metrics.agent.state.outcomes import NOT_SENT
+from prego_metrics.cli.ui.options import bench_option, json_option, open_bench_as_owner
+
+
+@click.command()
+@bench_option
+@click.option("--dry-run", is_flag=True, help="Print what would be sent. Sends and records nothing.")
+@click.option("--if-due", is_flag=True, help="Push only if the interval is over: for timers and cron.")
+@click.option("--save-snapshot", is_flag=True, help="Ask the control plane to keep a snapshot as well.")
+@click.option(
+	"--tell",
+	"channel",
+	metavar="CHANNEL",
+	help="With --if-due: print only, and once, that pushes fail or are delivered again. For cron's mail.",
+)
+@json_option
+def push(
+	bench_path: str | None,
+	dry_run: bool,
+	if_due: bool,
+	save_snapshot: bool,
+	channel: str | None,
+	as_json: bool,
+) -> None:
+	"""Push once: count, sample, send, record.
+
+	Exit codes: 0 delivered or nothing to do, 1 not delivered, 2 nothing could be counted or configured.
+	"""
+	if channel is not None:
+		if not if_due or save_snapshot or as_json:
+			raise click.UsageError("--tell goes with --if-due, and not with --save-snapshot or --json")
+		from prego_metrics.cli.commands.scheduled import scheduled_push
+
+		sys.exit(scheduled_push(bench_path, channel))
+	if dry_run and (if_due or save_snapshot):
+		raise click.UsageError("--dry-run goes with neither --if-due nor --save-snapshot")
+	import time
+
+	from prego_metrics.agent.base.errors import PregoMetricsError
+	from prego_metrics.agent.push import push as pushing
+	from prego_metrics.agent.push.result import Result
+	from prego_metrics.cli.ui.output import report
+
+	try:
+		bench = open_bench_as_owner(bench_path)
+		if dry_run:
+			ended = pushing.dry_run(bench)
+		else:
+			request = (
+				scheduled_request(os.environ, save_snapshot=save_snapshot)
+				if if_due
+				else Request(save_snapshot=save_snapshot)
+			)
+			ended = pushing.push(bench, request)
+	except PregoMetricsError as error:
+		ended = Result(NOT_SENT, time.time(), error=str(error))
+	report(ended, as_json=as_json)
+	sys.exit(ended.exit_code)

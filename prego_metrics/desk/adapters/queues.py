@@ -1,0 +1,49 @@
+"""RQ's queues and workers, as Frappe uses them."""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import Any, NamedTuple
+
+QUEUE = "default"
+
+
+COLLECTING_QUEUE = "long"
+
+
+class Workers(NamedTuple):
+	"""The workers of a queue: registered in Redis, of these alive; and the jobs that wait for them."""
+
+	known: int
+	living: int
+	waiting: int
+
+
+def workers_of(queue_name: str, connection: Any) -> Workers:
+	"""Return who takes the jobs of one of Frappe's queues. Raises redis.exceptions.RedisError."""
+	from frappe.utils.background_jobs import generate_qname
+	from rq import Queue, Worker
+
+	queue = Queue(generate_qname(queue_name), connection=connection)
+	known = [worker for worker in Worker.all(connection=connection) if queue.name in worker.queue_names()]
+	return Workers(len(known), sum(_lives(worker) for worker in known), queue.count)
+
+
+def _lives(worker: Any) -> bool:
+	"""Tell whether a registered worker is there; one that was killed stays registered for minutes."""
+	if worker.hostname != socket.gethostname() or not worker.pid:
+		return True  # of another machine or container: its entry in Redis expires by itself
+	return os.path.exists(f"/proc/{worker.pid}")
+
+
+def age_seconds(started_at: Any) -> float | None:
+	"""Return the seconds since a time of RQ's."""
+	import datetime
+
+	if started_at is None:
+		return None
+	# RQ's times are in UTC; older versions leave the zone away.
+	if started_at.tzinfo is None:
+		started_at = started_at.replace(tzinfo=datetime.timezone.utc)
+	return float((datetime.datetime.now(datetime.timezone.utc) - started_at).total_seconds())
