@@ -26,23 +26,17 @@ demo: $(VENV)/run ## Push from a sample bench to a local control plane, and show
 	@$(BIN)/prego-metrics demo
 	@echo; echo "Next: $(BIN)/prego-metrics --help lists the commands; README.md says how to install it on a node."
 
-test: $(VENV)/dev ## Run every test that needs no bench (with PREGO_TEST_BENCH and PREGO_TEST_SITE: all)
-	@$(BIN)/python -m pytest
+test: $(VENV)/dev ## Run every test that needs no bench
+	@$(BIN)/python -m pytest -m "not bench"
 
-test-bench: $(VENV)/dev ## Run the tests on the bench that PREGO_TEST_BENCH, _SITE, _URL and _TENANT_SITE name
-	@test -n "$$PREGO_TEST_BENCH" -a -n "$$PREGO_TEST_SITE" -a -n "$$PREGO_TEST_URL" -a -n "$$PREGO_TEST_TENANT_SITE" || { echo "Set PREGO_TEST_BENCH, _SITE, _URL and _TENANT_SITE: CONTRIBUTING.md says to what."; exit 2; }
+test-bench: $(VENV)/dev ## Run the tests that need a bench, on the one that PREGO_TEST_BENCH, _SITE, _TENANT_SITE and _URL name
+	@test -n "$$PREGO_TEST_BENCH" -a -n "$$PREGO_TEST_SITE" -a -n "$$PREGO_TEST_URL" -a -n "$$PREGO_TEST_TENANT_SITE" || { echo "Set PREGO_TEST_BENCH, _SITE, _TENANT_SITE and _URL: CONTRIBUTING.md says to what."; exit 2; }
 	@$(PIP) install --editable '.[dev,bench-test]'
-	@$(BIN)/python -m pytest tests/test_names_of_frappe.py tests/test_on_a_real_bench.py \
-		tests/test_states_of_a_real_bench.py tests/test_life_cycle_on_a_real_bench.py \
-		tests/test_uninstall_on_a_real_bench.py tests/test_methods_over_http.py \
-		tests/test_page_in_a_browser.py tests/test_tenant_pictures_in_a_browser.py \
-		tests/test_log_permissions.py tests/test_page_refreshes_in_a_browser.py tests/test_last_resort.py \
-		tests/test_alert_mail_on_a_real_bench.py tests/test_list_in_a_browser.py \
-		tests/test_nightly_collection_on_a_real_bench.py
+	@$(BIN)/python -m pytest -m bench --numprocesses=0
 
 test-ansible: $(VENV)/dev ## Converge the Ansible role on this machine, twice, and uninstall it (as root; minutes)
 	@test -x $(VENV)/ansible/bin/ansible-lint || { $(PYTHON) -m venv $(VENV)/ansible && $(VENV)/ansible/bin/python -m pip --disable-pip-version-check --quiet install -r deploy/ansible/requirements-dev.txt; }
-	@PREGO_TEST_ANSIBLE=$(CURDIR)/$(VENV)/ansible/bin $(BIN)/python -m pytest tests/test_ansible_role.py
+	@PREGO_TEST_ANSIBLE=$(CURDIR)/$(VENV)/ansible/bin $(BIN)/python -m pytest tests/deploy/test_ansible_role.py
 
 contract: $(VENV)/dev tests/contract/node_modules/.installed ## Hold a Worker on D1 and the local control plane to the same answers (Node 20 or later)
 	@$(BIN)/python -m pytest tests/contract

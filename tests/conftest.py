@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import json
 import os
 import shutil
@@ -38,6 +39,29 @@ _CLEARED = {
 	"PYTHONUNBUFFERED",
 	"PYTHONUTF8",
 }
+
+_BENCH_VARIABLES = ("PREGO_TEST_BENCH", "PREGO_TEST_SITE", "PREGO_TEST_TENANT_SITE", "PREGO_TEST_URL")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+	"""Run what needs a bench one after the other, and skip it where no bench is named."""
+	unset = [name for name in _BENCH_VARIABLES if not os.environ.get(name)]
+	for item in items:
+		if item.get_closest_marker("bench"):
+			item.add_marker(pytest.mark.xdist_group("bench"))
+			if unset:
+				item.add_marker(pytest.mark.skip(reason=f"needs a bench: set {', '.join(unset)}"))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+	"""Say in one line why tests were skipped."""
+	reasons = collections.Counter(
+		report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.getreports("skipped")
+	)
+	if reasons:
+		counts = "; ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+		terminalreporter.write_line(f"Skipped: {counts}")
+
 
 hypothesis_settings.register_profile(
 	"prego_metrics",

@@ -68,7 +68,7 @@ def check_control_plane(seen: Examination) -> Iterator[Check]:
 		return
 	known = _holds_node_id(answer.words, config.node_id)
 	words = shown_words(answer.words, key)
-	message_of = f"{answer.status_code} {words}"
+	answer_text = f"{answer.status_code} {words}"
 	if answer.status_code == 200 and known:
 		yield Check(
 			"control_plane", PASS, message("the URL is right, the key is accepted, the node is registered")
@@ -77,7 +77,7 @@ def check_control_plane(seen: Examination) -> Iterator[Check]:
 		yield Check(
 			"control_plane",
 			FAIL,
-			message("the key from {source} is refused: {answer}", source=key.source, answer=message_of),
+			message("the key from {source} is refused: {answer}", source=key.source, answer=answer_text),
 			message("give the node the same INTERNAL_API_KEY that the control plane has"),
 		)
 	elif answer.status_code == 404 and _lists_nodes(ask(NODES_ROUTE)):
@@ -112,7 +112,7 @@ def check_control_plane(seen: Examination) -> Iterator[Check]:
 		yield Check(
 			"control_plane",
 			FAIL,
-			message("the control plane is out of reach: it answers {answer}", answer=message_of),
+			message("the control plane is out of reach: it answers {answer}", answer=answer_text),
 			message(
 				"look at the control plane, and at what stands before it; pushes are tried again by themselves"
 			),
@@ -121,7 +121,7 @@ def check_control_plane(seen: Examination) -> Iterator[Check]:
 		yield Check(
 			"control_plane",
 			WARN,
-			message("an answer that does not name this node: {answer}", answer=message_of),
+			message("an answer that does not name this node: {answer}", answer=answer_text),
 			message("check that control_plane_url is the control plane's base URL"),
 		)
 	yield _clock(answer.headers.get("date"))

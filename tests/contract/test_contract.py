@@ -44,9 +44,9 @@ def test_a_request_is_answered_as_the_contract_says(plane: Plane, case: Case) ->
 	key = {"right": KEY, "wrong": "wrong", None: None}[case.key]
 	answer = call(plane, case.method, case.path, case.content, key)
 	assert answer.status_code == case.status, answer.text
-	message_of = answer.json()
-	assert case.answer.items() <= message_of.items()
-	assert case.status < 400 or isinstance(message_of["error"], str)
+	expected = answer.json()
+	assert case.answer.items() <= expected.items()
+	assert case.status < 400 or isinstance(expected["error"], str)
 	row = row_of(plane)
 	if row is not None:
 		assert row.pop("node_id") == "sg-1" and row.pop("updated_at").endswith("Z")
@@ -210,10 +210,10 @@ def test_the_queries_for_d1_run_there(plane: Plane) -> None:
 	call(plane, "POST", PUSH, json.dumps(FULL))
 	queries = sorted((Path(__file__).parents[2] / "deploy/d1").glob("*.sql"))
 	assert len(queries) == 5
-	message_of = {path.stem: rows(plane, path.read_text()) for path in queries}
-	assert [row["verdict"] for row in message_of["freshness"]] == ["fresh"]
-	assert [row["verdict"] for row in message_of["reconcile"]] == ["differs"]
-	assert message_of["never_pushed"] == message_of["mass_stale"] == message_of["duplicates"] == []
+	expected = {path.stem: rows(plane, path.read_text()) for path in queries}
+	assert [row["verdict"] for row in expected["freshness"]] == ["fresh"]
+	assert [row["verdict"] for row in expected["reconcile"]] == ["differs"]
+	assert expected["never_pushed"] == expected["mass_stale"] == expected["duplicates"] == []
 
 
 def test_a_live_reconciliation_counts_a_node_that_never_pushed(plane: Plane, tmp_path: Path) -> None:

@@ -130,19 +130,19 @@ class _Sending:
 		if 200 <= status_code < 300:
 			return self._ended(DELIVERED, status_code, None), None, False
 		shown = shown_words(words, self.key)
-		message_of: object = status_code
+		answer_text: object = status_code
 		if shown:
-			message_of = message(
+			answer_text = message(
 				"{status_code}, and the server says: {words}", status_code=status_code, words=shown
 			)
 		if status_code in _RETRIED or 500 <= status_code < 600:
-			meaning = message("the control plane answers {answer}", answer=message_of)
+			meaning = message("the control plane answers {answer}", answer=answer_text)
 			return (
 				self._ended(FAILED, status_code, meaning),
 				_retry_after_seconds(retry_after),
 				status_code not in _RETRIED,
 			)
-		refused = message("{meaning}: it answers {answer}", meaning=_meaning(status_code), answer=message_of)
+		refused = message("{meaning}: it answers {answer}", meaning=_meaning(status_code), answer=answer_text)
 		return self._ended(REFUSED, status_code, refused), None, False
 
 	def _ended(self, outcome: str, status_code: int | None, error: str | None) -> Delivery:

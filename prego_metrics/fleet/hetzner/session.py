@@ -110,16 +110,16 @@ class HetznerSession(requests.Session):
 		Raises HetznerError where no attempt would end otherwise.
 		"""
 		words = _words(answer)
-		message_of = f"{self._where} answers {answer.status_code}" + (
+		answer_text = f"{self._where} answers {answer.status_code}" + (
 			f": {shown_words(words, self._token)}" if words else ""
 		)
 		if answer.status_code == 429:
-			return _asked_wait(answer.headers), f"the project's rate limit is used up ({message_of})"
+			return _asked_wait(answer.headers), f"the project's rate limit is used up ({answer_text})"
 		if 500 <= answer.status_code < 600:
-			return None, message_of
+			return None, answer_text
 		if answer.status_code in (401, 403):
-			raise HetznerError(f"the token is refused ({message_of})", final=True)
-		raise HetznerError(message_of)
+			raise HetznerError(f"the token is refused ({answer_text})", final=True)
+		raise HetznerError(answer_text)
 
 	def _attempt(self, method: Any, url: Any, options: Mapping[str, Any]) -> requests.Response | str:
 		"""Return the whole answer, or why there is none; never an exception that holds the request."""

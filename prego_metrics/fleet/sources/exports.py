@@ -140,8 +140,8 @@ def _result_set(result: object, source: str) -> list[object]:
 
 def _refuse_failure(result: Mapping[str, object], source: str) -> None:
 	if "success" in result and result["success"] is not True:
-		message_of = result.get("error") or result.get("errors")
-		words = f": {sanitize(str(message_of), 200)}" if message_of else ""
+		server_error = result.get("error") or result.get("errors")
+		words = f": {sanitize(str(server_error), 200)}" if server_error else ""
 		raise ExportError(f"{source} says that its query failed (success is not true){words}")
 
 

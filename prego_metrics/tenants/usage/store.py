@@ -154,7 +154,7 @@ class TenantHistory:
 		try:
 			yield
 		except sqlite3.Error as error:
-			message_of = sanitize(str(error), 200)
+			error_text = sanitize(str(error), 200)
 			# Only what SQLite finds wrong in the file itself is of this class and none below it.
 			if type(error) is sqlite3.DatabaseError:
 				raise CorruptHistory(
@@ -162,10 +162,10 @@ class TenantHistory:
 						"{path}: {error}. Run `prego-metrics tenants --collect`: it sets the file aside and begins "
 						"a new one",
 						path=sanitize(self.path),
-						error=message_of,
+						error=error_text,
 					)
 				) from None
-			raise HistoryError(self._trouble(message_of)) from None
+			raise HistoryError(self._trouble(error_text)) from None
 		except OSError as error:
 			raise HistoryError(self._trouble(error.strerror or str(error))) from None
 

@@ -137,7 +137,7 @@ class TestPregoMetricsPush(FrappeTestCase):
 		self.folder.write(State().recorded(failed, 1))
 		catch_up(self.folder, self.config)
 		frappe.db.commit()
-		message_of = []
+		logged = []
 
 		def broken(*_):
 			raise ConnectionError("Redis is down")
@@ -147,11 +147,11 @@ class TestPregoMetricsPush(FrappeTestCase):
 		mails.start()
 		self.addCleanup(mails.stop)
 		with patch.dict(telling.MEANS, {"notification": broken}):
-			telling.tell(self.folder, self.config, message_of.append)
-		self.assertEqual(message_of, ["failing was not told by notification: ConnectionError"])
+			telling.tell(self.folder, self.config, logged.append)
+		self.assertEqual(logged, ["failing was not told by notification: ConnectionError"])
 		self.assertEqual(frappe.db.count("Notification Log", {"document_name": failed.id}), 0)
 		for _ in range(3):
-			telling.tell(self.folder, self.config, message_of.append)
+			telling.tell(self.folder, self.config, logged.append)
 		told = frappe.get_all("Notification Log", {"document_name": failed.id}, pluck="for_user")
 		self.assertEqual(sorted(told), [user for user in telling.recipients() if user in told])
 		self.assertIn("Administrator", told)
@@ -183,19 +183,19 @@ class TestPregoMetricsPush(FrappeTestCase):
 			frappe.db.set_value("Notification", name, "enabled", 0)
 		frappe.db.set_value("Notification", ALERT, "enabled", 1)
 		frappe.clear_cache(doctype=DOCTYPE)
-		sent, message_of = [], []
+		sent, logged = [], []
 		try:
 			with (
 				patch("frappe.sendmail", lambda **mail: sent.append(mail["subject"])),
 				patch.object(type(alert), "get_list_of_recipients", lambda *_: (["ops@example.com"], [], [])),
 				patch.object(telling, "MEANS", {"email": telling.MEANS["email"]}),
 			):
-				telling.tell(self.folder, self.config, message_of.append)
+				telling.tell(self.folder, self.config, logged.append)
 		finally:
 			frappe.db.set_value("Notification", ALERT, "enabled", alert.enabled)
 			for name in others:
 				frappe.db.set_value("Notification", name, "enabled", 1)
 			frappe.db.commit()
 			frappe.clear_cache(doctype=DOCTYPE)
-		self.assertEqual((sent, message_of), (["Node test-node: pushes fail"], []))
+		self.assertEqual((sent, logged), (["Node test-node: pushes fail"], []))
 		self.assertEqual(self.names(), [push(1).id])

@@ -1,0 +1,198 @@
+"""The file of the settings as it stands on disk, and laws that hold for whatever it says."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import strategies
+from hypothesis import example, given
+from judging import GOOD, Write, judged, loaded, problems, write_common
+
+from prego_metrics.agent.base.errors import ConfigurationError
+from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.config.config import (
+	ALL_KEYS,
+	CENSUS_KEYS,
+	Config,
+	judge_config,
+	load_config,
+	read_common_config,
+)
+from prego_metrics.agent.config.settings import SETTING_BY_NAME
+
+# The file itself
+
+
+def test_an_absent_file_is_an_empty_one(bench_folder: Path) -> None:
+	(bench_folder / "sites" / "common_site_config.json").unlink()
+	config = loaded(bench_folder)
+	assert {problem.key for problem in config.problems} == {"node_id", "control_plane_url"}
+
+
+def test_a_link_to_the_file_is_followed_and_one_that_leads_nowhere_is_an_error(
+	tmp_path: Path, bench_folder: Path, settings: Write
+) -> None:
+	path = settings(bench_folder, **GOOD)
+	path.rename(tmp_path / "elsewhere.json")
+	path.symlink_to(tmp_path / "elsewhere.json")
+	assert loaded(bench_folder).node_id == "sg-1"
+	(tmp_path / "elsewhere.json").unlink()
+	(problem,) = [problem for problem in loaded(bench_folder).problems if not problem.key]
+	assert problem.text == f"{path} cannot be read: it is a link that leads nowhere"
+
+
+@pytest.mark.parametrize(
+	("make", "expected"),
+	[
+		(lambda path: path.write_text(""), "is not valid JSON: Expecting value"),
+		(lambda path: path.write_text('{"prego_metrics": {'), "is not valid JSON"),
+		(lambda path: path.write_bytes(b'{"a": "\xff"}'), "is not valid JSON"),
+		(lambda path: path.write_bytes(b"\xef\xbb\xbf{}"), "is not valid JSON"),
+		(lambda path: path.write_text("[" * 100_000), "is not valid JSON: nested too deeply"),
+		(lambda path: path.write_text('{"a": ' + "9" * 5000 + "}"), ""),
+		(lambda path: path.write_text("[]"), "must hold a JSON object"),
+		(lambda path: path.write_text("null"), "must hold a JSON object"),
+		(lambda path: path.write_text('"text"'), "must hold a JSON object"),
+		(lambda path: path.write_bytes(b"{}" + b" " * (1 << 20)), "it is larger than 1048576 bytes"),
+		(lambda path: path.mkdir(), "it is not a regular file"),
+		(lambda path: os.mkfifo(path), "it is not a regular file"),
+		(lambda path: path.symlink_to("/dev/zero"), "it is not a regular file"),
+		(lambda path: path.symlink_to(path), "Too many levels of symbolic links"),
+	],
+)
+def test_a_file_that_cannot_be_understood_is_one_problem_that_names_it(
+	bench_folder: Path, make: Callable[[Path], object], expected: str
+) -> None:
+	path = bench_folder / "sites" / "common_site_config.json"
+	path.unlink()
+	make(path)
+	config = load_config(open_bench(str(bench_folder)), {}, sleep=lambda seconds: None)
+	whole = [problem.text for problem in config.problems if not problem.key]
+	if expected:
+		assert len(whole) == 1
+		assert whole[0].startswith(str(path))
+		assert expected in whole[0]
+		with pytest.raises(ConfigurationError, match="common_site_config"):
+			config.require(CENSUS_KEYS)
+
+
+def test_a_file_that_cannot_be_understood_is_said_instead_of_what_would_then_be_missing(
+	bench_folder: Path,
+) -> None:
+	write_common(bench_folder, "{")
+	with pytest.raises(ConfigurationError) as raised:
+		load_config(open_bench(str(bench_folder)), {}, sleep=lambda seconds: None).require(ALL_KEYS)
+	assert "is not set" not in str(raised.value)
+
+
+@pytest.mark.parametrize("section", [None, [], "x", 1, True])
+def test_a_section_that_is_no_object_is_an_error(bench_folder: Path, section: object) -> None:
+	path = write_common(bench_folder, json.dumps({"prego_metrics": section}))
+	assert f"prego_metrics in {path} must be a JSON object" in problems(loaded(bench_folder))
+
+
+def test_a_half_written_file_is_read_again_for_a_moment(bench_folder: Path, settings: Write) -> None:
+	path = settings(bench_folder, **GOOD)
+	whole = path.read_text()
+	slept: list[float] = []
+
+	def finish_writing(seconds: float) -> None:
+		slept.append(seconds)
+		path.write_text(whole[: len(whole) // 2] if len(slept) < 3 else whole)
+
+	path.write_text("")
+	config = load_config(open_bench(str(bench_folder)), {}, sleep=finish_writing)
+	assert config.problems == ()
+	assert len(slept) == 3
+	assert sum(slept) < 0.5
+
+
+def test_a_file_that_may_not_be_read_is_an_error(
+	shared_folder: Path, make_bench: Callable[..., Path], as_user: Callable[..., object]
+) -> None:
+	bench_folder = make_bench(shared_folder / "bench", "a.example")
+	path = bench_folder / "sites" / "common_site_config.json"
+	path.chmod(0o600)
+
+	def whole() -> list[str]:
+		return [problem.text for problem in loaded(bench_folder).problems if not problem.key]
+
+	assert as_user(65534, whole) == [f"{path} cannot be read: Permission denied"]
+
+
+def test_reading_the_file_leaves_no_descriptor_open(bench_folder: Path) -> None:
+	path = bench_folder / "sites" / "common_site_config.json"
+	path.unlink()
+	path.mkdir()
+	bench = open_bench(str(bench_folder))
+	before = len(os.listdir("/proc/self/fd"))
+	for _ in range(3):
+		with pytest.raises(ValueError, match="not a regular file"):
+			read_common_config(bench)
+	assert len(os.listdir("/proc/self/fd")) == before
+
+
+# Laws
+
+
+def in_allowed_ranges(config: Config) -> bool:
+	return (
+		5 <= config.push_interval <= 86400
+		and (config.snapshot_interval == 0 or 5 <= config.snapshot_interval <= 86400)
+		and 0 <= config.spread <= 60
+		and 0.1 <= config.timeout <= 120
+		and 1 <= config.alert_after <= 1000
+		and type(config.alert_after) is int
+		and type(config.allow_empty) is type(config.scheduler_pushes) is bool
+		and all(type(path) is str and path for path in (*config.benches, *config.disk_paths))
+		and all(path.startswith("/") for path in config.disk_paths)
+		and type(config.node_id) is type(config.control_plane_url) is str
+		and config.control_plane_url.lower().startswith(("https://", "http://", ""))
+	)
+
+
+@given(strategies.json_sections, strategies.environments)
+@example({"benches": ["\ud800"]}, {})
+@example({"\ud800": 1, "node_id": float("nan")}, {"PREGO_METRICS_TIMEOUT": "\udcff"})
+def test_whatever_is_written_is_in_its_allowed_range_or_named_as_a_problem(
+	section: dict[str, object], environ: dict[str, str]
+) -> None:
+	config = judged(section, environ)
+	assert in_allowed_ranges(config)
+	assert all(problem.text and problem.text.isprintable() for problem in config.problems)
+	assert all(warning.isprintable() for warning in config.warnings)
+	hardened = environ.get("PREGO_METRICS_HARDENED") == "1"
+	named = {problem.key for problem in config.problems}
+	for name, value in section.items():
+		if name not in SETTING_BY_NAME:
+			assert "" in named
+			continue
+		setting = SETTING_BY_NAME[name]
+		if config.sources[name].endswith("common_site_config.json"):
+			assert name in named or getattr(config, name) is not None
+			assert not hardened or name not in {"node_id", "control_plane_url", "api_key_file"}
+		elif config.sources[name] == setting.variable:
+			assert environ[setting.variable]
+		del value
+	for name in SETTING_BY_NAME.keys() - named:
+		if SETTING_BY_NAME[name].required:
+			assert getattr(config, name)
+	if not config.problems:
+		config.require(ALL_KEYS)
+
+
+@given(strategies.json_sections)
+def test_a_section_means_the_same_from_a_file_as_from_memory(section: dict[str, object]) -> None:
+	with tempfile.TemporaryDirectory() as folder:
+		Path(folder, "sites").mkdir()
+		path = Path(folder, "sites", "common_site_config.json")
+		path.write_text(json.dumps({"prego_metrics": section}))
+		bench = open_bench(folder)
+		read = load_config(bench, {}, sleep=lambda seconds: None)
+		direct = judge_config(bench, json.loads(json.dumps({"prego_metrics": section})), {})
+		assert repr(read) == repr(direct)

@@ -1,0 +1,213 @@
+"""Everything that is wrong with the settings, said in one go, without what is secret."""
+
+from __future__ import annotations
+
+import gc
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from judging import GOOD, Write, judged, loaded, problems, write_common
+
+from prego_metrics.agent.base.errors import ConfigurationError
+from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.config.config import (
+	ALL_KEYS,
+	CENSUS_KEYS,
+	DRY_RUN_KEYS,
+	load_config,
+)
+
+# What is wrong, in one go
+
+
+def test_everything_that_is_wrong_is_said_in_one_go(bench_folder: Path, settings: Write) -> None:
+	path = settings(
+		bench_folder,
+		control_plane_url="http://cp.example",
+		push_interval="60",
+		benches=[],
+		nod_id="sg-1",
+		api_key="0123456789",
+		exclude_sites="pool-*",
+	)
+	environ = {
+		"PREGO_METRICS_TIMEOUT": "1e3",
+		"PREGO_METRICS_ALOW_EMPTY": "1",
+		"PREGO_METRICS_HARDENED": "yes",
+		"PREGO_METRICS_API_KEY": "9876543210",
+	}
+	config = loaded(bench_folder, environ)
+	expected = problems(config)
+	assert len(config.problems) == 11
+	for text in (
+		"node_id is not set: give it by `prego-metrics configure`, or by PREGO_METRICS_NODE_ID",
+		f'control_plane_url = "http://cp.example" ({path}) must begin with https://',
+		f'push_interval = "60" ({path}) must be a number of seconds from 5 to 86400',
+		f"benches = [] ({path}) must be a list of texts with at least one entry",
+		f'exclude_sites = "pool-*" ({path}) must be a list of texts, such as ["pool-*"]',
+		f"nod_id in {path} is no setting: did you mean node_id?",
+		f"api_key in {path} is refused: the key does not belong there",
+		'timeout = "1e3" (PREGO_METRICS_TIMEOUT) must be a number of seconds from 0.1 to 120',
+		"PREGO_METRICS_ALOW_EMPTY in the environment is no setting: did you mean allow_empty?",
+		"PREGO_METRICS_API_KEY in the environment is refused",
+		"PREGO_METRICS_HARDENED='yes' must be 1 or 0",
+	):
+		assert text in expected
+	assert "0123456789" not in expected
+	assert "9876543210" not in expected
+	with pytest.raises(ConfigurationError) as raised:
+		config.require(ALL_KEYS)
+	assert str(raised.value) == expected
+
+
+def test_problems_come_in_the_same_order_in_every_process(bench_folder: Path, settings: Write) -> None:
+	settings(bench_folder, **GOOD, **{f"unknown_{number}": 1 for number in range(8)})
+	environ = {f"PREGO_METRICS_STRANGE_{number}": "1" for number in range(8)}
+	texts = [problem.text.split()[0] for problem in loaded(bench_folder, environ).problems]
+	assert texts == [f"unknown_{n}" for n in range(8)] + [f"PREGO_METRICS_STRANGE_{n}" for n in range(8)]
+
+
+def test_a_command_needs_only_its_own_keys(bench_folder: Path, settings: Write) -> None:
+	settings(bench_folder, api_key_file="relative", push_interval=1)
+	config = loaded(bench_folder)
+	config.require(CENSUS_KEYS)
+	with pytest.raises(ConfigurationError) as raised:
+		config.require(DRY_RUN_KEYS)
+	assert {problem.key for problem in raised.value.problems} == {
+		"node_id",
+		"control_plane_url",
+		"push_interval",
+	}
+	settings(bench_folder, **GOOD, exclude_sites="x")
+	with pytest.raises(ConfigurationError):
+		loaded(bench_folder).require(CENSUS_KEYS)
+
+
+@pytest.mark.parametrize(
+	"written",
+	[
+		"key",
+		"api_key",
+		"API_KEY",
+		"internal_api_key",
+		"INTERNAL_API_KEY",
+		"token",
+		"secret",
+		"bearer",
+	],
+)
+def test_a_key_written_into_the_configuration_is_refused_and_not_repeated(
+	bench_folder: Path, settings: Write, written: str
+) -> None:
+	settings(bench_folder, **GOOD, **{written: "the-very-key"})
+	config = loaded(bench_folder)
+	expected = problems(config)
+	assert f"{written} in " in expected
+	assert "is refused: the key does not belong there" in expected
+	assert "INTERNAL_API_KEY in the environment or by api_key_file" in expected
+	assert "the-very-key" not in expected + repr(config)
+	with pytest.raises(ConfigurationError):
+		config.require(CENSUS_KEYS)
+
+
+@pytest.mark.parametrize("section", [GOOD, None, []])
+def test_a_key_beside_the_section_is_refused_too(bench_folder: Path, section: object) -> None:
+	write_common(bench_folder, json.dumps({"INTERNAL_API_KEY": "the-very-key", "prego_metrics": section}))
+	expected = problems(loaded(bench_folder))
+	assert "INTERNAL_API_KEY in " in expected
+	assert "the-very-key" not in expected
+
+
+def test_the_same_names_beside_the_section_that_other_apps_use_are_left_alone(bench_folder: Path) -> None:
+	write_common(bench_folder, json.dumps({"api_key": "x", "secret": "y", "prego_metrics": GOOD}))
+	assert loaded(bench_folder).problems == ()
+
+
+@pytest.mark.parametrize(
+	"url",
+	[
+		"https://user:pa55word@cp.example",
+		"https://user:pa55/word@cp.example",
+		'https://user:pa55"word@cp.example',
+		"https://user:pa55@word@cp.example",
+		"http://pa55word@cp.example",
+		"user:pa55word@cp.example",
+		"//user:pa55word@cp.example",
+		"https:user:pa55word@cp.example",
+	],
+)
+def test_a_password_in_a_refused_url_is_not_shown(url: str) -> None:
+	expected = problems(judged({**GOOD, "control_plane_url": url}))
+	assert "control_plane_url = " in expected
+	assert "pa55" not in expected
+
+
+@pytest.mark.parametrize("value", ["http://hc.example/the-uuid", "https://hc.example:the-uuid", ["the-uuid"]])
+def test_a_refused_heartbeat_url_is_not_shown(value: object) -> None:
+	expected = problems(judged({**GOOD, "heartbeat_url": value}))
+	assert "heartbeat_url (" in expected
+	assert "the-uuid" not in expected
+	assert "the-uuid" not in repr(judged({**GOOD, "heartbeat_url": "https://hc.example/the-uuid"}))
+
+
+def test_two_heartbeats_are_one_too_many() -> None:
+	both = {**GOOD, "heartbeat_url": "https://hc.example/x", "heartbeat_url_file": "/etc/hc"}
+	assert "heartbeat_url and heartbeat_url_file are both set" in problems(judged(both))
+
+
+@pytest.mark.parametrize(("interval", "warned"), [(59, True), (60, False), (300, False), (301, True)])
+def test_an_interval_outside_the_runbooks_range_is_a_warning(interval: float, warned: bool) -> None:
+	config = judged({**GOOD, "push_interval": interval})
+	assert config.problems == ()
+	assert [("outside the runbook's 60 to 300 seconds" in text) for text in config.warnings] == [
+		True
+	] * warned
+
+
+def test_a_node_id_with_a_space_around_it_is_kept_with_a_warning() -> None:
+	config = judged({**GOOD, "node_id": " sg-1"})
+	assert config.node_id == " sg-1"
+	assert "begins or ends with a space" in config.warnings[0]
+
+
+@pytest.mark.parametrize(
+	("name", "value"),
+	[
+		("node_id", "x\x1b[2J"),
+		("node_id", "y" * 5000),
+		("node_id", [{"\u202e": "\ud800"}] * 500),
+		("push_interval", 10**4000),
+		("push_interval", float("nan")),
+		("exclude_sites", {"\n": float("inf")}),
+		("disk_paths", ["\x1b" * 5000]),
+	],
+)
+def test_a_refused_value_is_shown_cut_and_escaped(name: str, value: object) -> None:
+	(problem,) = judged({**GOOD, name: value}).problems
+	assert problem.text.isprintable()
+	assert problem.text.startswith(f"{name} = ")
+	assert len(problem.text) < 400
+
+
+@pytest.fixture
+def no_garbage_of_others() -> Iterator[None]:
+	"""Finalizers of what earlier tests left could else run where no stack is left for them, and fail this test."""
+	gc.collect()
+	gc.disable()
+	yield
+	gc.enable()
+
+
+@pytest.mark.usefixtures("no_garbage_of_others")
+def test_no_depth_of_nesting_in_the_file_is_more_than_an_error(bench_folder: Path) -> None:
+	bench = open_bench(str(bench_folder))
+	for depth in (*range(1, 1000, 199), *range(sys.getrecursionlimit() - 130, sys.getrecursionlimit() + 5)):
+		for name in ("node_id", "nod_id"):
+			nested = "[" * depth + "]" * depth
+			write_common(bench_folder, f'{{"prego_metrics": {{"{name}": {nested}}}}}')
+			config = load_config(bench, {}, sleep=lambda seconds: None)
+			assert config.problems
+			assert all(problem.text.isprintable() for problem in config.problems)

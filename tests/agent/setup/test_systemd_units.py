@@ -1,0 +1,230 @@
+"""The systemd units: what they say, that deploy/ holds the same, and what systemd itself thinks of them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from prego_metrics.agent.base.errors import PregoMetricsError
+from prego_metrics.agent.setup.systemd_units import Units, quoted, refuse_untrusted
+
+ROOT = Path(__file__).parents[3]
+BENCH = "/home/frappe/frappe-bench"
+PLAIN = Units(BENCH, BENCH + "/sites", "frappe", "frappe", BENCH + "/env/bin/prego-metrics")
+HARDENED = Units(
+	BENCH,
+	BENCH + "/sites",
+	"frappe",
+	"frappe",
+	"/opt/prego_metrics/bin/prego-metrics",
+	hardened={
+		"PREGO_METRICS_NODE_ID": "sg-1",
+		"PREGO_METRICS_CONTROL_PLANE_URL": "https://control-plane.example",
+	},
+)
+SHIPPED = {ROOT / "deploy/systemd": PLAIN, ROOT / "deploy/systemd/hardened": HARDENED}
+needs_systemd = pytest.mark.skipif(
+	shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed"
+)
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="files of root's can be made by root only")
+
+
+def directives(text: str) -> dict[str, list[str]]:
+	"""The directives of a unit; one that stands several times has several values."""
+	found: dict[str, list[str]] = {}
+	for line in text.splitlines():
+		if line and line[0] not in "#[":
+			name, value = line.split("=", 1)
+			found.setdefault(name, []).append(value)
+	return found
+
+
+@pytest.mark.parametrize("folder", SHIPPED, ids=lambda path: path.name)
+def test_deploy_holds_what_the_templates_give(folder: Path) -> None:
+	shipped = {
+		path.name: path.read_text() for path in folder.iterdir() if path.suffix in (".service", ".timer")
+	}
+	assert shipped == SHIPPED[folder].render()
+
+
+def test_the_wheel_holds_the_templates() -> None:
+	(line,) = re.findall(r"^prego_metrics = \[(.*)\]$", (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+	patterns = re.findall(r'"([^"]+)"', line)
+	held = {path for pattern in patterns for path in (ROOT / "prego_metrics").glob(pattern)}
+	assert {path for path in (ROOT / "prego_metrics/agent/setup/units").iterdir()} <= held
+
+
+@needs_systemd
+@pytest.mark.parametrize("units", [PLAIN, HARDENED], ids=["plain", "hardened"])
+def test_systemd_finds_nothing_wrong_with_them(units: Units, tmp_path: Path) -> None:
+	for name, text in units.render().items():
+		# The programs are on the node, not here.
+		text = text.replace(units.program, "/bin/true")
+		(tmp_path / name).write_text(re.sub("^(User|Group)=.*", r"\1=root", text, flags=re.MULTILINE))
+	files = [str(path) for path in sorted(tmp_path.iterdir())]
+	done = subprocess.run(["systemd-analyze", "verify", *files], capture_output=True, text=True, timeout=60)
+	ours = [line for line in done.stderr.splitlines() if "prego-metrics" in line]
+	assert (done.returncode, ours) == (0, [])
+
+
+@needs_systemd
+@pytest.mark.parametrize("units", [PLAIN, HARDENED], ids=["plain", "hardened"])
+def test_the_exposure_of_the_service_is_1_5_or_better(units: Units, tmp_path: Path) -> None:
+	name = f"{units.name}.service"
+	(tmp_path / name).write_text(units.render()[name])
+	done = subprocess.run(
+		["systemd-analyze", "security", "--offline=true", "--threshold=15", "--no-pager", tmp_path / name],
+		capture_output=True,
+		text=True,
+		timeout=60,
+	)
+	assert done.returncode == 0, done.stdout[-300:] + done.stderr
+	exposure = re.search(r"exposure level for \S+: ([0-9.]+)", done.stdout)
+	assert exposure and float(exposure[1]) <= 1.5
+
+
+@pytest.mark.parametrize("units", [PLAIN, HARDENED], ids=["plain", "hardened"])
+def test_a_sandbox_that_would_blind_the_push_is_left_out_with_a_reason(units: Units) -> None:
+	text = units.render()["prego-metrics.service"]
+	expected = directives(text)
+	assert expected["ProtectHome"] == ["read-only"]
+	assert (
+		"ProcSubset" not in expected and "IPAddressDeny" not in expected and "PrivateNetwork" not in expected
+	)
+	for left_out in ("ProtectHome=yes", "ProcSubset=pid", "PrivateNetwork=yes", "RootDirectory="):
+		assert re.search(rf"^# - .*{left_out}.*:", text, re.MULTILINE), left_out
+
+
+def test_the_unit_may_write_the_state_alone_and_its_owner_makes_it_first() -> None:
+	for units, mode in ((PLAIN, "0700"), (HARDENED, "2770")):
+		expected = directives(units.render()["prego-metrics.service"])
+		assert expected["ProtectSystem"] == ["strict"]
+		assert expected["ReadWritePaths"] == [f"-{BENCH}/sites/.prego-metrics"]
+		(made,) = expected["ExecStartPre"]
+		assert (
+			made.startswith("+/usr/bin/setpriv --reuid=frappe --regid=frappe --init-groups") and mode in made
+		)
+
+
+def test_the_timer_ticks_each_minute_at_a_second_of_its_own() -> None:
+	expected = directives(PLAIN.render()["prego-metrics.timer"])
+	assert expected["OnCalendar"] == ["*-*-* *:*:00"]
+	assert (expected["FixedRandomDelay"], expected["AccuracySec"]) == (["yes"], ["1s"])
+	assert directives(PLAIN.render()["prego-metrics.service"])["Environment"] == ["PREGO_METRICS_SPREAD=0"]
+
+
+def test_in_the_hardened_mode_the_unit_alone_says_where_the_key_goes() -> None:
+	expected = directives(HARDENED.render()["prego-metrics.service"])
+	assert (expected["User"], expected["Group"]) == (["prego-metrics"], ["frappe"])
+	assert expected["Environment"] == [
+		"PREGO_METRICS_SPREAD=0",
+		'"PREGO_METRICS_HARDENED=1"',
+		'"PREGO_METRICS_NODE_ID=sg-1"',
+		'"PREGO_METRICS_CONTROL_PLANE_URL=https://control-plane.example"',
+	]
+	assert expected["LoadCredential"] == ["internal_api_key:/etc/prego_metrics/internal_api_key"]
+
+
+def test_a_node_id_is_one_word_of_the_unit_whatever_it_holds() -> None:
+	assert quoted('A=50% "x" \\') == '"A=50%% \\"x\\" \\\\"'
+	with pytest.raises(PregoMetricsError, match="characters without a sign"):
+		quoted("A=1\nExecStart=/bin/sh")
+
+
+@pytest.mark.parametrize("path", ["/srv/a b", "/srv/a\nExecStart=x", "/srv/%h", "/srv/$x", "relative"])
+def test_a_bench_that_a_unit_could_read_as_something_else_is_refused(path: str) -> None:
+	with pytest.raises(PregoMetricsError, match="cannot be named in a unit"):
+		Units(path, path + "/sites", "frappe", "frappe", "/opt/x").render()
+
+
+@pytest.mark.parametrize("instance", ["", "tell", "a-tell", "A", "a/b", "-a", "a" * 33])
+def test_an_instance_that_would_clash_or_escape_is_refused(instance: str) -> None:
+	with pytest.raises(PregoMetricsError, match="instance"):
+		Units(BENCH, BENCH + "/sites", "frappe", "frappe", "/opt/x", instance=instance).render()
+
+
+def test_an_instance_names_each_unit_and_each_reference() -> None:
+	units = Units(BENCH, BENCH + "/sites", "frappe", "frappe", "/opt/x", instance="staging").render()
+	assert sorted(units) == [
+		"prego-metrics-staging-tell.service",
+		"prego-metrics-staging.service",
+		"prego-metrics-staging.timer",
+	]
+	assert directives(units["prego-metrics-staging.service"])["OnFailure"] == [
+		"prego-metrics-staging-tell.service"
+	]
+
+
+# --- the command -----------------------------------------------------------------------------------
+
+
+def test_the_command_writes_the_units_and_says_how_to_enable_them(
+	run_agent: Callable[..., subprocess.CompletedProcess[str]], bench_folder: Path, tmp_path: Path
+) -> None:
+	output = tmp_path / "units"
+	done = run_agent("systemd", "--bench", bench_folder, "--output", output, "--key-file", "/etc/no/key")
+	assert (done.returncode, done.stderr) == (0, "")
+	commands = [line for line in done.stdout.splitlines() if line.startswith("  ")]
+	assert len(commands) == 2
+	assert commands[0].startswith("  sudo install -m 644 -t /etc/systemd/system ")
+	assert commands[1] == "  sudo systemctl enable --now prego-metrics.timer"
+	for name in ("prego-metrics.service", "prego-metrics.timer", "prego-metrics-tell.service"):
+		assert stat.S_IMODE((output / name).stat().st_mode) == 0o644
+	assert f"push --if-due --bench {bench_folder}\n" in (output / "prego-metrics.service").read_text()
+
+
+def test_without_a_folder_the_units_are_printed_and_nothing_is_written(
+	run_agent: Callable[..., subprocess.CompletedProcess[str]], bench_folder: Path
+) -> None:
+	before = sorted(bench_folder.rglob("*"))
+	done = run_agent("systemd", "--bench", bench_folder)
+	assert done.returncode == 0
+	assert re.findall("^# ==== (.*)$", done.stdout, re.MULTILINE) == [
+		"prego-metrics.service",
+		"prego-metrics.timer",
+		"prego-metrics-tell.service",
+	]
+	assert "systemctl enable --now prego-metrics.timer" in done.stderr
+	assert sorted(bench_folder.rglob("*")) == before
+
+
+def test_the_hardened_mode_asks_for_what_the_bench_may_not_say(
+	run_agent: Callable[..., subprocess.CompletedProcess[str]], bench_folder: Path
+) -> None:
+	done = run_agent(
+		"systemd", "--bench", bench_folder, "--hardened", "--control-plane-url", "http://far.example"
+	)
+	assert done.returncode == 2
+	assert (
+		"--node-id is missing" in done.stderr and "--control-plane-url must begin with https" in done.stderr
+	)
+
+
+@needs_root
+def test_the_hardened_mode_refuses_a_program_that_others_could_replace(
+	run_agent: Callable[..., subprocess.CompletedProcess[str]], bench_folder: Path, tmp_path: Path
+) -> None:
+	theirs = tmp_path / "theirs"
+	theirs.mkdir()
+	os.chown(theirs, 4711, 4711)
+	with pytest.raises(PregoMetricsError, match=r"theirs can be written by others"):
+		refuse_untrusted(str(theirs / "bin/prego-metrics"), "in the hardened mode")
+	(tmp_path / "link").symlink_to("/etc/hostname")
+	os.chown(tmp_path, 4711, 4711)
+	done = run_agent("systemd", "--bench", bench_folder, "--key-file", tmp_path / "link")
+	os.chown(tmp_path, 0, 0)
+	assert done.returncode == 2
+	assert "is not root's alone" in done.stderr
+
+
+@needs_root
+def test_a_program_of_roots_is_trusted() -> None:
+	refuse_untrusted("/usr/bin/env", "in the hardened mode")
+	refuse_untrusted("/etc/not/there/yet", "the key file")

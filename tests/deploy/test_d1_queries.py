@@ -1,0 +1,185 @@
+"""The queries for D1, on SQLite with the runbook's columns: they say what `prego-metrics fleet` says."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from prego_metrics.fleet.checks.freshness import Fleet, alerts_of, judge_freshness
+from prego_metrics.fleet.checks.reconcile import judge_counts
+from prego_metrics.fleet.sources.exports import Export
+from prego_metrics.fleet.sources.records import STATUSES_WITHOUT_SITE as NO_SITE
+from prego_metrics.fleet.sources.records import Columns, read_metrics, read_regions
+
+QUERIES = Path(__file__).parents[2] / "deploy/d1"
+NOW = 1_780_000_000.0
+SCHEMA = """
+CREATE TABLE nodes (node_id TEXT {key}, region TEXT, host TEXT);
+CREATE TABLE server_metrics (
+	node_id TEXT {key}, cpu_pct REAL, memory_pct REAL, disk_pct REAL, tenant_count INTEGER, source TEXT, updated_at
+);
+CREATE TABLE tenants_master (id INTEGER PRIMARY KEY, node_id TEXT, status TEXT);
+"""
+
+
+class Database:
+	"""The control plane's tables as SQLite, in which it is NOW."""
+
+	def __init__(self, key: str = "PRIMARY KEY") -> None:
+		self.connection = sqlite3.connect(":memory:")
+		self.connection.row_factory = sqlite3.Row
+		self.connection.executescript(SCHEMA.format(key=key))
+
+	def add(self, table: str, *rows: Sequence[Any]) -> None:
+		columns = {
+			"nodes": "node_id, region, host",
+			"server_metrics": "node_id, updated_at, tenant_count, source",
+			"tenants_master": "node_id, status",
+		}[table]
+		for row in rows:
+			marks = ", ".join("?" * len(row))
+			self.connection.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", row)
+
+	def run(self, name: str) -> list[dict[str, Any]]:
+		query = (
+			(QUERIES / f"{name}.sql")
+			.read_text()
+			.replace("julianday('now')", f"({NOW} / 86400.0 + 2440587.5)")
+		)
+		return [dict(row) for row in self.connection.execute(query)]
+
+	def export(self, table: str) -> Export:
+		return Export(table, [dict(row) for row in self.connection.execute(f"SELECT * FROM {table}")])
+
+
+@pytest.fixture
+def database() -> Database:
+	return Database()
+
+
+def written(age: float, how: str) -> Any:
+	moment = datetime.fromtimestamp(NOW - age, timezone.utc)
+	if how == "seconds":
+		return NOW - age
+	if how == "milliseconds":
+		return int((NOW - age) * 1000)
+	if how == "text":
+		return f"{(NOW - age) * 1000:.0f}.0"
+	if how == "sqlite":
+		return moment.strftime("%Y-%m-%d %H:%M:%S")
+	if how == "zone":
+		return moment.astimezone(timezone(timedelta(hours=8))).isoformat(timespec="seconds")
+	return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+names = st.sampled_from(["a", "b", "c", "d", "A", "한", "x y"])
+# Not at the limits themselves: SQLite's day numbers are exact to about 40 µs.
+ages = st.sampled_from([-100, -4, 0, 10, 299, 301, 320, 350, 399, 5000, 10**6])
+times = st.one_of(
+	st.builds(
+		written, ages, st.sampled_from(["seconds", "milliseconds", "text", "sqlite", "zone", "worker"])
+	),
+	st.sampled_from([None, "", "now", "yesterday", "2026-99-99"]),
+)
+fleets = st.fixed_dictionaries(
+	{
+		"nodes": st.dictionaries(names, st.sampled_from(["sg", "us", "eu", "SG", "", None]), min_size=1),
+		"server_metrics": st.dictionaries(
+			names,
+			st.tuples(
+				times,
+				st.sampled_from([None, 0, 1, 2, 3]),
+				st.sampled_from([None, "node_push", "hetzner_api"]),
+			),
+		),
+		"tenants_master": st.lists(
+			st.tuples(
+				st.one_of(names, st.sampled_from([None, ""])),
+				st.sampled_from([None, "active", "Active", "suspended", "Deleted", "failed", "data_purged "]),
+			),
+			max_size=8,
+		),
+	}
+)
+
+
+@given(fleets)
+def test_the_queries_agree_with_the_commands(found: dict[str, Any]) -> None:
+	database = Database()
+	database.add("nodes", *((name, region, "h") for name, region in found["nodes"].items()))
+	database.add("server_metrics", *((name, *row) for name, row in found["server_metrics"].items()))
+	database.add("tenants_master", *found["tenants_master"])
+	regions = read_regions(database.export("nodes"), Columns())
+	pushed = read_metrics(database.export("server_metrics"), Columns(), needed=())
+	placed = Counter(
+		node_id
+		for node_id, status in found["tenants_master"]
+		if node_id and (status or "").strip().lower() not in NO_SITE
+	)
+
+	verdicts = judge_freshness(Fleet(tuple(regions), pushed, regions, placed), NOW)
+	assert {row["node_id"]: row["verdict"] for row in database.run("freshness")} == {
+		verdict.node_id: verdict.name for verdict in verdicts
+	}
+	counts, _ = judge_counts(pushed, placed)
+	assert {row["node_id"]: row["verdict"] for row in database.run("reconcile")} == {
+		verdict.node_id: verdict.name for verdict in counts
+	}
+	mass = [alert for alert in alerts_of(verdicts) if alert.about == "control_plane"]
+	assert [row["nodes"] for row in database.run("mass_stale")] == [len(alert.node_ids) for alert in mass]
+	never = {name for name in regions if name not in pushed or pushed[name].updated_at is None}
+	assert {row["node_id"] for row in database.run("never_pushed")} == never
+
+
+def test_a_mass_of_stale_nodes_is_one_row_with_its_minute(database: Database) -> None:
+	for number, age in enumerate((1000, 1010, 1030, 5)):
+		database.add("nodes", (f"n{number}", "sg", None))
+		database.add("server_metrics", (f"n{number}", NOW - age, 1, None))
+	(row,) = database.run("mass_stale")
+	assert row["nodes"] == 3
+	moments = [
+		datetime.fromisoformat(row[name] + "+00:00").timestamp() for name in ("first_push", "last_push")
+	]
+	assert moments == [NOW - 1030, NOW - 1000]
+
+
+def test_duplicates_are_spellings_hosts_and_rows_too_many() -> None:
+	database = Database(key="")
+	database.add("nodes", ("sg-1", "sg", "10.0.0.1"), ("SG-1 ", "sg", "10.0.0.2"), ("us-1", "us", "10.0.0.1"))
+	database.add("nodes", ("eu-1", "eu", None), ("eu-2", "eu", None))
+	database.add("server_metrics", ("us-1", 1, 1, None), ("us-1", 2, 2, None))
+	assert [(row["what"], set(row["node_ids"].split(" | "))) for row in database.run("duplicates")] == [
+		("nodes.node_id", {"sg-1", "SG-1 "}),
+		("nodes.host", {"sg-1", "us-1"}),
+		("server_metrics.node_id", {"us-1"}),
+	]
+
+
+def test_a_well_kept_database_has_none_of_it(database: Database) -> None:
+	database.add("nodes", ("sg-1", "sg", "10.0.0.1"))
+	database.add("server_metrics", ("sg-1", NOW - 10, 1, "node_push"))
+	database.add("tenants_master", ("sg-1", "active"))
+	assert [row["verdict"] for row in database.run("freshness") + database.run("reconcile")] == [
+		"fresh",
+		"agrees",
+	]
+	assert not database.run("mass_stale") + database.run("never_pushed") + database.run("duplicates")
+
+
+def test_every_query_is_one_statement_that_reads_and_is_listed() -> None:
+	listed = (QUERIES / "README.md").read_text()
+	queries = sorted(QUERIES.glob("*.sql"))
+	assert len(queries) == 5
+	for path in queries:
+		text = "\n".join(line for line in path.read_text().splitlines() if not line.lstrip().startswith("--"))
+		assert text.count(";") == 1 and text.rstrip().endswith(";")
+		assert text.split()[0] in ("WITH", "SELECT")
+		assert f"`{path.name}`" in listed

@@ -1,0 +1,263 @@
+"""`fleet freshness`: which nodes deliver, from exports as wrangler and others write them."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fleet_exports import Ended, ago, metrics, node, run_fleet, tenant, wrangler
+from terminals import on_a_terminal
+
+Judge = Callable[..., Ended]
+
+
+@pytest.fixture
+def judge(tmp_path: Path) -> Judge:
+	"""`judge(nodes, metrics, tenants, *options)` exports the rows, and runs `fleet freshness --json`."""
+
+	def run(
+		nodes: list[dict[str, Any]],
+		pushed: list[dict[str, Any]],
+		tenants: list[dict[str, Any]] | None = None,
+		*options: object,
+	) -> Ended:
+		files = ["--nodes", wrangler(tmp_path / "nodes.json", *nodes)]
+		files += ["--metrics", wrangler(tmp_path / "metrics.json", *pushed)]
+		if tenants is not None:
+			files += ["--tenants", wrangler(tmp_path / "tenants.json", *tenants)]
+		return run_fleet("freshness", *files, *options, "--json")
+
+	return run
+
+
+def test_a_fleet_that_delivers_is_well(judge: Judge) -> None:
+	ended = judge([node("sg-1"), node("us-1", "us")], [metrics("sg-1"), metrics("us-1")])
+	assert (ended.code, ended.stderr) == (0, "")
+	assert ended.json["ok"] is True and ended.json["alerts"] == []
+	assert ended.verdicts() == {"sg-1": "fresh", "us-1": "fresh"}
+
+
+@pytest.mark.parametrize(
+	("nodes", "pushed", "verdict"),
+	[
+		([node("sg-1")], [], "never"),
+		([node("sg-1")], [metrics("sg-1", 301)], "stale"),
+		([node("sg-1")], [metrics("sg-1", -86400)], "stale"),
+		([node("sg-1")], [{**metrics("sg-1"), "updated_at": "yesterday"}], "stale"),
+		([node("sg-1")], [{**metrics("sg-1"), "updated_at": None}], "never"),
+		([node("sg-1", "SG")], [metrics("sg-1")], "bad_region"),
+		([node("sg-1", None)], [metrics("sg-1")], "bad_region"),
+		([node("sg-1", "de")], [], "bad_region"),
+		([node("other", "sg")], [metrics("other"), metrics("sg-1", 9999, 0)], "unregistered"),
+		([node("SG-1"), node("sg-1 ")], [metrics("sg-1")], "unregistered"),
+	],
+)
+def test_what_is_wrong_with_a_node_is_its_verdict_and_exit_1(
+	judge: Judge, nodes: list[Any], pushed: list[Any], verdict: str
+) -> None:
+	ended = judge(nodes, pushed)
+	assert ended.code == 1
+	assert ended.verdicts()["sg-1"] == verdict
+	assert any("sg-1" in alert["node_ids"] for alert in ended.json["alerts"])
+
+
+def test_of_several_verdicts_the_first_holds(judge: Judge) -> None:
+	nodes = [node("bad", "de"), node("never"), node("stale"), node("zero"), node("fresh")]
+	pushed = [
+		metrics("unregistered", 9999, 0),
+		metrics("bad", 9999, 0),
+		metrics("stale", 9999, 0),
+		metrics("zero", 10, 0),
+		metrics("fresh"),
+	]
+	tenants = [tenant(name) for name in ("unregistered", "bad", "never", "stale", "zero", "fresh")]
+	ended = judge(nodes, pushed, tenants)
+	assert ended.verdicts() == {
+		"bad": "bad_region",
+		"fresh": "fresh",
+		"never": "never",
+		"stale": "stale",
+		"unregistered": "unregistered",
+		"zero": "zero",
+	}
+
+
+def test_without_placement_a_zero_is_shown_and_no_failure(judge: Judge) -> None:
+	ended = judge([node("sg-1")], [metrics("sg-1", tenant_count=0)])
+	assert (ended.code, ended.json["ok"], ended.verdicts()) == (0, True, {"sg-1": "zero"})
+
+
+def test_with_placement_a_zero_fails_where_tenants_are_and_is_fresh_where_none_are(judge: Judge) -> None:
+	pushed = [metrics("sg-1", tenant_count=0), metrics("sg-2", tenant_count=0)]
+	ended = judge([node("sg-1"), node("sg-2")], pushed, [tenant("sg-1"), tenant("sg-2", "data_purged")])
+	assert (ended.code, ended.verdicts()) == (1, {"sg-1": "zero", "sg-2": "fresh"})
+
+
+def test_a_count_that_is_missing_is_a_zero_where_tenants_are_placed(judge: Judge) -> None:
+	ended = judge([node("a"), node("b")], [metrics("a", tenant_count=None), metrics("b")], [tenant("a")])
+	assert (ended.code, ended.verdicts()) == (1, {"a": "zero", "b": "fresh"})
+
+
+def test_tenants_on_a_node_that_nobody_registered_are_named(judge: Judge) -> None:
+	ended = judge([node("sg-1")], [metrics("sg-1")], [tenant("sg-1"), tenant("gone")])
+	assert (ended.code, ended.verdicts()["gone"]) == (1, "unregistered")
+
+
+def test_max_age_is_300_s_unless_it_is_given(judge: Judge) -> None:
+	assert judge([node("sg-1")], [metrics("sg-1", 290)]).code == 0
+	assert judge([node("sg-1")], [metrics("sg-1", 310)]).code == 1
+	assert judge([node("sg-1")], [metrics("sg-1", 310)], None, "--max-age", 600).code == 0
+	assert judge([node("sg-1")], [metrics("sg-1", 70)], None, "--max-age", 60).code == 1
+
+
+def test_nodes_gone_in_the_same_minute_are_one_alert_about_the_control_plane(judge: Judge) -> None:
+	names = [f"sg-{number}" for number in range(6)]
+	pushed = [metrics(name, 1000 + 9 * number) for number, name in enumerate(names[:5])] + [metrics("sg-5")]
+	ended = judge([node(name) for name in names], pushed)
+	(alert,) = ended.json["alerts"]
+	assert ended.code == 1
+	assert (alert["about"], alert["node_ids"]) == ("control_plane", names[:5])
+	assert "5 of 6 nodes" in alert["sentence"]
+
+
+def test_a_node_that_stopped_at_another_time_is_an_alert_of_its_own(judge: Judge) -> None:
+	names = ["a", "b", "c", "d"]
+	pushed = [metrics("a", 1000), metrics("b", 1010), metrics("c", 1020), metrics("d", 5000)]
+	alerts = judge([node(name) for name in names], pushed).json["alerts"]
+	assert [(alert["about"], alert["node_ids"]) for alert in alerts] == [
+		("control_plane", ["a", "b", "c"]),
+		("node", ["d"]),
+	]
+
+
+@pytest.mark.parametrize("updated_at", [-(10**300), -62_135_596_800, 0, "0001-01-01T00:00:00+23:59"])
+def test_nodes_gone_before_any_calendar_are_told_all_the_same(judge: Judge, updated_at: Any) -> None:
+	pushed = [{**metrics(name), "updated_at": updated_at} for name in "abc"]
+	ended = judge([node(name) for name in "abc"], pushed)
+	assert (ended.code, set(ended.verdicts().values())) == (1, {"stale"})
+
+
+@pytest.mark.parametrize("ages", [[1000, 1010], [1000, 1100, 1200], [1000, 1010, 1020, 5, 5, 5]])
+def test_a_few_or_scattered_nodes_are_alerts_of_their_own(judge: Judge, ages: list[float]) -> None:
+	names = [f"n{number}" for number in range(len(ages))]
+	ended = judge([node(name) for name in names], [metrics(*pair) for pair in zip(names, ages, strict=True)])
+	assert {alert["about"] for alert in ended.json["alerts"]} == {"node"}
+
+
+@pytest.mark.parametrize(
+	"written",
+	[
+		lambda moment: int(moment),
+		lambda moment: moment,
+		lambda moment: int(moment * 1000),
+		lambda moment: str(int(moment)),
+		lambda moment: str(int(moment * 1000)),
+		lambda moment: datetime.fromtimestamp(moment, timezone.utc).strftime("%Y-%m-%d %H:%M:%S"),
+		lambda moment: datetime.fromtimestamp(moment, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S"),
+		lambda moment: datetime.fromtimestamp(moment, timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+		lambda moment: datetime.fromtimestamp(moment, timezone(timedelta(hours=8, minutes=30))).isoformat(),
+		lambda moment: datetime.fromtimestamp(moment, timezone(timedelta(hours=-5))).strftime(
+			"%Y-%m-%dT%H:%M:%S%z"
+		),
+	],
+)
+def test_each_way_of_writing_a_time_is_understood(judge: Judge, written: Callable[[float], Any]) -> None:
+	for age, code in ((100, 0), (400, 1), (-3000, 1)):
+		row = {"node_id": "sg-1", "tenant_count": 1, "updated_at": written(time.time() - age)}
+		ended = judge([node("sg-1")], [row])
+		assert ended.code == code
+		assert abs(ended.json["nodes"][0]["age_seconds"] - age) < 5
+
+
+def test_the_columns_can_be_called_otherwise(judge: Judge) -> None:
+	pushed = [{"server": "sg-1", "seen": ago(5), "sites": 0}]
+	options = "--node-id-column=server --region-column=zone --updated-at-column=seen".split()
+	options += "--tenant-count-column=sites --tenants-node-id-column=on --status-column=state".split()
+	nodes = [{"server": "sg-1", "zone": "sg"}]
+	assert judge(nodes, pushed, [{"on": "sg-1", "state": "active"}], *options).verdicts() == {"sg-1": "zero"}
+	assert judge(nodes, pushed, [{"on": "sg-1", "state": "x"}], *options[:-1]).stderr.startswith(
+		"Warning: "
+	)  # no column status: every tenant counts
+
+
+def test_csv_sqlite_and_plain_json_say_the_same(tmp_path: Path) -> None:
+	nodes, pushed = [node("sg-1"), node("eu-1", "eu")], [metrics("sg-1"), metrics("eu-1", 900)]
+	answers = []
+	for kind in ("array", "object", "csv", "semicolons", "utf-16"):
+		files = []
+		for name, rows in (("nodes", nodes), ("server_metrics", pushed)):
+			files.append(tmp_path / f"{name}.{kind}")
+			comma = ";" if kind == "semicolons" else ","
+			lines = [comma.join(rows[0]), *(comma.join(map(str, row.values())) for row in rows)]
+			text = {"array": json.dumps(rows), "object": json.dumps({name: rows})}.get(
+				kind, "\n".join([*lines, ""])
+			)
+			files[-1].write_text(text, encoding="utf-16" if kind == "utf-16" else "utf-8-sig")
+		answers.append(run_fleet("freshness", "--nodes", files[0], "--metrics", files[1], "--json"))
+	database = tmp_path / "a database?.sqlite"
+	with sqlite3.connect(database) as connection:
+		connection.execute("CREATE TABLE nodes (node_id, region, host)")
+		connection.execute("CREATE TABLE server_metrics (node_id, updated_at, tenant_count)")
+		connection.executemany("INSERT INTO nodes VALUES (:node_id, :region, :host)", nodes)
+		connection.executemany(
+			"INSERT INTO server_metrics VALUES (:node_id, :updated_at, :tenant_count)", pushed
+		)
+	connection.close()
+	answers.append(run_fleet("freshness", "--nodes", database, "--metrics", database, "--json"))
+	assert {answer.code for answer in answers} == {1}
+	assert all(answer.verdicts() == {"eu-1": "stale", "sg-1": "fresh"} for answer in answers)
+
+
+def test_a_table_for_people_is_readable_without_colour(judge: Judge, tmp_path: Path) -> None:
+	judge([node("sg-1"), node("evil\x1b[31m\n", "sg")], [metrics("sg-1", 400)])
+	files = ["--nodes", tmp_path / "nodes.json", "--metrics", tmp_path / "metrics.json"]
+	ended = run_fleet("freshness", *files)
+	assert "\x1b" not in ended.stdout
+	assert "evil\\x1b[31m\\x0a" in ended.stdout
+	assert ["sg-1", "stale", "7", "min", "ago", "3"] in [
+		line.split()[:6] for line in ended.stdout.splitlines()
+	]
+	assert ended.stdout.splitlines()[-1] == "2 nodes: 1 never, 1 stale"
+	seen = on_a_terminal("fleet", "freshness", *files, columns=120)
+	assert (seen.code, "\x1b[1;31mstale" in seen.screen) == (1, True)
+
+
+def test_either_files_or_the_control_plane_are_asked(tmp_path: Path) -> None:
+	for options in (
+		[],
+		["--nodes", "x"],
+		["--metrics", "x"],
+		["--nodes", "x", "--metrics", "y", "--control-plane-url", "z"],
+	):
+		ended = run_fleet("freshness", *options)
+		assert ended.code == 2 and "give either" in ended.stderr
+	assert run_fleet("freshness", "--nodes", "x", "--metrics", "y", "--max-age", "inf").code == 2
+
+
+def test_the_threshold_and_where_it_came_from_are_said(judge: Judge, tmp_path: Path) -> None:
+	expected = judge([node("sg-1")], [metrics("sg-1", 310)], None).json
+	assert (expected["max_age_seconds"], expected["max_age_source"]) == (300.0, "default")
+	files = ["--nodes", tmp_path / "nodes.json", "--metrics", tmp_path / "metrics.json"]
+	assert (
+		"Fresh: at most 300 s old, the default. The rows do not tell" in run_fleet("freshness", *files).stdout
+	)
+	ended = run_fleet("freshness", *files, "--max-age", 600)
+	assert "Fresh: at most 600 s old, by --max-age." in ended.stdout and "push_interval" not in ended.stdout
+	assert run_fleet("freshness", *files, "--max-age", 300, "--json").json["max_age_source"] == "--max-age"
+
+
+def test_it_runs_as_a_process_of_its_own_where_there_is_no_bench(
+	run_agent: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+	nodes = wrangler(tmp_path / "nodes.json", node("sg-1"))
+	pushed = wrangler(tmp_path / "metrics.json", metrics("sg-1"))
+	ended = run_agent("fleet", "freshness", "--nodes", nodes, "--metrics", pushed, cwd=tmp_path)
+	assert (ended.returncode, ended.stderr) == (0, "")
+	assert "1 node: 1 fresh" in ended.stdout

@@ -1,0 +1,226 @@
+"""The documents in both languages, and the code that they tell of, held together."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from pathlib import Path
+
+import click
+import pytest
+
+from prego_metrics.agent.config.settings import SETTINGS, Setting
+from prego_metrics.agent.push.payload import Payload
+from prego_metrics.agent.state import model as state
+from prego_metrics.cli.app import cli
+from prego_metrics.doctor import runner as doctor
+from prego_metrics.exporters import openmetrics, tenant_series
+
+ROOT = Path(__file__).parents[2]
+KOREAN = ROOT / "docs/ko"
+# Of no use to an operator at work.
+ENGLISH_ONLY: set[str] = set()
+# What has no Korean yet.
+NOT_TRANSLATED_YET: set[str] = set()
+
+FENCE = re.compile(r"^```.*?^```$", re.M | re.S)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+NAMES = [path.name for path in sorted(ROOT.glob("docs/*.md"))]
+PAIRS = [(ROOT / "README.md", ROOT / "README.ko.md")] + [
+	(ROOT / "docs" / name, KOREAN / name)
+	for name in NAMES
+	if name not in ENGLISH_ONLY and name not in NOT_TRANSLATED_YET
+]
+
+
+def prose(text: str) -> str:
+	return FENCE.sub("", text)
+
+
+def headings(text: str) -> list[str]:
+	return re.findall(r"^#{1,6} .+$", prose(text), re.M)
+
+
+def anchors(text: str) -> set[str]:
+	"""The fragments that the headings of a document answer to, as code hosts make them."""
+	found = set(re.findall(r'<a id="([^"]+)">', text))
+	for heading in headings(text):
+		title = re.sub(r"[`*]|\[|\]\([^)]*\)", "", heading.lstrip("#").strip()).lower()
+		kept = (c for c in title if c in " -_" or unicodedata.category(c)[0] in "LNM")
+		found.add("".join(kept).replace(" ", "-"))
+	return found
+
+
+def tables(text: str) -> list[list[str]]:
+	"""The rows of each table, in order, with what is the same in every language; other cells are empty."""
+	rows = []
+	for line in prose(text).splitlines():
+		if line.startswith("|"):
+			cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)]
+			rows.append([cell if re.fullmatch(r"[\d.]+|true|false|`[^`]*`", cell) else "" for cell in cells])
+	return rows
+
+
+def everything(korean: bool) -> str:
+	return "\n".join(pair[korean].read_text() for pair in PAIRS)
+
+
+def ids(pair: tuple[Path, Path]) -> str:
+	return pair[0].name
+
+
+def commands(group: click.Group, before: str = "prego-metrics") -> list[str]:
+	found = []
+	for name in group.list_commands(click.Context(group)):
+		command = group.get_command(click.Context(group), name)
+		assert command
+		if isinstance(command, click.Group):
+			found += commands(command, f"{before} {name}")
+		else:
+			found.append(f"{before} {name}")
+	return found
+
+
+def test_every_document_is_in_korean_or_declared_not_to_be() -> None:
+	translated = {path.name for path in KOREAN.glob("*.md")}
+	assert translated == set(NAMES) - ENGLISH_ONLY - NOT_TRANSLATED_YET
+	assert (ENGLISH_ONLY | NOT_TRANSLATED_YET) <= set(NAMES)
+	assert not (ENGLISH_ONLY & NOT_TRANSLATED_YET)
+
+
+def test_the_two_readmes_point_at_each_other() -> None:
+	assert "](README.ko.md)" in (ROOT / "README.md").read_text()[:200]
+	assert "](README.md)" in (ROOT / "README.ko.md").read_text()[:200]
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=ids)
+def test_both_languages_have_the_same_headings_in_number_and_depth(pair: tuple[Path, Path]) -> None:
+	english, korean = ([heading.split(" ")[0] for heading in headings(p.read_text())] for p in pair)
+	assert english == korean
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=ids)
+def test_both_languages_have_the_same_code_blocks(pair: tuple[Path, Path]) -> None:
+	english, korean = (FENCE.findall(path.read_text()) for path in pair)
+	assert english == korean
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=ids)
+def test_both_languages_have_the_same_tables_row_by_row(pair: tuple[Path, Path]) -> None:
+	english, korean = (tables(path.read_text()) for path in pair)
+	assert english == korean
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=ids)
+def test_both_languages_have_as_many_points_in_their_lists(pair: tuple[Path, Path]) -> None:
+	english, korean = (len(re.findall(r"^ *(?:-|\d+\.) ", prose(p.read_text()), re.MULTILINE)) for p in pair)
+	assert english == korean
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=ids)
+def test_both_languages_name_the_same_things_in_code(pair: tuple[Path, Path]) -> None:
+	english, korean = (
+		{re.sub(r"\s+", " ", code) for code in re.findall(r"`([^`]+)`", prose(p.read_text()))} for p in pair
+	)
+	assert english == korean
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=ids)
+def test_korean_prose_is_korean(pair: tuple[Path, Path]) -> None:
+	for paragraph in re.split(r"\n\s*\n", prose(pair[1].read_text())):
+		words = re.sub(r"`[^`]*`|\]\([^)]*\)|[*_#|\[\]]", " ", paragraph)
+		if len(re.findall(r"[A-Za-z]{3,}", words)) > 5:
+			assert re.search("[가-힣]", words), paragraph
+
+
+@pytest.mark.parametrize("document", [path for pair in PAIRS for path in pair], ids=lambda p: p.name)
+def test_every_link_and_its_fragment_lead_somewhere(document: Path) -> None:
+	for target in LINK.findall(prose(document.read_text())):
+		if "://" in target:
+			continue
+		name, _, fragment = target.partition("#")
+		path = (document.parent / name).resolve() if name else document
+		if name.endswith(".md") and path.name in NOT_TRANSLATED_YET and path.parent == KOREAN:
+			path = ROOT / "docs" / path.name
+		assert path.exists(), target
+		if fragment and path.suffix == ".md":
+			assert fragment in anchors(path.read_text()), target
+
+
+@pytest.mark.parametrize("korean", [False, True], ids=["english", "korean"])
+class TestTheCodeIsInTheDocuments:
+	@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+	def test_every_setting_with_its_variable_and_default(self, setting: Setting, korean: bool) -> None:
+		document = (KOREAN if korean else ROOT / "docs") / "configuration.md"
+		start = f"| `{setting.name}` | `{setting.variable}` | "
+		row = next((line for line in document.read_text().splitlines() if line.startswith(start)), "")
+		assert row
+		if setting.required:
+			default = "필수" if korean else "required"
+		elif isinstance(setting.default, bool):
+			default = str(setting.default).lower()
+		elif isinstance(setting.default, float | int):
+			default = f"{setting.default:g}"
+		else:
+			return
+		assert row.startswith(f"{start}{default} |")
+
+	@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+	def test_every_number_s_range(self, setting: Setting, korean: bool) -> None:
+		if setting.kind != "number":
+			return
+		with pytest.raises(ValueError) as refused:
+			setting.parse(-1)
+		low, high = re.findall(r"from ([\d.]+) to ([\d.]+)", str(refused.value))[0]
+		document = (KOREAN if korean else ROOT / "docs") / "configuration.md"
+		row = next(line for line in document.read_text().splitlines() if f"| `{setting.name}` |" in line)
+		assert (f"{low}~{high}" if korean else f"{low} to {high}") in row
+
+	@pytest.mark.parametrize("command", commands(cli))
+	def test_every_command(self, command: str, korean: bool) -> None:
+		assert re.search(rf"`{command}[ `]", everything(korean)), command
+
+	@pytest.mark.parametrize("command", commands(cli))
+	def test_every_exit_code(self, command: str, korean: bool) -> None:
+		helped = cli
+		for name in command.split()[1:]:
+			helped = helped.get_command(click.Context(helped), name)
+		expected = re.search(r"Exit codes: ([^.]*)\.", re.sub(r"\s+", " ", helped.help or ""))
+		document = (KOREAN if korean else ROOT / "docs") / "configuration.md"
+		row = next(
+			line
+			for line in document.read_text().splitlines()
+			if f"`{command}`" in line and line.count("|") == 3
+		)
+		if expected:
+			codes = re.findall(r"(?:^|, )(\d) ", expected[1])
+			assert all(re.search(rf"\b{code} ", row) for code in codes), (codes, row)
+
+	def test_the_number_of_checks(self, korean: bool) -> None:
+		made = f"점검은 {len(doctor.NAMES)}가지" if korean else f"makes {len(doctor.NAMES)} checks"
+		assert made in (ROOT / ("README.ko.md" if korean else "README.md")).read_text()
+
+	def test_every_outcome(self, korean: bool) -> None:
+		for outcome in (*state.OUTCOMES, "not_due", "busy", "dry_run"):
+			assert f"| `{outcome}` |" in everything(korean)
+
+	@pytest.mark.parametrize("name", doctor.NAMES)
+	def test_every_check_of_the_doctor(self, name: str, korean: bool) -> None:
+		document = (KOREAN if korean else ROOT / "docs") / "failure-modes.md"
+		assert any(
+			f"`{name}`" in line for line in document.read_text().splitlines() if line.startswith("| `")
+		)
+
+	def test_every_metric(self, korean: bool) -> None:
+		source = Path(openmetrics.__file__).read_text() + Path(tenant_series.__file__).read_text()
+		document = ((KOREAN if korean else ROOT / "docs") / "openmetrics.md").read_text()
+		stems = set(re.findall(r'"(prego_[a-z_]+)"', source))
+		assert len(stems) >= 7
+		for stem in stems:
+			assert f"`{stem}" in document, stem
+		for part in ("cpu", "memory", "disk"):
+			assert f"`prego_{part}_ratio`" in document
+
+	def test_every_field_of_the_payload(self, korean: bool) -> None:
+		payload = Payload("sg-1", 42, 12.5, 48.1, 61.0, save_snapshot=True)
+		assert all(f'"{field}"' in PAIRS[0][korean].read_text() for field in payload.as_dict())

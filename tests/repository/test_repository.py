@@ -1,0 +1,195 @@
+"""The repository as the ecosystem expects it, and documents that keep up with the code."""
+
+from __future__ import annotations
+
+import ast
+import importlib.metadata
+import importlib.util
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from prego_metrics import __version__, hooks
+from prego_metrics.agent.config.settings import SETTINGS
+from prego_metrics.agent.push.payload import Payload
+from prego_metrics.cli.app import cli
+
+ROOT = Path(__file__).parents[2]
+CORE = ("agent", "cli", "doctor", "exporters", "fleet", "sandbox", "tenants")
+README = (ROOT / "README.md").read_text()
+DOCUMENTS = sorted(
+	[
+		*ROOT.glob("*.md"),
+		*ROOT.glob("docs/**/*.md"),
+		*ROOT.glob("benchmarks/*.md"),
+		*ROOT.glob("deploy/**/*.md"),
+	]
+)
+
+
+def public_names(module) -> dict[str, object]:
+	return {name: value for name, value in vars(module).items() if not name.startswith("_")}
+
+
+@pytest.mark.parametrize("name", ["hooks.py", "modules.txt", "patches.txt"])
+def test_bench_recognises_the_app_by_its_files(name: str) -> None:
+	assert (ROOT / "prego_metrics" / name).is_file()
+
+
+def test_the_root_hooks_are_those_that_frappe_reads() -> None:
+	spec = importlib.util.spec_from_file_location("root_hooks", ROOT / "hooks.py")
+	assert spec and spec.loader
+	root_hooks = importlib.util.module_from_spec(spec)
+	spec.loader.exec_module(root_hooks)
+	assert public_names(root_hooks) == public_names(hooks)
+
+
+def test_hooks_are_literals_since_frappe_pickles_each_public_name() -> None:
+	for statement in ast.parse((ROOT / "prego_metrics/hooks.py").read_text()).body[1:]:
+		assert isinstance(statement, ast.Assign)
+		ast.literal_eval(statement.value)
+
+
+def test_every_hook_names_a_function_that_is_there() -> None:
+	methods = [value for value in public_names(hooks).values() if str(value).startswith("prego_metrics.")]
+	methods += [method for jobs in hooks.scheduler_events["cron"].values() for method in jobs]
+	assert len(methods) == 7
+	for method in methods:
+		module, name = method.rsplit(".", 1)
+		source = ROOT / (module.replace(".", "/") + ".py")
+		functions = [
+			node.name for node in ast.parse(source.read_text()).body if isinstance(node, ast.FunctionDef)
+		]
+		assert name in functions
+
+
+def test_the_metadata_names_the_app_as_its_package_and_never_asks_for_frappe() -> None:
+	pyproject = (ROOT / "pyproject.toml").read_text()
+	required = importlib.metadata.requires("prego_metrics") or []
+	assert 'name = "prego_metrics"' in pyproject
+	assert required and not any(entry.startswith("frappe") for entry in required)
+	assert '[tool.bench.frappe-dependencies]\nfrappe = ">=15.0.0,<18.0.0-dev"' in pyproject
+	assert re.search(
+		rf'^__version__ = "{__version__}"$', (ROOT / "prego_metrics/__init__.py").read_text(), re.M
+	)
+
+
+@pytest.mark.parametrize("kind", ["DOCTYPES", "REPORTS", "NOTIFICATIONS", "WORKSPACES"])
+def test_uninstall_knows_everything_of_the_module_by_name(kind: str) -> None:
+	folder = ROOT / "prego_metrics/node_metrics" / kind.lower()[:-1]
+	brought = {
+		json.loads(path.read_text())["name"]
+		for path in folder.glob("*/*.json")
+		if path.stem == path.parent.name
+	}
+	(named,) = (
+		ast.literal_eval(statement.value)
+		for statement in ast.parse((ROOT / "prego_metrics/desk/lifecycle/uninstall.py").read_text()).body
+		if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == kind
+	)
+	assert set(named) == brought
+
+
+def test_no_symlink_is_tracked_and_tests_are_no_package() -> None:
+	listed = subprocess.run(["git", "ls-files", "-s"], cwd=ROOT, capture_output=True, text=True, check=True)
+	assert not [line for line in listed.stdout.splitlines() if line.startswith("120000")]
+	assert not (ROOT / "tests/__init__.py").exists()
+
+
+def app_sources() -> dict[Path, ast.Module]:
+	"""Every module of the package but its tests, parsed."""
+	return {
+		path: ast.parse(path.read_text())
+		for path in sorted(ROOT.glob("prego_metrics/**/*.py"))
+		if not path.name.startswith("test_")
+	}
+
+
+def calls(tree: ast.AST) -> list[tuple[ast.Call, str]]:
+	"""Every call below `tree`, with the dotted name of what is called."""
+	return [(node, ast.unparse(node.func)) for node in ast.walk(tree) if isinstance(node, ast.Call)]
+
+
+def test_no_call_is_made_at_the_top_level_of_an_init() -> None:
+	for path, tree in app_sources().items():
+		if path.name == "__init__.py":
+			assert not calls(tree), path
+
+
+def test_no_module_keeps_what_belongs_to_one_site() -> None:
+	for path, tree in app_sources().items():
+		for statement in tree.body:
+			if isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value:
+				assert not re.search(
+					r"\bfrappe\.(conf|local|db|cache|session)\b", ast.unparse(statement.value)
+				), path
+
+
+def test_each_commit_says_why_beside_it() -> None:
+	for path, tree in app_sources().items():
+		lines = path.read_text().splitlines()
+		for call, name in calls(tree):
+			if name.endswith("db.commit"):
+				beside = lines[call.lineno - 1].partition("#")[2].replace("nosemgrep", "").strip()
+				above = lines[call.lineno - 2].strip()
+				assert beside or above.startswith("# "), f"{path}:{call.lineno}"
+
+
+def test_no_sql_is_written_as_text_on_a_sites_database() -> None:
+	for path, tree in app_sources().items():
+		for call, name in calls(tree):
+			assert not re.search(r"\bdb\.(sql|multisql|sql_ddl)$", name), f"{path}:{call.lineno}"
+
+
+def test_nothing_starts_a_process_or_evaluates_text() -> None:
+	forbidden = re.compile(
+		r"^(eval|exec|compile|__import__|os\.(system|popen|exec\w+|spawn\w+|posix_spawn\w*)|subprocess\b.*)$"
+	)
+	for path, tree in app_sources().items():
+		for call, name in calls(tree):
+			assert not forbidden.match(name), f"{path}:{call.lineno}"
+		for node in ast.walk(tree):
+			if isinstance(node, ast.Import | ast.ImportFrom):
+				assert "subprocess" not in ast.unparse(node), f"{path}:{node.lineno}"
+
+
+def test_the_core_imports_no_frappe() -> None:
+	for source in [path for name in CORE for path in ROOT.glob(f"prego_metrics/{name}/**/*.py")]:
+		for node in ast.walk(ast.parse(source.read_text())):
+			names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+			names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+			assert not any(name.split(".")[0] == "frappe" for name in names), source
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+def test_the_readme_has_every_setting_with_its_default(setting) -> None:
+	row = next(
+		(line for line in README.splitlines() if line.startswith("|") and f"`{setting.name}`" in line), ""
+	)
+	assert row
+	if setting.required:
+		assert "required" in row
+	elif isinstance(setting.default, bool):
+		assert str(setting.default).lower() in row
+	elif isinstance(setting.default, float | int):
+		assert f"| {setting.default:g} |" in row
+
+
+@pytest.mark.parametrize("name", sorted(cli.commands))
+def test_every_command_is_in_the_documents(name: str) -> None:
+	assert any(re.search(rf"(prego-metrics|make) {name}\b", path.read_text()) for path in DOCUMENTS)
+
+
+def test_the_readme_shows_every_field_of_the_payload() -> None:
+	payload = Payload("sg-1", 42, 12.5, 48.1, 61.0, save_snapshot=True)
+	assert all(f'"{field}"' in README for field in payload.as_dict())
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_link_to_a_file_leads_somewhere(document: Path) -> None:
+	for target in re.findall(r"\]\(([^)#]+)", document.read_text()):
+		if "://" not in target:
+			assert (document.parent / target).exists(), target
