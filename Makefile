@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-ansible test-bench contract lint format wheel bench-speed clean
+.PHONY: help demo test test-ansible test-bench contract mutation lint format wheel bench-speed clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,10 @@ tests/contract/node_modules/.installed: tests/contract/package.json tests/contra
 	@node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)' || { echo "make contract needs Node 20 or later"; exit 2; }
 	@cd tests/contract && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
+
+mutation: $(VENV)/dev ## Change 200 places of the push's code, one at a time: a test must fail for 90 % of them
+	@$(PIP) install --editable '.[dev,mutation]'
+	@$(BIN)/python tests/mutation.py
 
 lint: $(VENV)/dev ## Check style (ruff), types (mypy --strict) and import layers (import-linter)
 	@$(BIN)/ruff check .
