@@ -1,6 +1,6 @@
 """The console script `prego-metrics`, and `python -m prego_metrics.agent`.
 
-`push --if-due` and `tell`, which a timer or cron runs every minute, are answered without the command line's
+`push --if-due` and `alerts`, which a timer or cron runs every minute, are answered without the command line's
 library: importing that takes longer than finding out that nothing is due. Anything else goes to `cli`.
 """
 
@@ -13,8 +13,8 @@ from prego_metrics.cli.commands.scheduled import print_unsent_alerts, scheduled_
 
 # What is answered here, and the options that may follow, each with a value.
 _QUICK = {
-	("push", "--if-due"): ("--bench", "--tell"),
-	("tell",): ("--bench", "--channel"),
+	("push", "--if-due"): ("--bench", "--alerts"),
+	("alerts",): ("--bench", "--channel"),
 }
 
 
@@ -43,11 +43,11 @@ def _quick(arguments: list[str]) -> int | None:
 			and set(options) <= set(allowed)
 		):
 			bench_path = options.get("--bench")
-			if command == ("tell",):
+			if command == ("alerts",):
 				return (
 					print_unsent_alerts(bench_path, options["--channel"]) if "--channel" in options else None
 				)
-			return scheduled_push(bench_path, options.get("--tell"))
+			return scheduled_push(bench_path, options.get("--alerts"))
 	return None
 
 

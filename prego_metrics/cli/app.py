@@ -36,6 +36,8 @@ class _Commands(click.Group):
 
 	def get_command(self, context: click.Context, name: str) -> click.Command | None:
 		match name:
+			case "alerts":
+				from prego_metrics.cli.commands.alerts import alerts as command
 			case "capacity":
 				from prego_metrics.cli.commands.capacity import capacity as command
 			case "configure":
@@ -56,8 +58,6 @@ class _Commands(click.Group):
 				from prego_metrics.cli.commands.status import status as command
 			case "systemd":
 				from prego_metrics.cli.commands.systemd import systemd as command
-			case "tell":
-				from prego_metrics.cli.commands.alerts import tell as command
 			case "tenants":
 				from prego_metrics.cli.commands.tenants import tenants as command
 			case _:
@@ -66,6 +66,7 @@ class _Commands(click.Group):
 
 
 _NAMES = (
+	"alerts",
 	"capacity",
 	"configure",
 	"control-plane",
@@ -76,7 +77,6 @@ _NAMES = (
 	"push",
 	"status",
 	"systemd",
-	"tell",
 	"tenants",
 )
 

@@ -162,7 +162,7 @@ def test_the_role_converges_once_then_changes_nothing_and_uninstalls_without_a_t
 	assert settings["exclude_sites"] == ["pool-*"] and settings["push_interval"] == 120
 	line = (folder / "cron.d/prego-metrics").read_text().splitlines()[-1]
 	assert line == (
-		f"* * * * * {BENCH_USER} {folder}/prego_venv/bin/prego-metrics push --if-due --tell cron --bench {bench}"
+		f"* * * * * {BENCH_USER} {folder}/prego_venv/bin/prego-metrics push --if-due --alerts cron --bench {bench}"
 	)
 
 	assert play()[0] == 0
@@ -180,7 +180,7 @@ def test_with_systemd_the_units_are_those_that_the_program_renders(play, folder:
 	assert play(prego_metrics_driver="systemd")[0] > 0
 	assert play(prego_metrics_driver="systemd")[0] == 0
 	units = {path.name: path.read_text() for path in (folder / "units").iterdir()}
-	assert sorted(units) == ["prego-metrics-tell.service", "prego-metrics.service", "prego-metrics.timer"]
+	assert sorted(units) == ["prego-metrics-alerts.service", "prego-metrics.service", "prego-metrics.timer"]
 	subprocess.run(
 		[
 			folder / "prego_venv/bin/prego-metrics",

@@ -1,4 +1,4 @@
-"""What cron mails, and what `tell` hands to systemd: an outage once, its end once, and nothing else."""
+"""What cron mails, and what `alerts` hands to systemd: an outage once, its end once, and nothing else."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def tick(run_agent: Run, bench_folder: Path) -> Callable[..., str]:
 		folder_of(bench_folder).write(state)
 		with HostileServer(answer(status, b'{"error": "no"}')) as server:
 			aim(bench_folder, server.url, push_interval=60, alert_after=2)
-			arguments = ["push", "--if-due", "--tell", channel, "--bench", bench_folder, *options]
+			arguments = ["push", "--if-due", "--alerts", channel, "--bench", bench_folder, *options]
 			done = run_agent(*arguments, **ENVIRON)
 		assert done.returncode == (0 if status == 200 else 1)
 		return done.stdout + done.stderr
@@ -66,7 +66,7 @@ def test_each_channel_is_told_for_itself(
 ) -> None:
 	tick(401)
 	assert tick(401) != ""
-	told = [run_agent("tell", "--channel", "systemd", "--bench", bench_folder) for _ in range(2)]
+	told = [run_agent("alerts", "--channel", "systemd", "--bench", bench_folder) for _ in range(2)]
 	assert [one.returncode for one in told] == [0, 1]
 	assert "Node node-1: pushes fail" in told[0].stdout and told[1].stdout == ""
 
@@ -79,7 +79,7 @@ def test_the_order_of_options_changes_nothing(
 	tick(401)
 	options = ["--channel", "mail", "--bench", str(bench_folder)]
 	arguments = (
-		["tell", *options] if order == "the quick way in" else ["tell", "--channel=mail", *options[2:]]
+		["alerts", *options] if order == "the quick way in" else ["alerts", "--channel=mail", *options[2:]]
 	)
 	done = run_agent(*arguments)
 	assert (done.returncode, "in a row" in done.stdout) == (0, True)
@@ -95,26 +95,26 @@ def test_what_cannot_be_recorded_is_said_each_time(
 	run_agent: Run, bench_folder: Path, tmp_path: Path
 ) -> None:
 	for _ in range(2):
-		done = run_agent("push", "--if-due", "--tell", "cron", "--bench", tmp_path / "lost")
+		done = run_agent("push", "--if-due", "--alerts", "cron", "--bench", tmp_path / "lost")
 		assert done.returncode == 2 and done.stderr.startswith("Not sent: ")
 	(bench_folder / "sites/.prego-metrics").write_text("in the way")
 	with HostileServer(answer(401)) as server:
 		aim(bench_folder, server.url, push_interval=60)
 		for _ in range(2):
-			done = run_agent("push", "--if-due", "--tell", "cron", "--bench", bench_folder, **ENVIRON)
+			done = run_agent("push", "--if-due", "--alerts", "cron", "--bench", bench_folder, **ENVIRON)
 			assert done.returncode == 1
 			assert "cannot be written" in done.stderr and "Refused" in done.stderr
 
 
 def test_a_channel_is_a_plain_name(run_agent: Run, bench_folder: Path) -> None:
-	done = run_agent("tell", "--channel", "a b\x1b", "--bench", bench_folder)
+	done = run_agent("alerts", "--channel", "a b\x1b", "--bench", bench_folder)
 	assert done.returncode == 2 and r"'a b\x1b' cannot name a channel" in done.stderr
 	with pytest.raises(ChannelError):
 		take_unsent_alerts(folder_of(bench_folder), "", config_of(bench_folder))
 
 
-def test_tell_says_that_a_bench_cannot_be_read(run_agent: Run, tmp_path: Path) -> None:
-	done = run_agent("tell", "--channel", "systemd", "--bench", tmp_path)
+def test_alerts_says_that_a_bench_cannot_be_read(run_agent: Run, tmp_path: Path) -> None:
+	done = run_agent("alerts", "--channel", "systemd", "--bench", tmp_path)
 	assert (done.returncode, done.stdout) == (2, "")
 	assert done.stderr.startswith("Error: ") and "is not a bench" in done.stderr
 
@@ -145,7 +145,7 @@ def test_a_recovery_that_is_over_is_not_told_beside_other_news(
 
 
 def test_a_driver_that_never_gets_as_far_as_a_push_is_told_once(run_agent: Run, bench_folder: Path) -> None:
-	told = [run_agent("tell", "--channel", "systemd", "--bench", bench_folder) for _ in range(3)]
+	told = [run_agent("alerts", "--channel", "systemd", "--bench", bench_folder) for _ in range(3)]
 	assert [one.returncode for one in told] == [0, 1, 1]
 	assert "no push was recorded yet" in told[0].stdout
 

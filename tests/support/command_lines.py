@@ -19,7 +19,7 @@ COMMANDS = {
 	"control-plane": "Run a local control plane",
 	"capacity": "Forecast how many more average tenants fit",
 	"systemd": "Make the systemd units",
-	"tell": "Print that pushes fail",
+	"alerts": "Print the alerts that this channel has not sent yet",
 	"fleet": "Judge the whole fleet",
 	"hetzner": "Push for nodes that cannot push for themselves",
 	"demo": "Push from a sample bench to a local control plane",

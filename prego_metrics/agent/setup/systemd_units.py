@@ -51,11 +51,11 @@ class Units:
 	def render(self) -> dict[str, str]:
 		"""Return the text of each unit by its file's name. Raises UnitError."""
 		if self.instance is not None and (
-			not _INSTANCE.fullmatch(self.instance) or self.instance.split("-")[-1] == "tell"
+			not _INSTANCE.fullmatch(self.instance) or self.instance.split("-")[-1] == "alerts"
 		):
 			raise UnitError(
 				f"'{sanitize(self.instance, 80)}' cannot name an instance: it must be 1 to 32 of a-z, 0-9 and -, "
-				"begin and end with a letter or digit, and not end with tell"
+				"begin and end with a letter or digit, and not end with alerts"
 			)
 		for path in (self.bench, self.sites, self.program, self.key_file):
 			if not _PATH.fullmatch(path):
@@ -67,7 +67,7 @@ class Units:
 		return {
 			f"{self.name}.service": _rendered("service", values),
 			f"{self.name}.timer": _rendered("timer", values),
-			f"{self.name}-tell.service": _rendered("tell.service", values),
+			f"{self.name}-alerts.service": _rendered("alerts.service", values),
 		}
 
 	def _values(self) -> dict[str, str]:

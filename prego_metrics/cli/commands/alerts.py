@@ -1,4 +1,4 @@
-"""`prego-metrics tell`: what is new, once, for whatever carries it to people."""
+"""`prego-metrics alerts`: print each alert once per channel, for whatever carries it to people."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from prego_metrics.agent.alerts.outbox import CHANNEL_FORM
 from prego_metrics.cli.ui.options import bench_option
 
 
-@click.command(short_help="Print an outage, and its end, once for each channel.")
+@click.command(short_help="Print each alert once per channel.")
 @bench_option
 @click.option(
 	"--channel",
 	required=True,
 	metavar="NAME",
-	help=f"Who tells it, such as systemd or mail: {CHANNEL_FORM}. Each channel is given a thing once.",
+	help=f"The channel that sends them, such as systemd or mail: {CHANNEL_FORM}.",
 )
-def tell(bench_path: str | None, channel: str) -> None:
-	"""Print that pushes fail, or are delivered again, if this channel has not told it yet.
+def alerts(bench_path: str | None, channel: str) -> None:
+	"""Print the alerts that this channel has not sent yet: pushes fail, pushes are delivered again, and others.
 
-	Made for systemd's OnFailure= and for pipes: whatever is printed counts as told.
+	Made for systemd's OnFailure= and for pipes: a printed alert counts as sent.
 
-	Exit codes: 0 something was printed, 1 there is nothing to tell, 2 the bench cannot be read.
+	Exit codes: 0 an alert was printed, 1 there is no new alert, 2 the bench cannot be read.
 	"""
 	from prego_metrics.cli.commands.scheduled import print_unsent_alerts
 

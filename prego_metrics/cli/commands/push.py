@@ -18,10 +18,10 @@ from prego_metrics.cli.ui.options import bench_option, json_option, open_bench_a
 @click.option("--if-due", is_flag=True, help="Push only if the interval is over: for timers and cron.")
 @click.option("--save-snapshot", is_flag=True, help="Ask the control plane to keep a snapshot as well.")
 @click.option(
-	"--tell",
+	"--alerts",
 	"channel",
 	metavar="CHANNEL",
-	help="With --if-due: print only, and once, that pushes fail or are delivered again. For cron's mail.",
+	help="With --if-due: print only the alerts that this channel has not sent yet. For cron's mail.",
 )
 @json_option
 def push(
@@ -38,7 +38,7 @@ def push(
 	"""
 	if channel is not None:
 		if not if_due or save_snapshot or as_json:
-			raise click.UsageError("--tell goes with --if-due, and not with --save-snapshot or --json")
+			raise click.UsageError("--alerts goes with --if-due, and not with --save-snapshot or --json")
 		from prego_metrics.cli.commands.scheduled import scheduled_push
 
 		sys.exit(scheduled_push(bench_path, channel))

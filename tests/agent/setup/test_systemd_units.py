@@ -144,7 +144,7 @@ def test_a_bench_that_a_unit_could_read_as_something_else_is_refused(path: str) 
 		Units(path, path + "/sites", "frappe", "frappe", "/opt/x").render()
 
 
-@pytest.mark.parametrize("instance", ["", "tell", "a-tell", "A", "a/b", "-a", "a" * 33])
+@pytest.mark.parametrize("instance", ["", "alerts", "a-alerts", "A", "a/b", "-a", "a" * 33])
 def test_an_instance_that_would_clash_or_escape_is_refused(instance: str) -> None:
 	with pytest.raises(PregoMetricsError, match="instance"):
 		Units(BENCH, BENCH + "/sites", "frappe", "frappe", "/opt/x", instance=instance).render()
@@ -153,12 +153,12 @@ def test_an_instance_that_would_clash_or_escape_is_refused(instance: str) -> Non
 def test_an_instance_names_each_unit_and_each_reference() -> None:
 	units = Units(BENCH, BENCH + "/sites", "frappe", "frappe", "/opt/x", instance="staging").render()
 	assert sorted(units) == [
-		"prego-metrics-staging-tell.service",
+		"prego-metrics-staging-alerts.service",
 		"prego-metrics-staging.service",
 		"prego-metrics-staging.timer",
 	]
 	assert directives(units["prego-metrics-staging.service"])["OnFailure"] == [
-		"prego-metrics-staging-tell.service"
+		"prego-metrics-staging-alerts.service"
 	]
 
 
@@ -175,7 +175,7 @@ def test_the_command_writes_the_units_and_says_how_to_enable_them(
 	assert len(commands) == 2
 	assert commands[0].startswith("  sudo install -m 644 -t /etc/systemd/system ")
 	assert commands[1] == "  sudo systemctl enable --now prego-metrics.timer"
-	for name in ("prego-metrics.service", "prego-metrics.timer", "prego-metrics-tell.service"):
+	for name in ("prego-metrics.service", "prego-metrics.timer", "prego-metrics-alerts.service"):
 		assert stat.S_IMODE((output / name).stat().st_mode) == 0o644
 	assert f"push --if-due --bench {bench_folder}\n" in (output / "prego-metrics.service").read_text()
 
@@ -189,7 +189,7 @@ def test_without_a_folder_the_units_are_printed_and_nothing_is_written(
 	assert re.findall("^# ==== (.*)$", done.stdout, re.MULTILINE) == [
 		"prego-metrics.service",
 		"prego-metrics.timer",
-		"prego-metrics-tell.service",
+		"prego-metrics-alerts.service",
 	]
 	assert "systemctl enable --now prego-metrics.timer" in done.stderr
 	assert sorted(bench_folder.rglob("*")) == before
