@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 import pytest
 import requests
-from cases import CASES, FULL, NODE_IDS, NODES, PUSH, Case
-from conftest import KEY, Plane
+from contract_cases import CASES, FULL, NODE_IDS, NODES, PUSH, Case
+from contract_planes import KEY, Plane
 from fleet_exports import ago, run_fleet
 
 from prego_metrics.agent.push.payload import Payload

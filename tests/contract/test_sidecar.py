@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from conftest import KEY, Plane
+from contract_planes import KEY, Plane
 from hetzner_api import TOKEN, HetznerFake, server
 
 
