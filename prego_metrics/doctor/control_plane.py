@@ -128,7 +128,7 @@ def check_control_plane(seen: Examination) -> Iterator[Check]:
 
 
 def _clock(date: str | None) -> Check:
-	from prego_metrics.agent.http.deadline import http_date_seconds
+	from prego_metrics.agent.http.retry import http_date_seconds
 
 	moment = http_date_seconds(date or "")
 	if moment is None:

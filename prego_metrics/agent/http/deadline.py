@@ -1,4 +1,4 @@
-"""Work that ends by a deadline whatever it waits for, and dates in HTTP headers."""
+"""Work that ends by a deadline, whatever it waits for."""
 
 from __future__ import annotations
 
@@ -36,17 +36,3 @@ def within_deadline(
 	if not results:
 		abandon()
 	return results[0] if results else None
-
-
-def http_date_seconds(value: str) -> float | None:
-	"""Return a date of an HTTP header in seconds since the epoch, or None if it is none."""
-	import datetime
-	import email.utils
-
-	try:
-		moment = email.utils.parsedate_to_datetime(value)
-		# A date without a zone is in UTC, as every date of HTTP, and not in the node's own.
-		moment = moment if moment.tzinfo else moment.replace(tzinfo=datetime.timezone.utc)
-		return moment.timestamp()
-	except (ValueError, TypeError, OverflowError):
-		return None

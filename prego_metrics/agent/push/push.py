@@ -160,7 +160,8 @@ def _push_locked(
 ) -> tuple[Result, State]:
 	"""Count, sample and send; `deadline` is of the monotonic clock. Returns how it ended, and the state so far."""
 	from prego_metrics.agent.config.api_key import load_api_key
-	from prego_metrics.agent.push.delivery import ATTEMPTS, send
+	from prego_metrics.agent.http.retry import ATTEMPTS
+	from prego_metrics.agent.push.delivery import send
 
 	at, began = time.time(), time.monotonic()
 	try:

@@ -4,7 +4,7 @@ hcloud retries by itself, but has no time limit of its own, does not read the ra
 holds the token where a traceback would show it. So the policy is here, and hcloud sees only good answers:
 
 - each attempt ends after ATTEMPT_SECONDS, whatever the server does; no redirects, TLS verified;
-- up to three attempts where there was no answer, or a 5xx, with exponential backoff and full jitter;
+- where there was no answer, a 429 or a 5xx: up to three attempts with backoff (`agent/http/retry.py`);
 - 429: wait as long as Retry-After or RateLimit-Reset say, if that ends within the run's time, else stop;
 - few requests left of the hour's: no faster than they come back, since the limit is the whole project's;
 - any other answer is final.
@@ -17,7 +17,6 @@ from __future__ import annotations
 import contextlib
 import http.cookiejar
 import os
-import random
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -32,10 +31,9 @@ from prego_metrics.agent.base.secrets import Secret
 from prego_metrics.agent.base.urls import is_loopback
 from prego_metrics.agent.http.client import Bearer, shown_words, why_no_answer
 from prego_metrics.agent.http.connection import Connection, CuttableAdapter
+from prego_metrics.agent.http.retry import Attempt, with_retries
 
-ATTEMPTS = 3
 ATTEMPT_SECONDS = 10.0
-BACKOFF_BASE_SECONDS = 0.5
 # Below this share of the hour's requests we take only what comes back: others of the project need some too.
 RESERVED_SHARE = 0.1
 _HOUR_SECONDS = 3600.0
@@ -86,37 +84,34 @@ class HetznerSession(requests.Session):
 
 	def request(self, method: Any, url: Any, *args: Any, **options: Any) -> requests.Response:
 		"""Make one request of hcloud's, with as many attempts as it takes, and return its good answer."""
-		for attempt in range(1, ATTEMPTS + 1):
+
+		def attempt(number: int) -> Attempt[requests.Response | str]:
 			self._wait(self._pace_seconds, "its rate limit is nearly used up")
-			ended = self._attempt(method, url, options)
-			if isinstance(ended, requests.Response):
-				self._pace_seconds = _pace(ended.headers)
-				if ended.ok and not ended.is_redirect:
-					return ended
-				wait, trouble = self._judge(ended)
-			else:
-				wait, trouble = None, f"{self._where}: {ended}"
-			if attempt == ATTEMPTS:
-				break
-			if wait is None:
-				self._wait(random.uniform(0.0, BACKOFF_BASE_SECONDS * 2.0**attempt), trouble)
-			else:
-				self._wait(wait, trouble)
-		raise HetznerError(trouble)
+			answer = self._attempt(method, url, options)
+			if not isinstance(answer, requests.Response):
+				return Attempt(f"{self._where}: {answer}", retry=True)
+			self._pace_seconds = _pace(answer.headers)
+			return Attempt(answer) if answer.ok and not answer.is_redirect else self._judge(answer)
 
-	def _judge(self, answer: requests.Response) -> tuple[float | None, str]:
-		"""Return how long a failed request is to wait before the next attempt (None: a moment), and why.
+		ended = with_retries(attempt, self._time_left, sleep=self._sleep)
+		result = ended.last.result
+		if isinstance(result, requests.Response):
+			return result
+		if ended.late_seconds is not None:
+			raise _too_late(ended.late_seconds, result)
+		raise HetznerError(result)
 
-		Raises HetznerError where no attempt would end otherwise.
-		"""
+	def _judge(self, answer: requests.Response) -> Attempt[requests.Response | str]:
+		"""Return what a failed request means. Raises HetznerError where no attempt would end otherwise."""
 		words = _words(answer)
 		answer_text = f"{self._where} answers {answer.status_code}" + (
 			f": {shown_words(words, self._token)}" if words else ""
 		)
 		if answer.status_code == 429:
-			return _asked_wait(answer.headers), f"the project's rate limit is used up ({answer_text})"
+			reason = f"the project's rate limit is used up ({answer_text})"
+			return Attempt(reason, retry=True, asked_seconds=_asked_seconds(answer.headers))
 		if 500 <= answer.status_code < 600:
-			return None, answer_text
+			return Attempt(answer_text, retry=True)
 		if answer.status_code in (401, 403):
 			raise HetznerError(f"the token is refused ({answer_text})", final=True)
 		raise HetznerError(answer_text)
@@ -151,14 +146,18 @@ class HetznerSession(requests.Session):
 	def _wait(self, seconds: float, why: str) -> None:
 		"""Wait, or raise HetznerError at once if the run would be over by then."""
 		if seconds >= self._time_left():
-			raise HetznerError(
-				f"{why}; waiting {seconds:.0f} s would take longer than this run may last", final=True
-			)
+			raise _too_late(seconds, why)
 		if seconds > 0:
 			self._sleep(seconds)
 
 	def _shown(self, text: str) -> str:
 		return sanitize(self._token.redact(text), _REASON_SHOWN)
+
+
+def _too_late(seconds: float, why: str) -> HetznerError:
+	return HetznerError(
+		f"{why}; waiting {seconds:.0f} s would take longer than this run may last", final=True
+	)
 
 
 def _words(answer: requests.Response) -> str:
@@ -169,7 +168,7 @@ def _words(answer: requests.Response) -> str:
 	return answer.text
 
 
-def _asked_wait(headers: Mapping[str, str]) -> float:
+def _asked_seconds(headers: Mapping[str, str]) -> float:
 	"""Return how long a 429 asks to wait: Retry-After in seconds, else until RateLimit-Reset, an epoch."""
 	retry_after = _number(headers.get("Retry-After"))
 	if retry_after is not None:

@@ -17,7 +17,7 @@ from prego_metrics.sandbox.server import LocalControlPlane
 
 @pytest.fixture(autouse=True)
 def short_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-	monkeypatch.setattr("prego_metrics.agent.push.delivery.BACKOFF_BASE_SECONDS", 0.02)
+	monkeypatch.setattr("prego_metrics.agent.http.retry.BACKOFF_BASE_SECONDS", 0.02)
 
 
 @pytest.fixture

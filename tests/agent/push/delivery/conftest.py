@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from pushing import spare_the_sample
 
-from prego_metrics.agent.push import delivery as control_plane_module
+from prego_metrics.agent.http import retry
 
 
 @pytest.fixture(autouse=True)
 def short_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
-	monkeypatch.setattr(control_plane_module, "BACKOFF_BASE_SECONDS", 0.02)
+	monkeypatch.setattr(retry, "BACKOFF_BASE_SECONDS", 0.02)
 
 
 @pytest.fixture

@@ -14,10 +14,6 @@ from delivering import (
 	sends,
 )
 from hostile_server import Behaviour, Exchange, HostileServer, answer
-from hypothesis import given
-from hypothesis import strategies as st
-
-from prego_metrics.agent.push import delivery as control_plane_module
 
 # --- attempts --------------------------------------------------------------------------------------
 
@@ -60,29 +56,6 @@ def test_retry_after_is_waited_for(value: str | Callable[[], str], least: float,
 		ended = deliver(server.url, sleep=pauses.append, deadline_seconds=30)
 	assert ended.outcome == "delivered"
 	assert least <= pauses[0] <= most
-
-
-@given(
-	st.one_of(
-		st.text(), st.from_regex(r"[A-Z][a-z]{2}, [0-9]{1,5} [A-Z][a-z]{2} -?[0-9]{1,12} [0-9:]{1,9}.*")
-	)
-)
-def test_no_retry_after_whatever_raises_and_none_is_negative(value: str) -> None:
-	seconds = control_plane_module._retry_after_seconds(value)
-	assert seconds is None or seconds >= 0
-
-
-def test_a_date_without_a_zone_is_in_utc_and_not_in_the_time_of_the_node(
-	monkeypatch: pytest.MonkeyPatch,
-) -> None:
-	monkeypatch.setenv("TZ", "Asia/Seoul")
-	time.tzset()
-	try:
-		date = http_date(10).replace("GMT", "-0000")
-		assert 8 <= control_plane_module._retry_after_seconds(date) <= 10
-	finally:
-		monkeypatch.undo()
-		time.tzset()
 
 
 def test_a_push_with_no_time_left_for_a_pause_ends_at_once() -> None:
