@@ -65,20 +65,20 @@ def test_a_gap_is_drawn_as_a_gap_and_read_by_keyboard(page: Page, settings: dict
 		page.wait_for("Delivered in", ".prego-outcome")
 		page.wait(
 			lambda: page.run(
-				"return document.querySelectorAll('[data-figure=tenant_count] .prego-line').length"
+				"return document.querySelectorAll('[data-metric=tenant_count] .prego-line').length"
 			),
 			"a line",
 		)
-		gaps = "return document.querySelectorAll('[data-figure=tenant_count] .prego-gap').length"
+		gaps = "return document.querySelectorAll('[data-metric=tenant_count] .prego-gap').length"
 		assert page.run(gaps) >= 1
-		page.run("document.querySelector('[data-figure=tenant_count] .prego-canvas').focus()")
+		page.run("document.querySelector('[data-metric=tenant_count] .prego-canvas').focus()")
 		focused = page.browser.switch_to.active_element
 		focused.send_keys("\ue011")  # Home
 		assert "no push was delivered" in str(focused.get_attribute("aria-valuetext"))
 		focused.send_keys("\ue010")  # End
-		assert "no push" not in page.text("[data-figure=tenant_count] .prego-readout")
-		page.run("document.querySelector('[data-figure=tenant_count] summary').click()")
-		page.wait_for("no push was delivered", "[data-figure=tenant_count] table")
+		assert "no push" not in page.text("[data-metric=tenant_count] .prego-readout")
+		page.run("document.querySelector('[data-metric=tenant_count] summary').click()")
+		page.wait_for("no push was delivered", "[data-metric=tenant_count] table")
 		assert page.errors() == []
 
 

@@ -58,7 +58,7 @@ def test_what_a_tick_tells_is_on_the_open_page_without_its_timer_and_without_a_r
 	settings: dict[str, Any],
 ) -> None:
 	# Without its timer, the page can learn of a push by what the tick publishes alone.
-	opened.run("clearInterval(cur_frm.prego_page.timer)")
+	opened.run("clearInterval(cur_frm.node_page.timer)")
 	time.sleep(2)
 	opened.requests(OURS)
 	push_that_is_refused(settings)

@@ -21,12 +21,12 @@ pytestmark = [
 	pytest.mark.skipif(not desk_browser.INSTALLED, reason="no chromium with its chromedriver"),
 ]
 
-MANAGER = "manager@pictures.test"
+MANAGER = "manager@charts.test"
 HOSTILE = "<img src=x onerror=window.was_run=1>.example"
 POOL = "pool-1.example"
 GIGABYTE = 10**9
 LARGEST, FASTEST = "[data-bars=largest]", "[data-bars=fastest]"
-ONE = "[data-figure=tenant]"
+ONE = "[data-metric=tenant]"
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def open_page(tmp_path: Path) -> Iterator[Callable[..., Page]]:
 			{"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600},
 		)
 		page.open(MANAGER)
-		page.wait(lambda: page.run("return !!window.cur_frm && !!cur_frm.prego_page"), "the page")
+		page.wait(lambda: page.run("return !!window.cur_frm && !!cur_frm.node_page"), "the page")
 		if look:
 			look_at_the_tenants(page)
 		return page
@@ -190,7 +190,7 @@ def test_without_figures_the_page_says_what_collects_them(
 ) -> None:
 	page = open_page()
 	page.wait_for("prego-metrics tenants --collect", ".prego-age")
-	assert page.run("return $('.prego-shown').is(':hidden')")
+	assert page.run("return $('.prego-details').is(':hidden')")
 	assert not cache.exists()
 	assert page.errors() == []
 
@@ -202,7 +202,7 @@ def test_a_cache_that_cannot_be_read_is_said_in_a_sentence(
 	page = open_page()
 	page.wait_for("The tenants' figures cannot be read:", ".prego-notes")
 	assert "tenants.sqlite" in page.text(".prego-notes")
-	assert page.run("return $('.prego-shown').is(':hidden')")
+	assert page.run("return $('.prego-details').is(':hidden')")
 	assert page.errors() == []
 
 
@@ -228,7 +228,7 @@ def test_the_tenants_are_asked_for_once_and_only_when_somebody_looks(
 ) -> None:
 	page = open_page(height=500, look=False)
 	asked = "return performance.getEntriesByType('resource').filter((one) => one.name.includes(arguments[0])).length"
-	page.wait(lambda: page.run(asked, "api.series") >= 1, "the pictures of what was delivered")
+	page.wait(lambda: page.run(asked, "api.series") >= 1, "the charts of what was delivered")
 	time.sleep(2)
 	assert page.run(asked, "tenants.js") == page.run(asked, "api.tenant_sizes") == 0
 	look_at_the_tenants(page)
@@ -236,4 +236,4 @@ def test_the_tenants_are_asked_for_once_and_only_when_somebody_looks(
 	page.run("for (let i = 0; i < 3; i += 1) cur_frm.refresh()")
 	time.sleep(2)
 	assert page.run(asked, "api.tenant_sizes") == 1
-	assert page.run("return typeof cur_frm.prego_page.timer") == "number"
+	assert page.run("return typeof cur_frm.node_page.timer") == "number"

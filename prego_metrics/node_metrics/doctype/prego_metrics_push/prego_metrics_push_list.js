@@ -9,28 +9,28 @@ frappe.listview_settings["Prego Metrics Push"] = {
 	},
 
 	get_indicator(push) {
-		const shown = {
+		const indicator = {
 			delivered: [__("Delivered"), "green"],
 			refused: [__("Refused"), "red"],
 			failed: [__("Failed"), "red"],
 			not_sent: [__("Not sent"), "orange"],
 		}[push.outcome];
-		return shown && [...shown, `outcome,=,${push.outcome}`];
+		return indicator && [...indicator, `outcome,=,${push.outcome}`];
 	},
 
 	onload(listview) {
 		frappe.require("logtypes.bundle.js", () => {
 			frappe.utils.logtypes.show_log_retention_message(listview.doctype);
 		});
-		frappe.require("/assets/prego_metrics/css/prego_pushes.css");
+		frappe.require("/assets/prego_metrics/css/push_list.css");
 		listview.$result.addClass("prego-pushes");
 		show_every_column(listview);
 		show_this_node_alone(listview);
 	},
 };
 
-// Up to 16 Frappe shows three to five columns, by the window's width, and the figures are the last. Ours are
-// narrow. Who sets a number of columns in the list's settings keeps it.
+// Up to version 16 Frappe shows three to five columns, depending on the window's width, which leaves out the metrics.
+// A number of columns in the list's settings takes precedence.
 function show_every_column(listview) {
 	const settings = listview.list_view_settings;
 	if (settings && !settings.total_fields) {
@@ -40,7 +40,7 @@ function show_every_column(listview) {
 	}
 }
 
-// A restored backup brings another node's past with it. Who wants to see that removes the filter.
+// A restored backup contains the pushes of another node. Removing the filter shows them.
 function show_this_node_alone(listview) {
 	if (listview.filter_area.get().some((filter) => filter[1] === "node_id")) {
 		return;

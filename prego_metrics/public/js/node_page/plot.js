@@ -1,51 +1,52 @@
-// One picture over time on the page "Prego Node": lines, gaps as gaps, values by mouse and keyboard, and a table.
-frappe.provide("prego_metrics.desk.page.status");
+// One chart over time on the page "Prego Node": lines, shaded gaps, values by mouse and keyboard, and a table.
+frappe.provide("prego_metrics.node_page");
 
 (() => {
-	// The drawing's own units; it is stretched to the room there is, and its lines are not.
+	// Units of the drawing, which is stretched to the available width; its lines keep their width.
 	const WIDTH = 1000;
 	const HEIGHT = 100;
 
 	// Returns the runs of neighbouring buckets for which `test` holds, as [first, last].
 	function runs(values, test) {
-		const found = [];
+		const result = [];
 		values.forEach((value, index) => {
-			const run = found[found.length - 1];
+			const run = result[result.length - 1];
 			if (!test(value)) {
 				return;
 			}
 			if (run && run[1] === index - 1) {
 				run[1] = index;
 			} else {
-				found.push([index, index]);
+				result.push([index, index]);
 			}
 		});
-		return found;
+		return result;
 	}
 
-	// `figure` says what is drawn of a bucket, and how it is said:
-	//   name, label; nothing: what is said where no bucket is known
-	//   lines: [{ name, value(bucket), band(bucket) }], null where there is none; band, as [least, most], may be left out
-	//   is_known(bucket): false is shaded
-	//   top(buckets): the value at the upper end; axis(value): how the axis says it
-	//   text(bucket): its value in words; newest(bucket): the same, short, beside the heading
+	// The options of a chart:
+	//   name, label; empty_text: shown if no bucket is known
+	//   lines: [{ name, value(bucket), band(bucket) }]; value returns null for a gap; band returns [minimum, maximum]
+	//   and may be left out
+	//   is_known(bucket): buckets for which it is false are shaded
+	//   top(buckets): the value at the upper end; axis(value): its label on the axis
+	//   value_text(bucket): the value in words; newest_text(bucket): the same, shorter, for the heading
 	//   headings, cells(bucket): the table's columns beside the times
-	//   time(bucket), ends(bucket), tick(bucket): when it begins and ends, and when it begins on the axis, where
-	//   long_ticks leave room for fewer
-	prego_metrics.desk.page.status.Plot = class Plot {
-		constructor(figure, parent) {
-			this.figure = figure;
-			this.words = prego_metrics.desk.page.status.words;
-			this.$root = $(`<section class="prego-picture" data-figure="${this.words.html(figure.name)}">
-				<h5>${this.words.html(figure.label)} <span class="prego-now text-muted"></span></h5>
+	//   start_time(bucket), end_time(bucket); tick(bucket): the start as a label of the axis, which has fewer labels
+	//   with long_ticks
+	prego_metrics.node_page.Plot = class Plot {
+		constructor(options, parent) {
+			this.options = options;
+			this.labels = prego_metrics.node_page.labels;
+			this.$root = $(`<section class="prego-chart" data-metric="${this.labels.html(options.name)}">
+				<h5>${this.labels.html(options.label)} <span class="prego-now text-muted"></span></h5>
 				<div class="prego-plot">
 					<div class="prego-y" aria-hidden="true"></div>
 					<div class="prego-canvas" tabindex="0" role="slider" aria-valuemin="0"></div>
 					<div class="prego-x" aria-hidden="true"></div>
 				</div>
 				<div class="prego-readout text-muted"></div>
-				<details><summary>${this.words.html(
-					__("{0} as a table", [figure.label])
+				<details><summary>${this.labels.html(
+					__("{0} as a table", [options.label])
 				)}</summary><div class="prego-rows"></div></details>
 			</section>`).appendTo(parent);
 			this.$canvas = this.$root.find(".prego-canvas");
@@ -58,20 +59,20 @@ frappe.provide("prego_metrics.desk.page.status");
 		}
 
 		draw(buckets) {
-			const figure = this.figure;
+			const { options } = this;
 			this.buckets = buckets;
-			const known = buckets.filter((bucket) => figure.is_known(bucket));
-			this.top = figure.top(known);
+			const known = buckets.filter((bucket) => options.is_known(bucket));
+			this.top = options.top(known);
 			this.$canvas.html(`<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none"
 				aria-hidden="true" focusable="false">${this.shapes()}</svg><i class="prego-cursor"></i>`);
-			this.$root.find(".prego-now").text(known.length ? figure.newest(known[known.length - 1]) : figure.nothing);
+			this.$root.find(".prego-now").text(known.length ? options.newest_text(known[known.length - 1]) : options.empty_text);
 			const axis = [this.top, this.top / 2, 0].map((value) => {
-				return `<span>${this.words.html(figure.axis(value))}</span>`;
+				return `<span>${this.labels.html(options.axis(value))}</span>`;
 			});
 			this.$root.find(".prego-y").html(axis.join(""));
 			this.$root.find(".prego-x").html(this.time_labels());
 			this.$canvas.attr({
-				"aria-label": __("{0}: values over time; arrow keys move through them", [figure.label]),
+				"aria-label": __("{0}: values over time; arrow keys move through them", [options.label]),
 				"aria-valuemax": Math.max(0, buckets.length - 1),
 			});
 			this.select(this.$canvas.is(":focus") ? this.at ?? buckets.length - 1 : null);
@@ -80,7 +81,7 @@ frappe.provide("prego_metrics.desk.page.status");
 
 		shapes() {
 			const width = WIDTH / this.buckets.length;
-			const gaps = runs(this.buckets, (bucket) => !this.figure.is_known(bucket)).map(([first, last]) => {
+			const gaps = runs(this.buckets, (bucket) => !this.options.is_known(bucket)).map(([first, last]) => {
 				const left = first * width;
 				return `<rect class="prego-gap" x="${left}" y="0" width="${(last + 1) * width - left}"
 					height="${HEIGHT}"/>`;
@@ -88,7 +89,7 @@ frappe.provide("prego_metrics.desk.page.status");
 			const grid = [0, 0.5, 1].map((part) => {
 				return `<path class="prego-grid" d="M 0,${part * HEIGHT} h ${WIDTH}"/>`;
 			});
-			return [...gaps, ...grid, ...this.figure.lines.flatMap((line) => this.line(line))].join("");
+			return [...gaps, ...grid, ...this.options.lines.flatMap((line) => this.line(line))].join("");
 		}
 
 		line({ name, value, band }) {
@@ -97,7 +98,7 @@ frappe.provide("prego_metrics.desk.page.status");
 			const values = this.buckets.map(value);
 			return runs(values, (number) => number !== null).map(([first, last]) => {
 				const run = values.slice(first, last + 1).map((number, index) => `${x(first + index)},${y(number)}`);
-				// A bucket alone between gaps is a dot: a line of no length with round ends.
+				// A single bucket between gaps is a dot: a line without length that has round ends.
 				const dot = run.length === 1 ? " h 0.01" : "";
 				return `${band ? this.band(band, first, last, x, y) : ""}
 					<path class="prego-line prego-line-${name}" d="M ${run.join(" ")}${dot}"/>`;
@@ -106,9 +107,9 @@ frappe.provide("prego_metrics.desk.page.status");
 
 		band(band, first, last, x, y) {
 			const ends = this.buckets.slice(first, last + 1).map(band);
-			const most = ends.map((end, index) => `${x(first + index)},${y(end[1])}`);
-			const least = ends.map((end, index) => `${x(first + index)},${y(end[0])}`).reverse();
-			return `<polygon class="prego-band" points="${most.join(" ")} ${least.join(" ")}"/>`;
+			const upper = ends.map((end, index) => `${x(first + index)},${y(end[1])}`);
+			const lower = ends.map((end, index) => `${x(first + index)},${y(end[0])}`).reverse();
+			return `<polygon class="prego-band" points="${upper.join(" ")} ${lower.join(" ")}"/>`;
 		}
 
 		time_labels() {
@@ -116,10 +117,10 @@ frappe.provide("prego_metrics.desk.page.status");
 				return "";
 			}
 			const last = this.buckets.length - 1;
-			const parts = this.figure.long_ticks ? [0, 0.5, 1] : [0, 0.25, 0.5, 0.75, 1];
+			const parts = this.options.long_ticks ? [0, 0.5, 1] : [0, 0.25, 0.5, 0.75, 1];
 			const at = new Set(parts.map((part) => Math.round(part * last)));
 			return [...at]
-				.map((index) => `<span>${this.words.html(this.figure.tick(this.buckets[index]))}</span>`)
+				.map((index) => `<span>${this.labels.html(this.options.tick(this.buckets[index]))}</span>`)
 				.join("");
 		}
 
@@ -152,40 +153,40 @@ frappe.provide("prego_metrics.desk.page.status");
 		select(index) {
 			const bucket = index === null ? undefined : this.buckets[index];
 			this.at = bucket ? index : null;
-			const text = bucket ? `${this.figure.time(bucket)}: ${this.figure.text(bucket)}` : "";
-			this.$root.find(".prego-readout").text(text);
-			const shown = bucket ? index : Math.max(0, this.buckets.length - 1);
-			this.$canvas.attr({ "aria-valuenow": shown, "aria-valuetext": text || __("nothing chosen") });
+			const readout = bucket ? `${this.options.start_time(bucket)}: ${this.options.value_text(bucket)}` : "";
+			this.$root.find(".prego-readout").text(readout);
+			const position = bucket ? index : Math.max(0, this.buckets.length - 1);
+			this.$canvas.attr({ "aria-valuenow": position, "aria-valuetext": readout || __("nothing chosen") });
 			const left = bucket ? `${((index + 0.5) * 100) / this.buckets.length}%` : "";
 			this.$root.find(".prego-cursor").css({ left }).toggle(Boolean(bucket));
 		}
 
-		// A table of a month costs some: it is made when it is opened, newest first, a gap in one row.
+		// The table of a month is large: it is filled when it is opened, newest first, each gap in one row.
 		fill_table() {
 			const details = this.$root.find("details")[0];
 			if (!details.open) {
 				return;
 			}
-			const { figure, buckets } = this;
+			const { options, buckets } = this;
 			const rows = [];
-			const cells = buckets.map((bucket) => figure.cells(bucket));
+			const cells = buckets.map((bucket) => options.cells(bucket));
 			const same = (one, other) => other !== undefined && one.join("\n") === other.join("\n");
 			for (let index = 0; index < cells.length; index += 1) {
 				const first = index;
-				while (!figure.is_known(buckets[first]) && same(cells[first], cells[index + 1])) {
+				while (!options.is_known(buckets[first]) && same(cells[first], cells[index + 1])) {
 					index += 1;
 				}
-				const row = [figure.time(buckets[first]), figure.ends(buckets[index]), ...cells[first]];
-				rows.unshift(row.map((cell) => this.words.html(cell)));
+				const row = [options.start_time(buckets[first]), options.end_time(buckets[index]), ...cells[first]];
+				rows.unshift(row.map((cell) => this.labels.html(cell)));
 			}
 			$(details)
 				.find(".prego-rows")
-				.html(this.words.table([__("From"), __("To"), ...figure.headings], rows));
+				.html(this.labels.table([__("From"), __("To"), ...options.headings], rows));
 		}
 	};
 
 	// Returns the next 2, 4, 6 or 10 times a power of ten, whose half is a whole number too; at least 4.
-	prego_metrics.desk.page.status.Plot.round_up = (value) => {
+	prego_metrics.node_page.Plot.round_up = (value) => {
 		const power = 10 ** Math.floor(Math.log10(Math.max(value, 1)));
 		const step = [2, 4, 6, 10].find((factor) => factor * power >= value);
 		return Math.max(4, step * power);

@@ -1,9 +1,8 @@
-// How the page "Prego Node" says things: times in the user's time zone, figures, and words for states.
-frappe.provide("prego_metrics.desk.page.status");
+// Text and HTML fragments of the page "Prego Node": times in the user's time zone, numbers, and names of states.
+frappe.provide("prego_metrics.node_page");
 
-prego_metrics.desk.page.status.words = {
-	// Everything that came from the node passes here before it becomes HTML: site names and a server's
-	// words are not ours.
+prego_metrics.node_page.labels = {
+	// Escapes everything that came from the node, such as site names and a server's messages.
 	html(value) {
 		return frappe.utils.escape_html(value === null || value === undefined ? "" : String(value));
 	},
@@ -31,7 +30,7 @@ prego_metrics.desk.page.status.words = {
 		return this.moment(at).format("MM-DD");
 	},
 
-	// A day of the history, which is one in UTC: in the user's time zone it could be the day before.
+	// A day of the history is a day in UTC: in the user's time zone it could be the day before.
 	date(at) {
 		return moment.utc(at * 1000).format(frappe.datetime.get_user_date_fmt().toUpperCase());
 	},
@@ -57,7 +56,7 @@ prego_metrics.desk.page.status.words = {
 			number /= 1000;
 			unit += 1;
 		}
-		// With a space that keeps the number and its unit on one line.
+		// A no-break space keeps the number and its unit on one line.
 		return `${number.toFixed(unit === 0 || number >= 99.95 ? 0 : 1)}\u00a0${units[unit]}`;
 	},
 
@@ -114,7 +113,7 @@ prego_metrics.desk.page.status.words = {
 		);
 	},
 
-	// What to do about the last push, or null where there is nothing to do.
+	// Returns what to do about the last push, or null if there is nothing to do.
 	advice(page) {
 		const last = page.last;
 		if (page.status === "fresh") {
@@ -141,18 +140,18 @@ prego_metrics.desk.page.status.words = {
 		);
 	},
 
-	badge([word, tone, mark]) {
+	badge([label, tone, mark]) {
 		return `<span class="prego-badge prego-${tone}"><span aria-hidden="true">${mark}</span> ${this.html(
-			word
+			label
 		)}</span>`;
 	},
 
 	// Rows of [term, HTML that is already escaped].
 	terms(rows) {
-		const shown = rows.filter(Boolean).map(([term, value]) => {
+		const items = rows.filter(Boolean).map(([term, value]) => {
 			return `<div><dt>${this.html(term)}</dt><dd>${value}</dd></div>`;
 		});
-		return `<dl class="prego-terms">${shown.join("")}</dl>`;
+		return `<dl class="prego-terms">${items.join("")}</dl>`;
 	},
 
 	table(headings, rows) {

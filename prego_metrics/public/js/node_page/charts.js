@@ -1,9 +1,9 @@
-// The pictures of the page "Prego Node": what was delivered over a day, a week or a month, a gap as a gap.
-frappe.provide("prego_metrics.desk.page.status");
+// The charts of the page "Prego Node": the delivered metrics over a day, a week or a month, with gaps shown.
+frappe.provide("prego_metrics.node_page");
 
 (() => {
-	const words = prego_metrics.desk.page.status.words;
-	const figures = () => [
+	const labels = prego_metrics.node_page.labels;
+	const metrics = () => [
 		{ name: "cpu_pct", label: __("CPU"), percent: true },
 		{ name: "memory_pct", label: __("Memory"), percent: true },
 		{ name: "disk_pct", label: __("Disk"), percent: true },
@@ -15,32 +15,32 @@ frappe.provide("prego_metrics.desk.page.status");
 		{ name: "month", label: __("Month") },
 	];
 
-	// What a Plot draws of a figure; `series()` is what the HTTP method `series` last answered.
-	function drawn({ name, label, percent }, series) {
-		const value_text = ([least, mean, most]) => {
+	// The options of a Plot of one metric; `series()` returns the last answer of the HTTP method `series`.
+	function plot_options({ name, label, percent }, series) {
+		const short_text = ([minimum, mean, maximum]) => {
 			if (percent) {
-				return words.percent(mean);
+				return labels.percent(mean);
 			}
-			return least === most ? String(most) : __("{0} to {1}", [least, most]);
+			return minimum === maximum ? String(maximum) : __("{0} to {1}", [minimum, maximum]);
 		};
-		const text = (bucket) => {
+		const value_text = (bucket) => {
 			const value = bucket[name];
 			if (!value) {
 				return bucket.tenant_count ? __("unknown") : __("no push was delivered");
 			}
 			if (!percent || value[0] === value[2]) {
-				return value_text(value);
+				return short_text(value);
 			}
 			return __("{0} ({1} to {2})", [
-				words.percent(value[1]),
-				words.percent(value[0]),
-				words.percent(value[2]),
+				labels.percent(value[1]),
+				labels.percent(value[0]),
+				labels.percent(value[2]),
 			]);
 		};
 		return {
 			name,
 			label,
-			nothing: __("nothing delivered yet"),
+			empty_text: __("nothing delivered yet"),
 			lines: [
 				{
 					name: "mean",
@@ -50,22 +50,22 @@ frappe.provide("prego_metrics.desk.page.status");
 			],
 			is_known: (bucket) => Boolean(bucket[name]),
 			top: (known) => {
-				const most = Math.max(0, ...known.map((bucket) => bucket[name][2]));
-				return percent ? 100 : prego_metrics.desk.page.status.Plot.round_up(most);
+				const maximum = Math.max(0, ...known.map((bucket) => bucket[name][2]));
+				return percent ? 100 : prego_metrics.node_page.Plot.round_up(maximum);
 			},
 			axis: (value) => (percent && value ? `${value} %` : String(value)),
-			newest: (bucket) => value_text(bucket[name]),
-			text,
+			newest_text: (bucket) => short_text(bucket[name]),
+			value_text,
 			headings: [label],
-			cells: (bucket) => [text(bucket)],
-			time: (bucket) => words.time(bucket.at),
-			ends: (bucket) => words.time(bucket.at + series().bucket_seconds),
-			tick: (bucket) => (series().period === "day" ? words.clock(bucket.at) : words.day(bucket.at)),
+			cells: (bucket) => [value_text(bucket)],
+			start_time: (bucket) => labels.time(bucket.at),
+			end_time: (bucket) => labels.time(bucket.at + series().bucket_seconds),
+			tick: (bucket) => (series().period === "day" ? labels.clock(bucket.at) : labels.day(bucket.at)),
 		};
 	}
 
-	prego_metrics.desk.page.status.Pictures = class Pictures {
-		// `fetch_series(period)` returns a promise of what the HTTP method `series` answers.
+	prego_metrics.node_page.Charts = class Charts {
+		// `fetch_series(period)` returns a promise of the answer of the HTTP method `series`.
 		constructor(parent, fetch_series) {
 			this.fetch_series = fetch_series;
 			this.period = "day";
@@ -74,15 +74,15 @@ frappe.provide("prego_metrics.desk.page.status");
 					aria-pressed="${name === this.period}">${frappe.utils.escape_html(label)}</button>`
 			);
 			const $root = $(`<div><div class="prego-periods btn-group" role="group">${buttons.join("")}</div>
-				<p class="prego-legend text-muted"></p><div class="prego-pictures"></div></div>`).appendTo(parent);
+				<p class="prego-legend text-muted"></p><div class="prego-charts"></div></div>`).appendTo(parent);
 			$root.find(".prego-periods").attr("aria-label", __("How far back"));
 			this.$legend = $root.find(".prego-legend");
 			this.$buttons = $root.find("[data-period]").on("click", (event) => {
 				this.show(event.currentTarget.dataset.period);
 			});
-			this.pictures = figures().map((figure) => {
-				const what = drawn(figure, () => this.series);
-				return new prego_metrics.desk.page.status.Plot(what, $root.find(".prego-pictures"));
+			this.plots = metrics().map((metric) => {
+				const options = plot_options(metric, () => this.series);
+				return new prego_metrics.node_page.Plot(options, $root.find(".prego-charts"));
 			});
 		}
 
@@ -95,12 +95,12 @@ frappe.provide("prego_metrics.desk.page.status");
 		}
 
 		async refresh() {
-			const asked = this.period;
-			const series = await this.fetch_series(asked);
-			if (!series || asked !== this.period) {
+			const period = this.period;
+			const series = await this.fetch_series(period);
+			if (!series || period !== this.period) {
 				return;
 			}
-			// The newest bucket is not over: without a push in it so far it is no gap.
+			// The newest bucket is not over yet: it is not a gap just because it has no push so far.
 			const newest = series.buckets[series.buckets.length - 1];
 			if (newest && !newest.tenant_count) {
 				series.buckets.pop();
@@ -112,7 +112,7 @@ frappe.provide("prego_metrics.desk.page.status");
 					minutes,
 				])
 			);
-			this.pictures.forEach((picture) => picture.draw(series.buckets));
+			this.plots.forEach((plot) => plot.draw(series.buckets));
 		}
 	};
 })();

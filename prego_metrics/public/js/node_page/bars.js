@@ -1,10 +1,10 @@
-// Bars of tenants on the page "Prego Node": each a button that chooses its tenant, its parts told apart by pattern.
-frappe.provide("prego_metrics.desk.page.status");
+// Bars of tenants on the page "Prego Node": each a button that chooses its tenant, its parts distinguished by pattern.
+frappe.provide("prego_metrics.node_page");
 
 (() => {
-	const words = prego_metrics.desk.page.status.words;
+	const labels = prego_metrics.node_page.labels;
 
-	// What fills a part. The patterns stand once on the page; `prego_metrics.desk.page.status.Bars.patterns()` is they.
+	// The fill of each part. The patterns are defined once on the page, by `Bars.patterns()`.
 	const FILLS = {
 		growth: "var(--text-muted)",
 		files: "var(--prego-line)",
@@ -16,15 +16,15 @@ frappe.provide("prego_metrics.desk.page.status");
 		return `<rect class="prego-part prego-part-${part}" x="${x}%" width="${width}%" y="0.5" height="11" style="fill: ${FILLS[part]}"/>`;
 	}
 
-	prego_metrics.desk.page.status.Bars = class Bars {
+	prego_metrics.node_page.Bars = class Bars {
 		// `choose({ bench, site })` is called when a bar is pressed.
 		constructor({ name, label, legend, headings }, parent, choose) {
 			this.headings = headings;
 			this.rows = [];
 			this.$root = $(`<section class="prego-bars" data-bars="${name}">
-				<h5>${words.html(label)}</h5>${legend || ""}<p class="prego-said text-muted"></p>
+				<h5>${labels.html(label)}</h5>${legend || ""}<p class="prego-summary text-muted"></p>
 				<ol></ol>
-				<details><summary>${words.html(
+				<details><summary>${labels.html(
 					__("{0} as a table", [label])
 				)}</summary><div class="prego-rows"></div></details>
 			</section>`).appendTo(parent);
@@ -32,17 +32,17 @@ frappe.provide("prego_metrics.desk.page.status");
 			this.$root.find("details").on("toggle", () => this.fill_table());
 		}
 
-		// A row is a site as the HTTP method `tenant_sizes` has it, with `length`, `parts` ([part, bytes], their sum is
-		// the length), `text`, and `cells` for the table.
-		draw(rows, said) {
+		// A row is a site as the HTTP method `tenant_sizes` returns it, with `length`, `parts` ([part, bytes], their sum
+		// is the length), `description`, and `cells` for the table.
+		draw(rows, summary) {
 			this.rows = rows;
-			this.$root.find(".prego-said").text(said).toggle(Boolean(said));
+			this.$root.find(".prego-summary").text(summary).toggle(Boolean(summary));
 			this.$root.find("details").toggle(rows.length > 0);
 			const longest = Math.max(1, ...rows.map((row) => row.length));
-			// One name may stand on two benches.
-			this.several = new Set(rows.map((row) => row.bench)).size > 1;
+			// Two benches may have a site of the same name.
+			this.has_several_benches = new Set(rows.map((row) => row.bench)).size > 1;
 			const html = rows.map((row, index) => `<li>${this.bar(row, index, longest)}</li>`).join("");
-			// What did not change stays, with the focus in it.
+			// Unchanged bars stay in place, and keep the focus.
 			if (html !== this.html) {
 				this.html = html;
 				this.$root.find("ol").html(html);
@@ -59,21 +59,21 @@ frappe.provide("prego_metrics.desk.page.status");
 				return rectangle(part, from - width, width);
 			});
 			return `<button type="button" class="prego-bar" data-row="${index}" aria-pressed="false">
-				<span class="prego-bar-name">${words.html(this.name(row))} ${this.badge(row)}</span>
-				<span class="prego-bar-text">${words.html(row.text)}</span>
+				<span class="prego-bar-name">${labels.html(this.name(row))} ${this.badge(row)}</span>
+				<span class="prego-bar-description">${labels.html(row.description)}</span>
 				<svg width="100%" height="12" aria-hidden="true" focusable="false">${parts.join("")}</svg>
 			</button>`;
 		}
 
 		name(row) {
-			return this.several ? `${row.site} (${row.bench})` : row.site;
+			return this.has_several_benches ? `${row.site} (${row.bench})` : row.site;
 		}
 
 		badge(row) {
-			return row.counted === false ? words.badge([__("Not counted"), "muted", "–"]) : "";
+			return row.counted === false ? labels.badge([__("Not counted"), "muted", "–"]) : "";
 		}
 
-		// Shows which tenant is chosen, if it is among these.
+		// Highlights the chosen tenant, if it is among these.
 		mark(chosen) {
 			this.chosen = chosen;
 			this.$root.find(".prego-bar").each((index, button) => {
@@ -89,8 +89,8 @@ frappe.provide("prego_metrics.desk.page.status");
 			}
 			const counted = (row) =>
 				row.counted === null ? __("Unknown") : row.counted ? __("Yes") : `${__("No")}: ${row.reason}`;
-			const rows = this.rows.map((row) => [this.name(row), ...row.cells, counted(row)].map(words.html));
-			this.$root.find(".prego-rows").html(words.table([__("Site"), ...this.headings, __("Counted")], rows));
+			const rows = this.rows.map((row) => [this.name(row), ...row.cells, counted(row)].map(labels.html));
+			this.$root.find(".prego-rows").html(labels.table([__("Site"), ...this.headings, __("Counted")], rows));
 		}
 
 		static patterns() {
@@ -108,14 +108,14 @@ frappe.provide("prego_metrics.desk.page.status");
 				["backups", __("Backups")],
 				["database", __("Database")],
 			];
-			const shown = names.map(([part, name]) => {
+			const entries = names.map(([part, name]) => {
 				return `<span><svg width="28" height="12" aria-hidden="true" focusable="false">${rectangle(
 					part,
 					0,
 					100
-				)}</svg> ${words.html(name)}</span>`;
+				)}</svg> ${labels.html(name)}</span>`;
 			});
-			return `<p class="prego-legend prego-keys text-muted">${shown.join("")}</p>`;
+			return `<p class="prego-legend prego-keys text-muted">${entries.join("")}</p>`;
 		}
 	};
 })();
