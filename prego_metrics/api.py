@@ -120,7 +120,7 @@ def push(dry_run: bool = False) -> dict[str, Any]:
 		return _ended(guarded_here(lambda: show_payload(config.bench)))
 	trouble = guarded_here(lambda: why_no_push(config))
 	if trouble:
-		# Not tried, and so not recorded: it is no failure of the driver that has the key.
+		# Not tried, and so not recorded: it is no failure of the trigger that has the key.
 		return _ended(result.Result(NOT_SENT, time.time(), error=trouble))
 	request = Request(within_seconds=PUSH_SECONDS, max_attempts=1, who=frappe.session.user)
 	return _ended(guarded_here(lambda: push_once(config.bench, request)))

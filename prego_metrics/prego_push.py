@@ -1,4 +1,4 @@
-"""Frappe's driver: its scheduler's tick, and the push by hand through `bench execute`.
+"""Frappe's trigger: its scheduler's tick, and the push by hand through `bench execute`.
 
 Both only forward to `prego_metrics.agent.push.push`, which imports no frappe.
 """

@@ -1,4 +1,4 @@
--- Registered nodes without a row of metrics: no push ever arrived. Driver, URL or key.
+-- Registered nodes without a row of metrics: no push ever arrived. Trigger, URL or key.
 SELECT nodes.node_id, nodes.region, nodes.host
 FROM nodes
 LEFT JOIN server_metrics ON server_metrics.node_id = nodes.node_id

@@ -13,7 +13,7 @@ from prego_metrics.agent.base.messages import Message, joined, message
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.site_config import Unreadable, read_site_config
 from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Check, Examination
-from prego_metrics.doctor.triggers import is_driven
+from prego_metrics.doctor.triggers import is_triggered
 
 # In the order in which Frappe's scheduler asks for them.
 SWITCHES = ("maintenance_mode", "pause_scheduler", "disable_scheduler")
@@ -61,7 +61,7 @@ def scheduler_switches(seen: Examination) -> Check:
 			found.append(message("{switch} is set for the whole bench", switch=switch))
 	if not found:
 		return Check("scheduler_switches", PASS, message("none is set that would stop Frappe's scheduler"))
-	state = WARN if is_driven(seen, without="frappe") or not seen.config.scheduler_pushes else FAIL
+	state = WARN if is_triggered(seen, without="frappe") or not seen.config.scheduler_pushes else FAIL
 	return Check(
 		"scheduler_switches",
 		state,
@@ -94,17 +94,17 @@ def _site_config(seen: Examination, site: str) -> Mapping[str, object] | str:
 def scheduler_process(seen: Examination) -> Check:
 	"""A process of Frappe's scheduler runs: it holds a lock, which the kernel lists."""
 	path = os.path.join(seen.bench.root, "config", "scheduler_process")
-	driven = is_driven(seen, only="frappe")
+	has_trigger = is_triggered(seen, only="frappe")
 	held = is_locked(path)
 	if held:
 		return Check("scheduler_process", PASS, message("Frappe's scheduler runs"))
-	if driven:
+	if has_trigger:
 		return Check("scheduler_process", PASS, message("Frappe's scheduler ticks, from elsewhere"))
 	if held is None:
 		return Check(
 			"scheduler_process", SKIP, message("whether Frappe's scheduler runs cannot be seen from here")
 		)
-	state = WARN if is_driven(seen, without="frappe") else FAIL
+	state = WARN if is_triggered(seen, without="frappe") else FAIL
 	return Check(
 		"scheduler_process",
 		state,

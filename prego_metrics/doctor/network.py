@@ -38,11 +38,11 @@ def proxy(seen: Examination) -> Check:
 			FAIL,
 			message("the environment names a proxy that is no URL"),
 			message(
-				"correct or unset HTTPS_PROXY and ALL_PROXY, also where the drivers get their environment"
+				"correct or unset HTTPS_PROXY and ALL_PROXY, also where the triggers get their environment"
 			),
 		)
 	return Check(
-		"proxy", PASS, message("{proxy}, from this environment; a driver's own may differ", proxy=shown)
+		"proxy", PASS, message("{proxy}, from this environment; a trigger's own may differ", proxy=shown)
 	)
 
 

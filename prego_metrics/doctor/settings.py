@@ -70,7 +70,7 @@ def api_key(seen: Examination) -> Check:
 
 
 def shadowed(seen: Examination) -> Check:
-	"""No setting, and no key, hides another one that a driver with another environment would use."""
+	"""No setting, and no key, hides another one that a trigger with another environment would use."""
 	hidden = [*_hidden_settings(seen), *_hidden_keys(seen)]
 	if hidden:
 		return Check(
@@ -78,7 +78,7 @@ def shadowed(seen: Examination) -> Check:
 			WARN,
 			joined(hidden),
 			message(
-				"keep one of them: a driver that has not the same environment uses the other one, and the two "
+				"keep one of them: a trigger that has not the same environment uses the other one, and the two "
 				"push differently"
 			),
 		)

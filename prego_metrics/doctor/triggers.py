@@ -1,4 +1,4 @@
-"""What makes pushes happen: which drivers tick, whether they agree, and whether they are fast enough."""
+"""What makes pushes happen: which triggers tick, whether they agree, and whether they are fast enough."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def triggers(seen: Examination) -> Check:
 		"`prego-metrics push --if-due` every minute"
 	)
 	if not ticks:
-		return Check("triggers", FAIL, message("no driver has ever ticked"), start)
+		return Check("triggers", FAIL, message("no trigger has ever ticked"), start)
 	alive = _alive(seen, now)
 	text = joined(_told(now, tick) for tick in ticks)
 	if not alive:
-		return Check("triggers", FAIL, message("every driver has stopped: {ticks}", ticks=text), start)
+		return Check("triggers", FAIL, message("every trigger has stopped: {ticks}", ticks=text), start)
 	stopped = [tick.trigger for tick in ticks if tick not in alive]
 	if stopped:
 		return Check(
@@ -47,7 +47,7 @@ def triggers(seen: Examination) -> Check:
 			WARN,
 			message("stopped: {triggers} ({ticks})", triggers=", ".join(stopped), ticks=text),
 			message(
-				"start it again, or remove its file tick-DRIVER.json in {folder} if it is gone for good",
+				"start it again, or remove its file tick-TRIGGER.json in {folder} if it is gone for good",
 				folder=sanitize(seen.folder.path),
 			),
 		)
@@ -62,39 +62,39 @@ def triggers(seen: Examination) -> Check:
 				ticks=text,
 			),
 			message(
-				"run the doctor as the user, and with the environment, of that driver: its settings or its key differ"
+				"run the doctor as the user, and with the environment, of that trigger: its settings or its key differ"
 			),
 		)
 	return Check("triggers", PASS, text)
 
 
 def second_trigger(seen: Examination) -> Check:
-	"""Frappe's scheduler is not the only driver where it is known to fall silent."""
+	"""Frappe's scheduler is not the only trigger where it is known to fall silent."""
 	alive = {tick.trigger for tick in _alive(seen, time.time())}
 	if alive != {"frappe"}:
 		if not alive:
-			return Check("second_trigger", SKIP, message("no driver ticks"))
+			return Check("second_trigger", SKIP, message("no trigger ticks"))
 		return Check(
-			"second_trigger", PASS, message("driven by {triggers}", triggers=", ".join(sorted(alive)))
+			"second_trigger", PASS, message("pushed by {triggers}", triggers=", ".join(sorted(alive)))
 		)
 	version = frappe_version(seen.bench)
 	if version is None or not version.goes_dormant:
-		return Check("second_trigger", PASS, message("driven by Frappe's scheduler alone"))
+		return Check("second_trigger", PASS, message("pushed by Frappe's scheduler alone"))
 	return Check(
 		"second_trigger",
 		WARN,
 		message(
-			"driven by Frappe's scheduler alone, and Frappe {version} passes over a site that nobody logs in to",
+			"pushed by Frappe's scheduler alone, and Frappe {version} passes over a site that nobody logs in to",
 			version=version.text,
 		),
 		message(
-			"give the node a second driver: a timer, or a line in the crontab, that runs `prego-metrics push --if-due`"
+			"give the node a second trigger: a timer, or a line in the crontab, that runs `prego-metrics push --if-due`"
 		),
 	)
 
 
 def trigger_settings(seen: Examination) -> Check:
-	"""Every driver pushes as the same node, and as often."""
+	"""Every trigger pushes as the same node, and as often."""
 	alive = _alive(seen, time.time())
 	changed_at = _settings_changed_at(seen)
 	differing = [
@@ -104,7 +104,7 @@ def trigger_settings(seen: Examination) -> Check:
 		and (tick.node_id != seen.config.node_id or tick.push_interval != seen.config.push_interval)
 	]
 	if not alive:
-		return Check("trigger_settings", SKIP, message("no driver ticks"))
+		return Check("trigger_settings", SKIP, message("no trigger ticks"))
 	# In the hardened mode the node's name is not in the file that this run of the doctor has read.
 	if not seen.config.node_id:
 		return Check(
@@ -124,14 +124,14 @@ def trigger_settings(seen: Examination) -> Check:
 				for tick in differing
 			),
 			message(
-				"give every driver the same settings: look for PREGO_METRICS_ variables in its environment"
+				"give every trigger the same settings: look for PREGO_METRICS_ variables in its environment"
 			),
 		)
 	return Check(
 		"trigger_settings",
 		PASS,
 		message(
-			"every driver pushes as {node} every {interval} s",
+			"every trigger pushes as {node} every {interval} s",
 			node=sanitize(seen.config.node_id) or message("nobody"),
 			interval=f"{seen.config.push_interval:g}",
 		),
@@ -147,10 +147,10 @@ def _settings_changed_at(seen: Examination) -> float:
 
 
 def interval(seen: Examination) -> Check:
-	"""The drivers tick often enough for the interval, by their settings and as seen."""
+	"""The triggers tick often enough for the interval, by their settings and as seen."""
 	alive = _alive(seen, time.time())
 	if not alive:
-		return Check("interval", SKIP, message("no driver ticks"))
+		return Check("interval", SKIP, message("no trigger ticks"))
 	changed_at = _settings_changed_at(seen)
 	wanted = (seen.pushed if all(tick.at > changed_at for tick in alive) else seen.config).push_interval
 	lengths = {
@@ -189,7 +189,7 @@ def interval(seen: Examination) -> Check:
 				interval=f"{wanted:g}",
 			),
 			message(
-				"the drivers tick too seldom: Frappe's scheduler and workers read scheduler_tick_interval only when "
+				"the triggers tick too seldom: Frappe's scheduler and workers read scheduler_tick_interval only when "
 				"they start (`bench restart`)"
 			),
 		)
@@ -226,8 +226,8 @@ def last_push(seen: Examination) -> Check:
 	)
 
 
-def is_driven(seen: Examination, *, only: str = "", without: str = "") -> bool:
-	"""Tell whether a driver ticks; the one named, or any but the one named."""
+def is_triggered(seen: Examination, *, only: str = "", without: str = "") -> bool:
+	"""Tell whether a trigger ticks; the one named, or any but the one named."""
 	triggers = {tick.trigger for tick in _alive(seen, time.time())}
 	return only in triggers if only else bool(triggers - {without})
 

@@ -43,7 +43,7 @@ def variables() -> Iterator[dict[str, str]]:
 
 
 def is_named(name: str, words: str, variables: dict[str, str]) -> None:
-	"""A state is a failure, or a warning where another driver goes on pushing."""
+	"""A state is a failure, or a warning where another trigger goes on pushing."""
 	made = doctor_check(name, variables)
 	assert made["state"] in ("warn", "fail"), made
 	assert words in made["seen"], made
@@ -185,7 +185,7 @@ def test_an_operators_site_without_the_app_or_that_is_gone(variables: dict[str, 
 def test_a_tick_that_is_too_slow(variables: dict[str, str]) -> None:
 	with changed(common_config(), scheduler_tick_interval=240):
 		made = doctor_check("interval", variables)
-		if made["state"] != "skip":  # no driver ticks on this bench
+		if made["state"] != "skip":  # no trigger ticks on this bench
 			assert "cannot keep an interval of 60 s" in made["seen"]
 
 

@@ -20,8 +20,8 @@ pytestmark = NEEDS_A_BROWSER
 
 # "Status" is Frappe's own word; 16-dev and 17-dev have no Korean at all.
 COLUMNS = {
-	"en": ["Pushed at", "Status", "Driver", "Tenants", "CPU %", "Memory %", "Disk %"],
-	"ko": ["푸시 시각", "Status", "드라이버", "테넌트", "CPU %", "메모리 %", "디스크 %"],
+	"en": ["Pushed at", "Status", "Trigger", "Tenants", "CPU %", "Memory %", "Disk %"],
+	"ko": ["푸시 시각", "Status", "실행 주체", "테넌트", "CPU %", "메모리 %", "디스크 %"],
 }
 HEADS = """return [...document.querySelectorAll(".prego-pushes .list-row-head .level-left .list-row-col")]
 	.filter((column) => column.offsetWidth).map((column) => column.innerText.trim())"""
@@ -81,7 +81,7 @@ def test_every_column_of_the_list_is_there_and_none_is_cut_off(
 	open_list(page, width)
 	assert page.run(HEADS) == columns(page, language)
 	assert page.run(CUT_OFF) == []
-	# A time with its seconds, a driver, a count and at least the share of memory and of the disk.
+	# A time with its seconds, a trigger, a count and at least the share of memory and of the disk.
 	assert len(page.run(FIRST_ROW).split()) >= 6
 	assert page.run("return document.documentElement.scrollWidth <= innerWidth")
 	assert page.errors() == []

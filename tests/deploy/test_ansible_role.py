@@ -94,7 +94,7 @@ def play(folder: Path, bench: Path, wheel: Path, control_plane) -> Callable[...,
 		"prego_metrics_key_file": str(folder / "prego_etc/internal_api_key"),
 		"prego_metrics_cron_folder": str(folder / "cron.d"),
 		"prego_metrics_unit_folder": str(folder / "units"),
-		"prego_metrics_driver": "cron",
+		"prego_metrics_trigger": "cron",
 		"prego_metrics_enable": False,
 		"prego_metrics_settings": {"exclude_sites": ["pool-*"], "push_interval": 120, "allow_empty": False},
 	}
@@ -177,8 +177,8 @@ def test_the_role_converges_once_then_changes_nothing_and_uninstalls_without_a_t
 
 
 def test_with_systemd_the_units_are_those_that_the_program_renders(play, folder: Path) -> None:
-	assert play(prego_metrics_driver="systemd")[0] > 0
-	assert play(prego_metrics_driver="systemd")[0] == 0
+	assert play(prego_metrics_trigger="systemd")[0] > 0
+	assert play(prego_metrics_trigger="systemd")[0] == 0
 	units = {path.name: path.read_text() for path in (folder / "units").iterdir()}
 	assert sorted(units) == ["prego-metrics-alerts.service", "prego-metrics.service", "prego-metrics.timer"]
 	subprocess.run(
@@ -208,21 +208,21 @@ def test_installed_into_the_bench_s_environment_it_leaves_that_too(play, folder:
 	assert not program.exists() and not list(bench.glob("env/lib/*/site-packages/prego_metrics*"))
 
 
-def test_a_switch_of_the_driver_removes_what_drove_before_and_then_changes_nothing(
+def test_a_switch_of_the_trigger_removes_what_drove_before_and_then_changes_nothing(
 	play, folder: Path
 ) -> None:
 	line, units = folder / "cron.d/prego-metrics", folder / "units"
-	assert play(prego_metrics_driver="systemd")[0] > 0
-	assert play("--check", prego_metrics_driver="cron")[0] > 0 and not line.exists()
+	assert play(prego_metrics_trigger="systemd")[0] > 0
+	assert play("--check", prego_metrics_trigger="cron")[0] > 0 and not line.exists()
 	for trigger, left in (
 		("cron", (True, 0)),
 		("systemd", (False, 3)),
 		("none", (False, 0)),
 		("cron", (True, 0)),
 	):
-		assert play(prego_metrics_driver=trigger)[0] > 0
+		assert play(prego_metrics_trigger=trigger)[0] > 0
 		assert (line.exists(), len(list(units.iterdir()))) == left
-		assert play(prego_metrics_driver=trigger)[0] == 0
+		assert play(prego_metrics_trigger=trigger)[0] == 0
 
 
 def test_in_the_hardened_mode_the_key_is_roots_and_the_unit_alone_says_where_it_goes(
@@ -230,9 +230,9 @@ def test_in_the_hardened_mode_the_key_is_roots_and_the_unit_alone_says_where_it_
 ) -> None:
 	if subprocess.run(["getent", "passwd", "prego-metrics"], capture_output=True).returncode == 0:
 		pytest.skip("there is a user prego-metrics here, which this test would remove")
-	hardened = {"prego_metrics_driver": "systemd", "prego_metrics_hardened": True}
+	hardened = {"prego_metrics_trigger": "systemd", "prego_metrics_hardened": True}
 	before = listed(folder)
-	assert play(prego_metrics_driver="systemd")[0] > 0
+	assert play(prego_metrics_trigger="systemd")[0] > 0
 	try:
 		assert play(**hardened)[0] > 0
 		assert play(**hardened)[0] == 0
@@ -280,9 +280,9 @@ def test_a_switch_to_the_app_leaves_neither_timer_nor_environment(play, folder: 
 		"prego_metrics_app_source": str(next(folder.glob("*.whl"))),
 		"prego_metrics_site": "ops.example",
 		"prego_metrics_bench_command": str(command),
-		"prego_metrics_driver": "none",
+		"prego_metrics_trigger": "none",
 	}
-	assert play(prego_metrics_driver="systemd")[0] > 0
+	assert play(prego_metrics_trigger="systemd")[0] > 0
 	assert play(**app)[0] > 0
 	assert not list((folder / "units").iterdir()) and not (folder / "prego_venv").exists()
 	assert [line.removeprefix(f"{bench} ") for line in log.read_text().splitlines()] == [

@@ -141,16 +141,16 @@ def test_a_recovery_that_is_over_is_not_told_beside_other_news(
 	assert "nearly full" in alerts and "delivered again" not in alerts
 
 
-# --- a driver that fails before it can record anything --------------------------------------------
+# --- a trigger that fails before it can record anything --------------------------------------------
 
 
-def test_a_driver_that_never_gets_as_far_as_a_push_is_told_once(run_agent: Run, bench_folder: Path) -> None:
+def test_a_trigger_that_never_gets_as_far_as_a_push_is_told_once(run_agent: Run, bench_folder: Path) -> None:
 	told = [run_agent("alerts", "--channel", "systemd", "--bench", bench_folder) for _ in range(3)]
 	assert [one.returncode for one in told] == [0, 1, 1]
 	assert "no push was recorded yet" in told[0].stdout
 
 
-def test_a_driver_that_failed_and_then_fell_silent_is_told_after_what_is_fresh(
+def test_a_trigger_that_failed_and_then_fell_silent_is_told_after_what_is_fresh(
 	tick: Callable[..., str], bench_folder: Path
 ) -> None:
 	tick(401)
@@ -166,7 +166,7 @@ def test_a_driver_that_failed_and_then_fell_silent_is_told_after_what_is_fresh(
 	assert "delivered again" in tick(200)
 
 
-def test_a_driver_that_delivered_and_stopped_is_told_once_and_so_is_its_return(
+def test_a_trigger_that_delivered_and_stopped_is_told_once_and_so_is_its_return(
 	tick: Callable[..., str], bench_folder: Path
 ) -> None:
 	tick(200)
@@ -220,7 +220,7 @@ def test_silence_is_not_recorded_beside_an_outage_that_is_known(bench_folder: Pa
 	assert state_of(bench_folder).events == ()
 
 
-# --- which driver it is ---------------------------------------------------------------------------
+# --- which trigger it is ---------------------------------------------------------------------------
 
 
 def test_a_cron_that_runs_as_a_service_of_systemds_is_not_the_timer() -> None:

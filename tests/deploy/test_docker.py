@@ -18,7 +18,7 @@ from prego_metrics.agent.config.settings import SETTINGS
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy/docker"
 PUSHER = (FOLDER / "compose.prego-metrics.yaml").read_text()
-WORKERS = (FOLDER / "compose.frappe-driver.yaml").read_text()
+WORKERS = (FOLDER / "compose.frappe-trigger.yaml").read_text()
 DOCKERFILE = (FOLDER / "Dockerfile").read_text()
 # As much of the usual stack as the additions touch.
 STACK = """
@@ -59,8 +59,8 @@ def composed(tmp_path: Path, *names: str, **changed: str) -> subprocess.Complete
 	"names",
 	[
 		("compose.prego-metrics.yaml",),
-		("compose.frappe-driver.yaml",),
-		("compose.prego-metrics.yaml", "compose.frappe-driver.yaml"),
+		("compose.frappe-trigger.yaml",),
+		("compose.prego-metrics.yaml", "compose.frappe-trigger.yaml"),
 	],
 )
 def test_compose_accepts_the_additions_beside_the_usual_stack(names: tuple[str, ...], tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The doctor's checks that ask nobody: settings that hide others, the disk, the drivers, Frappe's switches."""
+"""The doctor's checks that ask nobody: settings that hide others, the disk, the triggers, Frappe's switches."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ def test_a_file_system_without_a_number_of_inodes_passes(
 	assert judge(bench, "state_disk").state == "pass"
 
 
-# --- drivers and their pace --------------------------------------------------------------------------
+# --- triggers and their pace --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -221,7 +221,7 @@ def test_an_interval_that_frappes_tick_cannot_keep_is_a_warning(
 		assert "scheduler_tick_interval" in check.action
 
 
-def test_the_slowest_driver_counts_though_a_faster_one_ticks_too(bench: Path) -> None:
+def test_the_slowest_trigger_counts_though_a_faster_one_ticks_too(bench: Path) -> None:
 	with_frappe(bench, "16.4.0")
 	tick(bench)
 	tick(bench, "timer")
@@ -260,7 +260,7 @@ def test_frappe_alone_is_a_warning_where_it_falls_asleep(
 	assert judge(bench, "second_trigger").state == state
 
 
-def test_a_driver_that_ticks_and_can_send_nothing_is_a_warning(bench: Path) -> None:
+def test_a_trigger_that_ticks_and_can_send_nothing_is_a_warning(bench: Path) -> None:
 	tick(bench, "timer", outcome="not_sent")
 	check = judge(bench, "triggers")
 	assert check.state == "warn" and "unable to send anything: timer" in check.seen

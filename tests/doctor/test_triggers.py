@@ -1,4 +1,4 @@
-"""The doctor on the lock, the state, the drivers and the last push."""
+"""The doctor on the lock, the state, the triggers and the last push."""
 
 from __future__ import annotations
 
@@ -82,26 +82,26 @@ def test_looking_at_the_state_leaves_nothing_behind(bench: Path, environ: dict[s
 	assert sorted(os.listdir(bench / "sites" / ".prego-metrics")) == ["state.json", "tick-frappe.json"]
 
 
-# --- drivers and the last push -----------------------------------------------------------------------
+# --- triggers and the last push -----------------------------------------------------------------------
 
 
-def test_without_any_driver_the_check_says_how_to_start_one(bench: Path, environ: dict[str, str]) -> None:
+def test_without_any_trigger_the_check_says_how_to_start_one(bench: Path, environ: dict[str, str]) -> None:
 	(bench / "sites" / ".prego-metrics" / "tick-frappe.json").unlink()
 	check = judge(bench, environ, "triggers")
-	assert (check.state, check.seen) == ("fail", "no driver has ever ticked")
+	assert (check.state, check.seen) == ("fail", "no trigger has ever ticked")
 	assert "enable-scheduler" in check.action and "push --if-due" in check.action
 
 
 @pytest.mark.parametrize("ago", [400, 10**6, -3600])
-def test_drivers_that_have_all_stopped_are_a_failure(
+def test_triggers_that_have_all_stopped_are_a_failure(
 	bench: Path, environ: dict[str, str], ago: float
 ) -> None:
 	tick(bench, "frappe", ago)
 	check = judge(bench, environ, "triggers")
-	assert check.state == "fail" and check.seen.startswith("every driver has stopped: frappe ")
+	assert check.state == "fail" and check.seen.startswith("every trigger has stopped: frappe ")
 
 
-def test_one_driver_that_stopped_beside_one_that_works_is_a_warning_that_names_it(
+def test_one_trigger_that_stopped_beside_one_that_works_is_a_warning_that_names_it(
 	bench: Path, environ: dict[str, str]
 ) -> None:
 	tick(bench, "timer", 20)
@@ -121,7 +121,7 @@ def test_one_driver_that_stopped_beside_one_that_works_is_a_warning_that_names_i
 		({"node_id": "\x1b[31m"}, "timer pushes as \\x1b[31m every 60 s"),
 	],
 )
-def test_drivers_that_see_other_settings_are_a_warning(
+def test_triggers_that_see_other_settings_are_a_warning(
 	bench: Path, environ: dict[str, str], values: dict[str, Any], words: str
 ) -> None:
 	settings_of(bench, 60)

@@ -1,4 +1,4 @@
-"""What a state file may hold, ours or anybody's, and how time may pass for a node and its drivers."""
+"""What a state file may hold, ours or anybody's, and how time may pass for a node and its triggers."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class Trigger:
 
 @dataclass(frozen=True)
 class World:
-	"""A node for some hours: its interval, its drivers, and how often a push fails."""
+	"""A node for some hours: its interval, its triggers, and how often a push fails."""
 
 	interval: float
 	triggers: tuple[Trigger, ...]
@@ -127,7 +127,7 @@ class World:
 	seed: int
 
 	def ticks(self, seconds: float) -> list[float]:
-		"""The moments, in order, at which one of the drivers asks whether a push is due."""
+		"""The moments, in order, at which one of the triggers asks whether a push is due."""
 		chance = random.Random(self.seed)
 		found = []
 		for trigger in self.triggers:

@@ -45,7 +45,7 @@ def description(event: AlertEvent, show_time: Callable[[float], str] = iso_utc) 
 	if event.kind == STALE:
 		return message(
 			"The last push was delivered at {since}, and none was tried since, so the control plane no longer "
-			"knows this node's load. Run `bench prego-metrics doctor` on the node: it names the driver that stopped.",
+			"knows this node's load. Run `bench prego-metrics doctor` on the node: it names the trigger that stopped.",
 			since=since,
 		)
 	if event.kind == RECOVERED and event.failures:

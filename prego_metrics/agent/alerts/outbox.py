@@ -62,9 +62,9 @@ def take_unsent_alerts(
 
 
 def record_silence(folder: StateFolder, config: Config, *, clock: Callable[[], float] = time.time) -> None:
-	"""Record that pushes fail, if for longer than a push is fresh no driver got so far as to record one.
+	"""Record that pushes fail, if for longer than a push is fresh no trigger got so far as to record one.
 
-	A driver whose run fails before that (no key file, a sandbox without its folders) leaves no other trace.
+	A trigger whose run fails before that (no key file, a sandbox without its folders) leaves no other trace.
 	Once something was delivered, its age tells the same (STALE).
 	"""
 	if not _is_silent(folder, config, clock()):

@@ -3,7 +3,7 @@
 	config ──> census ──┐
 	       └─> host ────┴─> payload ──> control plane ──> state
 
-Every driver comes through `push`: Frappe's tick, the systemd timer, cron, and people by hand. Who is told of
+Every trigger comes through `push`: Frappe's tick, the systemd timer, cron, and people by hand. Who is told of
 how it ended reads that from the state afterwards (`news`).
 """
 
@@ -174,7 +174,7 @@ def _push_locked(
 
 	# Stamped before sending: a process that is killed from here on must not make the next one believe that
 	# nothing was tried, nor ask for a second snapshot. A push that was not sent stamps nothing, so that a
-	# driver without the key cannot starve one that has it.
+	# trigger without the key cannot starve one that has it.
 	last_snapshot_at = state.last_snapshot_at
 	stamp = at if observed.payload.save_snapshot else last_snapshot_at
 	state = replace(state, last_attempt_at=at, last_snapshot_at=stamp, cpu=observed.cpu)

@@ -33,6 +33,6 @@ class Request:
 
 
 def scheduled_request(environ: Mapping[str, str], *, save_snapshot: bool = False) -> Request:
-	"""Return what `push --if-due` asks for, by the driver that started this process."""
+	"""Return what `push --if-due` asks for, by the trigger that started this process."""
 	trigger = "timer" if started_by_systemd(environ) else "cron"
 	return Request(trigger, if_due=True, save_snapshot=save_snapshot, spread=True)

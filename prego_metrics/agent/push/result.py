@@ -27,7 +27,7 @@ _EXIT_CODES = {DELIVERED: 0, NOT_DUE: 0, DRY_RUN: 0, BUSY: 1, REFUSED: 1, FAILED
 class Result:
 	"""The outcome of one push; `at` is in seconds since the epoch.
 
-	scheduled tells that a driver asked for it: another push being under way is then no failure.
+	scheduled tells that a trigger asked for it: another push being under way is then no failure.
 	"""
 
 	outcome: str

@@ -1,4 +1,4 @@
-"""What drives the pushes: whether systemd started this process, and which interval the drivers go by."""
+"""What drives the pushes: whether systemd started this process, and which interval the triggers go by."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def as_pushed(config: Config, folder: StateFolder, state: State) -> Config:
 	"""Return the settings with the interval, and in the hardened mode the node_id, that the pushes really have.
 
 	A unit or a crontab may set an interval of its own, which is seen in its ticks alone. It is that of the
-	driver of the last push; after one by hand, that of the driver that ticked last. Frappe's tick does not
+	trigger of the last push; after one by hand, that of the trigger that ticked last. Frappe's tick does not
 	count where it does not push.
 
 	Where it does not, node_id may stand in the unit alone. The unit's ticks tell it, sooner than a delivered

@@ -49,7 +49,7 @@ class PushLock:
 					if error.errno not in (errno.EAGAIN, errno.EACCES, errno.EINTR):
 						raise LockUnsupported(
 							message(
-								"{folder} cannot be locked ({reason}): its file system has no flock, so two drivers "
+								"{folder} cannot be locked ({reason}): its file system has no flock, so two triggers "
 								"could push at once. Mount it with locking, or push by hand",
 								folder=sanitize(self._sites),
 								reason=error.strerror,

@@ -51,7 +51,7 @@ class Push:
 
 @dataclass(frozen=True)
 class Tick:
-	"""A driver's last sign of life, with the settings that it saw."""
+	"""A trigger's last sign of life, with the settings that it saw."""
 
 	trigger: str
 	at: float

@@ -1,8 +1,8 @@
 """When a push is due.
 
-No periods and no anchor: elapsed time since the last attempt, whichever driver made it. With ticks every
+No periods and no anchor: elapsed time since the last attempt, whichever trigger made it. With ticks every
 60 seconds the slack absorbs their jitter. The promise: no two scheduled pushes closer than the interval
-less the slack, none further apart than the interval and the fastest driver's tick.
+less the slack, none further apart than the interval and the fastest trigger's tick.
 """
 
 from __future__ import annotations

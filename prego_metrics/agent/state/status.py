@@ -105,7 +105,7 @@ def judge_status(state: State, config: Config, now: float, max_age_seconds: floa
 			age=duration(age),
 			seconds=f"{max_age:.0f}",
 		)
-		reason = failure or message("no driver has pushed since: see `prego-metrics doctor`")
+		reason = failure or message("no trigger has pushed since: see `prego-metrics doctor`")
 	else:
 		verdict = FAILING if failure else FRESH
 		sentence = message(
@@ -140,7 +140,7 @@ def _nothing_yet(state: State) -> Message:
 	if state.unfinished:
 		return message("an attempt was begun and did not end")
 	return message(
-		"no push was tried yet. Try `prego-metrics push`, and see `prego-metrics doctor` for what drives it"
+		"no push was tried yet. Try `prego-metrics push`, and see `prego-metrics doctor` for what triggers it"
 	)
 
 

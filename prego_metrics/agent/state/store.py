@@ -2,7 +2,7 @@
 
 - state.json is written by the push that holds the lock, atomically: write, fsync, rename.
 - history.jsonl gets a line for each push, so that a push costs the same whatever the history's length.
-- tick-DRIVER.json is each driver's last sign of life. Most ticks are not due and hold no lock: in one
+- tick-TRIGGER.json is each trigger's last sign of life. Most ticks are not due and hold no lock: in one
   file they would lose each other's marks, and under the lock they would make a due push believe that
   another one is running.
 - told-CHANNEL-KIND-ID, empty, marks a transition that a channel has told: whoever makes the file tells it.
@@ -84,7 +84,7 @@ class StateFolder:
 		return self._write(STATE_NAME, content.encode("ascii"), durable=True)
 
 	def tick(self, tick: Tick) -> str | None:
-		"""Leave a driver's sign of life; return what went wrong, or None."""
+		"""Leave a trigger's sign of life; return what went wrong, or None."""
 		return self._write(
 			f"tick-{tick.trigger}.json",
 			json.dumps(asdict(tick, dict_factory=as_stored)).encode("ascii"),
@@ -129,7 +129,7 @@ class StateFolder:
 			yield push
 
 	def ticks(self) -> list[Tick]:
-		"""Return the last tick of each driver that ever ticked; one that cannot be read is left out."""
+		"""Return the last tick of each trigger that ever ticked; one that cannot be read is left out."""
 		found = []
 		for trigger in TRIGGERS:
 			try:

@@ -7,7 +7,7 @@ import sys
 
 
 def scheduled_push(bench_path: str | None, channel: str | None = None) -> int:
-	"""Push if that is due, as the driver that started this process, and return the exit code.
+	"""Push if that is due, as the trigger that started this process, and return the exit code.
 
 	With a channel, only what it has not told yet is printed.
 	"""

@@ -95,9 +95,9 @@ def _print_status(bench: Bench, max_age: float | None, *, as_json: bool, watched
 
 
 def _draw(line: str, folder: StateFolder, now: float) -> None:
-	"""Draw what a person watches: the verdict, the drivers, the last pushes."""
+	"""Draw what a person watches: the verdict, the triggers, the last pushes."""
 	sentence, _, figures = line.partition(" | ")
-	click.echo(f"{iso_utc(now)}   (Ctrl-C ends)\n\n{sentence}\n{figures}\n\nDrivers")
+	click.echo(f"{iso_utc(now)}   (Ctrl-C ends)\n\n{sentence}\n{figures}\n\nTriggers")
 	for tick in folder.ticks():
 		click.echo(f"  {tick.trigger:<8} {duration(now - tick.at)} ago   {sanitize(tick.outcome, 40)}")
 	click.echo("\nLast pushes")

@@ -10,7 +10,7 @@ from prego_metrics.agent.base.messages import message
 from prego_metrics.desk.adapters.compat import APP
 from prego_metrics.desk.adapters.site_thread import NotSeen, in_frappe
 from prego_metrics.doctor.check import FAIL, SKIP, WARN, Check, Examination
-from prego_metrics.doctor.triggers import is_driven
+from prego_metrics.doctor.triggers import is_triggered
 
 # How many sites are asked whether they have the app, and for how long each, where no operator's site is set.
 _SITES_ASKED = 20
@@ -38,8 +38,8 @@ class ChosenSite:
 
 
 def severity(seen: Examination) -> str:
-	"""Return how bad it is when Frappe's scheduler does not push: another driver may."""
-	return WARN if is_driven(seen, without="frappe") or not seen.config.scheduler_pushes else FAIL
+	"""Return how bad it is when Frappe's scheduler does not push: another trigger may."""
+	return WARN if is_triggered(seen, without="frappe") or not seen.config.scheduler_pushes else FAIL
 
 
 def _choose(seen: Examination) -> str | None:

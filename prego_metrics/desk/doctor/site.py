@@ -20,7 +20,7 @@ from prego_metrics.desk.adapters.site_thread import NotSeen, in_frappe
 from prego_metrics.desk.doctor.chosen_site import ChosenSite, severity
 from prego_metrics.desk.doctor.queues import check_redis, check_stuck_job, check_workers
 from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Check, Examination, Group
-from prego_metrics.doctor.triggers import is_driven
+from prego_metrics.doctor.triggers import is_triggered
 
 _SITE_NAMES = ("database", "app_on_site", "scheduler", "dormant", "job")
 
@@ -116,7 +116,7 @@ def _app_on_site(seen: Examination, facts: _SiteFacts, site: str) -> Check:
 		return Check("app_on_site", PASS, message("the app is installed on {site}", site=site))
 	return Check(
 		"app_on_site",
-		WARN if is_driven(seen) else FAIL,
+		WARN if is_triggered(seen) else FAIL,
 		message("the app is not installed on {site}, so Frappe's scheduler there pushes nothing", site=site),
 		message(
 			"install it (`bench --site {site} install-app prego_metrics`), or name another site: `prego-metrics configure --site SITE`",
@@ -147,7 +147,7 @@ def _dormant(seen: Examination, facts: _SiteFacts, site: str) -> Check:
 			site=site,
 		),
 		message(
-			"log in to {site}, which helps for days (within an hour), and give the node a second driver: a timer or cron that runs `prego-metrics push --if-due`",
+			"log in to {site}, which helps for days (within an hour), and give the node a second trigger: a timer or cron that runs `prego-metrics push --if-due`",
 			site=site,
 		),
 	)

@@ -78,7 +78,7 @@ def _judged(node_id: str, fleet: Fleet, registered: bool, now: float, max_age_se
 	if fleet.regions is not None and fleet.regions[node_id] not in REGIONS:
 		return verdict(BAD_REGION, f"region {_shown(fleet.regions[node_id])} is none of {', '.join(REGIONS)}")
 	if metrics is None or metrics.updated_at is None:
-		return verdict(NEVER, "no push has arrived: driver, URL or key")
+		return verdict(NEVER, "no push has arrived: trigger, URL or key")
 	if unreadable or age is None:
 		return verdict(STALE, f"updated_at {_shown(metrics.updated_at)} is no time")
 	if age < -FUTURE_SECONDS:

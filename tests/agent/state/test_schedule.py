@@ -36,7 +36,7 @@ def live(world: World) -> list[tuple[float, bool]]:
 
 
 def longest_wait_for_a_tick(world: World) -> float:
-	"""The longest that the fastest driver ever leaves between two of its ticks."""
+	"""The longest that the fastest trigger ever leaves between two of its ticks."""
 	return min(trigger.every * (1 + trigger.drift) + trigger.jitter for trigger in world.triggers)
 
 

@@ -103,7 +103,7 @@ def test_an_old_row_is_critical_and_says_that_no_driver_pushed_since(config: Con
 	status = judge_status(after(pushed(NOW - 301)), config, NOW)
 	assert (status.verdict, status.exit_code) == ("stale", 2)
 	assert status.sentence == (
-		"last delivered 5 min ago, which is more than 300 s; no driver has pushed since: "
+		"last delivered 5 min ago, which is more than 300 s; no trigger has pushed since: "
 		"see `prego-metrics doctor`"
 	)
 

@@ -64,4 +64,4 @@ def test_watching_on_a_terminal_redraws_it(bench: Path) -> None:
 	seen = on_a_terminal("status", "--watch", "0.5", "--bench", bench, typed_later=(2.5, "\x03"))
 	assert seen.code == 0
 	assert seen.screen.count("\x1b[H\x1b[J") >= 2
-	assert "Traceback" not in seen.screen and "PREGO OK" in seen.screen and "Drivers" in seen.screen
+	assert "Traceback" not in seen.screen and "PREGO OK" in seen.screen and "Triggers" in seen.screen

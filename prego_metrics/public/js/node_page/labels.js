@@ -120,7 +120,7 @@ prego_metrics.node_page.labels = {
 			return null;
 		}
 		if (!last || last.outcome === "delivered") {
-			return __("Run the checks below: they say which driver should push, and what stops it.");
+			return __("Run the checks below: they say which trigger should push, and what stops it.");
 		}
 		if ([401, 403].includes(last.status_code)) {
 			return __(

@@ -87,7 +87,7 @@ frappe.provide("prego_metrics.node_page");
 			this.$buttons.on("click", (event) => this.act(event.currentTarget.dataset.action));
 			this.part("checks").html(
 				`<p class="text-muted">${this.labels.html(
-					__("Not run yet. They look at the settings, the key, the drivers, the host and the control plane, and take up to 20 s.")
+					__("Not run yet. They look at the settings, the key, the triggers, the host and the control plane, and take up to 20 s.")
 				)}</p>`
 			);
 			this.part("tenants").html(`<p class="text-muted">${this.labels.html(__("Loading …"))}</p>`);

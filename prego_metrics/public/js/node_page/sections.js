@@ -38,7 +38,7 @@ prego_metrics.node_page.sections = (() => {
 		const seconds = Math.round((Date.parse(at) - Date.parse(page.at)) / 1000);
 		return seconds > 0
 			? `${time(at)} <span class="text-muted">(${html(__("in {0} s", [seconds]))})</span>`
-			: html(__("now, at the next tick of a driver"));
+			: html(__("now, at the next tick of a trigger"));
 	}
 
 	function dates(page) {
@@ -75,10 +75,10 @@ prego_metrics.node_page.sections = (() => {
 
 	function drivers(page) {
 		if (!page.drivers.length) {
-			return `<p class="text-muted">${html(__("No driver was seen yet: nothing pushes this node by itself."))}</p>`;
+			return `<p class="text-muted">${html(__("No trigger was seen yet: nothing pushes this node by itself."))}</p>`;
 		}
 		return labels.table(
-			[__("Driver"), __("Last tick"), __("How it ended"), __("Interval"), __("Node")],
+			[__("Trigger"), __("Last tick"), __("How it ended"), __("Interval"), __("Node")],
 			page.drivers.map((driver) => [
 				html(labels.driver(driver.driver)),
 				time(driver.at),
