@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prego_metrics.fleet.checks.freshness import Fleet, alerts_of, judge_freshness
+from prego_metrics.fleet.checks.freshness import Fleet, judge_freshness
 from prego_metrics.fleet.checks.reconcile import judge_counts
 from prego_metrics.fleet.sources.exports import Export
 from prego_metrics.fleet.sources.records import STATUSES_WITHOUT_SITE as NO_SITE
@@ -22,9 +22,9 @@ from prego_metrics.fleet.sources.records import Columns, read_metrics, read_regi
 QUERIES = Path(__file__).parents[2] / "deploy/d1"
 NOW = 1_780_000_000.0
 SCHEMA = """
-CREATE TABLE nodes (node_id TEXT {key}, region TEXT, host TEXT);
+CREATE TABLE nodes (node_id TEXT PRIMARY KEY, region TEXT, host TEXT);
 CREATE TABLE server_metrics (
-	node_id TEXT {key}, cpu_pct REAL, memory_pct REAL, disk_pct REAL, tenant_count INTEGER, source TEXT, updated_at
+	node_id TEXT PRIMARY KEY, cpu_pct REAL, memory_pct REAL, disk_pct REAL, tenant_count INTEGER, source TEXT, updated_at
 );
 CREATE TABLE tenants_master (id INTEGER PRIMARY KEY, node_id TEXT, status TEXT);
 """
@@ -33,10 +33,10 @@ CREATE TABLE tenants_master (id INTEGER PRIMARY KEY, node_id TEXT, status TEXT);
 class Database:
 	"""The control plane's tables as SQLite, in which it is NOW."""
 
-	def __init__(self, key: str = "PRIMARY KEY") -> None:
+	def __init__(self) -> None:
 		self.connection = sqlite3.connect(":memory:")
 		self.connection.row_factory = sqlite3.Row
-		self.connection.executescript(SCHEMA.format(key=key))
+		self.connection.executescript(SCHEMA)
 
 	def add(self, table: str, *rows: Sequence[Any]) -> None:
 		columns = {
@@ -133,37 +133,11 @@ def test_the_queries_agree_with_the_commands(found: dict[str, Any]) -> None:
 	assert {row["node_id"]: row["verdict"] for row in database.run("reconcile")} == {
 		verdict.node_id: verdict.name for verdict in counts
 	}
-	mass = [alert for alert in alerts_of(verdicts) if alert.about == "control_plane"]
-	assert [row["nodes"] for row in database.run("mass_stale")] == [len(alert.node_ids) for alert in mass]
 	never = {name for name in regions if name not in pushed or pushed[name].updated_at is None}
 	assert {row["node_id"] for row in database.run("never_pushed")} == never
 
 
-def test_a_mass_of_stale_nodes_is_one_row_with_its_minute(database: Database) -> None:
-	for number, age in enumerate((1000, 1010, 1030, 5)):
-		database.add("nodes", (f"n{number}", "sg", None))
-		database.add("server_metrics", (f"n{number}", NOW - age, 1, None))
-	(row,) = database.run("mass_stale")
-	assert row["nodes"] == 3
-	moments = [
-		datetime.fromisoformat(row[name] + "+00:00").timestamp() for name in ("first_push", "last_push")
-	]
-	assert moments == [NOW - 1030, NOW - 1000]
-
-
-def test_duplicates_are_spellings_hosts_and_rows_too_many() -> None:
-	database = Database(key="")
-	database.add("nodes", ("sg-1", "sg", "10.0.0.1"), ("SG-1 ", "sg", "10.0.0.2"), ("us-1", "us", "10.0.0.1"))
-	database.add("nodes", ("eu-1", "eu", None), ("eu-2", "eu", None))
-	database.add("server_metrics", ("us-1", 1, 1, None), ("us-1", 2, 2, None))
-	assert [(row["what"], set(row["node_ids"].split(" | "))) for row in database.run("duplicates")] == [
-		("nodes.node_id", {"sg-1", "SG-1 "}),
-		("nodes.host", {"sg-1", "us-1"}),
-		("server_metrics.node_id", {"us-1"}),
-	]
-
-
-def test_a_well_kept_database_has_none_of_it(database: Database) -> None:
+def test_a_well_kept_database_is_fresh_and_agrees(database: Database) -> None:
 	database.add("nodes", ("sg-1", "sg", "10.0.0.1"))
 	database.add("server_metrics", ("sg-1", NOW - 10, 1, "node_push"))
 	database.add("tenants_master", ("sg-1", "active"))
@@ -171,15 +145,36 @@ def test_a_well_kept_database_has_none_of_it(database: Database) -> None:
 		"fresh",
 		"agrees",
 	]
-	assert not database.run("mass_stale") + database.run("never_pushed") + database.run("duplicates")
+	assert database.run("never_pushed") == []
 
 
 def test_every_query_is_one_statement_that_reads_and_is_listed() -> None:
 	listed = (QUERIES / "README.md").read_text()
 	queries = sorted(QUERIES.glob("*.sql"))
-	assert len(queries) == 5
+	assert [path.stem for path in queries] == ["freshness", "never_pushed", "reconcile"]
 	for path in queries:
 		text = "\n".join(line for line in path.read_text().splitlines() if not line.lstrip().startswith("--"))
 		assert text.count(";") == 1 and text.rstrip().endswith(";")
 		assert text.split()[0] in ("WITH", "SELECT")
 		assert f"`{path.name}`" in listed
+
+
+@pytest.mark.parametrize("query", ["freshness", "never_pushed", "reconcile"])
+def test_10_000_nodes_with_three_tenants_each_take_less_than_a_tenth_of_a_second(
+	database: Database, query: str
+) -> None:
+	"""Counted in steps of SQLite's virtual machine, which no other load slows: 4.5 million take about 0.1 s."""
+	nodes = [f"sg-{number}" for number in range(10_000)]
+	database.add("nodes", *((node_id, "sg", "h") for node_id in nodes))
+	database.add("server_metrics", *((node_id, written(10, "worker"), 3, "node_push") for node_id in nodes))
+	database.add("tenants_master", *((node_id, "active") for node_id in nodes * 3))
+	thousands_of_steps = 0
+
+	def count() -> int:
+		nonlocal thousands_of_steps
+		thousands_of_steps += 1
+		return 0
+
+	database.connection.set_progress_handler(count, 1000)
+	database.run(query)
+	assert 0 < thousands_of_steps < 4500
