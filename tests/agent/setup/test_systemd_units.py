@@ -1,4 +1,4 @@
-"""The systemd units: what they say, that deploy/ holds the same, and what systemd itself thinks of them."""
+"""The systemd units: what they say, and what systemd itself thinks of them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,6 @@ HARDENED = Units(
 		"PREGO_METRICS_CONTROL_PLANE_URL": "https://control-plane.example",
 	},
 )
-SHIPPED = {ROOT / "deploy/systemd": PLAIN, ROOT / "deploy/systemd/hardened": HARDENED}
 needs_systemd = pytest.mark.skipif(
 	shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed"
 )
@@ -44,14 +43,6 @@ def directives(text: str) -> dict[str, list[str]]:
 			name, value = line.split("=", 1)
 			found.setdefault(name, []).append(value)
 	return found
-
-
-@pytest.mark.parametrize("folder", SHIPPED, ids=lambda path: path.name)
-def test_deploy_holds_what_the_templates_give(folder: Path) -> None:
-	shipped = {
-		path.name: path.read_text() for path in folder.iterdir() if path.suffix in (".service", ".timer")
-	}
-	assert shipped == SHIPPED[folder].render()
 
 
 def test_the_wheel_holds_the_templates() -> None:
