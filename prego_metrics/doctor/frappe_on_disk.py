@@ -76,8 +76,8 @@ def scheduler_switches(seen: Examination) -> Check:
 
 def _off(found: Message) -> str:
 	"""Return the command that sets a switch off where it was found."""
-	where = f"--site {found.values['site']} set-config" if "site" in found.values else "set-config -g"
-	return f"bench {where} -p {found.values['switch']} 0"
+	where = f"--site {found.params['site']} set-config" if "site" in found.params else "set-config -g"
+	return f"bench {where} -p {found.params['switch']} 0"
 
 
 def _site_config(seen: Examination, site: str) -> Mapping[str, object] | str:

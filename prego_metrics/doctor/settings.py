@@ -21,7 +21,7 @@ def configuration(seen: Examination) -> Check:
 			return Check(
 				"configuration",
 				WARN,
-				joined((problem.text for problem in config.problems), "\n"),
+				joined((problem.message for problem in config.problems), "\n"),
 				message(
 					"nothing, if a hardened timer pushes for this bench: these are in its unit's environment "
 					"alone. Else mend it with `prego-metrics configure`"
@@ -30,7 +30,7 @@ def configuration(seen: Examination) -> Check:
 		return Check(
 			"configuration",
 			FAIL,
-			joined((problem.text for problem in config.problems), "\n"),
+			joined((problem.message for problem in config.problems), "\n"),
 			message(
 				"mend it with `prego-metrics configure`, or in {file}",
 				file=sanitize(config_file(seen.bench)),

@@ -24,8 +24,11 @@ SAME_IN_KOREAN = {
 	"{host}: {reason}",
 	"{path}: {reason}",
 	"{percent} %",
+	"{problem}",
+	"{problems}",
 	"{reason} ({url})",
 	"{sentence}; {reason}",
+	"{setting} = {value} ({source}) {problem}",
 	"{source}: {problem}",
 }
 

@@ -95,7 +95,7 @@ def test_every_kind_of_bad_setting_is_said_in_korean(
 	config = load_config(open_bench(str(bench_folder)), {})
 	assert config.problems
 	for problem in config.problems:
-		assert_korean(problem.text)
+		assert_korean(problem.message)
 	assert_korean(spoken(lambda: config.require(ALL_KEYS)))
 
 
@@ -110,7 +110,7 @@ def test_what_is_missing_empty_or_unusual_is_said_in_korean(bench_folder: Path, 
 	):
 		config = load_config(bench, environ)
 		assert config.problems and config.warnings
-		for sentence in (*(problem.text for problem in config.problems), *config.warnings):
+		for sentence in (*(problem.message for problem in config.problems), *config.warnings):
 			assert_korean(sentence)
 
 
@@ -123,7 +123,7 @@ def test_a_common_configuration_that_is_none_is_said_in_korean(bench_folder: Pat
 	for problem in config.problems:
 		# What the JSON library says of a file is its own words.
 		assert_korean(
-			problem.text, "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"
+			problem.message, "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)"
 		)
 
 

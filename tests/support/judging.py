@@ -23,7 +23,7 @@ def loaded(bench_folder: Path, environ: Mapping[str, str] | None = None) -> Conf
 
 
 def problems(config: Config) -> str:
-	return "\n".join(problem.text for problem in config.problems)
+	return "\n".join(problem.message for problem in config.problems)
 
 
 def judged(section: object, environ: Mapping[str, str] | None = None) -> Config:

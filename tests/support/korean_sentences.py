@@ -33,9 +33,11 @@ def still_english(sentence: object, *as_they_came: str) -> list[str]:
 	if isinstance(sentence, Message):
 		missing = [] if sentence.template in KOREAN or _is_bare(sentence.template) else [sentence.template]
 		leaves = [
-			found for value in sentence.values.values() for found in still_english(value, *as_they_came)
+			found for value in sentence.params.values() for found in still_english(value, *as_they_came)
 		]
 		return [*missing, *leaves]
+	if isinstance(sentence, list | tuple):
+		return [found for part in sentence for found in still_english(part, *as_they_came)]
 	text = str(sentence)
 	return [text] if text not in as_they_came and _ENGLISH.search(text) else []
 

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from prego_metrics.agent.base import error_codes
+
 PACKAGE = Path(__file__).parents[2] / "prego_metrics"
 # Texts in the documents that Frappe imports, wherever they stand in them. link_to names what is shown by its name.
 _TEXTS = ("label", "description", "title", "link_to", "module")
@@ -90,6 +92,8 @@ def all_texts() -> dict[str, str]:
 			if not path.name.startswith("test_") and not {"node_modules", "dist"} & set(path.parts):
 				for text in reader(path):
 					found.setdefault(text, str(path.relative_to(PACKAGE.parent)))
+	for template in error_codes.TEMPLATES.values():
+		found[template] = "prego_metrics/agent/base/error_codes.py"
 	# A hook, and a role that the installation makes.
 	found["Prego Metrics"] = "prego_metrics/hooks.py"
 	found["Prego Metrics Reader"] = "prego_metrics/desk/lifecycle/install.py"

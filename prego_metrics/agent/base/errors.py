@@ -16,12 +16,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import ClassVar
 
-from prego_metrics.agent.base.messages import joined
+from prego_metrics.agent.base.messages import Message, coded
 
 
 class PregoMetricsError(Exception):
-	"""A condition that we foresee; its message is for people and names the thing and the next step."""
+	"""A condition that we foresee; its message is for people and names the thing and the next step.
+
+	One that is raised with a text without a code of the catalog gets the code of its class.
+	"""
+
+	default_code: ClassVar[str] = "command_failed"
+
+	def __init__(self, problem: str) -> None:
+		if not (isinstance(problem, Message) and problem.code):
+			problem = coded(self.default_code, problem=problem)
+		self.message: Message = problem
+		super().__init__(problem)
+
+	@property
+	def code(self) -> str:
+		"""The code of the catalog; see `error_codes`."""
+		return self.message.code
 
 
 class NotSent(PregoMetricsError):
@@ -51,6 +68,8 @@ class LockUnsupported(NotSent):
 class ExportError(PregoMetricsError):
 	"""An export of the control plane's tables cannot be read, or holds nothing to judge the fleet by."""
 
+	default_code = "export_invalid"
+
 
 class PrivilegesError(PregoMetricsError):
 	"""Root could not become the owner of the bench."""
@@ -64,12 +83,13 @@ class Problem:
 	"""
 
 	key: str
-	text: str
+	message: str
 
 
 class ConfigurationError(NotSent):
-	"""The settings or the key are wrong; the message lists every problem, a line each."""
+	"""The settings or the key are wrong. Of several problems the message has a line each."""
 
 	def __init__(self, problems: Iterable[Problem]) -> None:
 		self.problems = tuple(problems)
-		super().__init__(joined((problem.text for problem in self.problems), "\n"))
+		messages = [problem.message for problem in self.problems]
+		super().__init__(messages[0] if len(messages) == 1 else coded("settings_invalid", problems=messages))

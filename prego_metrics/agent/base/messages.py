@@ -1,51 +1,81 @@
 """Sentences that can be shown in another language: English text that remembers what it was made of.
 
-The core writes English, as logs, JSON and terminals want it. Where the Desk shows the same sentence, it
-looks up the template in its translations and fills in the same values, which may be such sentences again.
-So does a sentence that was kept in the state: what it was made of is kept beside it.
+The core writes English, as logs, JSON and terminals want it. Where the Desk shows the same sentence, it looks
+up the template in its translations and fills in the same parameters, which may be such sentences again.
+
+What is stored or matched on has a code of the catalog (`coded`): the state keeps code and parameters, and
+`restore` makes the sentence again. A `message` without a code lives only as long as its process.
 """
 
 from __future__ import annotations
 
 import string
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
-from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.base.error_codes import TEMPLATES
+from prego_metrics.agent.base.sanitize import is_sanitized, sanitize
 
-# What is kept of a sentence is input too: no longer, and no deeper, than a sentence of ours can be.
+# What is stored of a sentence is input too: no longer, no deeper and no wider than a sentence of ours can be.
 _MAX_LENGTH = 2000
-_MAX_DEPTH = 6
+_MAX_DEPTH = 4
+_MAX_ITEMS = 100
 
 
 class Message(str):
-	"""An English sentence; `template` has a {name} for each of `values`."""
+	"""An English sentence; `template` has a {name} for each of `params`.
 
-	__slots__ = ("template", "values")
+	code is empty for a sentence that is none of the catalog's, template for one that cannot be translated.
+	A parameter is a scalar, a Message, or a sequence of Messages, each on a line of its own.
+	"""
 
+	__slots__ = ("code", "params", "template")
+
+	code: str
 	template: str
-	values: Mapping[str, object]
+	params: Mapping[str, object]
 
 
-def message(template: str, /, **values: object) -> Message:
-	"""Fill `template` with `values`. The template is a literal, so that a test finds it in the translations."""
-	return _filled(template, values)
+def message(template: str, /, **params: object) -> Message:
+	"""Fill `template` with `params`. The template is a literal, so that a test finds it in the translations."""
+	return _filled("", template, params)
+
+
+def coded(code: str, /, **params: object) -> Message:
+	"""Return the sentence of the catalog that `code` names, filled with `params`."""
+	return _filled(code, TEMPLATES[code], params)
+
+
+def plain(text: str, code: str = "") -> Message:
+	"""Return `text` as a sentence that stays as it is in every language."""
+	return _made(text, code, "", {})
 
 
 def joined(sentences: Iterable[object], separator: str = "; ") -> Message:
 	"""Return `sentences` one after the other; each stays translatable by itself."""
 	parts = {f"part_{number}": sentence for number, sentence in enumerate(sentences)}
-	return _filled(separator.join(f"{{{name}}}" for name in parts), parts)
+	return _filled("", separator.join(f"{{{name}}}" for name in parts), parts)
 
 
-def _filled(template: str, values: Mapping[str, object]) -> Message:
-	return _worded(template.format(**values), template, values)
+def _filled(code: str, template: str, params: Mapping[str, object]) -> Message:
+	return _made(_with_params(template, params, str), code, template, params)
 
 
-def _worded(text: str, template: str, values: Mapping[str, object]) -> Message:
+def _made(text: str, code: str, template: str, params: Mapping[str, object]) -> Message:
 	sentence = Message(text)
+	sentence.code = code
 	sentence.template = template
-	sentence.values = values
+	sentence.params = params
 	return sentence
+
+
+def _with_params(template: str, params: Mapping[str, object], show: Callable[[object], str]) -> str:
+	return template.format(
+		**{
+			name: "\n".join(map(show, value)) if isinstance(value, list | tuple) else show(value)
+			for name, value in params.items()
+		}
+	)
 
 
 def message_of(error: Exception) -> str:
@@ -54,37 +84,106 @@ def message_of(error: Exception) -> str:
 	return original if isinstance(original, Message) else str(error)
 
 
+def code_of(sentence: str | None) -> str:
+	"""Return the code of a sentence, empty for one without."""
+	return sentence.code if isinstance(sentence, Message) else ""
+
+
 def first_line(sentence: str, limit: int) -> str:
 	"""Return the first line, fit to show and at most `limit` characters; translated it may be longer."""
-	line = sentence.split("\n")[0]
-	if isinstance(sentence, Message) and len(line) < len(sentence):
-		template = sentence.template.split("\n")[0]
-		names = [name for _, name, _, _ in string.Formatter().parse(template) if name]
-		head = _filled(template, {name: sentence.values[name] for name in names})
-		line = head if head == line else line
-	elif isinstance(sentence, Message):
-		line = sentence
+	line = _first_line(sentence)
 	shown = sanitize(line, limit)
 	if shown == line:
 		return line
 	if isinstance(line, Message) and sanitize(line) == line:
-		return _worded(shown, line.template, line.values)
+		return _made(shown, line.code, line.template, line.params)
 	return shown
+
+
+def _first_line(sentence: str) -> str:
+	line = sentence.split("\n")[0]
+	if not isinstance(sentence, Message):
+		return line
+	if line == sentence:
+		return sentence
+	template = sentence.template.split("\n")[0]
+	params: dict[str, object] = {}
+	for name in _fields(template):
+		value = sentence.params[name]
+		if isinstance(value, list | tuple):
+			value = value[0]
+		params[name] = _first_line(value) if isinstance(value, Message) else value
+	head = _filled(sentence.code, template, params)
+	return head if head == line else line
 
 
 def translated(sentence: object, translate: Callable[[str], str]) -> str:
 	"""Return `sentence` with its template, and those of the sentences within it, put through `translate`.
 
-	Anything that is no Wording is shown as it stands: a number, a name, a server's words.
+	Anything that is no Message is shown as it stands: a number, a name, a server's words.
 	"""
-	if not isinstance(sentence, Message):
+	if not isinstance(sentence, Message) or not sentence.template:
 		return str(sentence)
-	values = {name: translated(value, translate) for name, value in sentence.values.items()}
+
+	def show(param: object) -> str:
+		return translated(param, translate)
+
 	try:
-		return translate(sentence.template).format(**values)
+		return _with_params(translate(sentence.template), sentence.params, show)
 	except (LookupError, ValueError, AttributeError):
-		# Somebody else's translation, with other values in it; such as one made by hand in the Desk.
-		return sentence.template.format(**values)
+		# Somebody else's translation, with other parameters in it; such as one made by hand in the Desk.
+		return _with_params(sentence.template, sentence.params, show)
+
+
+def params_as_json(sentence: Message) -> dict[str, object]:
+	"""Return the parameters of a coded sentence as JSON has them, for `restore`."""
+	return {name: _param_as_json(value) for name, value in sentence.params.items()}
+
+
+def _param_as_json(value: object) -> object:
+	if isinstance(value, list | tuple):
+		return [_param_as_json(item) for item in value]
+	if isinstance(value, Message):
+		return {"code": value.code, "params": params_as_json(value)} if value.code else str(value)
+	return value if value is None or isinstance(value, bool | int | float) else str(value)
+
+
+def restore(code: str, params: object, text: str) -> Message:
+	"""Return the sentence that was stored as `code` and `params`, with `text` as its English.
+
+	What was stored may be anybody's, or another version's. Where the code is not known, or the parameters are
+	not those of its template and fit to show, the result is `text`, which stays as it is in every language.
+	"""
+	try:
+		return _restored(code, params, _MAX_DEPTH)
+	except ValueError:
+		return plain(text, code)
+
+
+def _restored(code: object, params: object, depth: int) -> Message:
+	template = TEMPLATES.get(code) if isinstance(code, str) else None
+	if template is None or not depth or not isinstance(params, dict) or set(_fields(template)) != set(params):
+		raise ValueError("no sentence of ours")
+	sentence = coded(str(code), **{name: _restored_param(value, depth - 1) for name, value in params.items()})
+	if len(sentence) > _MAX_LENGTH:
+		raise ValueError("longer than a sentence of ours")
+	return sentence
+
+
+def _restored_param(value: Any, depth: int) -> object:
+	if isinstance(value, list) and depth and len(value) <= _MAX_ITEMS:
+		return [_restored_param(item, 0 if isinstance(item, list) else depth) for item in value]
+	if isinstance(value, dict):
+		return _restored(value.get("code"), value.get("params"), depth)
+	if isinstance(value, str) and len(value) <= _MAX_LENGTH and is_sanitized(value):
+		return value
+	if value is None or isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < 2**63):
+		return value
+	raise ValueError("no parameter of ours")
+
+
+def _fields(template: str) -> list[str]:
+	return [name for _, name, _, _ in string.Formatter().parse(template) if name]
 
 
 def as_kept(sentence: Message) -> dict[str, object]:
@@ -92,8 +191,12 @@ def as_kept(sentence: Message) -> dict[str, object]:
 	return {
 		"template": sentence.template,
 		"values": {
-			name: as_kept(value) if isinstance(value, Message) else str(value)
-			for name, value in sentence.values.items()
+			name: as_kept(value)
+			if isinstance(value, Message)
+			else as_kept(joined(value, "\n"))
+			if isinstance(value, list | tuple)
+			else str(value)
+			for name, value in sentence.params.items()
 		},
 	}
 
@@ -105,7 +208,7 @@ def recalled(text: str, kept: object) -> str:
 	it stands, so nothing is shown in any language that the text does not hold. Else the text stays a text.
 	"""
 	try:
-		sentence = _made_again(kept, _MAX_DEPTH)
+		sentence = _made_again(kept, 6)
 	except ValueError:
 		return text
 	fit = all(sanitize(line) == line for line in text.split("\n"))
@@ -133,7 +236,7 @@ def _made_again(kept: object, depth: int) -> str:
 		raise ValueError("no template of ours")
 	if {name for _, name, _, _ in fields} != set(values):
 		raise ValueError("not the values of the template")
-	sentence = _filled(template, {name: _made_again(value, depth - 1) for name, value in values.items()})
+	sentence = _filled("", template, {name: _made_again(value, depth - 1) for name, value in values.items()})
 	if len(sentence) > _MAX_LENGTH:
 		raise ValueError("longer than a sentence of ours")
 	return sentence

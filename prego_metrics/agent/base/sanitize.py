@@ -34,6 +34,11 @@ def sanitize(text: str, limit: int = 0) -> str:
 	return text
 
 
+def is_sanitized(text: str) -> bool:
+	"""Tell whether `text` can be shown as it is; its backslashes may be those of an escape."""
+	return sanitize(text).replace("\\\\", "\\") == text
+
+
 def spreadsheet_cell(text: str) -> str:
 	"""Return `text` so that no spreadsheet takes it for a formula: any app can name a folder."""
 	return "'" + text if text.startswith(("=", "+", "-", "@")) else text

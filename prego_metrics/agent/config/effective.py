@@ -19,7 +19,7 @@ def settings_as_dict(config: Config, environ: Mapping[str, str]) -> dict[str, An
 			for setting in SETTINGS
 		},
 		"api_key": key_source,
-		"problems": [problem.text for problem in config.problems],
+		"problems": [problem.message for problem in config.problems],
 		"warnings": list(config.warnings),
 	}
 

@@ -73,7 +73,7 @@ def print_settings(config: Config, environ: Mapping[str, str]) -> None:
 	screen = console()
 	screen.print(table)
 	for problem in config.problems:
-		screen.print(Text(f"Error: {problem.text}", style=_STYLES[FAIL]))
+		screen.print(Text(f"Error: {problem.message}", style=_STYLES[FAIL]))
 	for text in (*config.warnings, *([trouble] if trouble and not config.problems else [])):
 		screen.print(Text(f"Warning: {text}", style=_STYLES[WARN]))
 

@@ -59,7 +59,7 @@ def page(config: Config) -> dict[str, Any]:
 		"settings": _settings(config),
 		"warnings": [
 			translated(sentence, frappe._)
-			for sentence in (*(problem.text for problem in config.problems), *config.warnings, *warnings)
+			for sentence in (*(problem.message for problem in config.problems), *config.warnings, *warnings)
 		],
 	}
 

@@ -43,7 +43,7 @@ def test_a_link_to_the_file_is_followed_and_one_that_leads_nowhere_is_an_error(
 	assert loaded(bench_folder).node_id == "sg-1"
 	(tmp_path / "elsewhere.json").unlink()
 	(problem,) = [problem for problem in loaded(bench_folder).problems if not problem.key]
-	assert problem.text == f"{path} cannot be read: it is a link that leads nowhere"
+	assert problem.message == f"{path} cannot be read: it is a link that leads nowhere"
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_file_that_cannot_be_understood_is_one_problem_that_names_it(
 	path.unlink()
 	make(path)
 	config = load_config(open_bench(str(bench_folder)), {}, sleep=lambda seconds: None)
-	whole = [problem.text for problem in config.problems if not problem.key]
+	whole = [problem.message for problem in config.problems if not problem.key]
 	if expected:
 		assert len(whole) == 1
 		assert whole[0].startswith(str(path))
@@ -120,7 +120,7 @@ def test_a_file_that_may_not_be_read_is_an_error(
 	path.chmod(0o600)
 
 	def whole() -> list[str]:
-		return [problem.text for problem in loaded(bench_folder).problems if not problem.key]
+		return [problem.message for problem in loaded(bench_folder).problems if not problem.key]
 
 	assert as_user(65534, whole) == [f"{path} cannot be read: Permission denied"]
 
@@ -164,7 +164,7 @@ def test_whatever_is_written_is_in_its_allowed_range_or_named_as_a_problem(
 ) -> None:
 	config = judged(section, environ)
 	assert in_allowed_ranges(config)
-	assert all(problem.text and problem.text.isprintable() for problem in config.problems)
+	assert all(problem.message and problem.message.isprintable() for problem in config.problems)
 	assert all(warning.isprintable() for warning in config.warnings)
 	hardened = environ.get("PREGO_METRICS_HARDENED") == "1"
 	named = {problem.key for problem in config.problems}

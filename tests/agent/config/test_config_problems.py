@@ -66,7 +66,7 @@ def test_everything_that_is_wrong_is_said_in_one_go(bench_folder: Path, settings
 def test_problems_come_in_the_same_order_in_every_process(bench_folder: Path, settings: Write) -> None:
 	settings(bench_folder, **GOOD, **{f"unknown_{number}": 1 for number in range(8)})
 	environ = {f"PREGO_METRICS_STRANGE_{number}": "1" for number in range(8)}
-	texts = [problem.text.split()[0] for problem in loaded(bench_folder, environ).problems]
+	texts = [problem.message.split()[0] for problem in loaded(bench_folder, environ).problems]
 	assert texts == [f"unknown_{n}" for n in range(8)] + [f"PREGO_METRICS_STRANGE_{n}" for n in range(8)]
 
 
@@ -187,9 +187,9 @@ def test_a_node_id_with_a_space_around_it_is_kept_with_a_warning() -> None:
 )
 def test_a_refused_value_is_shown_cut_and_escaped(name: str, value: object) -> None:
 	(problem,) = judged({**GOOD, name: value}).problems
-	assert problem.text.isprintable()
-	assert problem.text.startswith(f"{name} = ")
-	assert len(problem.text) < 400
+	assert problem.message.isprintable()
+	assert problem.message.startswith(f"{name} = ")
+	assert len(problem.message) < 400
 
 
 @pytest.fixture
@@ -210,4 +210,4 @@ def test_no_depth_of_nesting_in_the_file_is_more_than_an_error(bench_folder: Pat
 			write_common(bench_folder, f'{{"prego_metrics": {{"{name}": {nested}}}}}')
 			config = load_config(bench, {}, sleep=lambda seconds: None)
 			assert config.problems
-			assert all(problem.text.isprintable() for problem in config.problems)
+			assert all(problem.message.isprintable() for problem in config.problems)

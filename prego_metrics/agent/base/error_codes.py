@@ -1,0 +1,112 @@
+"""The catalog of errors: a stable code and its English template for every condition that we foresee.
+
+Monitoring matches on the code, and the Desk translates by it. Codes are stable; templates may be reworded, and
+their translations with them. docs/error-codes.md says what each code means and what to do about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+ERRORS: Mapping[str, str] = {
+	# Settings.
+	"setting_missing": "{setting} is not set: give it by `prego-metrics configure`, or by {variable}",
+	"setting_missing_hardened": ("{setting} is not set: in the hardened mode it comes from {variable} alone"),
+	"setting_invalid": "{setting} = {value} ({source}) {problem}",
+	"setting_unknown": "{name} in {source} is no setting: {hint}",
+	"settings_conflict": "{first} and {second} are both set: keep one of them",
+	"settings_unreadable": "{file} cannot be read: {reason}",
+	"settings_not_written": "{file} cannot be written: {reason}",
+	"settings_invalid": "{problems}",
+	# The key.
+	"key_missing": (
+		"there is no key: set {variable} in the environment of the push, or api_key_file to a 0600 file outside "
+		"sites/"
+	),
+	"key_unreadable": "{source}: {problem}",
+	"key_invalid": "the key from {source} {problem}: write it again",
+	"key_misplaced": (
+		"{name} in {source} is refused: the key does not belong there. Remove it, change the key in the control "
+		"plane, and give the new one by INTERNAL_API_KEY in the environment or by api_key_file, a 0600 file "
+		"outside sites/"
+	),
+	"key_not_written": "{file} cannot be written: {reason}",
+	# The bench and its sites.
+	"bench_not_found": (
+		"neither {folder} nor a folder above it is a bench: go into the bench, or name it with --bench PATH"
+	),
+	"not_a_bench": (
+		"{folder} is not a bench: neither {folder}/sites nor the folder itself holds apps.txt or "
+		"common_site_config.json. Name the bench, or its sites folder"
+	),
+	"bench_unreadable": "the bench {bench} cannot be read: {reason}",
+	"bench_pattern_empty": "benches: the pattern {pattern} matches no folder",
+	"no_site": (
+		"{folder} holds no site at all, which is a doubt and not a 0 (a lost mount looks like that): nothing is "
+		"counted. If the bench is really empty, set allow_empty to true"
+	),
+	"other_instance": (
+		"this server is the instance {found}, and its settings were made for {recorded}, which pushes as {node}: a "
+		"clone must not push as its original. Give it its own node: `prego-metrics configure --node-id NODE`; or, "
+		"if it replaces the original: `prego-metrics configure --instance-id {found}`"
+	),
+	"privileges": ("root cannot become the owner of {folder} (uid {uid}): {reason}. Run this as that user"),
+	# The push itself.
+	"push_running": "another push has been running for {age} s; waited {waited} s for it. Nothing was sent",
+	"lock_failed": "{folder} cannot be locked: {reason}",
+	"lock_unsupported": (
+		"{folder} cannot be locked ({reason}): its file system has no flock, so two triggers could push at once. "
+		"Mount it with locking, or push with `prego-metrics push` alone"
+	),
+	"nothing_recorded": (
+		"no push was recorded since {time}: what should push does not get that far. Look at its log"
+	),
+	"unexpected": "unexpected {error} while sending",
+	# The control plane's answers.
+	"key_refused": "the control plane refuses the key: it answers {answer}",
+	"node_unknown": (
+		"the control plane does not know this node_id, or control_plane_url is wrong: it answers {answer}"
+	),
+	"redirected": (
+		"control_plane_url leads to a redirect, which is not followed since the key must not travel: it answers "
+		"{answer}"
+	),
+	"payload_refused": (
+		"the control plane refuses this push (control_plane_url, node_id or the payload): it answers {answer}"
+	),
+	"rate_limited": "the control plane asks to push less often: it answers {answer}",
+	"server_error": "the control plane answers {answer}",
+	# No answer.
+	"no_connection": "no connection to {url}: {reason}",
+	"name_unresolved": "the host name of {url} cannot be resolved: {reason}",
+	"tls_failed": "TLS to {url} failed: {reason}",
+	"no_answer": "no answer from {url} within {seconds} s",
+	# The state folder. A push goes out all the same.
+	"state_unreadable": "the state in {folder} cannot be read ({reason}): what happened before is not known",
+	"state_invalid": "{file} {problem}: {fate}",
+	"state_not_writable": "{folder} cannot be written: {reason}",
+	# Beside a push.
+	"heartbeat_invalid": "{source}: {problem}",
+	"heartbeat_failed": "the heartbeat was not delivered: {reason}",
+	"channel_invalid": "'{channel}' cannot name a channel: it must be 1 to 32 of a-z, 0-9 and -",
+	# Apart from a push.
+	"units_impossible": "{problem}",
+	"usage_unreadable": "{problem}",
+	"scan_running": "{problem}",
+	"database_unreadable": "{problem}",
+	"export_invalid": "{problem}",
+	"hetzner_failed": "{problem}",
+	"command_failed": "{problem}",
+}
+
+# Parts of the sentences above, with codes of their own so that they can be translated; nobody matches on them.
+PARTS: Mapping[str, str] = {
+	"answer_says": "{status_code}, and the server says: {words}",
+	"answer_asks_to_wait": "{answer}; it asks to wait {seconds} s, longer than this push may last",
+	"certificate_untrusted": "the certificate is not to be trusted: {reason}",
+	"set_aside": "it was set aside as {name}, and a new one is begun",
+	"not_set_aside": "it is ignored, and cannot be set aside ({reason})",
+	"set_aside_later": "it is ignored, and the next push sets it aside",
+}
+
+TEMPLATES: Mapping[str, str] = {**ERRORS, **PARTS}
