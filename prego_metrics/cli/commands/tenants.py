@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -23,9 +23,6 @@ from prego_metrics.tenants.inventory.parallel import read_sites
 from prego_metrics.tenants.inventory.site_folder import locate_sites
 from prego_metrics.tenants.inventory.tenant import Tenant, tenant_as_dict, total_of
 
-if TYPE_CHECKING:
-	from prego_metrics.tenants.usage.request_log import Activity
-
 _LARGEST_FIRST = {"files": "files_bytes", "backups": "backups_bytes", "database": "database_bytes"}
 
 
@@ -35,7 +32,6 @@ class _Asked:
 
 	sizes: bool
 	database: bool
-	activity: bool
 	sort: str
 	top: int | None
 	collecting: bool
@@ -44,7 +40,7 @@ class _Asked:
 
 	@property
 	def detailed(self) -> bool:
-		return self.sizes or self.database or self.activity
+		return self.sizes or self.database
 
 	def refuse_what_does_not_fit(self) -> None:
 		"""Raise UsageError for options that do not go together."""
@@ -56,9 +52,7 @@ class _Asked:
 				"--collect reads everything into the cache and shows nothing: give it alone"
 			)
 		if not self.detailed and shaped:
-			raise click.UsageError("--sort, --top and --csv go with --sizes, --database or --activity")
-		if self.sort == "activity" and not self.activity:
-			raise click.UsageError("--sort activity goes with --activity")
+			raise click.UsageError("--sort, --top and --csv go with --sizes or --database")
 		if self.sort in ("total", "quota") and not (self.sizes or self.database):
 			raise click.UsageError(f"--sort {self.sort} goes with --sizes or --database")
 		if self.sort == "database" and not self.database:
@@ -74,11 +68,8 @@ class _Asked:
 	"--database", is_flag=True, help="Also ask each site's database, by the site's own credentials."
 )
 @click.option(
-	"--activity", is_flag=True, help="Also count requests and jobs of the last day, by Frappe's monitor."
-)
-@click.option(
 	"--sort",
-	type=click.Choice(["name", "total", *_LARGEST_FIRST, "quota", "backup-age", "activity"]),
+	type=click.Choice(["name", "total", *_LARGEST_FIRST, "quota", "backup-age"]),
 	default="name",
 	show_default=True,
 	help="Largest or oldest first.",
@@ -93,7 +84,7 @@ class _Asked:
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV for a spreadsheet.")
 @json_option
 def tenants(bench_path: str | None, **options: Any) -> None:
-	"""Show every site, counted or not, and why; with --sizes, --database, --activity also what each takes.
+	"""Show every site, counted or not, and why; with --sizes and --database also what each takes.
 
 	Exit codes: 0 shown, 1 another process is collecting, 2 the sites cannot be counted.
 	"""
@@ -115,9 +106,8 @@ def tenants(bench_path: str | None, **options: Any) -> None:
 				tables.print_census(census)
 		else:
 			config.require(QUOTA_KEYS)
-			active = _read_activity(config) if asked.activity else None
-			found = _in_order(_read(config, sizes=asked.sizes, database=asked.database), asked.sort, active)
-			_show(found, active, asked)
+			found = _in_order(_read(config, sizes=asked.sizes, database=asked.database), asked.sort)
+			_show(found, asked)
 	except PregoMetricsError as error:
 		fail(str(error), json_with={"tenant_count": None, "sites": []} if asked.as_json else None)
 
@@ -128,7 +118,7 @@ def _import_now(asked: _Asked) -> None:
 
 	if asked.collecting:
 		import prego_metrics.tenants.usage.scan
-	elif asked.activity or not (asked.detailed and asked.as_json):
+	elif not (asked.detailed and asked.as_json):
 		import prego_metrics.cli.ui.tenant_tables  # noqa: F401
 	if (asked.collecting or asked.database) and os.geteuid() == 0:
 		import_libraries()
@@ -150,17 +140,6 @@ def _read(config: Config, *, sizes: bool, database: bool) -> list[Tenant]:
 	return [found[located.folder] for located in sites]
 
 
-def _read_activity(config: Config) -> Activity:
-	from prego_metrics.tenants.usage.request_log import log_bytes, read_activity
-
-	sites = locate_sites(config, count_tenants(config))
-	length = log_bytes(config)
-	if not length or not sys.stderr.isatty():
-		return read_activity(config, sites, now=time.time())
-	with click.progressbar(length=length, label="Reading the log", file=sys.stderr) as bar:
-		return read_activity(config, sites, now=time.time(), progress=bar.update)
-
-
 @contextlib.contextmanager
 def _progress(total: int) -> Iterator[Callable[[], None]]:
 	"""Give what is called at each step; a bar on stderr, where that is a terminal."""
@@ -171,11 +150,9 @@ def _progress(total: int) -> Iterator[Callable[[], None]]:
 		yield lambda: bar.update(1)
 
 
-def _in_order(found: list[Tenant], sort: str, active: Activity | None) -> list[Tenant]:
+def _in_order(found: list[Tenant], sort: str) -> list[Tenant]:
 	if sort == "name":
 		return found
-	if active:
-		from prego_metrics.cli.ui.activity_tables import work_of
 
 	def weight(tenant: Tenant) -> float:
 		if sort == "total":
@@ -183,52 +160,34 @@ def _in_order(found: list[Tenant], sort: str, active: Activity | None) -> list[T
 		if sort == "backup-age":
 			newest = tenant.disk.backups.newest_at if tenant.disk else None
 			return float("inf") if newest is None else -newest  # no backup at all is the oldest
-		if sort == "activity":
-			work = work_of(active, tenant) if active else None
-			return work.seconds if work else float("-inf")
 		value = tenant.quota_share if sort == "quota" else getattr(tenant, _LARGEST_FIRST[sort])
 		return float("-inf") if value is None else float(value)
 
 	return sorted(found, key=weight, reverse=True)
 
 
-def _show(found: list[Tenant], active: Activity | None, asked: _Asked) -> None:
+def _show(found: list[Tenant], asked: _Asked) -> None:
 	now = time.time()
 	if asked.as_csv:
-		from prego_metrics.cli.ui.activity_tables import notes
 		from prego_metrics.cli.ui.tenant_tables import tenants_as_csv
 
-		click.echo(tenants_as_csv(found[: asked.top], now, active), nl=False)
-		for note in notes(found, active) if active else ():
-			click.echo(f"Note: {note}", err=True)
+		click.echo(tenants_as_csv(found[: asked.top], now), nl=False)
 	elif asked.as_json:
-		print_json(_as_dict(found, active, asked.top, now))
+		print_json(_as_dict(found, asked.top, now))
 	else:
-		from prego_metrics.cli.ui.activity_tables import print_activity
 		from prego_metrics.cli.ui.tenant_tables import print_tenants
 
-		if asked.sizes or asked.database:
-			print_tenants(found, asked.top, sizes=asked.sizes, database=asked.database, now=now)
-		if active:
-			print_activity(found, asked.top, active)
+		print_tenants(found, asked.top, sizes=asked.sizes, database=asked.database, now=now)
 
 
-def _as_dict(found: list[Tenant], active: Activity | None, top: int | None, now: float) -> dict[str, Any]:
-	sites = [tenant_as_dict(tenant, now) for tenant in found[:top]]
-	content: dict[str, Any] = {
+def _as_dict(found: list[Tenant], top: int | None, now: float) -> dict[str, Any]:
+	return {
 		"tenant_count": sum(tenant.site.counted for tenant in found),
 		"totals": {
 			figure: total_of(found, figure) for figure in ("files_bytes", "backups_bytes", "database_bytes")
 		},
-		"sites": sites,
+		"sites": [tenant_as_dict(tenant, now) for tenant in found[:top]],
 	}
-	if active:
-		from prego_metrics.cli.ui.activity_tables import activity_as_dict, work_as_dict, work_of
-
-		for site, tenant in zip(sites, found, strict=False):
-			site["activity"] = work_as_dict(active, work_of(active, tenant))
-		content["activity"] = activity_as_dict(found, active)
-	return content
 
 
 def _collect(config: Config) -> None:

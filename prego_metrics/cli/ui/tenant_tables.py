@@ -12,10 +12,8 @@ from rich.text import Text
 
 from prego_metrics.agent.base.formatting import size_text
 from prego_metrics.agent.base.sanitize import spreadsheet_cell
-from prego_metrics.cli.ui.activity_tables import CSV_COLUMNS, csv_cells
 from prego_metrics.cli.ui.console import console
 from prego_metrics.tenants.inventory.tenant import Tenant, total_of, warnings_of
-from prego_metrics.tenants.usage.request_log import Activity
 
 _DAY_SECONDS = 86400.0
 _CSV_COLUMNS = (
@@ -85,11 +83,11 @@ def print_tenants(
 		screen.print(Text(f"! {', '.join(names)}: {warning}"))
 
 
-def tenants_as_csv(tenants: Sequence[Tenant], now: float, activity: Activity | None = None) -> str:
+def tenants_as_csv(tenants: Sequence[Tenant], now: float) -> str:
 	"""Return the tenants as CSV with a heading; an empty cell is what is not known."""
 	written = io.StringIO()
 	rows = csv.writer(written, lineterminator="\n")
-	rows.writerow([*_CSV_COLUMNS, *CSV_COLUMNS, "warnings"])
+	rows.writerow([*_CSV_COLUMNS, "warnings"])
 	for tenant in tenants:
 		disk, base = tenant.disk, tenant.database
 		backups = disk.backups if disk else None
@@ -110,7 +108,6 @@ def tenants_as_csv(tenants: Sequence[Tenant], now: float, activity: Activity | N
 				),
 				*((base.failed_jobs_day, base.stuck_mails) if base else ("", "")),
 				*_quota_cells(tenant),
-				*csv_cells(activity, tenant),
 				spreadsheet_cell("; ".join(warnings_of(tenant, now))),
 			]
 		)

@@ -267,7 +267,7 @@ main()
 	"command",
 	[
 		("tenants",),
-		("tenants", "--sizes", "--database", "--activity"),
+		("tenants", "--sizes", "--database"),
 		("tenants", "--database", "--csv"),
 		("tenants", "--collect"),
 		("capacity",),
