@@ -38,8 +38,6 @@ class _Commands(click.Group):
 		match name:
 			case "alerts":
 				from prego_metrics.cli.commands.alerts import alerts as command
-			case "capacity":
-				from prego_metrics.cli.commands.capacity import capacity as command
 			case "configure":
 				from prego_metrics.cli.commands.configure import configure as command
 			case "control-plane":
@@ -67,7 +65,6 @@ class _Commands(click.Group):
 
 _NAMES = (
 	"alerts",
-	"capacity",
 	"configure",
 	"control-plane",
 	"demo",

@@ -163,7 +163,6 @@ def test_a_working_directory_that_is_gone_is_one_error(bench: Path, tmp_path: Pa
 		(["tenants", "--sizes"], 2),
 		(["status"], 2),
 		(["doctor"], 1),
-		(["capacity"], 2),
 		(["configure", "--show"], 2),
 		(["configure", "--node-id", "sg-1"], 2),
 		(["fleet", "freshness", "--nodes", "/none", "--metrics", "/none"], 2),

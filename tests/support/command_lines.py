@@ -17,7 +17,6 @@ COMMANDS = {
 	"doctor": "Check everything a push depends on",
 	"configure": "Write settings into the bench's common_site_config.json",
 	"control-plane": "Run a local control plane",
-	"capacity": "Forecast how many more average tenants fit",
 	"systemd": "Make the systemd units",
 	"alerts": "Print the alerts that this channel has not sent yet",
 	"fleet": "Judge the whole fleet",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -60,6 +61,12 @@ def keep(sites: Path, tenants: Iterable[Tenant]) -> None:
 			history.keep(tenant)
 		present = {(tenant.site.bench, tenant.site.name) for tenant in kept}
 		history.end(max(tenant.read_at for tenant in kept), present)
+
+
+def kept_days(sites: Path) -> set[int]:
+	"""Return the days of which the cache holds sizes, numbered from the epoch."""
+	with contextlib.closing(sqlite3.connect(sites / FOLDER_NAME / FILE_NAME)) as cache:
+		return {day for (day,) in cache.execute("SELECT day FROM days")}
 
 
 @contextlib.contextmanager

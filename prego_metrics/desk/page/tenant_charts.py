@@ -11,8 +11,7 @@ from prego_metrics.agent.base.messages import Message, message, message_of, tran
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.config.config import Config
 from prego_metrics.tenants.inventory.tenant import Tenant
-from prego_metrics.tenants.usage.capacity import Grown
-from prego_metrics.tenants.usage.growth import Overview, known_total, overview, tenant_days
+from prego_metrics.tenants.usage.growth import Grown, Overview, known_total, overview, tenant_days
 from prego_metrics.tenants.usage.store import DAY_SECONDS, Day, HistoryError
 
 GROWTH_DAYS = (7, 30)

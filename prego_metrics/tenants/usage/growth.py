@@ -6,14 +6,27 @@ Sites that do not count are in it too: they take their room all the same.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from prego_metrics.agent.state.store import FOLDER_NAME
 from prego_metrics.tenants.inventory.tenant import Tenant
-from prego_metrics.tenants.usage.capacity import Grown, grown
 from prego_metrics.tenants.usage.queries import Ages, TenantReader
 from prego_metrics.tenants.usage.store import DAY_SECONDS, FILE_NAME, KEPT_DAYS, CollectionTimes, Day
+
+
+@dataclass(frozen=True)
+class Grown:
+	"""How much one tenant grew between its first and last day, in bytes; only sizes that both days have."""
+
+	bench: str
+	site: str
+	bytes: int
+	days: int
+
+	@property
+	def bytes_a_day(self) -> float:
+		return self.bytes / self.days
 
 
 @dataclass(frozen=True)
@@ -86,13 +99,38 @@ def tenant_days(sites: str, bench: str, site: str, now: float) -> TenantDays | N
 
 def growth_of(days: Sequence[Day], most: int) -> Growth:
 	"""Return what grew between the first and the last of `days` of each tenant; of these the `most` fastest."""
-	found = grown(days, {(day.bench, day.site) for day in days})
+	found = grown(days)
 	return Growth(
 		tuple(one for one in found if one.bytes > 0)[:most],
 		len(found),
 		max((one.days for one in found), default=0),
 		sum(one.bytes_a_day for one in found),
 	)
+
+
+def grown(days: Iterable[Day]) -> list[Grown]:
+	"""Return how much each tenant grew, the fastest first; those with one day only are left out."""
+	ends: dict[tuple[str, str], tuple[Day, Day]] = {}
+	for day in sorted(days, key=lambda one: one.day):
+		key = (day.bench, day.site)
+		ends[key] = (ends[key][0] if key in ends else day, day)
+	found = [
+		Grown(*key, size, last.day - first.day)
+		for key, (first, last) in ends.items()
+		if last.day > first.day and (size := _difference(first, last)) is not None
+	]
+	return sorted(found, key=lambda one: (-one.bytes_a_day, one.bench, one.site))
+
+
+def _difference(first: Day, last: Day) -> int | None:
+	# A database that was not read on one of the days has not grown from nothing.
+	pairs = [
+		(first.files_bytes, last.files_bytes),
+		(first.backups_bytes, last.backups_bytes),
+		(first.database_bytes, last.database_bytes),
+	]
+	known = [after - before for before, after in pairs if before is not None and after is not None]
+	return sum(known) if known else None
 
 
 def in_order(days: Sequence[Day], today: int) -> tuple[Day | None, ...]:

@@ -260,16 +260,6 @@ class TenantHistory:
 			).fetchall()
 		return [row for row in rows if _is_plain(row)]
 
-	def days(self, since: float) -> list[Day]:
-		"""Return the days from `since` (Unix seconds) on, of all tenants, oldest first."""
-		with self._said():
-			rows = self._connection.execute(
-				"SELECT bench, site, day, files_bytes, backups_bytes, database_bytes, enabled_users FROM days "
-				"WHERE day >= ? ORDER BY day",
-				(int(since // DAY_SECONDS),),
-			).fetchall()
-		return [Day(*row) for row in rows if is_day(row)]
-
 
 def set_aside_if_corrupt(sites: str) -> str | None:
 	"""Move a damaged file away, to be looked at later; return what was done in words, or None.
@@ -309,17 +299,6 @@ def cached_tenants(sites: str) -> list[Tenant]:
 		return []
 	with TenantHistory(sites) as history:
 		return history.latest()
-
-
-def cached_figures(sites: str, since: float) -> tuple[list[Tenant], list[Day]]:
-	"""Return what was last collected and the days from `since` on, both empty before the first collection.
-
-	Raises HistoryError.
-	"""
-	if not os.path.lexists(os.path.join(sites, FOLDER_NAME, FILE_NAME)):
-		return [], []
-	with TenantHistory(sites) as history:
-		return history.latest(), history.days(since)
 
 
 def tenants_in(rows: list[tuple[Any]]) -> Iterator[Tenant]:

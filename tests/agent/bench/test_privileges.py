@@ -270,7 +270,6 @@ main()
 		("tenants", "--sizes", "--database"),
 		("tenants", "--database", "--csv"),
 		("tenants", "--collect"),
-		("capacity",),
 		("doctor", "--offline"),
 		("status",),
 		("push",),

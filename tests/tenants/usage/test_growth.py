@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from tenant_figures import BENCH, DAY_SECONDS, keep, made_tenant
 
 from prego_metrics.tenants.inventory.tenant import tenant_as_dict, tenant_from_dict
-from prego_metrics.tenants.usage.capacity import grown
-from prego_metrics.tenants.usage.growth import growth_of, in_order, known_total, overview, tenant_days
+from prego_metrics.tenants.usage.growth import grown, growth_of, in_order, known_total, overview, tenant_days
 from prego_metrics.tenants.usage.queries import TenantReader
 from prego_metrics.tenants.usage.store import Day, HistoryError
 
@@ -49,14 +48,32 @@ def test_the_first_and_the_last_day_of_each_tenant_tell_all_growth(days: list[Da
 
 
 @given(day_lists, st.integers(1, 5))
-def test_the_fastest_are_the_first_that_capacity_has_and_none_of_them_shrank(
+def test_the_fastest_are_those_that_grew_most_a_day_and_none_of_them_shrank(
 	days: list[Day], most: int
 ) -> None:
 	growth = growth_of(days, most)
-	everything = grown(days, {(day.bench, day.site) for day in days})
+	everything = grown(days)
 	assert list(growth.fastest) == [one for one in everything if one.bytes > 0][:most]
 	assert growth.tenants == len(everything)
 	assert growth.known_days == max((one.days for one in everything), default=0)
+
+
+def test_growth_is_from_the_first_to_the_last_day_and_the_fastest_comes_first() -> None:
+	days = [
+		Day(BENCH, site, day, size, None, None, None)
+		for site, first, last in (("a", 100, 600), ("b", 100, 50), ("c", 100, 1100))
+		for day, size in ((TODAY - 10, first), (TODAY - 5, 9999), (TODAY, last))
+	]
+	assert [(one.site, one.bytes, one.days, one.bytes_a_day) for one in grown(days)] == [
+		("c", 1000, 10, 100),
+		("a", 500, 10, 50),
+		("b", -50, 10, -5),
+	]
+
+
+def test_a_database_that_was_not_read_before_has_not_grown_from_nothing() -> None:
+	days = [Day(BENCH, "a", TODAY - 5, 7, 0, None, None), Day(BENCH, "a", TODAY, 7, 0, 10**9, None)]
+	assert [one.bytes for one in grown(days)] == [0]
 
 
 @given(day_lists.map(lambda days: [day for day in days if (day.bench, day.site) == ("/a", "x")]))
@@ -158,7 +175,12 @@ def test_a_cache_that_cannot_be_read_is_an_error_that_names_it(sites: Path) -> N
 def test_the_first_and_last_days_that_sqlite_finds_are_those_of_all_days(sites: Path) -> None:
 	with TenantReader(str(sites)) as history:
 		for since in (0.0, NOW - 7 * DAY_SECONDS, NOW):
-			everything = [day for day in history.days(since) if day.day <= TODAY]
+			everything = [
+				day
+				for name in ("grows.example", "pool-1.example", "shut.example")
+				for day in history.days_of(BENCH, name, since, NOW)
+			]
+			assert everything
 			assert sorted(history.ends(since, NOW), key=repr) == sorted(ends_of(everything), key=repr)
 
 

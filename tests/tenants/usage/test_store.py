@@ -28,11 +28,11 @@ def collected(bench_folder: Path) -> Path:
 	return bench_folder
 
 
-def test_reading_what_is_no_database_names_the_file_and_what_to_do(collected: Path, run_agent: Run) -> None:
+def test_reading_what_is_no_database_names_the_file_and_what_to_do(collected: Path) -> None:
 	cache_of(collected).write_bytes(GARBAGE)
-	ended = run_agent("capacity", "--bench", collected)
-	assert ended.returncode == 2 and len(ended.stderr.splitlines()) == 1
-	assert str(cache_of(collected)) in ended.stderr and "tenants --collect" in ended.stderr
+	with pytest.raises(CorruptHistory) as raised:
+		cached_tenants(str(collected / "sites"))
+	assert str(cache_of(collected)) in str(raised.value) and "tenants --collect" in str(raised.value)
 	assert cache_of(collected).read_bytes() == GARBAGE
 
 
