@@ -35,7 +35,6 @@ def made_tenant(
 	disk = SiteOnDisk(
 		database_type="mariadb",
 		database_name="_db",
-		created_at=None,
 		developer_mode=False,
 		bench_apps=("frappe",),
 		public_files_bytes=files,

@@ -18,7 +18,6 @@ from prego_metrics.agent.bench.site_config import Unreadable, read_site_config
 from prego_metrics.agent.collectors.census import Census, Site
 from prego_metrics.agent.config.config import Config
 from prego_metrics.tenants.inventory.backups import Backups, read_backups
-from prego_metrics.tenants.inventory.birth_time import birth_time
 from prego_metrics.tenants.inventory.disk_usage import DiskUsage, disk_usage
 from prego_metrics.tenants.inventory.quota import NO_QUOTA, Quota, quota_of
 
@@ -53,7 +52,6 @@ class SiteOnDisk:
 
 	database_type: str
 	database_name: str | None
-	created_at: float | None
 	developer_mode: bool
 	bench_apps: tuple[str, ...]
 	public_files_bytes: int | None
@@ -137,7 +135,6 @@ def read_site(located: LocatedSite, *, sizes: bool) -> SiteOnDisk:
 	return SiteOnDisk(
 		database_type=database_type(located.merged),
 		database_name=sanitize(name, _MAX_SHOWN) if isinstance(name, str) else None,
-		created_at=birth_time(located.folder),
 		developer_mode=bool(located.merged.get("developer_mode")),
 		bench_apps=located.bench_apps,
 		public_files_bytes=_bytes(usage["public"]),

@@ -223,7 +223,7 @@ def _check(tenant: Tenant) -> None:
 	numbers: list[Any] = [tenant.read_at]
 	if tenant.disk:
 		backups = tenant.disk.backups
-		numbers += [tenant.disk.public_files_bytes, tenant.disk.private_files_bytes, tenant.disk.created_at]
+		numbers += [tenant.disk.public_files_bytes, tenant.disk.private_files_bytes]
 		numbers += [backups.bytes, backups.newest_at]
 		if not all(map(_is_amount, (tenant.disk.unreadable, backups.count, backups.unreadable))):
 			raise ValueError("is no tenant of ours (a count is none)")

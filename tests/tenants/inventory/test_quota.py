@@ -28,7 +28,7 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 NOW = 1_795_000_000.0
 GB = 10**9
 SITE = Site("acme.example", "/bench", True, "tenant")
-DISK = SiteOnDisk("mariadb", None, None, False, (), 2 * GB, GB, 0, Backups(1, 9 * GB, NOW, True))
+DISK = SiteOnDisk("mariadb", None, False, (), 2 * GB, GB, 0, Backups(1, 9 * GB, NOW, True))
 
 
 def tenant(

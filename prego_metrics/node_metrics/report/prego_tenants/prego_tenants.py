@@ -92,7 +92,6 @@ def _columns() -> Rows:
 		_column("paused", _("Scheduler Paused"), width=140),
 		_column("apps", _("Apps"), width=240),
 		_column("database_type", _("Database Type"), width=150),
-		_column("created", _("Created On"), "Datetime", 190),
 		_column("bench", _("Bench"), width=220),
 		_column("read_at", _("Figures Of"), "Datetime", 190),
 	]
@@ -131,7 +130,6 @@ def _row(tenant: Tenant, now: float) -> dict[str, Any]:
 		if base
 		else None,
 		"database_type": _text(disk.database_type) if disk else None,
-		"created": _local(disk.created_at) if disk else None,
 		"bench": _text(site.bench),
 		"read_at": _local(tenant.read_at or None),
 	}

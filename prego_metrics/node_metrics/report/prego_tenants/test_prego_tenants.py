@@ -35,9 +35,7 @@ NOW = time.time()
 ACME = Site("acme.example", "/bench", True, "tenant", False, False, False)
 BRIGHT = ACME._replace(name="bright.example")
 HOSTILE = ACME._replace(name="=1+1<img src=x onerror=alert(1)>")
-DISK = SiteOnDisk(
-	"mariadb", "acme", NOW, False, (), 1_500_001, 500_000, 0, Backups(1, 250_000, NOW, True, False)
-)
+DISK = SiteOnDisk("mariadb", "acme", False, (), 1_500_001, 500_000, 0, Backups(1, 250_000, NOW, True, False))
 BASE = DatabaseFigures(7_000_000, 1_000_000, {"frappe": "15.0.0"}, 3, NOW, 0, 2)
 
 
