@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,9 @@ class Database:
 			marks = ", ".join("?" * len(row))
 			self.connection.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", row)
 
+	def close(self) -> None:
+		self.connection.close()
+
 	def run(self, name: str) -> list[dict[str, Any]]:
 		query = (
 			(QUERIES / f"{name}.sql")
@@ -61,8 +65,9 @@ class Database:
 
 
 @pytest.fixture
-def database() -> Database:
-	return Database()
+def database() -> Iterator[Database]:
+	with closing(Database()) as database:
+		yield database
 
 
 def written(age: float, how: str) -> Any:
@@ -113,28 +118,28 @@ fleets = st.fixed_dictionaries(
 
 @given(fleets)
 def test_the_queries_agree_with_the_commands(found: dict[str, Any]) -> None:
-	database = Database()
-	database.add("nodes", *((name, region, "h") for name, region in found["nodes"].items()))
-	database.add("server_metrics", *((name, *row) for name, row in found["server_metrics"].items()))
-	database.add("tenants_master", *found["tenants_master"])
-	regions = read_regions(database.export("nodes"), Columns())
-	pushed = read_metrics(database.export("server_metrics"), Columns(), needed=())
-	placed = Counter(
-		node_id
-		for node_id, status in found["tenants_master"]
-		if node_id and (status or "").strip().lower() not in NO_SITE
-	)
+	with closing(Database()) as database:
+		database.add("nodes", *((name, region, "h") for name, region in found["nodes"].items()))
+		database.add("server_metrics", *((name, *row) for name, row in found["server_metrics"].items()))
+		database.add("tenants_master", *found["tenants_master"])
+		regions = read_regions(database.export("nodes"), Columns())
+		pushed = read_metrics(database.export("server_metrics"), Columns(), needed=())
+		placed = Counter(
+			node_id
+			for node_id, status in found["tenants_master"]
+			if node_id and (status or "").strip().lower() not in NO_SITE
+		)
 
-	verdicts = judge_freshness(Fleet(tuple(regions), pushed, regions, placed), NOW)
-	assert {row["node_id"]: row["verdict"] for row in database.run("freshness")} == {
-		verdict.node_id: verdict.name for verdict in verdicts
-	}
-	counts, _ = judge_counts(pushed, placed)
-	assert {row["node_id"]: row["verdict"] for row in database.run("reconcile")} == {
-		verdict.node_id: verdict.name for verdict in counts
-	}
-	never = {name for name in regions if name not in pushed or pushed[name].updated_at is None}
-	assert {row["node_id"] for row in database.run("never_pushed")} == never
+		verdicts = judge_freshness(Fleet(tuple(regions), pushed, regions, placed), NOW)
+		assert {row["node_id"]: row["verdict"] for row in database.run("freshness")} == {
+			verdict.node_id: verdict.name for verdict in verdicts
+		}
+		counts, _ = judge_counts(pushed, placed)
+		assert {row["node_id"]: row["verdict"] for row in database.run("reconcile")} == {
+			verdict.node_id: verdict.name for verdict in counts
+		}
+		never = {name for name in regions if name not in pushed or pushed[name].updated_at is None}
+		assert {row["node_id"] for row in database.run("never_pushed")} == never
 
 
 def test_a_well_kept_database_is_fresh_and_agrees(database: Database) -> None:

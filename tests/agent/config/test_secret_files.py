@@ -275,6 +275,7 @@ def run_secrets() -> Iterator[Path]:
 			folder.rmdir()
 
 
+@pytest.mark.xdist_group("run_secrets")
 def test_under_run_secrets_the_container_engine_decides(
 	run_secrets: Path, as_user: Callable[..., Any]
 ) -> None:
@@ -288,6 +289,7 @@ def test_under_run_secrets_the_container_engine_decides(
 		path.unlink()
 
 
+@pytest.mark.xdist_group("run_secrets")
 def test_a_detour_through_run_secrets_is_none(run_secrets: Path, secret_file: Path) -> None:
 	secret_file.chmod(0o644)
 	for detour in (f"{run_secrets}/../..{secret_file}", f"/run/../run/secrets/../..{secret_file}"):

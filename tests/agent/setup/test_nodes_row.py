@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 
 import pytest
 from hypothesis import example, given
@@ -35,14 +36,14 @@ hostile = st.one_of(
 @example("a\\'b")
 @example("한국-1")
 def test_any_node_id_becomes_one_insert_of_exactly_that_node(node_id: str) -> None:
-	database = sqlite3.connect(":memory:")
-	database.execute("CREATE TABLE nodes (node_id TEXT PRIMARY KEY, region TEXT, host TEXT)")
-	database.execute("INSERT INTO nodes VALUES ('kept', 'eu', 'h')")
 	sql = NodesRow(node_id, "sg", "203.0.113.5").sql
 	assert sqlite3.complete_statement(sql)
-	# execute refuses more than one statement.
-	database.execute(sql)
-	rows = set(database.execute("SELECT node_id, region, host FROM nodes"))
+	with closing(sqlite3.connect(":memory:")) as database:
+		database.execute("CREATE TABLE nodes (node_id TEXT PRIMARY KEY, region TEXT, host TEXT)")
+		database.execute("INSERT INTO nodes VALUES ('kept', 'eu', 'h')")
+		# execute refuses more than one statement.
+		database.execute(sql)
+		rows = set(database.execute("SELECT node_id, region, host FROM nodes"))
 	assert rows == {("kept", "eu", "h"), (node_id, "sg", "203.0.113.5")}
 
 
@@ -54,16 +55,17 @@ def test_the_statement_can_be_shown_and_copied_as_it_stands(node_id: str) -> Non
 
 @given(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=40))
 def test_any_text_is_evaluated_to_itself(text: str) -> None:
-	assert sqlite3.connect(":memory:").execute(f"SELECT {sql_text(text)}").fetchone() == (text,)
+	with closing(sqlite3.connect(":memory:")) as database:
+		assert database.execute(f"SELECT {sql_text(text)}").fetchone() == (text,)
 
 
 def test_what_is_not_known_is_no_row_that_could_be_run() -> None:
 	row = NodesRow("sg-1", None, None)
 	assert not row.complete
-	database = sqlite3.connect(":memory:")
-	database.execute("CREATE TABLE nodes (node_id TEXT, region TEXT, host TEXT)")
-	with pytest.raises(sqlite3.OperationalError, match="no such column: REGION"):
-		database.execute(row.sql)
+	with closing(sqlite3.connect(":memory:")) as database:
+		database.execute("CREATE TABLE nodes (node_id TEXT, region TEXT, host TEXT)")
+		with pytest.raises(sqlite3.OperationalError, match="no such column: REGION"):
+			database.execute(row.sql)
 
 
 @pytest.mark.parametrize(
