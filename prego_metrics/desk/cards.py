@@ -1,7 +1,7 @@
-"""What the workspace's cards and chart show. On any other site than the operator's a dash, and no error:
-a card that throws would show a tenant's System Manager a red message.
+"""The workspace's cards and chart. On a site other than the operator site a card shows a dash and raises no error,
+which would show a tenant's System Manager a red message.
 
-A card's text is fetched when the workspace opens and not again, so times are local times, not ages.
+Frappe fetches a card when the workspace opens and not again, so times are local times, not ages.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from prego_metrics.agent.state.effective import as_pushed
 from prego_metrics.agent.state.outcomes import DELIVERED, FAILED, NOT_SENT, REFUSED
 from prego_metrics.agent.state.status import Status, judge_status
 from prego_metrics.agent.state.store import StateFolder
-from prego_metrics.desk.adapters.site_text import local_time
-from prego_metrics.desk.operator_site import config_here, is_operators_site
+from prego_metrics.desk.adapters.site_locale import local_time
+from prego_metrics.desk.operator_site import operator_config
 from prego_metrics.desk.push_log import DOCTYPE, node_id_in_log
 
 CHART_DAYS = 14
@@ -50,25 +50,22 @@ def last_delivered() -> str:
 
 @frappe.whitelist(methods=["GET", "POST"])
 def pushes_per_day(**_chart: Any) -> dict[str, Any]:
-	"""Return this node's logged pushes of the last two weeks, a bar a day, by outcome.
-
-	Days without a push are 0, which is the truth.
-	"""
+	"""Return this node's logged pushes of the last two weeks, a bar a day, by outcome; 0 for a day without a push."""
 	frappe.only_for("System Manager")
 	days = [getdate(add_days(nowdate(), -back)) for back in reversed(range(CHART_DAYS))]
 	counts: dict[tuple[Any, str], int] = {}
-	config = config_here()
-	if config and is_operators_site(config):
+	config = operator_config()
+	if config:
 		from frappe.query_builder import DocType
 		from frappe.query_builder.functions import Count, Date
 
 		log = DocType(DOCTYPE)
-		this_node = node_id_in_log(StateFolder(config.bench.sites), config)
+		node_id = node_id_in_log(StateFolder(config.bench.sites), config)
 		day = Date(log.pushed_at)
 		rows = (
 			frappe.qb.from_(log)
 			.select(day, log.outcome, Count("*"))
-			.where((log.node_id == this_node) & (log.pushed_at >= days[0]))
+			.where((log.node_id == node_id) & (log.pushed_at >= days[0]))
 			.groupby(day, log.outcome)
 		).run()
 		counts = {(getdate(on), outcome): count for on, outcome, count in rows}
@@ -89,8 +86,8 @@ def pushes_per_day(**_chart: Any) -> dict[str, Any]:
 
 def _status() -> Status | None:
 	frappe.only_for("System Manager")
-	config = config_here()
-	if config is None or not is_operators_site(config):
+	config = operator_config()
+	if config is None:
 		return None
 	folder = StateFolder(config.bench.sites)
 	state, _ = folder.read()

@@ -1,7 +1,7 @@
-"""What is left of an exception that nobody foresaw: its kind and its place, and none of the node's values.
+"""The error boundary: of an unexpected exception only its type and its place leave, and none of the node's values.
 
-Frappe stores the variables of each frame of a traceback in the database of the site at work, where a
-tenant's System Manager reads them. So a traceback of the node's own work never leaves.
+Frappe stores the variables of each frame of a traceback in the database of the current site, where a tenant's
+System Manager reads them. The frames of this app hold the environment with the key, and passwords of databases.
 """
 
 from __future__ import annotations
@@ -11,37 +11,33 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.desk.adapters.bench_log import log_fault
 
-Done = TypeVar("Done")
+Returned = TypeVar("Returned")
 _FRAMES = 12
 
 
 class Unforeseen(Exception):
-	"""A fault of this app's; the message says of which kind and where, without a value."""
+	"""A fault of this app; the message names its type and place, and holds no value."""
 
 
-def guarded(run: Callable[[], Done], say: Callable[[str], None]) -> Done:
-	"""Return what `run` returns. Raises Unforeseen for whatever it raises, once `say` has said so.
+def guarded(run: Callable[[], Returned]) -> Returned:
+	"""Return what `run` returns. Whatever it raises is logged, and Unforeseen is raised in its place.
 
-	Neither `run` nor `say` may hold what is not for every site's eyes: they are variables of this frame.
+	`run` stays a variable of this frame: it must not hold values that a tenant may not see.
 	"""
 	try:
 		return run()
-	except Exception as error:  # noqa: BLE001 - all of them is the point; none is swallowed
+	except Exception as error:  # noqa: BLE001 - every exception is meant; none is swallowed
 		fault = f"unforeseen {type(error).__name__} at {_place(error)}"
-	# Raised out here, the new exception has neither a cause nor a context, with which the frames would come.
-	say(fault)
+	# Raised outside the except block, the new exception has no context that would bring the frames along.
+	log_fault(fault)
 	raise Unforeseen(fault)
 
 
 def _place(error: BaseException) -> str:
-	"""Return where it was raised, and by way of what: `file:line function`, innermost first."""
-	frames = [
-		f"{_module(frame.f_code.co_filename)}:{line} {frame.f_code.co_name}"
-		for frame, line in traceback.walk_tb(error.__traceback__)
-	]
-	return sanitize(" < ".join(reversed(frames[1:][-_FRAMES:] or frames)), 900)
-
-
-def _module(path: str) -> str:
-	return "/".join(path.split("/")[-2:])
+	"""Return the frames that the exception passed, as `folder/file:line function`, innermost first."""
+	frames = traceback.extract_tb(error.__traceback__)
+	inner = frames[1:][-_FRAMES:] or frames
+	places = [f"{'/'.join(one.filename.split('/')[-2:])}:{one.lineno} {one.name}" for one in reversed(inner)]
+	return sanitize(" < ".join(places), 900)

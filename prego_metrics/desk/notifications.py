@@ -1,7 +1,7 @@
-"""Tell people what happened to the node: once by each means, on the operator's site alone.
+"""Send the node's alerts on the operator site, each one once per channel.
 
-Each means stands alone: one that fails is logged and tried again at the next tick, and holds up no other.
-None of it needs Redis or a mail server: rows are written, and what is queued is sent by Frappe later.
+A channel that fails is logged, tried again at the next tick, and holds up no other. None needs Redis or a mail
+server: the channels write rows, and Frappe sends queued mails later.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ from prego_metrics.agent.base.messages import translated
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.state.events import GOOD_NEWS, AlertEvent
 from prego_metrics.agent.state.store import StateFolder
-from prego_metrics.desk.adapters.site_text import local_time, translator
+from prego_metrics.desk.adapters.site_locale import local_time, translator
 from prego_metrics.desk.push_log import DOCTYPE
 
 ERROR_TITLE = "Prego Metrics"
 REALTIME_EVENT = "prego_node_changed"
-# The event of the email Notification that this app brings: it happens to the push that made the transition.
-EMAIL_EVENT = "prego_tell"
+# The method that the app's email Notification listens to, called on the push that caused the alert.
+EMAIL_METHOD = "prego_alert"
 
 
 class NotMailed(Exception):
-	"""Frappe could not send a Notification, and wrote why into the site's Error Log; the message names it.
+	"""Frappe could not send a Notification, and wrote the reason into the Error Log; the message names the Notification.
 
-	It may have been sent in part (to Slack, say), so it is not tried again.
+	A part of it may have been sent (to Slack, say), so it is not tried again.
 	"""
 
 
-def tell(folder: StateFolder, config: Config, log: Callable[[str], None]) -> None:
-	"""Tell what was not told yet; `log` takes what went wrong with it. Never raises."""
-	shown = replace(config, node_id=node_id_of_pushes(folder, folder.read()[0], config))
-	for channel, means in MEANS.items():
+def notify(folder: StateFolder, config: Config, log: Callable[[str], None]) -> None:
+	"""Send the alerts that were not sent yet; `log` takes a line for each failure. Never raises."""
+	pushed_config = replace(config, node_id=node_id_of_pushes(folder, folder.read()[0], config))
+	for channel, send in CHANNELS.items():
 		for event in take_unsent(folder, channel, config):
 			try:
-				means(event, shown)
-				# The claim stands in a file: what was told must not be rolled back with what comes after it.
+				send(event, pushed_config)
+				# The sent marker is a file: a later rollback must not undo what it stands for.
 				frappe.db.commit()  # nosemgrep
 			except NotMailed as error:
 				frappe.db.commit()  # nosemgrep: the Error Log that Frappe wrote
@@ -54,7 +54,7 @@ def tell(folder: StateFolder, config: Config, log: Callable[[str], None]) -> Non
 			except Exception as error:  # noqa: BLE001 whatever it is, the push must not suffer
 				withdraw_receipt(folder, channel, event)
 				_roll_back()
-				log(f"{event.kind} was not told by {channel}: {type(error).__name__}")
+				log(f"{event.kind} was not sent by {channel}: {type(error).__name__}")
 
 
 def recipients() -> list[str]:
@@ -62,10 +62,10 @@ def recipients() -> list[str]:
 	return sorted({"Administrator", *get_system_managers(only_name=True)})
 
 
-def _notify(event: AlertEvent, config: Config) -> None:
+def _notification_log(event: AlertEvent, config: Config) -> None:
 	for user in recipients():
 		if is_notifications_enabled(user):
-			title, text = _sentences(event, config, _language("User", user))
+			title, description = _sentences(event, config, _language("User", user))
 			frappe.get_doc(
 				{
 					"doctype": "Notification Log",
@@ -73,78 +73,76 @@ def _notify(event: AlertEvent, config: Config) -> None:
 					"for_user": user,
 					"from_user": "Administrator",
 					"subject": frappe.utils.escape_html(title),
-					"email_content": frappe.utils.escape_html(text),
+					"email_content": frappe.utils.escape_html(description),
 					"document_type": DOCTYPE,
 					"document_name": event.id,
 				}
 			).insert(ignore_permissions=True)
 
 
-def _log_error(event: AlertEvent, config: Config) -> None:
-	"""Write an Error Log with a message of our own: by default it is a traceback with local variables."""
+def _error_log(event: AlertEvent, config: Config) -> None:
+	"""Write an Error Log with an explicit message: the default is a traceback with local variables."""
 	if event.kind not in GOOD_NEWS:
-		title, text = _sentences(event, config, None)
-		frappe.log_error(title=f"{ERROR_TITLE}: {title}"[:140], message=text)
+		title, description = _sentences(event, config, None)
+		frappe.log_error(title=f"{ERROR_TITLE}: {title}"[:140], message=description)
 
 
-def _publish(event: AlertEvent, config: Config) -> None:
-	"""Let the open page look again, at those who may see it: without a user, all Desk users would hear it."""
+def _realtime(event: AlertEvent, config: Config) -> None:
+	"""Let open pages of users who may see the node refresh: without a user, the event goes to all Desk users."""
 	for user in recipients():
 		frappe.publish_realtime(REALTIME_EVENT, {"kind": event.kind}, user=user)
 
 
 def _email(event: AlertEvent, config: Config) -> None:
-	"""Run the Notifications that listen to our event, which the operator has to enable first.
-
-	Raises NotMailed when one of them could not be sent; the others are.
-	"""
-	listening = {"document_type": DOCTYPE, "event": "Method", "method": EMAIL_EVENT, "enabled": 1}
-	alerts = frappe.get_all("Notification", filters=listening, pluck="name")
-	if not alerts:
+	"""Run the enabled Notifications that listen to EMAIL_METHOD. Raises NotMailed after all, if one could not be sent."""
+	listening = {"document_type": DOCTYPE, "event": "Method", "method": EMAIL_METHOD, "enabled": 1}
+	notifications = frappe.get_all("Notification", filters=listening, pluck="name")
+	if not notifications:
 		return
 	name = event.id
 	if not frappe.db.exists(DOCTYPE, name):
-		# Recorded silence is no push, and a full disk may have cost the log its row. Frappe mails about a row
-		# that there is: the newest.
+		# An alert may have no push of its own, and a full disk may have cost the log a row. Frappe needs some row.
 		newest = frappe.get_all(DOCTYPE, order_by="pushed_at desc", limit=1, pluck="name")
 		name = newest[0] if newest else name
 	push = frappe.get_doc(DOCTYPE, name)
 	failed = [
-		alert for alert in alerts if not _send(frappe.get_doc("Notification", alert), push, event, config)
+		one for one in notifications if not _mail(frappe.get_doc("Notification", one), push, event, config)
 	]
 	if failed:
 		raise NotMailed(f"see the Error Log of {', '.join(map(repr, failed))} on the operator's site")
 
 
-def _send(alert: Notification, push: Document, event: AlertEvent, config: Config) -> bool:
-	"""Let Frappe send one Notification, once in each language of its recipients; False: it logged an error."""
-	errors = {"reference_doctype": "Notification", "reference_name": alert.name}
+def _mail(notification: Notification, push: Document, event: AlertEvent, config: Config) -> bool:
+	"""Let Frappe send a Notification, once per language of its recipients; return False if it logged an error."""
+	errors = {"reference_doctype": "Notification", "reference_name": notification.name}
 	errors_before = frappe.db.count("Error Log", errors)
 	push.flags.kind = event.kind
 	push.flags.link = get_url_to_form("Prego Node", "Prego Node")
-	for language, addresses in _by_language(alert, push).items():
+	for language, addresses in _by_language(notification, push).items():
 		push.flags.title, push.flags.description = _sentences(event, config, language)
 		if addresses:
-			alert.get_list_of_recipients = lambda *_, found=addresses: found
+			notification.get_list_of_recipients = lambda *_, recipients=addresses: recipients
 		with print_language(language):
-			evaluate_alert(push, alert, alert.event)
+			evaluate_alert(push, notification, notification.event)
 	return bool(frappe.db.count("Error Log", errors) == errors_before)
 
 
 Addresses = tuple[list[str], list[str], list[str]]
 
 
-def _by_language(alert: Notification, push: Document) -> dict[str, Addresses | None]:
-	"""Return to whom, as copy and as blind copy a mail goes, by language; None: not by mail, to whom it may."""
-	if alert.channel != "Email":
+def _by_language(notification: Notification, push: Document) -> dict[str, Addresses | None]:
+	"""Return the addresses (to, cc, bcc) by language; None for a Notification that is not a mail."""
+	if notification.channel != "Email":
 		return {_language(): None}
-	found: dict[str, Addresses | None] = {}
-	for position, addresses in enumerate(alert.get_list_of_recipients(push, {"doc": push, "alert": alert})):
+	by_language: dict[str, Addresses | None] = {}
+	for position, addresses in enumerate(
+		notification.get_list_of_recipients(push, {"doc": push, "alert": notification})
+	):
 		for address in addresses:
-			group = found.setdefault(_language("User", {"email": address}), ([], [], []))
+			group = by_language.setdefault(_language("User", {"email": address}), ([], [], []))
 			assert group is not None
 			group[position].append(address)
-	return found
+	return by_language
 
 
 def _language(*user: object) -> str:
@@ -158,8 +156,8 @@ def _sentences(event: AlertEvent, config: Config, language: str | None) -> tuple
 	translate = translator(language)
 	# A mail is read away from the site: its times name their zone.
 	zone = get_system_timezone()
-	text = events.description(event, lambda at: f"{format_datetime(local_time(at))} ({zone})")
-	return translated(events.title(event, config.node_id), translate), translated(text, translate)
+	description = events.description(event, lambda at: f"{format_datetime(local_time(at))} ({zone})")
+	return translated(events.title(event, config.node_id), translate), translated(description, translate)
 
 
 def _roll_back() -> None:
@@ -169,9 +167,9 @@ def _roll_back() -> None:
 		pass
 
 
-MEANS: dict[str, Callable[[AlertEvent, Config], None]] = {
-	"notification": _notify,
-	"error-log": _log_error,
-	"realtime": _publish,
+CHANNELS: dict[str, Callable[[AlertEvent, Config], None]] = {
+	"notification": _notification_log,
+	"error-log": _error_log,
+	"realtime": _realtime,
 	"email": _email,
 }

@@ -16,7 +16,7 @@ from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.state.effective import as_pushed
 from prego_metrics.agent.state.model import Push
 from prego_metrics.agent.state.store import StateFolder
-from prego_metrics.desk.adapters.site_text import local_time, translator
+from prego_metrics.desk.adapters.site_locale import local_time, translator
 
 DOCTYPE = "Prego Metrics Push"
 # At most so many rows are written in one tick: after a day without a database it takes a few.

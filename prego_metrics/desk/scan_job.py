@@ -18,13 +18,14 @@ from frappe.utils import add_to_date, now_datetime
 from frappe.utils.background_jobs import get_job, get_redis_conn
 
 from prego_metrics.agent.base.errors import PregoMetricsError
+from prego_metrics.agent.base.messages import message
 from prego_metrics.agent.bench.privileges import drop_privileges
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.push.push import preload
-from prego_metrics.desk.adapters.bench_log import log_of_the_bench
-from prego_metrics.desk.adapters.compat import APP
-from prego_metrics.desk.adapters.queues import COLLECTING_QUEUE, age_seconds, workers_of
-from prego_metrics.desk.operator_site import config_here, guarded_here, is_operators_site
+from prego_metrics.desk.adapters.bench_log import log_to_bench
+from prego_metrics.desk.adapters.jobs import COLLECTING_QUEUE, age_seconds, workers_of
+from prego_metrics.desk.error_boundary import guarded
+from prego_metrics.desk.operator_site import operator_config
 from prego_metrics.tenants.usage.scan import Collected, CollectionRunning, collect
 from prego_metrics.tenants.usage.scan_status import collection_status, is_due, is_under_way
 from prego_metrics.tenants.usage.store import HistoryError
@@ -42,17 +43,21 @@ _DEAD_AFTER_SECONDS = 180.0
 _TOLD_AGAIN_HOURS = 20
 
 
+class NotQueued(PregoMetricsError):
+	"""The collection could not be queued."""
+
+
 def collect_if_due() -> None:
 	"""Queue the collection if the night's is due or was not finished: what Frappe's scheduler runs every hour.
 
 	On any site but the operator's it does nothing. Never raises for a foreseen condition; Frappe drops what else is
 	raised, so the bench's log has it.
 	"""
-	guarded_here(_queue_if_due)
+	guarded(_queue_if_due)
 
 
 def _queue_if_due() -> None:
-	config = _config_if_shown_here()
+	config = operator_config()
 	if config is None or not config.collect_tenants:
 		return
 	try:
@@ -78,6 +83,26 @@ def queue_collection(config: Config) -> bool:
 	return True
 
 
+def request_collection(config: Config) -> dict[str, Any]:
+	"""Queue the collection for somebody who waits for a page; return whether it was, and a message."""
+	try:
+		queued = queue_collection(config)
+		is_waiting = is_nobody_there(config)
+	except redis.exceptions.RedisError:
+		raise NotQueued(message("Redis does not answer, so nothing was queued")) from None
+	if is_waiting:
+		sentence = frappe._(
+			"Queued, but no worker takes jobs of the queue long: it waits until whoever runs the node starts one."
+		)
+	elif queued:
+		sentence = frappe._(
+			"Queued: a worker of the queue long collects them. Refresh to see how far it has come."
+		)
+	else:
+		sentence = frappe._("They are being collected already. Refresh to see how far that has come.")
+	return {"queued": queued, "message": sentence}
+
+
 def is_nobody_there(config: Config) -> bool:
 	"""Tell whether the collection waits for a worker that there is not. Raises redis.exceptions.RedisError."""
 	if is_under_way(config.bench.sites):
@@ -88,7 +113,7 @@ def is_nobody_there(config: Config) -> bool:
 def collect_a_while(turn: int = 0) -> None:
 	"""Go on with the collection for a while, and queue the next job where something is left. Never raises."""
 	try:
-		config = _config_if_shown_here()
+		config = operator_config()
 		if config is None:
 			return
 		ended, trouble = _collect_apart(config)
@@ -100,14 +125,6 @@ def collect_a_while(turn: int = 0) -> None:
 		pass  # what is left is read when the scheduler asks again
 	except Exception as error:  # noqa: BLE001 Frappe would log it with the variables of every frame
 		_tell(f"It ended with {type(error).__name__}, and is tried again within the hour")
-
-
-def _config_if_shown_here() -> Config | None:
-	"""Return the node's settings on the operator's site, and None on any other."""
-	config = config_here()
-	if config is None or not is_operators_site(config) or APP not in frappe.get_installed_apps():
-		return None  # also for a job that was queued before the app was uninstalled here
-	return config
 
 
 def _collect_apart(config: Config) -> tuple[Collected | None, str | None]:
@@ -165,7 +182,7 @@ def _is_alive(job: Any) -> bool:
 
 def _tell(text: str) -> None:
 	"""Write an Error Log with a message of our own, and the same one no oftener than once a day."""
-	log_of_the_bench(f"The tenants' figures: {text}")
+	log_to_bench(f"The tenants' figures: {text}")
 	told = {
 		"method": ERROR_TITLE,
 		"error": text,

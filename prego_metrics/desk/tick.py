@@ -1,81 +1,70 @@
-"""What runs at each of the scheduler's ticks on a site with the app: a push where it is due, then its alerts."""
+"""What Frappe's scheduler runs each minute: a push if it is due, then the log of pushes and the alerts."""
 
 from __future__ import annotations
 
 import contextlib
-import os
 
 import frappe
 from frappe.utils import add_to_date
 
 from prego_metrics.agent.base.errors import PregoMetricsError
 from prego_metrics.agent.bench.privileges import drop_privileges
-from prego_metrics.agent.config.config import Config, load_config
-from prego_metrics.agent.push.push import preload
-from prego_metrics.agent.push.push import push as push_once
+from prego_metrics.agent.config.config import Config
+from prego_metrics.agent.push.push import preload, push
 from prego_metrics.agent.push.request import Request
 from prego_metrics.agent.push.result import summary
 from prego_metrics.agent.state.store import StateFolder
-from prego_metrics.desk.adapters.bench_log import log_of_the_bench
-from prego_metrics.desk.adapters.compat import APP
-from prego_metrics.desk.operator_site import config_here, is_operators_site, this_bench
+from prego_metrics.desk.adapters.bench_log import log_to_bench
+from prego_metrics.desk.error_boundary import Unforeseen, guarded
+from prego_metrics.desk.operator_site import operator_config, this_bench
 
-# What an hour's ticks raised is written once: the same fault at each of them tells no more.
-_TOLD_AGAIN_AFTER_HOURS = 1
+# The same fault at each tick of an hour is written into the Error Log once.
+_REPEAT_AFTER_HOURS = 1
 
 
-def tick() -> None:
+def run_tick() -> None:
+	"""Push if it is due, on any site with the app; write the log and the alerts, on the operator site.
+
+	These catch up from the state, so pushes by a timer or cron appear too. Never raises for a foreseen condition;
+	for any other it raises Unforeseen, so that the job counts as failed.
+	"""
+	try:
+		guarded(_push_and_notify)
+	except Unforeseen as fault:
+		_log_broken_tick(str(fault))
+		raise
+
+
+def _push_and_notify() -> None:
 	try:
 		bench = this_bench()
 		drop_privileges(bench, preload)
 	except PregoMetricsError as error:
-		log_of_the_bench(f"Not sent: {error}")
+		log_to_bench(f"Not sent: {error}")
 		return
-	ended = push_once(bench, Request(trigger="frappe", if_due=True))
-	if ended.exit_code:
-		log_of_the_bench(summary(ended))
-	config = load_config(bench, os.environ)
-	# A tick that was queued before the app was uninstalled here leaves nothing behind.
-	if is_operators_site(config) and APP in frappe.get_installed_apps():
-		_log_and_tell(StateFolder(bench.sites), config)
+	result = push(bench, Request(trigger="frappe", if_due=True))
+	if result.exit_code:
+		log_to_bench(summary(result))
+	config = operator_config()
+	if config is not None:
+		catch_up_and_notify(StateFolder(bench.sites), config)
 
 
-def log_broken_tick(fault: str) -> None:
-	"""Write an Error Log on the operator's site: Frappe 15 drops what a tick raises. Never raises."""
-	try:
-		config = config_here()
-		if config is None or not is_operators_site(config):
-			return
-		title = "Prego Metrics: a tick broke"
-		since = add_to_date(None, hours=-_TOLD_AGAIN_AFTER_HOURS)
-		frappe.db.rollback()
-		if not frappe.db.exists("Error Log", {"method": title, "creation": (">", since)}):
-			frappe.log_error(
-				title=title,
-				message=f"{fault}. The tick ended there; each that breaks is in logs/prego_metrics.log. "
-				"Please report this: it is a fault of prego_metrics.",
-			)
-			# Frappe rolls back when the job raises, which it is about to.
-			frappe.db.commit()  # nosemgrep
-	except Exception as error:  # noqa: BLE001 the fault itself is in the bench's log, and is raised
-		log_of_the_bench(f"The Error Log has no row of it: {type(error).__name__}")
+def catch_up_and_notify(folder: StateFolder, config: Config) -> None:
+	"""Bring the log of pushes up to date and send the alerts that are due. Never raises: the push is over.
 
-
-def _log_and_tell(folder: StateFolder, config: Config) -> None:
-	"""Bring the log of pushes up to date, and tell what is to be told. Never raises: the push is over.
-
-	A log that cannot be written, as before a migrate, silences nobody.
+	A log that cannot be written, as before a migrate, does not hold up the alerts.
 	"""
-	for undone, work in (
+	for failure, work in (
 		("The log of pushes was not written", _catch_up),
-		("What happened was not told", _tell),
+		("The alerts were not sent", _notify),
 	):
 		try:
 			work(folder, config)
-			# It stands, whatever becomes of what comes after it.
+			# Kept, whatever fails after it.
 			frappe.db.commit()  # nosemgrep
 		except Exception as error:  # noqa: BLE001 whatever it is, the push must not suffer
-			log_of_the_bench(f"{undone}: {type(error).__name__}. The next tick tries again")
+			log_to_bench(f"{failure}: {type(error).__name__}. The next tick tries again")
 			# A database that is gone has nothing to roll back.
 			with contextlib.suppress(Exception):
 				frappe.db.rollback()
@@ -87,7 +76,27 @@ def _catch_up(folder: StateFolder, config: Config) -> None:
 	catch_up(folder, config)
 
 
-def _tell(folder: StateFolder, config: Config) -> None:
-	from prego_metrics.desk.notifications import tell
+def _notify(folder: StateFolder, config: Config) -> None:
+	from prego_metrics.desk.notifications import notify
 
-	tell(folder, config, log_of_the_bench)
+	notify(folder, config, log_to_bench)
+
+
+def _log_broken_tick(fault: str) -> None:
+	"""Write an Error Log on the operator site: Frappe 15 drops what a tick raises. Never raises."""
+	try:
+		if operator_config() is None:
+			return
+		title = "Prego Metrics: a tick broke"
+		since = add_to_date(None, hours=-_REPEAT_AFTER_HOURS)
+		frappe.db.rollback()
+		if not frappe.db.exists("Error Log", {"method": title, "creation": (">", since)}):
+			frappe.log_error(
+				title=title,
+				message=f"{fault}. The tick ended there; each that breaks is in logs/prego_metrics.log. "
+				"Please report this: it is a fault of prego_metrics.",
+			)
+			# Frappe rolls back when the job raises, which it is about to.
+			frappe.db.commit()  # nosemgrep
+	except Exception as error:  # noqa: BLE001 the fault itself is in the bench's log, and is raised
+		log_to_bench(f"The Error Log has no row of it: {type(error).__name__}")

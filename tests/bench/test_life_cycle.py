@@ -31,7 +31,7 @@ from prego_metrics.sandbox.server import LocalControlPlane
 pytestmark = pytest.mark.bench
 
 RUN_TICK = "from prego_metrics.prego_push import push_if_due; push_if_due()"
-WHY_NOT = "from prego_metrics.desk.operator_site import config_here, why_not_shown; print(why_not_shown(config_here()))"
+WHY_NOT = "from prego_metrics.desk.operator_site import operator_config, refusal; print(operator_config() is None and refusal())"
 CHART = "from prego_metrics.desk.cards import pushes_per_day; print(sum(sum(s['values']) for s in pushes_per_day()['datasets']))"
 # Everything that a tick could write into a site's database: our own tables, and those in which people are told.
 ROWS = """

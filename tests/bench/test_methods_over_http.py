@@ -301,12 +301,12 @@ def test_nothing_of_the_node_is_written_into_a_tenants_database(
 
 def test_a_refusal_on_a_tenants_site_shows_no_setting_in_a_traceback_with_variables() -> None:
 	code = """
-from prego_metrics.desk.operator_site import require_operators_site
+from prego_metrics.desk.operator_site import require_operator_site
 try:
-	require_operators_site()
+	require_operator_site()
 except frappe.PermissionError:
 	print(frappe.get_traceback(with_context=True))
 """
 	shown = in_site(TENANT, code, PREGO_METRICS_NODE_ID=NODE_ID, PREGO_METRICS_SITE=SITE)
-	assert "require_operators_site" in shown
+	assert "require_operator_site" in shown
 	assert not any(secret in shown for secret in (NODE_ID, SITE))

@@ -47,7 +47,7 @@ NODE_ID = "node-of-the-nightly-tests"
 TICK_SECONDS = 140.0
 SLOW_SITES = [f"slow{number}.nightly" for number in range(40)]
 SLOW_SECONDS = 3.0
-COLLECTION = "from prego_metrics import prego_collection"
+COLLECTION = "from prego_metrics.desk import scan_job"
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +147,7 @@ def test_database_sizes_are_those_that_mariadb_gives_its_root(empty_cache: None)
 		return {str(name): (int(str(data)), int(str(index))) for name, data, index in rows}
 
 	before = by_root()
-	in_site(SITE, f"{COLLECTION}\nprego_collection.queue_collection(prego_collection.config_here())")
+	in_site(SITE, f"{COLLECTION}\nscan_job.queue_collection(scan_job.operator_config())")
 	wait_for(is_complete, 60)
 	after = by_root()
 	compared = 0
@@ -163,7 +163,7 @@ def test_database_sizes_are_those_that_mariadb_gives_its_root(empty_cache: None)
 def test_a_worker_killed_half_way_costs_the_one_site_and_the_next_hour_goes_on(
 	empty_cache: None, slow_sites: None
 ) -> None:
-	in_site(SITE, f"{COLLECTION}\nprego_collection.collect_if_due()")
+	in_site(SITE, f"{COLLECTION}\nscan_job.collect_if_due()")
 	wait_for(lambda: len(read_times()) >= 3 and collecting_process() is not None, 90)
 	horse = collecting_process()
 	assert horse is not None
@@ -182,7 +182,7 @@ def test_pushes_in_the_middle_of_it_are_on_time_though_one_worker_does_both(
 ) -> None:
 	folder = StateFolder(str(SITES))
 	begun = time.time()
-	in_site(SITE, f"{COLLECTION}\nprego_collection.collect_if_due()")
+	in_site(SITE, f"{COLLECTION}\nscan_job.collect_if_due()")
 	wait_for(lambda: collecting_process() is not None, 60)
 	at = time.monotonic()
 	pushed = bench("prego-metrics", "push", "--json")
@@ -195,7 +195,8 @@ def test_pushes_in_the_middle_of_it_are_on_time_though_one_worker_does_both(
 		while not over.wait(1):
 			if is_complete():
 				in_site(
-					SITE, f"{COLLECTION}\nprego_collection.queue_collection(prego_collection.config_here())"
+					SITE,
+					f"{COLLECTION}\nscan_job.queue_collection(scan_job.operator_config())",
 				)
 				time.sleep(15)
 
@@ -239,7 +240,7 @@ def test_a_cache_that_cannot_be_used_is_in_the_error_log_once_and_in_the_doctor(
 	CACHE.symlink_to("/tmp")
 	try:
 		for _ in range(2):
-			in_site(SITE, f"{COLLECTION}\nprego_collection.collect_a_while()")
+			in_site(SITE, f"{COLLECTION}\nscan_job.collect_a_while()")
 		told = [text for text in errors_since(begun) if "tenants.sqlite" in text]
 		assert len(told) == 1 and "symbolic links" in told[0] and "Traceback" not in told[0]
 		checked = bench("prego-metrics", "doctor", "--only", "tenant_figures")

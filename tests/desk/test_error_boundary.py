@@ -14,6 +14,7 @@ import pytest
 import real_bench
 from bench_process import BENCH, SITE
 
+from prego_metrics.desk import error_boundary
 from prego_metrics.desk.error_boundary import Unforeseen, guarded
 
 SECRET = "a-number-of-the-node-4711"
@@ -38,50 +39,55 @@ def everything_in(error: BaseException) -> str:
 	return shown
 
 
-def test_an_unforeseen_exception_ends_in_its_kind_and_place_and_in_no_value() -> None:
-	expected: list[str] = []
+@pytest.fixture
+def faults(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+	logged: list[str] = []
+	monkeypatch.setattr(error_boundary, "log_fault", logged.append)
+	return logged
+
+
+def test_an_unforeseen_exception_ends_in_its_kind_and_place_and_in_no_value(faults: list[str]) -> None:
 	with pytest.raises(Unforeseen) as raised:
-		guarded(broken, expected.append)
-	assert expected == [str(raised.value)]
-	assert "unforeseen KeyError at " in expected[0]
-	assert "test_error_boundary.py:" in expected[0]
-	assert " broken" in expected[0]
+		guarded(broken)
+	assert faults == [str(raised.value)]
+	assert "unforeseen KeyError at " in faults[0]
+	assert "desk/test_error_boundary.py:" in faults[0]
+	assert " broken" in faults[0]
 	assert raised.value.__cause__ is None
 	assert raised.value.__context__ is None
 	assert SECRET not in everything_in(raised.value)
 
 
-def test_the_place_stays_short_however_deep_it_was() -> None:
-	expected: list[str] = []
+def test_the_place_stays_short_however_deep_it_was(faults: list[str]) -> None:
 	with pytest.raises(Unforeseen):
-		guarded(lambda: broken(200), expected.append)
-	assert len(expected[0]) < 1000
+		guarded(lambda: broken(200))
+	assert len(faults[0]) < 1000
 
 
-def test_what_went_well_is_returned_and_nothing_is_said() -> None:
-	expected: list[str] = []
-	assert guarded(lambda: 7, expected.append) == 7
-	assert expected == []
+def test_what_went_well_is_returned_and_nothing_is_logged(faults: list[str]) -> None:
+	assert guarded(lambda: 7) == 7
+	assert faults == []
 
 
-def test_an_interrupt_is_no_fault_and_goes_through() -> None:
+def test_an_interrupt_is_not_a_fault_and_passes_through(faults: list[str]) -> None:
 	def interrupted() -> None:
 		raise KeyboardInterrupt
 
 	with pytest.raises(KeyboardInterrupt):
-		guarded(interrupted, print)
+		guarded(interrupted)
+	assert faults == []
 
 
 # A module of ours is broken for one process; then Frappe runs the tick as its worker does, in both its ways,
 # and stores the traceback with variables where it stores it.
 BREAK_AND_RUN = f"""
 import os
-from prego_metrics import prego_push
+from prego_metrics.desk import tick
 from frappe.utils.background_jobs import execute_job
 def broken(bench, request):
 	payload = {{"node_id": {SECRET!r}, "tenant_count": 4711}}
 	raise KeyError(payload["tenant_count"])
-prego_push.push_once = broken
+tick.push = broken
 frappe.db.delete("Error Log", {{"creation": (">", "2000-01-01"), "error": ("like", "%Unforeseen%")}})
 frappe.db.delete("Error Log", {{"method": "Prego Metrics: a tick broke"}})
 frappe.db.commit()
@@ -143,4 +149,4 @@ def test_a_tick_that_breaks_counts_as_failed_and_shows_no_site_the_node(
 	assert len(of_ours) == (1 if operators_site == SITE else 0)
 	assert ended.stderr.count("prego_metrics: unforeseen KeyError at ") == 4
 	assert log.read_text(errors="replace").count("unforeseen KeyError at ") >= 4
-	assert os.sep.join(("prego_metrics", "prego_push.py")) in ended.stderr
+	assert os.sep.join(("desk", "tick.py")) in ended.stderr

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import sys
 
-import frappe
 
-
-def log_of_the_bench(text: str) -> None:
+def log_to_bench(line: str) -> None:
 	"""Write a line to the bench's log."""
-	frappe.logger("prego_metrics", allow_site=False).error(text)
+	import frappe
+
+	frappe.logger("prego_metrics", allow_site=False).error(line)
 
 
-def say_fault(fault: str) -> None:
-	"""Say a fault on the standard error output, which the worker's log takes, and in the bench's log."""
+def log_fault(fault: str) -> None:
+	"""Write a fault to stderr, which the worker's log takes, and to the bench's log."""
 	print(f"prego_metrics: {fault}", file=sys.stderr, flush=True)
 	try:
-		log_of_the_bench(fault)
+		log_to_bench(fault)
 	except OSError as error:
 		print(f"prego_metrics: the bench's log was not written: {type(error).__name__}", file=sys.stderr)

@@ -1,7 +1,7 @@
-"""Look into one site's Frappe within a time limit, apart from whatever this process is doing there.
+"""Ask one site's Frappe something within a time limit, apart from whatever this process is doing there.
 
-Frappe's connections have no time limits of their own that would do: a daemon thread with a context of its
-own looks, and the caller waits for it no longer than it wants to.
+Frappe's connections have no suitable time limits: a daemon thread asks in a Frappe context of its own, and the
+caller stops waiting when the time is over.
 """
 
 from __future__ import annotations
@@ -16,42 +16,45 @@ from prego_metrics.agent.base.messages import message
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import Bench
 
-Found = TypeVar("Found")
+Answer = TypeVar("Answer")
+SECONDS = 6.0
 
 
-class NotSeen(Exception):
-	"""What was looked for could not be seen; the message says why, in one line that is fit to show."""
+class NoAnswer(Exception):
+	"""The site, or its Redis, gave no answer; the message is the reason, in one sanitized line."""
 
 
-def in_frappe(bench: Bench, site: str, look: Callable[[], Found], seconds: float) -> Found:
-	"""Return what `look` returns in a context of `site` that is not connected to its database yet.
+def ask_site(bench: Bench, site: str, ask: Callable[[], Answer], seconds: float = SECONDS) -> Answer:
+	"""Return what `ask` returns in a context of `site` that is not connected to its database yet.
 
-	Raises NotSeen after `seconds`, and for whatever `look` raises.
+	Raises NoAnswer after `seconds`, and for whatever `ask` raises.
 	"""
-	found: list[Found] = []
-	raised: list[str] = []
+	answers: list[Answer] = []
+	failures: list[str] = []
 	done = threading.Event()
 
 	def run() -> None:
 		try:
 			frappe.init(site=site, sites_path=bench.sites)
 			try:
-				found.append(look())
+				answers.append(ask())
 			finally:
 				frappe.destroy()
-		except Exception as error:  # noqa: BLE001 - databases and queues raise their own kinds; all are told
-			raised.append(_in_one_line(error))
+		except Exception as error:  # noqa: BLE001 - databases and queues raise their own kinds
+			failures.append(_in_one_line(error))
 		finally:
 			done.set()
 
 	threading.Thread(target=run, name="prego-metrics-frappe", daemon=True).start()
 	done.wait(seconds)
-	if found:
-		return found[0]
-	raise NotSeen(raised[0] if raised else message("no answer within {seconds} s", seconds=f"{seconds:g}"))
+	if answers:
+		return answers[0]
+	raise NoAnswer(
+		failures[0] if failures else message("no answer within {seconds} s", seconds=f"{seconds:g}")
+	)
 
 
 def _in_one_line(error: Exception) -> str:
-	# MariaDB's drivers raise (number, words); Frappe's own texts may be HTML of several lines.
-	words = str(error.args[-1] if error.args else error) or type(error).__name__
-	return sanitize(words.strip().splitlines()[0] if words.strip() else type(error).__name__, 200)
+	# MariaDB's drivers raise (number, message); Frappe's own messages may be HTML of several lines.
+	reason = str(error.args[-1] if error.args else error).strip() or type(error).__name__
+	return sanitize(reason.splitlines()[0], 200)

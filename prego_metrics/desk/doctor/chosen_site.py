@@ -8,7 +8,7 @@ import frappe
 
 from prego_metrics.agent.base.messages import message
 from prego_metrics.desk.adapters.compat import APP
-from prego_metrics.desk.adapters.site_thread import NotSeen, in_frappe
+from prego_metrics.desk.adapters.site_thread import NoAnswer, ask_site
 from prego_metrics.doctor.check import FAIL, SKIP, WARN, Check, Examination
 from prego_metrics.doctor.triggers import is_triggered
 
@@ -50,9 +50,9 @@ def _choose(seen: Examination) -> str | None:
 
 	for site in get_sites(seen.bench.sites)[:_SITES_ASKED]:
 		try:
-			if in_frappe(seen.bench, site, _has_app, _SECONDS_EACH):
+			if ask_site(seen.bench, site, _has_app, _SECONDS_EACH):
 				return str(site)
-		except NotSeen:
+		except NoAnswer:
 			continue  # a site whose database does not answer says nothing
 	return None
 

@@ -10,9 +10,15 @@ import frappe
 
 from prego_metrics.agent.base.messages import first_line, message, message_of
 from prego_metrics.agent.base.sanitize import sanitize
-from prego_metrics.desk.adapters.names import METHOD, SECONDS
-from prego_metrics.desk.adapters.queues import COLLECTING_QUEUE, QUEUE, Workers, age_seconds, workers_of
-from prego_metrics.desk.adapters.site_thread import NotSeen, in_frappe
+from prego_metrics.desk.adapters.jobs import (
+	COLLECTING_QUEUE,
+	PUSH_JOB,
+	QUEUE,
+	Workers,
+	age_seconds,
+	workers_of,
+)
+from prego_metrics.desk.adapters.site_thread import NoAnswer, ask_site
 from prego_metrics.desk.doctor.chosen_site import ChosenSite, severity
 from prego_metrics.doctor.check import PASS, SKIP, WARN, Check, Examination
 
@@ -27,7 +33,7 @@ def _connection(seen: Examination, key: str) -> Any:
 
 	url = seen.common.get(key)
 	if not isinstance(url, str):
-		raise NotSeen(message("{key} is not set in the common configuration", key=key))
+		raise NoAnswer(message("{key} is not set in the common configuration", key=key))
 	credentials = {}
 	if key == "redis_queue" and seen.common.get("use_rq_auth"):
 		credentials = {"username": seen.common.get("rq_username"), "password": seen.common.get("rq_password")}
@@ -44,7 +50,7 @@ def check_redis(seen: Examination) -> Iterator[Check]:
 			_connection(seen, key).ping()
 		except redis.exceptions.ResponseError:
 			pass  # it answers, though not to us
-		except (redis.exceptions.RedisError, ValueError, NotSeen) as error:
+		except (redis.exceptions.RedisError, ValueError, NoAnswer) as error:
 			yield Check(
 				"redis",
 				severity(seen),
@@ -77,8 +83,8 @@ def check_workers(seen: Examination, chosen: ChosenSite) -> Iterator[Check]:
 		yield chosen.none("workers")
 		return
 	try:
-		(known, living, waiting), collecting = in_frappe(seen.bench, site, look, SECONDS)
-	except NotSeen as reason:
+		(known, living, waiting), collecting = ask_site(seen.bench, site, look)
+	except NoAnswer as reason:
 		yield Check(
 			"workers", SKIP, message("the workers cannot be seen: {reason}", reason=message_of(reason))
 		)
@@ -150,7 +156,7 @@ def check_stuck_job(seen: Examination, chosen: ChosenSite) -> Iterator[Check]:
 		from rq.job import Job
 
 		frappe.connect()
-		row = frappe.db.get_value("Scheduled Job Type", {"method": METHOD})
+		row = frappe.db.get_value("Scheduled Job Type", {"method": PUSH_JOB})
 		if row is None:
 			return None
 		job_id = frappe.get_doc("Scheduled Job Type", row).rq_job_id
@@ -165,8 +171,8 @@ def check_stuck_job(seen: Examination, chosen: ChosenSite) -> Iterator[Check]:
 		return full_id, age_seconds(job.started_at)
 
 	try:
-		found = in_frappe(seen.bench, site, look, SECONDS)
-	except NotSeen as reason:
+		found = ask_site(seen.bench, site, look)
+	except NoAnswer as reason:
 		yield Check("stuck_job", SKIP, message("the job cannot be seen: {reason}", reason=message_of(reason)))
 		return
 	if found and (found[1] is None or found[1] > STUCK_SECONDS):

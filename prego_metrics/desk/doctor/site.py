@@ -15,8 +15,8 @@ import frappe
 from prego_metrics.agent.base.messages import message, message_of
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.desk.adapters.compat import APP
-from prego_metrics.desk.adapters.names import METHOD, SECONDS
-from prego_metrics.desk.adapters.site_thread import NotSeen, in_frappe
+from prego_metrics.desk.adapters.jobs import PUSH_JOB
+from prego_metrics.desk.adapters.site_thread import NoAnswer, ask_site
 from prego_metrics.desk.doctor.chosen_site import ChosenSite, severity
 from prego_metrics.desk.doctor.queues import check_redis, check_stuck_job, check_workers
 from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Check, Examination, Group
@@ -54,7 +54,7 @@ def _facts() -> _SiteFacts:
 	has_app = APP in (frappe.get_installed_apps() or [])
 	rows = frappe.get_all(
 		"Scheduled Job Type",
-		filters={"method": METHOD},
+		filters={"method": PUSH_JOB},
 		fields=["name", "stopped", "cron_format", "last_execution", "method"],
 	)
 	job = rows[0] if rows else None
@@ -85,8 +85,8 @@ def _check_site(seen: Examination, chosen: ChosenSite) -> Iterator[Check]:
 		return
 	shown = sanitize(site)
 	try:
-		facts = in_frappe(seen.bench, site, _facts, SECONDS)
-	except NotSeen as reason:
+		facts = ask_site(seen.bench, site, _facts)
+	except NoAnswer as reason:
 		yield Check(
 			"database",
 			severity(seen),

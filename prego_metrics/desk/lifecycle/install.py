@@ -14,13 +14,13 @@ from prego_metrics.agent.collectors.tenant_count import count_tenants
 from prego_metrics.agent.config.config import load_config
 from prego_metrics.agent.state.store import FOLDER_NAME
 from prego_metrics.desk.adapters.compat import APP, delete_what_later_versions_keep
-from prego_metrics.desk.adapters.names import METHOD
+from prego_metrics.desk.adapters.jobs import PUSH_JOB, SCAN_JOB
 from prego_metrics.desk.lifecycle.uninstall import delete_leftovers
+from prego_metrics.desk.node_method import READER_ROLE
 from prego_metrics.desk.operator_site import this_bench
 
 MODULE = "Node Metrics"
-METHODS = (METHOD, "prego_metrics.desk.scan_job.collect_if_due")
-READER_ROLE = "Prego Metrics Reader"
+JOBS = (PUSH_JOB, SCAN_JOB)
 
 
 def after_install() -> None:
@@ -47,9 +47,9 @@ def before_uninstall() -> None:
 	if not _is_dry_run():
 		frappe.db.delete("Has Role", {"role": READER_ROLE})
 		frappe.db.delete("Role", {"name": READER_ROLE})
-		jobs = frappe.get_all("Scheduled Job Type", filters={"method": ("in", METHODS)}, pluck="name")
+		jobs = frappe.get_all("Scheduled Job Type", filters={"method": ("in", JOBS)}, pluck="name")
 		frappe.db.delete("Scheduled Job Log", {"scheduled_job_type": ("in", jobs)})
-		frappe.db.delete("Scheduled Job Type", {"method": ("in", METHODS)})
+		frappe.db.delete("Scheduled Job Type", {"method": ("in", JOBS)})
 		delete_leftovers()
 
 
@@ -81,7 +81,7 @@ def mend_job_rows() -> None:
 	then, and says nothing.
 	"""
 	for row in frappe.get_all(
-		"Scheduled Job Type", filters={"method": ("in", METHODS)}, fields=["name", "last_execution"]
+		"Scheduled Job Type", filters={"method": ("in", JOBS)}, fields=["name", "last_execution"]
 	):
 		values = {"create_log": 0}
 		if not row.last_execution or get_datetime(row.last_execution) > now_datetime():

@@ -7,7 +7,7 @@ from frappe.utils.scheduler import enable_scheduler
 
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import Bench
-from prego_metrics.desk.adapters.site_thread import NotSeen, in_frappe
+from prego_metrics.desk.adapters.site_thread import NoAnswer, ask_site
 
 _SECONDS = 15.0
 
@@ -23,7 +23,7 @@ def enable(bench: Bench, site: str) -> str:
 		return True
 
 	try:
-		in_frappe(bench, site, work, _SECONDS)
-	except NotSeen as reason:
+		ask_site(bench, site, work, _SECONDS)
+	except NoAnswer as reason:
 		return f"the scheduler of {shown} could not be enabled: {reason}"
 	return f"the scheduler of {shown} is enabled"

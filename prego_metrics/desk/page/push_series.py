@@ -7,10 +7,12 @@ from typing import Any, NamedTuple
 
 import frappe
 
+from prego_metrics.agent.base.messages import message
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.state.effective import as_pushed
 from prego_metrics.agent.state.outcomes import DELIVERED
 from prego_metrics.agent.state.store import StateFolder
+from prego_metrics.desk.node_method import BadParameter
 from prego_metrics.desk.push_log import DOCTYPE, FIGURES, logged_node_id
 
 DAY_SECONDS = 86400
@@ -61,8 +63,11 @@ class _Bucket:
 def delivered_series(config: Config, period: str, now: float) -> dict[str, Any]:
 	"""Return the buckets of `period`, oldest first, each [least, mean, most] a figure, or None.
 
-	An interval longer than a bucket widens the buckets: else every other one would look like a gap.
+	An interval longer than a bucket widens the buckets: else every other one would look like a gap. Raises
+	BadParameter for an unknown period.
 	"""
+	if period not in PERIODS:
+		raise BadParameter(message("period must be one of: {allowed}", allowed=", ".join(PERIODS)))
 	folder = StateFolder(config.bench.sites)
 	pushed = as_pushed(config, folder, folder.read()[0])
 	seconds, bucket_seconds = PERIODS[period]

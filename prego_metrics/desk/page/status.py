@@ -9,7 +9,7 @@ from typing import Any
 import frappe
 
 from prego_metrics.agent.base.formatting import iso_utc
-from prego_metrics.agent.base.messages import Message, message, message_of, translated
+from prego_metrics.agent.base.messages import Message, translated
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.state import schedule as due
@@ -17,6 +17,7 @@ from prego_metrics.agent.state.effective import as_pushed
 from prego_metrics.agent.state.model import State
 from prego_metrics.agent.state.status import judge_status
 from prego_metrics.agent.state.store import StateFolder
+from prego_metrics.desk.manual_push import why_no_push
 
 # A sample may watch the CPU for a second, and a dead mount costs a thread: not at every refresh of a page.
 _HOST_CACHE_KEY = "prego_metrics_host"
@@ -62,23 +63,6 @@ def page(config: Config) -> dict[str, Any]:
 			for sentence in (*(problem.message for problem in config.problems), *config.warnings, *warnings)
 		],
 	}
-
-
-def why_no_push(config: Config) -> Message | None:
-	"""Return why Frappe's workers cannot push, or None: a push without a key would count as a failed one."""
-	from prego_metrics.agent.base.errors import ConfigurationError
-	from prego_metrics.agent.config.api_key import load_api_key
-
-	try:
-		load_api_key(config, os.environ)
-	except ConfigurationError as error:
-		if not config.scheduler_pushes:
-			return message(
-				"The key is not in reach of Frappe here, as the hardened mode wants it (scheduler_pushes is false): "
-				"the timer pushes, under its own user. To push by hand, start its service on the node."
-			)
-		return message("The key is not in reach of Frappe here: {error}", error=message_of(error))
-	return None
 
 
 def _next_push(config: Config, state: State, now: float) -> str:

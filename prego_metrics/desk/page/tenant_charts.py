@@ -10,18 +10,29 @@ from prego_metrics.agent.base.formatting import iso_utc
 from prego_metrics.agent.base.messages import Message, message, message_of, translated
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.config.config import Config
+from prego_metrics.desk.node_method import BadParameter
 from prego_metrics.tenants.inventory.tenant import Tenant
 from prego_metrics.tenants.usage.growth import Grown, Overview, known_total, overview, tenant_days
 from prego_metrics.tenants.usage.store import DAY_SECONDS, Day, HistoryError
 
 GROWTH_DAYS = (7, 30)
-MOST_SHOWN = 50
+MAX_TOP = 50
 # A night and a half: by then the job has missed one.
 OLD_SECONDS = 36 * 3600
 
 
 def sizes(config: Config, now: float, *, days: int, top: int, contains: str) -> dict[str, Any]:
-	"""Return the `top` largest and fastest growing tenants; where there are none, `nothing` says why."""
+	"""Return the `top` largest and fastest growing tenants; where there are none, `nothing` says why.
+
+	Raises BadParameter; HTTP may bring the numbers as strings.
+	"""
+	days, top = frappe.utils.cint(days), frappe.utils.cint(top)
+	if days not in GROWTH_DAYS:
+		raise BadParameter(
+			message("days must be one of: {allowed}", allowed=", ".join(map(str, GROWTH_DAYS)))
+		)
+	if not 1 <= top <= MAX_TOP:
+		raise BadParameter(message("top must be from 1 to {maximum}", maximum=MAX_TOP))
 	try:
 		found = overview(config.bench.sites, now, days=days, most=top, name_contains=_stored(contains))
 	except HistoryError as error:

@@ -7,13 +7,14 @@ from frappe import _
 from frappe.model.document import Document
 from frappe.utils import add_days, now_datetime
 
+from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.state.store import StateFolder
-from prego_metrics.desk.operator_site import require_operators_site
+from prego_metrics.desk.node_method import node_method
 from prego_metrics.desk.push_log import DOCTYPE, node_id_in_log
 
 
 class PregoMetricsPush(Document):
-	"""One push that was tried. Its rows are copied in bulk; nobody writes one here, Administrator included."""
+	"""One attempted push. Rows are copied in bulk; nobody writes one here, Administrator included."""
 
 	def before_insert(self) -> None:
 		_refuse()
@@ -42,8 +43,7 @@ def _refuse() -> None:
 
 
 @frappe.whitelist(methods=["GET", "POST"])
-def this_node() -> str:
-	"""Return this node's id as the log has it, to filter by: a restored backup shows another node's past too."""
-	frappe.only_for("System Manager")
-	config = require_operators_site()
+@node_method()
+def this_node(config: Config) -> str:
+	"""Return this node's id as the log has it, to filter by: a restored backup holds another node's pushes too."""
 	return node_id_in_log(StateFolder(config.bench.sites), config)

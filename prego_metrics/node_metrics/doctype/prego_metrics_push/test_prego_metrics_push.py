@@ -7,17 +7,15 @@ from dataclasses import replace
 from unittest.mock import patch
 
 import frappe
+from frappe.desk.doctype.notification_settings.notification_settings import is_notifications_enabled
 
-from prego_metrics import prego_push
 from prego_metrics.agent.bench.locate import open_bench
 from prego_metrics.agent.config.config import load_config
 from prego_metrics.agent.state.model import Push, State, Tick
 from prego_metrics.agent.state.store import StateFolder
-from prego_metrics.desk import notifications as telling
-from prego_metrics.desk import push_log as history
+from prego_metrics.desk import notifications, push_log, tick
 from prego_metrics.desk.page.push_series import delivered_series
 from prego_metrics.desk.push_log import DOCTYPE, catch_up
-from prego_metrics.desk.tick import _log_and_tell
 from prego_metrics.node_metrics.doctype.prego_metrics_push.prego_metrics_push import PregoMetricsPush
 from prego_metrics.node_metrics.frappe_tests import FrappeTestCase
 
@@ -131,7 +129,7 @@ class TestPregoMetricsPush(FrappeTestCase):
 		PregoMetricsPush.clear_old_logs(30)
 		self.assertEqual(self.names(), [push(2).id])
 
-	def test_each_means_tells_once_and_one_that_fails_holds_up_no_other(self):
+	def test_each_channel_sends_an_alert_once_and_one_that_fails_holds_up_no_other(self):
 		failed = push(7, outcome="failed", error="no connection")
 		self.folder.append_history(failed)
 		self.folder.write(State().recorded(failed, 1))
@@ -143,36 +141,37 @@ class TestPregoMetricsPush(FrappeTestCase):
 			raise ConnectionError("Redis is down")
 
 		# This site's own Notifications may be enabled: nobody is mailed by a test.
-		mails = patch.dict(telling.MEANS, {"email": lambda *_: None})
+		mails = patch.dict(notifications.CHANNELS, {"email": lambda *_: None})
 		mails.start()
 		self.addCleanup(mails.stop)
-		with patch.dict(telling.MEANS, {"notification": broken}):
-			telling.tell(self.folder, self.config, logged.append)
-		self.assertEqual(logged, ["failing was not told by notification: ConnectionError"])
+		with patch.dict(notifications.CHANNELS, {"notification": broken}):
+			notifications.notify(self.folder, self.config, logged.append)
+		self.assertEqual(logged, ["failing was not sent by notification: ConnectionError"])
 		self.assertEqual(frappe.db.count("Notification Log", {"document_name": failed.id}), 0)
 		for _ in range(3):
-			telling.tell(self.folder, self.config, logged.append)
-		told = frappe.get_all("Notification Log", {"document_name": failed.id}, pluck="for_user")
-		self.assertEqual(sorted(told), [user for user in telling.recipients() if user in told])
-		self.assertIn("Administrator", told)
+			notifications.notify(self.folder, self.config, logged.append)
+		notified = frappe.get_all("Notification Log", {"document_name": failed.id}, pluck="for_user")
+		self.assertEqual(
+			sorted(notified), [user for user in notifications.recipients() if is_notifications_enabled(user)]
+		)
 		title = "Prego Metrics: Node test-node: pushes fail"
 		self.assertEqual(frappe.db.count("Error Log", {"method": title}), 1)
 
 	def test_a_log_that_cannot_be_written_silences_nobody(self):
 		self.folder.append_history(push(1, outcome="failed", error="no connection"))
-		told = []
+		calls = []
 		with (
-			patch.object(history, "catch_up", side_effect=frappe.DoesNotExistError),
-			patch.object(telling, "tell", lambda *_: told.append("told")),
-			patch.object(prego_push, "log_of_the_bench", told.append),
+			patch.object(push_log, "catch_up", side_effect=frappe.DoesNotExistError),
+			patch.object(notifications, "notify", lambda *_: calls.append("notify")),
+			patch.object(tick, "log_to_bench", calls.append),
 		):
-			_log_and_tell(self.folder, self.config)
+			tick.catch_up_and_notify(self.folder, self.config)
 		self.assertEqual(
-			told[0], "The log of pushes was not written: DoesNotExistError. The next tick tries again"
+			calls,
+			["The log of pushes was not written: DoesNotExistError. The next tick tries again", "notify"],
 		)
-		self.assertEqual(told[1:], ["told"])
 
-	def test_what_has_no_row_in_the_log_is_mailed_all_the_same(self):
+	def test_an_alert_without_a_row_in_the_log_is_mailed(self):
 		self.folder.append_history(push(1))
 		catch_up(self.folder, self.config)
 		lost = push(8, outcome="not_sent", error="the key file is gone", payload=None)
@@ -188,9 +187,9 @@ class TestPregoMetricsPush(FrappeTestCase):
 			with (
 				patch("frappe.sendmail", lambda **mail: sent.append(mail["subject"])),
 				patch.object(type(alert), "get_list_of_recipients", lambda *_: (["ops@example.com"], [], [])),
-				patch.object(telling, "MEANS", {"email": telling.MEANS["email"]}),
+				patch.object(notifications, "CHANNELS", {"email": notifications.CHANNELS["email"]}),
 			):
-				telling.tell(self.folder, self.config, logged.append)
+				notifications.notify(self.folder, self.config, logged.append)
 		finally:
 			frappe.db.set_value("Notification", ALERT, "enabled", alert.enabled)
 			for name in others:

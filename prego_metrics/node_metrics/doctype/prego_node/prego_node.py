@@ -12,25 +12,24 @@ from prego_metrics.agent.base.messages import translated
 from prego_metrics.agent.state.effective import as_pushed
 from prego_metrics.agent.state.status import judge_status
 from prego_metrics.agent.state.store import StateFolder
-from prego_metrics.desk.operator_site import config_here, why_not_shown
+from prego_metrics.desk.operator_site import operator_config, refusal
 
 
 class PregoNode(Document):
-	"""A virtual Single. Nothing of it is ever written: what it shows belongs into no database."""
+	"""A virtual Single. Nothing of it is ever written: the state belongs into no database."""
 
 	def load_from_db(self) -> None:
 		"""Fill in whether the node is delivering, or why this site does not show it.
 
 		Frappe calls this for realtime permission checks too, for any user: it reads the state file only, and
-		tells nothing to who may not read it.
+		shows nothing to users who may not read it.
 		"""
 		super(Document, self).__init__({})
 		if "System Manager" not in frappe.get_roles():
 			return
-		config = config_here()
-		reason = why_not_shown(config)
-		if reason or config is None:
-			self.not_shown = translated(reason, frappe._)
+		config = operator_config()
+		if config is None:
+			self.not_shown = refusal()
 			return
 		folder = StateFolder(config.bench.sites)
 		state, _ = folder.read()
@@ -50,7 +49,7 @@ class PregoNode(Document):
 	def delete(self, *args: Any, **kwargs: Any) -> None:
 		"""Delete nothing; raising here would break uninstalling the app."""
 
-	# Frappe asks a virtual DocType for these without looking at permissions, so they know nothing.
+	# Frappe calls these without checking permissions, so they return nothing.
 
 	@staticmethod
 	def get_list(args: Any = None, **kwargs: Any) -> list[Any]:

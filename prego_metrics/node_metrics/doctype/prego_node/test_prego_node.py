@@ -13,8 +13,7 @@ from unittest.mock import patch
 import frappe
 
 from prego_metrics import api
-from prego_metrics.desk import operator_site as operators_site
-from prego_metrics.desk.adapters import bench_log
+from prego_metrics.desk import operator_site
 from prego_metrics.desk.error_boundary import Unforeseen
 from prego_metrics.desk.page.status import page
 from prego_metrics.node_metrics.frappe_tests import FrappeTestCase
@@ -64,19 +63,19 @@ class TestPregoNode(FrappeTestCase):
 	def test_a_fault_shows_no_password_and_no_environment_in_a_traceback_with_variables(self) -> None:
 		report = frappe.get_attr("prego_metrics.node_metrics.report.prego_tenants.prego_tenants.execute")
 		for broken, ask in (
-			("census.Site", api.tenants),
-			("census.Site", report),
-			("census.Site", lambda: api.push(dry_run=True)),
-			("openmetrics.openmetrics", api.metrics),
-			("doctor.Examination", api.doctor),
-			("api_key._load", api.status),
+			("agent.collectors.census.Site", api.tenants),
+			("agent.collectors.census.Site", report),
+			("agent.collectors.census.Site", lambda: api.push(dry_run=True)),
+			("desk.page.metrics.openmetrics", api.metrics),
+			("doctor.runner.Examination", api.doctor),
+			("agent.config.api_key._load", api.status),
 		):
 			with (
 				self.subTest(broken=broken, ask=ask),
 				set_to(frappe.local.site),
-				patch.object(bench_log, "log_of_the_bench"),
+				patch("prego_metrics.desk.adapters.bench_log.log_to_bench"),
 				redirect_stderr(io.StringIO()),
-				patch(f"prego_metrics.agent.{broken}", side_effect=KeyError("x")),
+				patch(f"prego_metrics.{broken}", side_effect=KeyError("x")),
 			):
 				shown = ""
 				try:
@@ -88,9 +87,12 @@ class TestPregoNode(FrappeTestCase):
 				self.assertNotIn("environ(", shown)
 
 	def test_a_fault_of_ours_keeps_no_desk_shut(self) -> None:
-		with patch.object(operators_site, "load_config", side_effect=KeyError("node-of-the-tests")):
-			with patch.object(operators_site, "say_fault"):
-				self.assertFalse(operators_site.may_open_app())
+		with (
+			patch.object(operator_site, "load_config", side_effect=KeyError("node-of-the-tests")),
+			patch("prego_metrics.desk.error_boundary.log_fault") as log_fault,
+		):
+			self.assertFalse(operator_site.may_open_app())
+		log_fault.assert_called_once()
 
 	def test_lists_and_counts_of_it_are_empty(self) -> None:
 		from frappe.model.base_document import get_controller
@@ -103,7 +105,7 @@ class TestPregoNode(FrappeTestCase):
 	def test_the_page_shows_each_setting_with_its_source_and_never_the_key(self) -> None:
 		key = "a-key-that-nobody-may-see"
 		with set_to(frappe.local.site), patch.dict(os.environ, {"INTERNAL_API_KEY": key}):
-			shown = page(operators_site.require_operators_site())
+			shown = page(operator_site.require_operator_site())
 		self.assertNotIn(key, frappe.as_json(shown))
 		self.assertIn("INTERNAL_API_KEY", shown["settings"]["api_key"])
 		sources = {entry["name"]: entry["source"] for entry in shown["settings"]["settings"]}

@@ -10,7 +10,7 @@ from frappe.utils import escape_html, format_datetime
 
 from prego_metrics.agent.base.messages import message_of, translated
 from prego_metrics.agent.config.config import Config
-from prego_metrics.desk.adapters.site_text import local_time
+from prego_metrics.desk.adapters.site_locale import local_time
 from prego_metrics.tenants.usage.scan_status import CollectionStatus, collection_status, is_under_way
 from prego_metrics.tenants.usage.store import HistoryError
 

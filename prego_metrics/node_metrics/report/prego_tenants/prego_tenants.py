@@ -17,8 +17,9 @@ from prego_metrics.agent.base.sanitize import spreadsheet_cell
 from prego_metrics.agent.collectors.census import Site
 from prego_metrics.agent.collectors.tenant_count import count_tenants
 from prego_metrics.agent.config.config import Config
-from prego_metrics.desk.adapters.site_text import local_time
-from prego_metrics.desk.operator_site import guarded_here, refusal_here, require_operators_site
+from prego_metrics.desk.adapters.site_locale import local_time
+from prego_metrics.desk.error_boundary import guarded
+from prego_metrics.desk.operator_site import operator_config, refusal
 from prego_metrics.node_metrics.report.prego_tenants.figures_message import unreadable, usage_message
 from prego_metrics.tenants.inventory.tenant import Tenant, total_of, warnings_of
 from prego_metrics.tenants.usage.store import HistoryError, cached_tenants
@@ -37,11 +38,10 @@ def execute(filters: dict[str, Any] | None = None) -> Report:
 	without a row.
 	"""
 	frappe.only_for("System Manager")
-	refusal = refusal_here()
-	if refusal:
-		return _columns(), [{"reason": refusal}]
-	config = require_operators_site()
-	return guarded_here(lambda: _report(config, frappe._dict(filters or {})))
+	config = operator_config()
+	if config is None:
+		return _columns(), [{"reason": refusal()}]
+	return guarded(lambda: _report(config, frappe._dict(filters or {})))
 
 
 def _report(config: Config, wanted: frappe._dict) -> Report:

@@ -15,7 +15,7 @@ from prego_metrics.agent.base.errors import NotSent
 from prego_metrics.agent.bench.locate import open_bench
 from prego_metrics.agent.collectors.census import Census, Site
 from prego_metrics.desk import scan_job as prego_collection
-from prego_metrics.desk.adapters.queues import Workers
+from prego_metrics.desk.adapters.jobs import Workers
 from prego_metrics.desk.doctor import queues as frappe_queue_checks
 from prego_metrics.desk.doctor.chosen_site import ChosenSite
 from prego_metrics.doctor.check import Check, Examination

@@ -1,4 +1,4 @@
-"""RQ's queues and workers, as Frappe uses them."""
+"""This app's background jobs in Frappe: their dotted paths, RQ's queues and workers."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import os
 import socket
 from typing import Any, NamedTuple
 
+# What the rows Scheduled Job Type have as `method`.
+PUSH_JOB = "prego_metrics.prego_push.push_if_due"
+SCAN_JOB = "prego_metrics.desk.scan_job.collect_if_due"
+
 QUEUE = "default"
-
-
 COLLECTING_QUEUE = "long"
 
 
