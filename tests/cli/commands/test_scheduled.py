@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 from command_lines import RESULT_KEYS, Run, no_traceback
-from pushing import folder_of
+from push_processes import rewind
+from pushing import folder_of, state_of
 
 from prego_metrics.agent.state import schedule as due
 from prego_metrics.agent.state.lock import PushLock
@@ -81,6 +82,16 @@ def test_a_scheduled_push_that_is_not_sent_is_one_error_and_exit_2(
 		assert (ended.returncode, ended.stdout) == (2, "")
 		assert ended.stderr.startswith("Not sent: ") and words in ended.stderr
 		assert no_traceback(ended)
+
+
+@pytest.mark.parametrize("trigger", [{}, {"INVOCATION_ID": "0123"}], ids=["cron", "timer"])
+def test_a_scheduled_push_asks_for_a_snapshot_only_when_one_is_due(
+	run_agent: Run, bench: Path, key: str, trigger: dict[str, str]
+) -> None:
+	for asks in (True, False, False):
+		assert run_agent("push", "--if-due", "--bench", bench, **trigger).returncode == 0
+		assert ("save_snapshot" in state_of(bench).last.payload) is asks
+		rewind(bench, 60)
 
 
 def imported_by(*arguments: object) -> set[str]:
