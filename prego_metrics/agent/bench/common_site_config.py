@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 import time
 from collections.abc import Callable
 
-from prego_metrics.agent.base.messages import message
+from prego_metrics.agent.base.files import UnfitFile, read_limited
+from prego_metrics.agent.base.messages import message, message_of
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import Bench
 
@@ -35,12 +35,15 @@ def read_common_config(bench: Bench, sleep: Callable[[float], None] = time.sleep
 		if attempt:
 			sleep(_READ_PAUSE_SECONDS)
 		try:
-			content = _read_regular_file(path)
-			parsed = json.loads(content) if content is not None else {}
+			parsed = json.loads(_content(path))
 		except OSError as error:
 			reason = error.strerror or str(error)
 			raise ValueError(
 				message("{folder} cannot be read: {reason}", folder=sanitize(path), reason=reason)
+			) from None
+		except UnfitFile as error:
+			raise ValueError(
+				message("{file} {problem}", file=sanitize(path), problem=message_of(error))
 			) from None
 		except (ValueError, RecursionError) as error:
 			reason = (
@@ -53,20 +56,10 @@ def read_common_config(bench: Bench, sleep: Callable[[float], None] = time.sleep
 	raise ValueError(message("{file} is not valid JSON: {reason}", file=sanitize(path), reason=reason))
 
 
-def _read_regular_file(path: str) -> str | None:
+def _content(path: str) -> str:
 	try:
-		descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+		return read_limited(path, _MAX_BYTES).decode("utf-8")
 	except FileNotFoundError:
 		if os.path.islink(path):
 			raise OSError(0, message("it is a link that leads nowhere")) from None
-		return None
-	try:
-		if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-			raise OSError(0, message("it is not a regular file"))
-		with open(descriptor, "rb", closefd=False) as file:
-			content = file.read(_MAX_BYTES + 1)
-	finally:
-		os.close(descriptor)
-	if len(content) > _MAX_BYTES:
-		raise OSError(0, message("it is larger than {bytes} bytes", bytes=_MAX_BYTES))
-	return content.decode("utf-8")
+		return "{}"

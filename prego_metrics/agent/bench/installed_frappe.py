@@ -9,11 +9,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from prego_metrics.agent.base.files import UnfitFile, read_limited
 from prego_metrics.agent.bench.locate import Bench
 
 TICK_KEY = "scheduler_tick_interval"
 _VERSION = re.compile(r'^__version__ = "([0-9]+)\.([0-9]+)[0-9A-Za-z.+-]*"', re.MULTILINE)
-_MAX_BYTES = 1 << 18
+_MAX_BYTES = 1 << 20
 # Frappe's own defaults for the tick, before 16 and from 16 on.
 _OLD_TICK_SECONDS = 60.0
 _TICK_SECONDS = 240.0
@@ -43,9 +44,8 @@ def frappe_version(bench: Bench) -> FrappeVersion | None:
 	"""Return the version of the Frappe that lies beside `sites/`, or None if there is none to be read."""
 	path = os.path.join(bench.root, "apps", "frappe", "frappe", "__init__.py")
 	try:
-		with open(path, encoding="utf-8", errors="replace") as file:
-			found = _VERSION.search(file.read(_MAX_BYTES))
-	except OSError:
+		found = _VERSION.search(read_limited(path, _MAX_BYTES).decode("utf-8", "replace"))
+	except (OSError, UnfitFile):
 		return None
 	if not found:
 		return None

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import errno
 import json
-import os
-import stat
 
-from prego_metrics.agent.base.messages import message
+from prego_metrics.agent.base.files import UnfitFile, read_limited
+from prego_metrics.agent.base.messages import message, message_of
 
-_USUAL_CONFIG_BYTES = 1 << 12
 _MAX_CONFIG_BYTES = 1 << 20
 _JSON_SPACE = " \t\n\r"
 _parse_json = json.JSONDecoder().raw_decode
@@ -29,12 +27,7 @@ def read_site_config(path: str, folder: int | None = None) -> dict[str, object]:
 	Raises FileNotFoundError or NotADirectoryError where Frappe would see none, Unreadable otherwise.
 	"""
 	try:
-		# O_NONBLOCK: a FIFO of that name must not hold up the count.
-		descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
-		try:
-			content = _content(descriptor)
-		finally:
-			os.close(descriptor)
+		content = read_limited(path, _MAX_CONFIG_BYTES, dir_fd=folder)
 		# What json.loads does, less its searches for an encoding and for spaces.
 		text = content.decode().strip(_JSON_SPACE)
 		parsed, end = _parse_json(text)
@@ -42,6 +35,8 @@ def read_site_config(path: str, folder: int | None = None) -> dict[str, object]:
 			raise ValueError
 	except (FileNotFoundError, NotADirectoryError):
 		raise
+	except UnfitFile as error:
+		raise Unreadable(message_of(error)) from None
 	except OSError as error:
 		if error.errno == errno.ELOOP:
 			raise FileNotFoundError from None
@@ -52,23 +47,3 @@ def read_site_config(path: str, folder: int | None = None) -> dict[str, object]:
 	if not isinstance(parsed, dict):
 		raise Unreadable(message("holds no JSON object"))
 	return parsed
-
-
-def _content(descriptor: int) -> bytes:
-	"""Return what a file holds. Raises Unreadable for what is no file or too large a one.
-
-	One call does for nearly every site: pipes, terminals and folders refuse it, devices return nothing or
-	fill the buffer, and only then is it worth asking what it is.
-	"""
-	try:
-		content = os.pread(descriptor, _USUAL_CONFIG_BYTES, 0)
-		if 0 < len(content) < _USUAL_CONFIG_BYTES:
-			return content
-	except OSError:
-		pass
-	found = os.fstat(descriptor)
-	if not stat.S_ISREG(found.st_mode):
-		raise Unreadable(message("is not a regular file"))
-	if found.st_size > _MAX_CONFIG_BYTES:
-		raise Unreadable(message("is larger than 1 MiB"))
-	return os.pread(descriptor, _MAX_CONFIG_BYTES, 0)

@@ -8,17 +8,17 @@ the folder stands only if nothing can have changed meanwhile; see `_passes`.
 
 from __future__ import annotations
 
-import contextlib
 import fnmatch
 import json
 import os
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 from prego_metrics.agent.base.errors import BenchError, CensusError
+from prego_metrics.agent.base.files import opened_folder
 from prego_metrics.agent.base.messages import message
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import Bench
@@ -199,7 +199,7 @@ def _unchanged(before: os.stat_result, after: os.stat_result) -> bool:
 def _one_pass(bench: Bench, exclude: _Exclusion) -> _Pass:
 	seen = _Pass({}, {}, [])
 	bench_name = sanitize(bench.root)
-	with _opened(bench.sites) as folder, os.scandir(bench.sites) as entries:
+	with opened_folder(bench.sites) as folder, os.scandir(bench.sites) as entries:
 		for entry in entries:
 			name = entry.name
 			if not entry.is_dir(follow_symlinks=False):
@@ -228,15 +228,6 @@ def _one_pass(bench: Bench, exclude: _Exclusion) -> _Pass:
 			path = f"{bench.sites}/{name}/site_config.json" if doubtful else None
 			seen.add((found.st_dev, found.st_ino), site, path)
 	return seen
-
-
-@contextlib.contextmanager
-def _opened(folder: str) -> Iterator[int]:
-	descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-	try:
-		yield descriptor
-	finally:
-		os.close(descriptor)
 
 
 def _judge(name: str, bench: str, config: dict[str, object] | str, exclude: _Exclusion) -> Site:

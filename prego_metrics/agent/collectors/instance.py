@@ -8,10 +8,10 @@ tell (no cloud-init, a container), the doctor asks Hetzner's metadata service, a
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 
 from prego_metrics.agent.base.errors import OtherInstance
+from prego_metrics.agent.base.files import UnfitFile, read_limited
 from prego_metrics.agent.base.messages import Message, joined, message
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.config.config import Config
@@ -97,12 +97,6 @@ def remedy(found: str) -> Message:
 
 def _first_line(path: str) -> str | None:
 	try:
-		descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-	except OSError:
+		return read_limited(path, _MAX_BYTES).decode("utf-8", "replace").strip() or None
+	except (OSError, UnfitFile):
 		return None
-	try:
-		return os.read(descriptor, _MAX_BYTES).decode("utf-8", "replace").strip() or None
-	except OSError:
-		return None
-	finally:
-		os.close(descriptor)

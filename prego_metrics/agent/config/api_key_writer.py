@@ -7,6 +7,7 @@ import os
 import stat
 
 from prego_metrics.agent.base.errors import ConfigurationError, Problem
+from prego_metrics.agent.base.files import replace_atomically
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.config.api_key import checked_key
 from prego_metrics.agent.config.secret_files import check_place
@@ -75,21 +76,7 @@ def _write(folder: int, name: str, content: bytes) -> None:
 		found = os.stat(name, dir_fd=folder, follow_symlinks=False)
 		if not stat.S_ISREG(found.st_mode):
 			raise OSError(0, "there is something of that name that is no regular file")
-	temporary = f".{name}.{os.urandom(6).hex()}"
-	descriptor = os.open(
-		temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600, dir_fd=folder
-	)
-	try:
-		with open(descriptor, "wb") as file:
-			os.fchmod(file.fileno(), 0o600)
-			file.write(content)
-			file.flush()
-			os.fsync(file.fileno())
-		os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
-	except BaseException:
-		with contextlib.suppress(FileNotFoundError):
-			os.unlink(temporary, dir_fd=folder)
-		raise
+	replace_atomically(name, content, dir_fd=folder)
 	os.fsync(folder)
 
 

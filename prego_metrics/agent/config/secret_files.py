@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import stat
 
-from prego_metrics.agent.base.messages import Message, message
+from prego_metrics.agent.base.files import UnfitFile, open_regular, read_descriptor
+from prego_metrics.agent.base.messages import message, message_of
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import is_sites_folder
 
@@ -26,40 +27,22 @@ def read_secret_file(path: str, *, checked: bool = True) -> str:
 	"""
 	shown = sanitize(path)
 	try:
-		# O_NONBLOCK: a FIFO planted under that name must not hold up the push.
-		descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+		descriptor = open_regular(path)
+		try:
+			if checked and not os.path.normpath(path).startswith(ENGINE_FOLDER):
+				_check_access(shown, os.fstat(descriptor))
+				check_place(shown, path)
+			return read_descriptor(descriptor, _MAX_BYTES).decode("latin-1").removesuffix("\n")
+		finally:
+			os.close(descriptor)
 	except OSError as error:
-		raise ValueError(_unreadable(shown, error)) from None
-	try:
-		found = os.fstat(descriptor)
-		if not stat.S_ISREG(found.st_mode):
-			raise ValueError(message("{file} is not a regular file", file=shown))
-		if checked and not os.path.normpath(path).startswith(ENGINE_FOLDER):
-			_check_access(shown, found)
-			check_place(shown, path)
-		content = _read(descriptor)
-	except OSError as error:
-		raise ValueError(_unreadable(shown, error)) from None
-	finally:
-		os.close(descriptor)
-	if content is None:
 		raise ValueError(
-			message("{file} is larger than {bytes} bytes, which no key is", file=shown, bytes=_MAX_BYTES)
-		)
-	return content.decode("latin-1").removesuffix("\n")
-
-
-def _unreadable(shown: str, error: OSError) -> Message:
-	return message(
-		"{file} cannot be read by {user}: {reason}", file=shown, user=_user(), reason=error.strerror
-	)
-
-
-def _read(descriptor: int) -> bytes | None:
-	"""Return all of a file, None if that is too much for a secret."""
-	with open(descriptor, "rb", closefd=False) as file:
-		content = file.read(_MAX_BYTES + 1)
-	return content if len(content) <= _MAX_BYTES else None
+			message(
+				"{file} cannot be read by {user}: {reason}", file=shown, user=_user(), reason=error.strerror
+			)
+		) from None
+	except UnfitFile as error:
+		raise ValueError(message("{file} {problem}", file=shown, problem=message_of(error))) from None
 
 
 def _check_access(shown: str, found: os.stat_result) -> None:

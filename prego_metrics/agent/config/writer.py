@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import stat
-import tempfile
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from prego_metrics.agent.base.errors import ConfigurationError, Problem
+from prego_metrics.agent.base.files import replace_atomically
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.common_site_config import config_file, read_common_config
 from prego_metrics.agent.bench.installed_frappe import TICK_KEY
@@ -87,35 +85,21 @@ def _stamp(path: str) -> tuple[int, int, int] | None:
 def _replace(path: str, content: Mapping[str, Any], before: tuple[int, int, int] | None) -> bool:
 	"""Replace the file, unless it changed since `before`; tell whether it was replaced."""
 	try:
-		old = os.stat(path) if before else None
-		descriptor, temporary = tempfile.mkstemp(prefix=".common_site_config.", dir=os.path.dirname(path))
-		try:
-			with open(descriptor, "w", encoding="utf-8") as file:
-				# Frappe's own layout: an indent of one.
-				json.dump(content, file, indent=1, ensure_ascii=True)
-				file.write("\n")
-				file.flush()
-				if old:
-					with contextlib.suppress(PermissionError):
-						os.fchown(descriptor, -1, old.st_gid)
-					with contextlib.suppress(PermissionError):
-						os.fchown(descriptor, old.st_uid, -1)
-				os.fchmod(descriptor, stat.S_IMODE(old.st_mode) if old else 0o644)
-				os.fsync(descriptor)
-			if _stamp(path) != before:
-				return False
-			os.replace(temporary, path)
-			temporary = ""
-		finally:
-			if temporary:
-				os.unlink(temporary)
+		# Frappe's own layout: an indent of one.
+		written = json.dumps(content, indent=1).encode("ascii") + b"\n"
+		return replace_atomically(
+			path,
+			written,
+			mode=0o644,
+			like=os.stat(path) if before else None,
+			unchanged=lambda: _stamp(path) == before,
+		)
 	except OSError as error:
 		raise ConfigurationError(
 			[Problem("", f"{sanitize(path)} cannot be written: {error.strerror}")]
 		) from None
 	except RecursionError:
 		raise ConfigurationError([Problem("", f"{sanitize(path)} is nested too deeply")]) from None
-	return True
 
 
 def missing(config: Config) -> list[Setting]:

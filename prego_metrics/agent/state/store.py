@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from prego_metrics.agent.base.files import opened_folder, read_limited, replace_atomically
 from prego_metrics.agent.base.messages import Message, as_kept, message, message_of
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.state.model import TRIGGERS, VERSION, Push, State, Tick
@@ -81,14 +82,14 @@ class StateFolder:
 	def write(self, state: State) -> str | None:
 		"""Replace the state atomically; return what went wrong, or None."""
 		content = json.dumps({"version": VERSION, **asdict(state, dict_factory=as_stored)})
-		return self._write(STATE_NAME, content.encode("ascii"), durable=True)
+		return self._write(STATE_NAME, content.encode("ascii"), locked=True)
 
 	def tick(self, tick: Tick) -> str | None:
 		"""Leave a trigger's sign of life; return what went wrong, or None."""
 		return self._write(
 			f"tick-{tick.trigger}.json",
 			json.dumps(asdict(tick, dict_factory=as_stored)).encode("ascii"),
-			durable=False,
+			locked=False,
 		)
 
 	def append_history(self, push: Push) -> str | None:
@@ -107,7 +108,7 @@ class StateFolder:
 					if size < MAX_HISTORY_BYTES:
 						return None
 					newest = os.pread(file.fileno(), MAX_HISTORY_BYTES // 2, size - MAX_HISTORY_BYTES // 2)
-			return self._write(HISTORY_NAME, newest[newest.find(b"\n") + 1 :], durable=True)
+			return self._write(HISTORY_NAME, newest[newest.find(b"\n") + 1 :], locked=True)
 		except OSError as error:
 			return self._unwritten(error)
 
@@ -179,45 +180,26 @@ class StateFolder:
 
 	def unwritable(self) -> str | None:
 		"""Return why the folder cannot be written, or None; tries it with a file of its own."""
-		return self._write("write-test", b"", durable=True) or self._remove("write-test")
+		return self._write("write-test", b"", locked=False) or self._remove("write-test")
 
-	def _read(self, name: str, most: int = _MAX_BYTES) -> str | None:
+	def _read(self, name: str, limit_bytes: int = _MAX_BYTES) -> str | None:
 		try:
-			folder = _open_folder(self.path)
+			with opened_folder(self.path, follow=False) as folder:
+				return read_limited(name, limit_bytes, follow=False, dir_fd=folder).decode("utf-8")
 		except FileNotFoundError:
 			return None
-		try:
-			descriptor = os.open(
-				name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder
-			)
-		except FileNotFoundError:
-			return None
-		finally:
-			os.close(folder)
-		if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-			os.close(descriptor)
-			raise ValueError(message("is not a regular file"))
-		with open(descriptor, "rb") as file:
-			content = file.read(most + 1)
-		if len(content) > most:
-			raise ValueError(message("is larger than any state of ours"))
-		return content.decode("utf-8")
 
-	def _write(self, name: str, content: bytes, *, durable: bool) -> str | None:
-		# The state is written under the lock; ticks are not, and in containers two writers may share a pid.
-		temporary = f".{name}.tmp" if durable else f".{name}.{os.urandom(6).hex()}"
+	def _write(self, name: str, content: bytes, *, locked: bool) -> str | None:
 		try:
 			with _Folder(self.path) as folder:
-				try:
-					with open(folder.create(temporary, os.O_WRONLY | os.O_TRUNC), "wb") as file:
-						file.write(content)
-						file.flush()
-						if durable:
-							os.fsync(file.fileno())
-					os.rename(temporary, name, src_dir_fd=folder.descriptor, dst_dir_fd=folder.descriptor)
-				except BaseException:
-					_remove(temporary, folder.descriptor)
-					raise
+				replace_atomically(
+					name,
+					content,
+					mode=folder.file_mode(),
+					dir_fd=folder.descriptor,
+					durable=locked,
+					alone=locked,
+				)
 		except OSError as error:
 			return self._unwritten(error)
 		return None
@@ -261,32 +243,32 @@ class _Folder:
 
 	def __init__(self, path: str) -> None:
 		self._path = path
+		# A symlink in place of the folder would let its owner choose what we overwrite.
+		self._opened = opened_folder(path, follow=False)
 
 	def __enter__(self) -> _Folder:
 		with contextlib.suppress(FileExistsError):
 			os.mkdir(self._path, 0o700)
-		self.descriptor = _open_folder(self._path)
+		self.descriptor = self._opened.__enter__()
 		return self
 
 	def __exit__(self, *_: object) -> None:
-		os.close(self.descriptor)
+		self._opened.__exit__(None, None, None)
 
 	def create(self, name: str, flags: int) -> int:
 		"""Open a file in it for writing, made with the mode that this folder asks for, and return its descriptor."""
-		mode = os.fstat(self.descriptor).st_mode
-		# The hardened mode makes the folder 2770: the bench's workers read what another user's push wrote.
-		shared = bool(mode & stat.S_ISGID and mode & stat.S_IWGRP)
 		flags |= os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 		descriptor = os.open(name, flags, 0o600, dir_fd=self.descriptor)
 		# A file that was there already may have any mode.
 		if os.fstat(descriptor).st_uid == os.geteuid():
-			os.fchmod(descriptor, 0o660 if shared else 0o600)
+			os.fchmod(descriptor, self.file_mode())
 		return descriptor
 
-
-def _open_folder(path: str) -> int:
-	# O_NOFOLLOW: a symlink in place of the folder would let its owner choose what we overwrite.
-	return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+	def file_mode(self) -> int:
+		"""Return the mode that files in it have."""
+		mode = os.fstat(self.descriptor).st_mode
+		# The hardened mode makes the folder 2770: the bench's workers read what another user's push wrote.
+		return 0o660 if mode & stat.S_ISGID and mode & stat.S_IWGRP else 0o600
 
 
 def _remove(name: str, folder: int) -> None:

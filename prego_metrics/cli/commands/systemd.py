@@ -9,6 +9,7 @@ import sys
 
 import click
 
+from prego_metrics.agent.base.files import replace_atomically
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.setup.systemd_units import (
 	DEFAULT_KEY_FILE,
@@ -128,9 +129,7 @@ def _write(texts: dict[str, str], folder: str) -> None:
 	try:
 		os.makedirs(folder, exist_ok=True)
 		for name, text in texts.items():
-			with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
-				os.fchmod(file.fileno(), 0o644)
-				file.write(text)
+			replace_atomically(os.path.join(folder, name), text.encode("utf-8"), mode=0o644)
 	except OSError as error:
 		raise UnitError(f"{sanitize(folder)} cannot be written: {error.strerror}") from None
 

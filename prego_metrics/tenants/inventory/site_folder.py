@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from prego_metrics.agent.base.errors import BenchError
+from prego_metrics.agent.base.files import UnfitFile, read_limited
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.common_site_config import read_common_config
 from prego_metrics.agent.bench.locate import Bench, open_benches
@@ -111,10 +112,10 @@ def _site_config(folder: str) -> dict[str, object]:
 
 def _bench_apps(bench: Bench) -> tuple[str, ...]:
 	try:
-		with open(os.path.join(bench.sites, "apps.txt"), errors="surrogateescape") as file:
-			lines = file.read(_MAX_APPS_BYTES).split()
-	except OSError:
+		content = read_limited(os.path.join(bench.sites, "apps.txt"), _MAX_APPS_BYTES)
+	except (OSError, UnfitFile):
 		return ()
+	lines = content.decode("utf-8", "surrogateescape").split()
 	return tuple(sanitize(line, _MAX_SHOWN) for line in lines)
 
 

@@ -126,7 +126,7 @@ def test_a_link_as_site_config_counts_if_it_leads_to_a_file(
 		(lambda path: os.mkfifo(path), "is not a regular file"),
 		(lambda path: path.symlink_to("/dev/null"), "is not a regular file"),
 		(lambda path: path.symlink_to("/dev/zero"), "is not a regular file"),
-		(lambda path: path.write_bytes(b" " * ((1 << 20) + 1)), "is larger than 1 MiB"),
+		(lambda path: path.write_bytes(b" " * ((1 << 20) + 1)), "is larger than 1048576 bytes"),
 		(lambda path: path.write_bytes(b""), "cannot be parsed"),
 		(lambda path: path.write_bytes(b'{"a": "\xff"}'), "cannot be parsed"),
 		(lambda path: path.write_bytes(b'{"db_name": '), "cannot be parsed"),

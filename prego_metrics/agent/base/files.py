@@ -1,0 +1,130 @@
+"""Read files that anybody may have put there, and replace files so that no reader ever sees half of one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Callable, Iterator
+
+from prego_metrics.agent.base.messages import message
+
+_SMALL_BYTES = 1 << 12
+
+
+class UnfitFile(ValueError):
+	"""A file that is not read since it is not a regular one, or too large; the message goes behind its name."""
+
+
+@contextlib.contextmanager
+def opened_folder(path: str, *, follow: bool = True) -> Iterator[int]:
+	"""Open a folder for the time of a `with` block; without `follow`, a symlink in its place is refused."""
+	flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
+	descriptor = os.open(path, flags)
+	try:
+		yield descriptor
+	finally:
+		os.close(descriptor)
+
+
+def open_regular(path: str, *, follow: bool = True, dir_fd: int | None = None) -> int:
+	"""Open a regular file to read and return its descriptor.
+
+	Without `follow` a symlink in its place is refused. Raises OSError; UnfitFile for any other kind of file.
+	"""
+	descriptor = _open(path, follow, dir_fd)
+	try:
+		_require_regular(descriptor)
+	except UnfitFile:
+		os.close(descriptor)
+		raise
+	return descriptor
+
+
+def read_limited(path: str, limit_bytes: int, *, follow: bool = True, dir_fd: int | None = None) -> bytes:
+	"""Return what a regular file holds. Raises OSError; UnfitFile if it is none, or larger than the limit."""
+	descriptor = _open(path, follow, dir_fd)
+	try:
+		# One call does for nearly every file: pipes, terminals and folders refuse it, devices return nothing or
+		# fill the buffer, and only then is it worth asking what it is.
+		try:
+			content = os.pread(descriptor, _SMALL_BYTES, 0)
+			if 0 < len(content) < _SMALL_BYTES and len(content) <= limit_bytes:
+				return content
+		except OSError:
+			pass
+		_require_regular(descriptor)
+		return read_descriptor(descriptor, limit_bytes)
+	finally:
+		os.close(descriptor)
+
+
+def read_descriptor(descriptor: int, limit_bytes: int) -> bytes:
+	"""Return what an open file holds from where it is read next. Raises OSError; UnfitFile if that is too much."""
+	with open(descriptor, "rb", closefd=False) as file:
+		content = file.read(limit_bytes + 1)
+	if len(content) > limit_bytes:
+		raise UnfitFile(message("is larger than {bytes} bytes", bytes=limit_bytes))
+	return content
+
+
+def replace_atomically(
+	path: str,
+	content: bytes,
+	*,
+	mode: int = 0o600,
+	like: os.stat_result | None = None,
+	dir_fd: int | None = None,
+	durable: bool = True,
+	alone: bool = False,
+	unchanged: Callable[[], bool] = lambda: True,
+) -> bool:
+	"""Write `content` beside `path` and rename it into its place; a symlink there is replaced, not followed.
+
+	With `like`, the new file has the mode of that one, and its owner and group as far as permitted. With
+	`durable`, the content is on the disk before the name changes. `alone` says that nobody else writes this
+	file now: what a process leaves behind that is killed meanwhile is then removed by the next. `unchanged`
+	is asked last; if it denies, nothing is replaced and False returned. Raises OSError.
+	"""
+	folder, name = os.path.split(path)
+	temporary = os.path.join(folder, f".{name}.tmp" if alone else f".{name}.{os.urandom(6).hex()}")
+	if alone:
+		_remove(temporary, dir_fd)
+	flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+	descriptor = os.open(temporary, flags, 0o600, dir_fd=dir_fd)
+	try:
+		with open(descriptor, "wb") as file:
+			file.write(content)
+			file.flush()
+			if like:
+				mode = stat.S_IMODE(like.st_mode)
+				for uid, gid in ((-1, like.st_gid), (like.st_uid, -1)):
+					with contextlib.suppress(PermissionError):
+						os.fchown(descriptor, uid, gid)
+			os.fchmod(descriptor, mode)
+			if durable:
+				os.fsync(descriptor)
+		if not unchanged():
+			_remove(temporary, dir_fd)
+			return False
+		os.replace(temporary, path, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
+	except BaseException:
+		_remove(temporary, dir_fd)
+		raise
+	return True
+
+
+def _open(path: str, follow: bool, dir_fd: int | None) -> int:
+	# O_NONBLOCK: a FIFO in place of the file must not hold up its reader.
+	flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
+	return os.open(path, flags, dir_fd=dir_fd)
+
+
+def _require_regular(descriptor: int) -> None:
+	if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+		raise UnfitFile(message("is not a regular file"))
+
+
+def _remove(path: str, dir_fd: int | None) -> None:
+	with contextlib.suppress(FileNotFoundError):
+		os.unlink(path, dir_fd=dir_fd)
