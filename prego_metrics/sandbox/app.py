@@ -1,8 +1,7 @@
-"""The stand-in's routes: the Worker's internal API as far as nodes and their metrics go.
+"""The Worker's internal API for nodes and their metrics, as a WSGI application over a store.
 
-The bearer is checked before anything else on /internal. Every answer is JSON: `{"ok": true, …}`, or
-`{"error": "…"}` with the `field` at fault, if it is one. No answer repeats the key, and no error repeats
-what was sent.
+The bearer is checked before anything else. Every answer is JSON: `{"ok": true, …}`, or `{"error": "…"}`
+with the `field` at fault, if it is one. No answer repeats the key or what was sent.
 """
 
 from __future__ import annotations
@@ -10,173 +9,176 @@ from __future__ import annotations
 import hmac
 import json
 import logging
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
-from werkzeug.exceptions import (
-	BadRequest,
-	HTTPException,
-	MethodNotAllowed,
-	RequestEntityTooLarge,
-	RequestTimeout,
-	Unauthorized,
-)
-from werkzeug.routing import BaseConverter, Map, Rule
+from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request, Response
 
-from prego_metrics.sandbox.store import Store, UnknownNode
-from prego_metrics.sandbox.validation import (
-	InvalidBody,
-	forbid_key,
-	parse_object,
-	read_metrics,
-	read_node,
-)
+from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.sandbox.store import REGIONS, Metrics, Store, UnknownNode
 
 if TYPE_CHECKING:
 	from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
+METRICS_PATH = "/internal/server-metrics"
+NODES_PATH = "/internal/nodes"
 MAX_BODY_BYTES = 64 * 1024
-
-_PHRASES = {
-	401: "the Authorization header must be exactly: Bearer INTERNAL_API_KEY",
-	404: "no such route",
-	405: "this route does not take this method",
-	413: f"the body is larger than {MAX_BODY_BYTES} bytes",
-}
+# The largest integer that a Worker, which knows only doubles, can hold exactly.
+MAX_TENANT_COUNT = 2**53 - 1
+_REQUIRED = object()
 
 logger = logging.getLogger(__name__)
 
 
-class _NodeIdConverter(BaseConverter):
-	"""Whatever follows the last fixed part of the path, slashes and line breaks included."""
+class Refused(Exception):
+	"""A request that is refused, with the status and the JSON of the answer."""
 
-	regex = r"(?s:.+)"
-	part_isolating = False
-
-
-_ROUTES = Map(
-	[
-		Rule("/internal/server-metrics", methods=["POST"], endpoint="push_metrics"),
-		Rule("/internal/nodes", methods=["GET"], endpoint="list_nodes"),
-		Rule("/internal/nodes", methods=["POST"], endpoint="register_node"),
-		Rule("/internal/nodes/<node_id:node_id>", methods=["GET"], endpoint="show_node"),
-	],
-	converters={"node_id": _NodeIdConverter},
-	merge_slashes=False,
-)
+	def __init__(self, status: int, error: str, field: str | None = None, **headers: str) -> None:
+		super().__init__(error)
+		self.status = status
+		self.content = {"error": error} if field is None else {"error": error, "field": field}
+		self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
 
 
 class ControlPlaneApp:
-	"""The WSGI application over a store.
+	"""The routes. `on_request` gets a line for each answer: method, path and status, never a query or the key.
 
-	With `register_unknown`, a push from a node that is not registered creates it instead of a 404.
+	With `register_unknown`, a push from a node that is not registered creates it instead of a 404. Raises
+	ValueError for a key that no header can carry.
 	"""
 
-	def __init__(self, store: Store, key: str, *, register_unknown: bool = False) -> None:
-		if not (key.isascii() and key.isprintable()) or not key or " " in key:
+	def __init__(
+		self, store: Store, key: str, register_unknown: bool, on_request: Callable[[str], object]
+	) -> None:
+		if not re.fullmatch(r"[!-~]+", key):
 			raise ValueError("the key must be printable ASCII without spaces")
 		self._store = store
 		self._key = key
 		self._register_unknown = register_unknown
+		self._on_request = on_request
 
 	def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+		request = Request(environ)
+		headers: Mapping[str, str] = {}
 		try:
-			response = self._respond(Request(environ))
-		except InvalidBody as error:
-			response = _error(400, str(error), error.field)
-		except UnknownNode:
-			response = _error(404, "no node is registered under exactly this node_id", "node_id")
-		except HTTPException as error:
-			response = _http_error(error)
+			status, content = self._answer(request)
+		except Refused as refused:
+			status, content, headers = refused.status, dict(refused.content), refused.headers
 		except Exception:
 			logger.exception("the local control plane failed to answer")
-			response = _error(500, "the local control plane failed to answer")
-		return response(environ, start_response)
+			status, content = 500, {"error": "the local control plane failed to answer"}
+		self._on_request(sanitize(f"{request.method} {request.path} {status}".replace(self._key, "[key]")))
+		body = json.dumps(content, ensure_ascii=False)
+		return Response(body, status, headers, mimetype="application/json")(environ, start_response)
 
-	def _respond(self, request: Request) -> Response:
-		if request.path == "/internal" or request.path.startswith("/internal/"):
-			self._authenticate(request)
-		adapter = _ROUTES.bind("localhost")
-		endpoint, arguments = adapter.match(request.path, method=request.method)
-		if endpoint == "push_metrics":
-			return self._push_metrics(self._read_body(request))
-		if endpoint == "register_node":
-			return self._register_node(self._read_body(request))
-		if endpoint == "list_nodes":
-			return _json({"ok": True, "nodes": self._store.nodes()})
-		return self._show_node(arguments["node_id"])
-
-	def _authenticate(self, request: Request) -> None:
+	def _answer(self, request: Request) -> tuple[int, dict[str, Any]]:
 		# A header's bytes arrive as Latin-1; as bytes, any of them can be compared.
 		given = request.headers.get("Authorization", "").encode("latin-1", "replace")
 		if not hmac.compare_digest(given, f"Bearer {self._key}".encode()):
-			raise Unauthorized
+			raise Refused(
+				401,
+				"the Authorization header must be exactly: Bearer INTERNAL_API_KEY",
+				WWW_Authenticate="Bearer",
+			)
+		node_id = request.path.removeprefix(f"{NODES_PATH}/")
+		if request.path == METRICS_PATH:
+			methods = {"POST": lambda: self._save_metrics(_json_object(request))}
+		elif request.path == NODES_PATH:
+			methods = {
+				"GET": lambda: (200, {"ok": True, "nodes": self._store.nodes()}),
+				"POST": lambda: self._register_node(_json_object(request)),
+			}
+		elif node_id and node_id != request.path:
+			methods = {"GET": lambda: (200, {"ok": True, "node": self._node(node_id)})}
+		else:
+			raise Refused(404, "no such route")
+		if "GET" in methods:
+			methods["HEAD"] = methods["GET"]
+		if request.method not in methods:
+			raise Refused(405, "this route does not take this method", Allow=", ".join(sorted(methods)))
+		return methods[request.method]()
 
-	def _read_body(self, request: Request) -> dict[str, object]:
-		body = parse_object(_read_limited(request))
-		forbid_key(body, self._key)
-		return body
-
-	def _push_metrics(self, body: dict[str, object]) -> Response:
-		metrics, save_snapshot = read_metrics(body)
-		saved = self._store.save(
-			metrics, save_snapshot=save_snapshot, register_unknown=self._register_unknown
+	def _save_metrics(self, body: Mapping[str, object]) -> tuple[int, dict[str, Any]]:
+		metrics = Metrics(
+			_field(body, "node_id", _is_text, "a non-empty string"),
+			cpu_pct=_field(body, "cpu_pct", _is_percent, "a number from 0 to 100, or null", None),
+			memory_pct=_field(body, "memory_pct", _is_percent, "a number from 0 to 100, or null", None),
+			disk_pct=_field(body, "disk_pct", _is_percent, "a number from 0 to 100, or null", None),
+			tenant_count=int(_field(body, "tenant_count", _is_count, "an integer from 0 to 2^53 - 1", 0)),
+			source=_field(body, "source", _is_text, "a non-empty string", "node_push"),
 		)
-		return _json({"ok": True, "node_id": metrics.node_id, "snapshot_saved": saved})
+		snapshot = _field(
+			body, "save_snapshot", lambda value: isinstance(value, bool), "true or false", False
+		)
+		try:
+			saved = self._store.save(metrics, save_snapshot=snapshot, register_unknown=self._register_unknown)
+		except UnknownNode:
+			raise _unknown_node() from None
+		return 200, {"ok": True, "node_id": metrics.node_id, "snapshot_saved": saved}
 
-	def _register_node(self, body: dict[str, object]) -> Response:
-		node_id, region, host = read_node(body)
+	def _register_node(self, body: Mapping[str, object]) -> tuple[int, dict[str, Any]]:
+		node_id = _field(body, "node_id", _is_text, "a non-empty string")
+		region = _field(body, "region", lambda value: value in REGIONS, f"one of {', '.join(REGIONS)}")
+		host = _field(body, "host", _is_text, "a non-empty string")
 		is_new = self._store.register_node(node_id, region, host)
-		return _json({"ok": True, "node": self._store.node(node_id)}, 201 if is_new else 200)
+		return 201 if is_new else 200, {"ok": True, "node": self._node(node_id)}
 
-	def _show_node(self, node_id: str) -> Response:
+	def _node(self, node_id: str) -> dict[str, object]:
 		node = self._store.node(node_id)
 		if node is None:
-			raise UnknownNode(node_id)
-		return _json({"ok": True, "node": node})
+			raise _unknown_node()
+		return node
 
 
-def _read_limited(request: Request) -> bytes:
-	"""Return the body; 413 as soon as more than MAX_BODY_BYTES are announced or were read.
+def _unknown_node() -> Refused:
+	return Refused(404, "no node is registered under exactly this node_id", "node_id")
 
-	What is announced is never trusted alone: a chunked body announces nothing.
-	"""
-	announced = request.content_length or 0
-	if announced > MAX_BODY_BYTES:
-		raise RequestEntityTooLarge
-	# Werkzeug's own wrapper of the stream limits, and times out, differently from version to version.
-	stream = request.environ["wsgi.input"]
-	wanted = MAX_BODY_BYTES + 1 if request.environ.get("wsgi.input_terminated") else announced
-	body = bytearray()
+
+def _json_object(request: Request) -> dict[str, object]:
+	"""Return the JSON object in the body."""
+	size = request.content_length or 0  # a chunked body announces nothing
 	try:
-		while part := stream.read(wanted - len(body)):
-			body += part
-	except TimeoutError:
-		raise RequestTimeout("the body did not arrive in time") from None
-	except OSError:
-		raise BadRequest("the body broke off or is badly framed") from None
-	if len(body) > MAX_BODY_BYTES:
-		raise RequestEntityTooLarge
-	return bytes(body)
+		body = request.get_data() if size <= MAX_BODY_BYTES else b""
+	except (OSError, HTTPException):
+		raise Refused(400, "the body broke off or is badly framed") from None
+	if max(size, len(body)) > MAX_BODY_BYTES:
+		raise Refused(413, f"the body is larger than {MAX_BODY_BYTES} bytes")
+	try:
+		content = json.loads(body.decode())
+	except (ValueError, RecursionError):
+		raise Refused(400, "the body is not JSON") from None
+	if not isinstance(content, dict):
+		raise Refused(400, "the body must be a JSON object")
+	return content
 
 
-def _json(content: dict[str, object], status: int = 200) -> Response:
-	return Response(json.dumps(content, ensure_ascii=False), status, mimetype="application/json")
+def _field(
+	body: Mapping[str, object],
+	name: str,
+	is_valid: Callable[[Any], bool],
+	expected: str,
+	default: object = _REQUIRED,
+) -> Any:
+	"""Return a field, or `default` where it is left out. Raises Refused, which names the field."""
+	value = body.get(name, default)
+	if value is _REQUIRED:
+		raise Refused(400, f"{name} is required", name)
+	if not is_valid(value):
+		raise Refused(400, f"{name} must be {expected}", name)
+	return value
 
 
-def _error(status: int, message: str, field: str | None = None) -> Response:
-	content: dict[str, object] = {"error": message}
-	if field is not None:
-		content["field"] = field
-	return _json(content, status)
+def _is_text(value: Any) -> bool:
+	# JSON can spell half a surrogate pair, which cannot be stored.
+	return isinstance(value, str) and value != "" and not re.search("[\ud800-\udfff]", value)
 
 
-def _http_error(error: HTTPException) -> Response:
-	status = error.code or 500
-	response = _error(status, _PHRASES.get(status) or error.description or error.name)
-	if isinstance(error, Unauthorized):
-		response.headers["WWW-Authenticate"] = "Bearer"
-	if isinstance(error, MethodNotAllowed):
-		response.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
-	return response
+def _is_percent(value: Any) -> bool:
+	# bool is a subclass of int; NaN fails every comparison.
+	return value is None or (type(value) in (int, float) and 0 <= value <= 100)
+
+
+def _is_count(value: Any) -> bool:
+	return type(value) in (int, float) and 0 <= value <= MAX_TENANT_COUNT and value == int(value)

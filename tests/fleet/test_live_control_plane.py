@@ -57,7 +57,7 @@ def test_the_local_control_plane_is_judged_live(control_plane: WatchedControlPla
 	for name in ("fresh", "zero", "stale"):
 		store.register_node(name, "sg", "10.0.0.1")
 		store.save(Metrics(name, tenant_count=0 if name == "zero" else 2))
-	store.age_metrics("stale", ago(400))
+	store.sql("UPDATE server_metrics SET updated_at = ? WHERE node_id = 'stale'", ago(400))
 	tenants = wrangler(tmp_path / "tenants.json", tenant("zero"), tenant("fresh"), tenant("stale"))
 	options = ["--control-plane-url", control_plane.url + "/", "--tenants", tenants, "--json"]
 	ended = run_fleet("freshness", *options, INTERNAL_API_KEY=KEY)

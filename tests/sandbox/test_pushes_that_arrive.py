@@ -61,7 +61,7 @@ def test_without_the_key_an_oversized_body_is_a_401_and_not_read(control_plane: 
 		control_plane, f"POST {PUSH} HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999\r\n\r\n".encode()
 	)
 
-	assert answer.startswith(b"HTTP/1.1 401 ")
+	assert answer == 401
 
 
 # A push

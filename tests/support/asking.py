@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import socket
 from typing import Any
 
@@ -42,14 +43,14 @@ class Client:
 		return self.call("POST", PUSH, json=payload)
 
 
-def raw_exchange(control_plane: LocalControlPlane, request: bytes) -> bytes:
-	"""Send bytes as they are and return all that comes back."""
+def raw_exchange(control_plane: LocalControlPlane, request: bytes) -> int:
+	"""Send bytes as they are, keep the connection open, and return the status of the whole answer."""
 	with socket.create_connection(("127.0.0.1", control_plane.port), timeout=10) as connection:
 		connection.sendall(request)
-		answer = b""
-		while part := connection.recv(65536):
-			answer += part
-		return answer
+		with http.client.HTTPResponse(connection) as answer:
+			answer.begin()
+			answer.read()
+			return answer.status
 
 
 def head(*lines: str) -> bytes:

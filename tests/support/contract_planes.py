@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import sqlite3
 import subprocess
 from pathlib import Path
 from typing import Any, Protocol
@@ -75,14 +74,10 @@ class LocalPlane:
 		self.sqlite_file = folder / "control-plane.sqlite"
 		self._plane = LocalControlPlane(KEY, database=str(self.sqlite_file), snapshots=snapshots).start()
 		self.url = self._plane.url
-		self._connection = sqlite3.connect(self.sqlite_file, isolation_level=None)
-		self._connection.row_factory = sqlite3.Row
 		self.sql("CREATE TABLE tenants_master (id INTEGER PRIMARY KEY, node_id TEXT, status TEXT NOT NULL)")
 
 	def sql(self, statement: str, *values: Any) -> list[dict[str, Any]]:
-		rows = [dict(row) for row in self._connection.execute(statement, values)]
-		return [{"results": rows, "success": True, "meta": {}}]
+		return [{"results": self._plane.store.sql(statement, *values), "success": True, "meta": {}}]
 
 	def close(self) -> None:
-		self._connection.close()
 		self._plane.close()

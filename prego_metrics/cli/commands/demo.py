@@ -61,55 +61,51 @@ def run(*, keep: bool = False) -> int:
 	with _folder(keep, screen) as folder, LocalControlPlane(key) as plane:
 		plane.store.register_node(NODE_ID, "sg", "127.0.0.1")
 		bench = open_bench(str(lay_out_sample_bench(folder)))
-		_settings(bench, plane.url)
+		settings = {
+			"node_id": NODE_ID,
+			"control_plane_url": plane.url,
+			"push_interval": INTERVAL_SECONDS,
+			"exclude_sites": list(EXCLUDE_SITES),
+		}
+		configure(bench, settings, (), {})
 
-		_heading(screen, "The bench: every site, counted or not, and why")
+		_print_heading(screen, "The bench: every site, counted or not, and why")
 		print_census(count_tenants(load_config(bench, {})))
 
-		_heading(
+		_print_heading(
 			screen,
 			f"Three pushes as a timer makes them, every {INTERVAL_SECONDS} s, the second with a wrong key",
 		)
 		for number, used_key in enumerate((key, secrets.token_urlsafe(24), key), start=1):
-			ended = _push_when_due(bench, {KEY_VARIABLE: used_key}, screen)
-			screen.print(Text(f"{number}. {iso_utc(ended.at)}  {summary(ended)}"))
+			result = _push_when_due(bench, {KEY_VARIABLE: used_key}, screen)
+			screen.print(Text(f"{number}. {iso_utc(result.at)}  {summary(result)}"))
 			if number == 1:
-				screen.print(Text(f"   as sent: {json.dumps(ended.payload)}", style="dim"))
+				screen.print(Text(f"   as sent: {json.dumps(result.payload)}", style="dim"))
 
-		_heading(screen, "What the control plane holds now")
+		_print_heading(screen, "What the control plane holds now")
 		row = plane.store.server_metrics(NODE_ID)
 		snapshot = next(reversed(plane.store.snapshots(NODE_ID)), None)
 		_print_rows(screen, {"server_metrics": row, "server_metrics_snapshots": snapshot})
 
-		_heading(screen, "What `prego-metrics status` says")
+		_print_heading(screen, "What `prego-metrics status` says")
 		state, _ = StateFolder(bench.sites).read()
 		screen.print(Text(judge_status(state, load_config(bench, {}), time.time()).plugin_line))
 
 	expected = sum(entry.counted for entry in SAMPLE_ENTRIES)
-	held = row["tenant_count"] if row else None
-	if held != expected:
-		screen.print(Text(f"The control plane holds {held} tenants, and the bench has {expected}."))
+	stored = row["tenant_count"] if row else None
+	if stored != expected:
+		screen.print(Text(f"The control plane holds {stored} tenants, and the bench has {expected}."))
 		return 1
 	return 0
 
 
-def _settings(bench: Bench, url: str) -> None:
-	changes = {
-		"node_id": NODE_ID,
-		"control_plane_url": url,
-		"push_interval": INTERVAL_SECONDS,
-		"exclude_sites": list(EXCLUDE_SITES),
-	}
-	configure(bench, changes, (), {})
-
-
 def _push_when_due(bench: Bench, environ: Mapping[str, str], screen: Console) -> Result:
-	"""Tick every half second, as a hurried timer would, until a push is due."""
+	"""Try every half second, as a hurried timer would, until a push is due."""
 	with screen.status("Waiting until a push is due ...", spinner="line"):
 		while True:
-			ended = push(bench, Request(trigger="timer", if_due=True), environ)
-			if ended.outcome != NOT_DUE:
-				return ended
+			result = push(bench, Request(trigger="timer", if_due=True), environ)
+			if result.outcome != NOT_DUE:
+				return result
 			time.sleep(0.5)
 
 
@@ -123,8 +119,8 @@ def _print_rows(screen: Console, rows: Mapping[str, Mapping[str, object] | None]
 	screen.print(table)
 
 
-def _heading(screen: Console, text: str) -> None:
-	screen.print(Text(f"\n{text}\n", style="bold"))
+def _print_heading(screen: Console, heading: str) -> None:
+	screen.print(Text(f"\n{heading}\n", style="bold"))
 
 
 @contextlib.contextmanager
