@@ -26,14 +26,14 @@ add_to_apps_screen = [
 	}
 ]
 
-# What the Desk of a version needs to know of this app; see there.
+# The Desk of 16-dev needs to know the app on every site; see there.
 extend_bootinfo = "prego_metrics.desk.adapters.compat.extend_bootinfo"
 
 # Days for which Frappe's Log Settings keep the log of pushes, unless the operator says otherwise there.
 default_log_clearing_doctypes = {"Prego Metrics Push": 30}
 
 after_install = "prego_metrics.desk.lifecycle.install.after_install"
-after_sync = "prego_metrics.desk.lifecycle.install.after_sync"
-after_migrate = "prego_metrics.desk.lifecycle.install.after_migrate"
-before_uninstall = "prego_metrics.desk.lifecycle.install.before_uninstall"
-after_uninstall = "prego_metrics.desk.lifecycle.install.after_uninstall"
+after_sync = "prego_metrics.desk.lifecycle.install.prepare_site"
+after_migrate = "prego_metrics.desk.lifecycle.install.prepare_site"
+before_uninstall = "prego_metrics.desk.lifecycle.uninstall.before_uninstall"
+after_uninstall = "prego_metrics.desk.lifecycle.uninstall.after_uninstall"

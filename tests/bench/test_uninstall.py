@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator
 
@@ -16,11 +17,33 @@ def app_on_the_site() -> Iterator[None]:
 	bench("--site", TENANT_SITE, "install-app", "prego_metrics")
 	yield
 	bench("--site", TENANT_SITE, "uninstall-app", "prego_metrics", "--yes", "--no-backup")
-	for doctype in ("Workspace", "Dashboard"):
-		in_site(TENANT_SITE, f"frappe.delete_doc_if_exists({doctype!r}, 'Mine', force=1)")
+	in_site(
+		TENANT_SITE,
+		f"""
+for doctype, name in {BUILT_BY_PEOPLE!r}.items():
+	frappe.delete_doc(doctype, name, force=True, delete_permanently=True)
+frappe.db.delete("Deleted Document", {{"data": ("like", "%Prego %")}})
+""",
+	)
 
 
-# What the Desk writes when somebody looks at the log, filters it, changes its form, or lets it be told.
+# What the next statements make, by DocType.
+BUILT_BY_PEOPLE = {
+	"Calendar View": "My calendar",
+	"Client Script": "My script",
+	"Custom Field": "Note-push",
+	"Dashboard": "Mine",
+	"Dashboard Chart": "My chart",
+	"Kanban Board": "My board",
+	"Notification": "My alert",
+	"Number Card": "My card",
+	"Report": "My pushes",
+	"Webhook": "My hook",
+	"Workspace": "Mine",
+}
+
+
+# What the Desk writes when somebody looks at the log, filters it, changes its form, or lets it send alerts.
 USE = """
 import json
 from frappe.custom.doctype.custom_field.custom_field import create_custom_field
@@ -29,13 +52,13 @@ from frappe.permissions import add_permission, add_user_permission
 from prego_metrics.agent.config.config import load_config
 from prego_metrics.agent.state.events import AlertEvent
 from prego_metrics.desk.operator_site import this_bench
-from prego_metrics.desk.notifications import MEANS
+from prego_metrics.desk.notifications import CHANNELS
 log = "Prego Metrics Push"
 frappe.set_user("Administrator")
 frappe.db.bulk_insert(log, ["name", "pushed_at", "node_id", "outcome", "driver"], [["f" * 16, "2026-01-01 00:00:00", "sg-1", "failed", "cron"]], ignore_duplicates=True)
 config = load_config(this_bench(), {})
-for means in ("notification", "error-log"):
-	MEANS[means](AlertEvent("f" * 16, 1.0, "failing", 3, "no connection", 1.0), config)
+for channel in ("notification", "error-log"):
+	CHANNELS[channel](AlertEvent("f" * 16, 1.0, "failing", 3, "no connection", 1.0), config)
 frappe.get_doc("User", "Administrator").add_roles("Prego Metrics Reader")
 from frappe.model.utils.user_settings import save, sync_user_settings
 save(log, json.dumps({"last_view": "List"})); sync_user_settings()
@@ -55,7 +78,7 @@ new("Tag Link", document_type=log, document_name="f" * 16, tag="x", title="x")
 new("ToDo", reference_type=log, reference_name="f" * 16, description="x", allocated_to="Administrator")
 new("DocShare", share_doctype=log, share_name="f" * 16, user="Administrator", read=1)
 new("Report", report_name="My pushes", ref_doctype=log, report_type="Report Builder", is_standard="No")
-new("Notification", name="My alert", subject="x", document_type=log, event="Method", method="prego_tell", message="x", recipients=[{"receiver_by_role": "System Manager"}])
+new("Notification", name="My alert", subject="x", document_type=log, event="Method", method="prego_alert", message="x", recipients=[{"receiver_by_role": "System Manager"}])
 new("Dashboard Chart", chart_name="My chart", chart_type="Count", document_type=log, based_on="pushed_at", timeseries=1, timespan="Last Year", time_interval="Daily", filters_json="[]", type="Line")
 new("Number Card", label="My card", document_type=log, function="Count", filters_json="[]", type="Document Type")
 new("Client Script", name="My script", dt=log, script="", enabled=0)
@@ -65,9 +88,11 @@ new("Calendar View", name="My calendar", reference_doctype=log, subject_field="n
 new("Custom Role", report="Prego Tenants", roles=[{"role": "System Manager"}])
 new("Workspace", name="Mine", label="Mine", title="Mine", public=1, content="[]", shortcuts=[{"type": "DocType", "link_to": log, "label": "p"}], charts=[{"chart_name": "Prego Pushes per Day", "label": "c"}], number_cards=[{"number_card_name": "Prego Tenants", "label": "t"}])
 new("Dashboard", dashboard_name="Mine", charts=[{"chart": "Prego Pushes per Day", "width": "Half"}], cards=[{"card": "Prego Tenants"}])
+create_custom_field("Note", {"fieldname": "push", "label": "Push", "fieldtype": "Link", "options": log})
 create_custom_field(log, {"fieldname": "remark", "label": "Remark", "fieldtype": "Data"})
 frappe.make_property_setter({"doctype": log, "fieldname": "error", "property": "hidden", "value": 0, "property_type": "Check"})
 add_permission(log, "Report Manager")
+add_user_permission(log, "f" * 16, "Administrator", ignore_permissions=True)
 frappe.get_doc("Log Settings").save()
 from frappe.desk.query_report import run
 try:
@@ -89,24 +114,65 @@ for table, names in columns.items():
 		condition = f"not ({HISTORY_OF_THE_SITE[table]}) and ({condition})"
 	if table == "tabUser":
 		condition = " or ".join(f"`{name}` like 'Prego %%'" for name in names)
-	found = frappe.db.sql(f"select * from `{table}` where {condition} limit 2", as_dict=True)
-	left += [(table, {key: str(value)[:80] for key, value in row.items() if "rego" in str(value)}) for row in found]
+	rows = frappe.db.sql(f"select * from `{table}` where {condition} limit 5", as_dict=True)
+	left += [(table, row.get("parent") or row["name"], {key: str(value)[:80] for key, value in row.items() if "rego" in str(value)}) for row in rows]
 print(json.dumps(left))
 """
 
 
-def test_uninstall_after_real_use_leaves_nothing_that_names_us() -> None:
+def listed_in(output: str) -> dict[str, str]:
+	"""Return what the command says that people made, by DocType."""
+	_, _, listing = output.partition("People made these for records of prego_metrics.")
+	entries = itertools.takewhile(lambda line: line.startswith("  "), listing.splitlines()[1:])
+	return dict(entry.strip().split(": ", 1) for entry in entries)
+
+
+def test_uninstall_after_real_use_deletes_what_names_us_and_lists_what_people_built() -> None:
 	in_site(TENANT_SITE, USE)
+	dry_run = bench("--site", TENANT_SITE, "uninstall-app", "prego_metrics", "--dry-run", "--yes")
+	assert listed_in(dry_run.stdout) == BUILT_BY_PEOPLE
 	ended = bench("--site", TENANT_SITE, "uninstall-app", "prego_metrics", "--yes", "--no-backup")
 	assert ended.returncode == 0, ended.stderr
-	left = in_site(TENANT_SITE, f"HISTORY_OF_THE_SITE = {HISTORY_OF_THE_SITE!r}\n{LEFT}")
-	assert json.loads(left) == []
+	assert listed_in(ended.stdout) == BUILT_BY_PEOPLE
+	left = json.loads(in_site(TENANT_SITE, f"HISTORY_OF_THE_SITE = {HISTORY_OF_THE_SITE!r}\n{LEFT}"))
+	assert [row for row in left if row[1] not in BUILT_BY_PEOPLE.values()] == []
+	assert {name for _, name, _ in left} == set(BUILT_BY_PEOPLE.values())
+	# The site works on with what stays.
+	assert bench("--site", TENANT_SITE, "migrate").returncode == 0
+	in_site(TENANT_SITE, OPEN_THE_DESK)
+
+
+# What the Desk asks for when it starts, and when it opens the workspace with our former shortcut, card and chart.
+OPEN_THE_DESK = """
+import json
+from frappe.desk.desktop import get_desktop_page, get_workspace_sidebar_items
+from frappe.email.doctype.notification.notification import trigger_daily_alerts
+from frappe.sessions import get
+frappe.set_user("Administrator")
+frappe.local.session_obj = None
+assert get_workspace_sidebar_items()
+assert get_desktop_page(json.dumps({"name": "Mine", "title": "Mine", "public": 1}))
+frappe.get_meta("Note")
+trigger_daily_alerts()
+"""
+
+
+def test_the_app_can_be_installed_again_beside_what_people_built() -> None:
+	in_site(TENANT_SITE, USE)
+	bench("--site", TENANT_SITE, "uninstall-app", "prego_metrics", "--yes", "--no-backup")
+	ended = bench("--site", TENANT_SITE, "install-app", "prego_metrics")
+	assert ended.returncode == 0, ended.stderr
+	counted = in_site(
+		TENANT_SITE, "print(frappe.db.count('Prego Metrics Push'), frappe.db.exists('Webhook', 'My hook'))"
+	)
+	assert counted.split(maxsplit=1) == ["0", "My hook\n"]
 
 
 def test_a_dry_run_of_uninstall_changes_no_row() -> None:
 	before = in_site(TENANT_SITE, CHECKSUMS)
 	ended = bench("--site", TENANT_SITE, "uninstall-app", "prego_metrics", "--dry-run", "--yes")
 	assert ended.returncode == 0, ended.stderr
+	assert listed_in(ended.stdout) == {}
 	assert in_site(TENANT_SITE, CHECKSUMS) == before
 
 

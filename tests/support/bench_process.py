@@ -30,12 +30,13 @@ MISSING = f"{NO_SITE}, and PREGO_TEST_TENANT_SITE (another one, for the app to b
 
 PROCESS_KEY = "a-key-of-the-bench-tests"
 PROCESS_NODE_ID = "bench-test"
-# The rows of each table, in SQL, that may name us when we are gone: which apps the site had, which roles a user
-# was given or lost, and what a deleted user was. (Permission Log came with 16.) Whatever else does is ours.
+# The rows of each table, in SQL, that may name us when we are gone: which apps the site had, which roles or
+# user permissions a user was given or lost, and what a deleted user was. (Permission Log came with 16.) Whatever else does is ours.
 HISTORY_OF_THE_SITE = {
 	"tabVersion": "ref_doctype in ('Installed Applications', 'Log Settings') or ref_doctype = 'User' "
 	"""and ifnull(data, '') like '%%"Prego Metrics Reader"%%'""",
-	"tabPermission Log": """for_doctype = 'User' and ifnull(changes, '') like '%%"Prego Metrics Reader"%%'""",
+	"tabPermission Log": "for_doctype = 'User Permission' or for_doctype = 'User' "
+	"""and ifnull(changes, '') like '%%"Prego Metrics Reader"%%'""",
 	"tabDeleted Document": "deleted_doctype = 'User'",
 }
 # A bench of a busy machine: `migrate` alone may take a minute.
