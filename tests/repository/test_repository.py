@@ -77,20 +77,22 @@ def test_the_metadata_names_the_app_as_its_package_and_never_asks_for_frappe() -
 	)
 
 
-@pytest.mark.parametrize("kind", ["DOCTYPES", "REPORTS", "NOTIFICATIONS", "WORKSPACES"])
-def test_uninstall_knows_everything_of_the_module_by_name(kind: str) -> None:
-	folder = ROOT / "prego_metrics/node_metrics" / kind.lower()[:-1]
-	brought = {
-		json.loads(path.read_text())["name"]
-		for path in folder.glob("*/*.json")
-		if path.stem == path.parent.name
-	}
-	(named,) = (
+def test_uninstall_knows_every_record_of_the_module_by_name() -> None:
+	source = (ROOT / "prego_metrics/desk/lifecycle/uninstall.py").read_text()
+	(known,) = (
 		ast.literal_eval(statement.value)
-		for statement in ast.parse((ROOT / "prego_metrics/desk/lifecycle/uninstall.py").read_text()).body
-		if isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == kind
+		for statement in ast.parse(source).body
+		if isinstance(statement, ast.AnnAssign)
+		and ast.unparse(statement.target) == "RECORDS"
+		and statement.value
 	)
-	assert set(named) == brought
+	shipped: dict[str, set[str]] = {}
+	for path in (ROOT / "prego_metrics/node_metrics").glob("*/*/*.json"):
+		document = json.loads(path.read_text())
+		shipped.setdefault(document["doctype"], set()).add(document["name"])
+	# A source is part of its chart, and nothing else refers to it.
+	del shipped["Dashboard Chart Source"]
+	assert {doctype: set(names) for doctype, names in known.items()} == shipped
 
 
 def test_no_symlink_is_tracked_and_tests_are_no_package() -> None:

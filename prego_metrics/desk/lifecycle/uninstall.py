@@ -24,19 +24,19 @@ from prego_metrics.desk.node_method import READER_ROLE
 from prego_metrics.desk.operator_site import this_bench
 
 MODULE = "Node Metrics"
-DOCTYPES = ("Prego Metrics Push", "Prego Node")
-REPORT = "Prego Tenants"
-NOTIFICATION = "Prego Metrics Alert"
-WORKSPACE = "Prego Metrics"
 # The app's records by DocType. By name, since after_uninstall looks for references when they are gone.
 RECORDS: dict[str, tuple[str, ...]] = {
-	"DocType": DOCTYPES,
-	"Report": (REPORT,),
-	"Notification": (NOTIFICATION,),
-	"Workspace": (WORKSPACE,),
+	"DocType": ("Prego Metrics Push", "Prego Node"),
+	"Report": ("Prego Tenants",),
+	"Notification": ("Prego Metrics Alert",),
+	"Workspace": ("Prego Metrics",),
 	"Dashboard Chart": ("Prego Pushes per Day",),
 	"Number Card": ("Prego Tenants", "Prego Failures in a Row", "Prego Last Delivered"),
 }
+DOCTYPES = RECORDS["DocType"]
+(REPORT,) = RECORDS["Report"]
+(NOTIFICATION,) = RECORDS["Notification"]
+(WORKSPACE,) = RECORDS["Workspace"]
 _NAMES = [name for names in RECORDS.values() for name in names]
 # DocTypes whose rows Frappe writes about records, or that would break without the record that they name.
 FRAPPE_ROWS = frozenset(
