@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterator
 from prego_metrics.agent.base.messages import message
 
 _SMALL_BYTES = 1 << 12
+# O_NONBLOCK: a FIFO in place of the file must not hold up its reader.
+_READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class UnfitFile(ValueError):
@@ -32,7 +34,7 @@ def open_regular(path: str, *, follow: bool = True, dir_fd: int | None = None) -
 
 	Without `follow` a symlink in its place is refused. Raises OSError; UnfitFile for any other kind of file.
 	"""
-	descriptor = _open(path, follow, dir_fd)
+	descriptor = os.open(path, _READ if follow else _READ | os.O_NOFOLLOW, dir_fd=dir_fd)
 	try:
 		_require_regular(descriptor)
 	except UnfitFile:
@@ -43,7 +45,7 @@ def open_regular(path: str, *, follow: bool = True, dir_fd: int | None = None) -
 
 def read_limited(path: str, limit_bytes: int, *, follow: bool = True, dir_fd: int | None = None) -> bytes:
 	"""Return what a regular file holds. Raises OSError; UnfitFile if it is none, or larger than the limit."""
-	descriptor = _open(path, follow, dir_fd)
+	descriptor = os.open(path, _READ if follow else _READ | os.O_NOFOLLOW, dir_fd=dir_fd)
 	try:
 		# One call does for nearly every file: pipes, terminals and folders refuse it, devices return nothing or
 		# fill the buffer, and only then is it worth asking what it is.
@@ -112,12 +114,6 @@ def replace_atomically(
 		_remove(temporary, dir_fd)
 		raise
 	return True
-
-
-def _open(path: str, follow: bool, dir_fd: int | None) -> int:
-	# O_NONBLOCK: a FIFO in place of the file must not hold up its reader.
-	flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
-	return os.open(path, flags, dir_fd=dir_fd)
 
 
 def _require_regular(descriptor: int) -> None:
