@@ -34,7 +34,7 @@ def check_control_plane(seen: Examination) -> Iterator[Check]:
 		yield Check("control_plane", SKIP, message("not asked: the settings or the key are not there yet"))
 		return
 
-	from prego_metrics.agent.http.client import Answer, Client, NoAnswer, shown_words
+	from prego_metrics.agent.http.client import Answer, Client, NoAnswer
 	from prego_metrics.agent.http.deadline import within_deadline
 	from prego_metrics.agent.push.delivery import NODES_ROUTE
 
@@ -59,7 +59,7 @@ def check_control_plane(seen: Examination) -> Iterator[Check]:
 			message(
 				"{host}: {reason}",
 				host=sanitize(config.control_plane_url),
-				reason=key.redact(answer.reason),
+				reason=answer.reason,
 			),
 			message(
 				"check control_plane_url, the name's resolution, the firewall and proxies, then run this again"
@@ -67,7 +67,7 @@ def check_control_plane(seen: Examination) -> Iterator[Check]:
 		)
 		return
 	known = _holds_node_id(answer.words, config.node_id)
-	words = shown_words(answer.words, key)
+	words = key.excerpt(answer.words)
 	answer_text = f"{answer.status_code} {words}"
 	if answer.status_code == 200 and known:
 		yield Check(
@@ -104,7 +104,7 @@ def check_control_plane(seen: Examination) -> Iterator[Check]:
 			FAIL,
 			message(
 				"a redirect to {url}, which is not followed",
-				url=sanitize(key.redact(answer.headers.get("location", "")), 200),
+				url=key.excerpt(answer.headers.get("location", ""), 200),
 			),
 			message("set control_plane_url to where it leads, if that is the control plane"),
 		)

@@ -104,6 +104,7 @@ PARTS: Mapping[str, str] = {
 	"answer_says": "{status_code}, and the server says: {words}",
 	"answer_asks_to_wait": "{answer}; it asks to wait {seconds} s, longer than this push may last",
 	"certificate_untrusted": "the certificate is not to be trusted: {reason}",
+	"withheld": "[withheld: it contains part of a secret]",
 	"set_aside": "it was set aside as {name}, and a new one is begun",
 	"not_set_aside": "it is ignored, and cannot be set aside ({reason})",
 	"set_aside_later": "it is ignored, and the next push sets it aside",

@@ -1,94 +1,24 @@
-"""Take a secret out of a text that may echo it: in any usual notation, whole or cut off at the end."""
+"""Secrets, and what is shown of a text that may echo one: nothing, if it holds part of it in any notation."""
 
 from __future__ import annotations
 
-from functools import lru_cache
+import re
+from collections.abc import Iterator
 
-REDACTED = "[key]"
-# A shorter beginning of the secret at the end of a text that was cut is no secret, and may be a plain word.
-_MIN_PARTIAL = 4
+from prego_metrics.agent.base.messages import coded
+from prego_metrics.agent.base.sanitize import sanitize
 
-
-def redacted(text: str, secret: str) -> str:
-	"""Return `text` with MASK in place of each echo of `secret`, in clear or in base64.
-
-	Each character may be written in its own way: as it is, or escaped as in JSON, HTML, URLs or Python.
-	"""
-	import base64
-
-	text = _without(text, secret)
-	if len(secret) >= _MIN_PARTIAL:
-		coded = base64.b64encode(secret.encode()).decode("ascii")
-		for form in (coded, coded.translate({0x2B: "-", 0x2F: "_"})):
-			text = _without(_without(text, form), form.rstrip("="))
-		# In the base64 of a longer text, such as a header, its bytes may begin at two other places.
-		for before in (1, 2):
-			longer = base64.b64encode(bytes(before) + secret.encode()).decode("ascii").rstrip("=")
-			# The first and the last character may hold bits of what stands around the secret.
-			inner = longer[before + 1 : len(longer) - ((before + len(secret)) % 3 > 0)]
-			for form in (inner, inner.translate({0x2B: "-", 0x2F: "_"})):
-				if len(form) >= _MIN_PARTIAL:
-					text = _without(text, form)
-	return text
-
-
-def _without(text: str, secret: str) -> str:
-	notations = [_notations(character) for character in secret]
-	pieces, kept, position = [], 0, 0
-	while position < len(text):
-		end = _end_of_echo(text, position, notations) if text.startswith(notations[0], position) else None
-		if end is None:
-			position += 1
-		else:
-			pieces += [text[kept:position], REDACTED]
-			kept = position = end
-	return "".join(pieces) + text[kept:]
-
-
-def _end_of_echo(text: str, start: int, notations: list[tuple[str, ...]]) -> int | None:
-	"""Return where the echo that begins at `start` ends, or None if there is none.
-
-	One text can be read in several ways (a backslash may escape or be one), so all of them are followed.
-	"""
-	ends = {start}
-	for number, of_character in enumerate(notations):
-		if number >= _MIN_PARTIAL and any(_is_cut(text, end, of_character) for end in ends):
-			return len(text)
-		ends = {
-			end + len(notation) for end in ends for notation in of_character if text.startswith(notation, end)
-		}
-		if not ends:
-			return None
-	return max(ends)
-
-
-def _is_cut(text: str, end: int, of_character: tuple[str, ...]) -> bool:
-	"""Tell whether the text ends here, or within a notation of the next character."""
-	return len(text) - end < 8 and any(notation.startswith(text[end:]) for notation in of_character)
-
-
-@lru_cache(maxsize=256)
-def _notations(character: str) -> tuple[str, ...]:
-	from html.entities import codepoint2name
-
-	code = ord(character)
-	found = {
-		character,
-		f"\\u{code:04x}",
-		f"\\u{code:04X}",
-		f"\\x{code:02x}",
-		f"\\x{code:02X}",
-		f"%{code:02x}",
-		f"%{code:02X}",
-		f"&#{code};",
-		f"&#{code:03};",
-		f"&#x{code:x};",
-		f"&#x{code:X};",
-		f"&{codepoint2name.get(code, 'apos' if character == chr(39) else f'#{code}')};",
-	}
-	if not character.isalnum():
-		found.add("\\" + character)
-	return tuple(found)
+WITHHELD = coded("withheld")
+# Fewer characters of a secret in a row may be a plain word, and open nothing.
+PART_CHARACTERS = 8
+EXCERPT_CHARACTERS = 300
+_LOOKED_AT = 4096
+# Each text of a template in a string of a document is escaped once; more is nobody's habit.
+_ESCAPED_TIMES = 3
+_BACKSLASH = re.compile(
+	r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|u\{([0-9a-f]{1,5})\}|u([0-9a-f]{8})|([^0-9a-z]))", re.IGNORECASE
+)
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]+")
 
 
 class Secret:
@@ -109,7 +39,56 @@ class Secret:
 	def reveal(self) -> str:
 		return self._text
 
-	def redact(self, text: str) -> str:
-		"""Return `text` without the secret, in whatever notation an answer may echo it."""
-		shown = redacted(text, self._text)
-		return text if shown == text else shown
+	def excerpt(self, text: str, limit: int = EXCERPT_CHARACTERS) -> str:
+		"""Return the beginning of somebody else's text, escaped, fit to show; WITHHELD if it holds part of this.
+
+		Part of it are PART_CHARACTERS of it in a row or, if it is shorter, all of it: as they are, escaped as in
+		JSON, HTML, URLs or Python, or in base64.
+		"""
+		# What is cut off here is not shown; what is left shows too little of what the cut went through.
+		text = text[:_LOOKED_AT].strip()
+		return sanitize(WITHHELD if self._is_in(text) else text, limit)
+
+	def _is_in(self, text: str) -> bool:
+		length = min(PART_CHARACTERS, len(self._text))
+		if not length:
+			return False
+		parts = _parts(self._text, length)
+		return not all(parts.isdisjoint(_parts(reading, length)) for reading in _readings(text))
+
+
+def _parts(text: str, length: int) -> set[str]:
+	return {text[start : start + length] for start in range(len(text) - length + 1)}
+
+
+def _readings(text: str) -> Iterator[str]:
+	"""Yield everything that a text may mean: as it is, unescaped, with its lines joined, and out of base64."""
+	import html
+	from urllib.parse import unquote
+
+	readings = {text}
+	for _ in range(_ESCAPED_TIMES):
+		readings |= {read(known) for known in readings for read in (html.unescape, unquote, _unescaped)}
+	readings |= {"".join(reading.split()) for reading in readings}
+	yield from readings
+	for reading in readings:
+		for coded_bytes in _BASE64.findall(reading):
+			# In the base64 of a longer text, such as a header, the secret may begin anywhere.
+			yield from (_decoded(coded_bytes[start:]) for start in range(4))
+
+
+def _unescaped(text: str) -> str:
+	def character(escape: re.Match[str]) -> str:
+		*codes, itself = escape.groups()
+		code = next(filter(None, codes), None)
+		return itself if code is None else chr(min(int(code, 16), 0x10FFFF))
+
+	return _BACKSLASH.sub(character, text)
+
+
+def _decoded(coded_bytes: str) -> str:
+	import base64
+
+	return base64.urlsafe_b64decode(
+		coded_bytes.replace("+", "-").replace("/", "_") + "A" * (-len(coded_bytes) % 4)
+	).decode("utf-8", "replace")

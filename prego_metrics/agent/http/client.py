@@ -153,8 +153,7 @@ class Client:
 			self._connection.end()
 
 	def _shown(self, text: str) -> str:
-		# Masked before it is cut: half a key at the end would not be found any more.
-		return sanitize(self._hidden.redact(text) if self._hidden else text, _REASON_SHOWN)
+		return self._hidden.excerpt(text, _REASON_SHOWN) if self._hidden else sanitize(text, _REASON_SHOWN)
 
 	def _words(self, response: requests.Response, limit_bytes: int, limit_seconds: float) -> str:
 		words = bytearray()
@@ -225,15 +224,3 @@ def _causes(error: BaseException) -> list[BaseException]:
 			found.append(cause)
 			waiting += [getattr(cause, "reason", None), cause.__cause__, cause.__context__, *cause.args]
 	return found
-
-
-WORDS_SHOWN = 300
-
-
-_WORDS_LOOKED_AT = 4096
-
-
-def shown_words(words: str, key: Secret) -> str:
-	"""Return a server's words fit to show: cut, escaped, and without the key should they echo it."""
-	# Looking for the key in all of 64 KiB would take longer than the few words that are shown are worth.
-	return sanitize(key.redact(words[:_WORDS_LOOKED_AT]).strip(), WORDS_SHOWN)

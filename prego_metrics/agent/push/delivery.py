@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from prego_metrics.agent.base.messages import Message, message
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.base.secrets import Secret
-from prego_metrics.agent.http.client import Answer, Client, shown_words
+from prego_metrics.agent.http.client import Answer, Client
 from prego_metrics.agent.http.deadline import within_deadline
 from prego_metrics.agent.http.retry import ATTEMPTS, Attempt, retry_after_seconds, with_retries
 from prego_metrics.agent.push.payload import Payload
@@ -83,7 +83,7 @@ class _Sending:
 			error=delivery.error,
 			seconds=f"{ended.late_seconds:.0f}",
 		)
-		return replace(delivery, error=self.key.redact(error))
+		return replace(delivery, error=error)
 
 	def _attempt(self, client: Client, number: int) -> Attempt[Delivery]:
 		if self._abandoned.is_set():
@@ -118,7 +118,7 @@ class _Sending:
 		"""Return the outcome that an answer means, and what is wrong."""
 		if 200 <= status_code < 300:
 			return DELIVERED, None
-		shown = shown_words(words, self.key)
+		shown = self.key.excerpt(words)
 		answer_text: object = status_code
 		if shown:
 			answer_text = message(
@@ -136,7 +136,7 @@ class _Sending:
 			self.payload,
 			status_code,
 			self.attempts,
-			self.key.redact(error) if error else None,
+			error,
 			self.snapshot_taken,
 		)
 
@@ -165,9 +165,7 @@ def send(
 		return ended
 	late = message("no answer within the deadline of {seconds} s", seconds=f"{deadline_seconds:.3g}")
 	reason = ended if isinstance(ended, str) else late
-	return Delivery(
-		FAILED, sending.payload, None, sending.attempts, key.redact(reason), sending.snapshot_taken
-	)
+	return Delivery(FAILED, sending.payload, None, sending.attempts, reason, sending.snapshot_taken)
 
 
 def _meaning(status_code: int) -> Message:

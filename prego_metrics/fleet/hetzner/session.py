@@ -29,7 +29,7 @@ from prego_metrics.agent.base.errors import PregoMetricsError
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.base.secrets import Secret
 from prego_metrics.agent.base.urls import is_loopback
-from prego_metrics.agent.http.client import Bearer, shown_words, why_no_answer
+from prego_metrics.agent.http.client import Bearer, why_no_answer
 from prego_metrics.agent.http.connection import Connection, CuttableAdapter
 from prego_metrics.agent.http.retry import Attempt, with_retries
 
@@ -105,7 +105,7 @@ class HetznerSession(requests.Session):
 		"""Return what a failed request means. Raises HetznerError where no attempt would end otherwise."""
 		words = _words(answer)
 		answer_text = f"{self._where} answers {answer.status_code}" + (
-			f": {shown_words(words, self._token)}" if words else ""
+			f": {self._token.excerpt(words)}" if words else ""
 		)
 		if answer.status_code == 429:
 			reason = f"the project's rate limit is used up ({answer_text})"
@@ -151,7 +151,7 @@ class HetznerSession(requests.Session):
 			self._sleep(seconds)
 
 	def _shown(self, text: str) -> str:
-		return sanitize(self._token.redact(text), _REASON_SHOWN)
+		return self._token.excerpt(text, _REASON_SHOWN)
 
 
 def _too_late(seconds: float, why: str) -> HetznerError:

@@ -13,7 +13,6 @@ from prego_metrics.agent.base.errors import ExportError, Problem
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.config.api_key import load_api_key
 from prego_metrics.agent.config.settings import SETTING_BY_NAME
-from prego_metrics.agent.http.client import shown_words
 from prego_metrics.agent.http.deadline import within_deadline
 from prego_metrics.agent.push.delivery import NODES_ROUTE
 from prego_metrics.fleet.sources.exports import Export, Row, parsed_json
@@ -58,10 +57,10 @@ def ask_nodes(url: str, api_key_file: str | None, environ: Mapping[str, str]) ->
 	source = f"GET {sanitize(base_url)}{NODES_ROUTE}"
 	if answer is None or isinstance(answer, NoAnswer | str):
 		reason = answer.reason if isinstance(answer, NoAnswer) else answer or "no answer in time"
-		raise ExportError(f"{source}: {key.redact(reason)}")
+		raise ExportError(f"{source}: {reason}")
 	status_code, words = getattr(answer, "status_code", None), str(getattr(answer, "words", ""))
 	if status_code != 200:
-		raise ExportError(f"{source} answers {status_code} {shown_words(words, key)}".rstrip())
+		raise ExportError(f"{source} answers {status_code} {key.excerpt(words)}".rstrip())
 	return parsed_json(words, f"the answer of {source}")
 
 

@@ -107,7 +107,7 @@ def error_line(access: Credentials, error: Exception) -> str:
 	words = error.args[1] if len(error.args) > 1 and isinstance(error.args[1], str) else message_of(error)
 	if isinstance(words, Message):
 		return words
-	return sanitize(" ".join(access.password.redact(words).split()) or type(error).__name__, _MAX_ERROR)
+	return access.password.excerpt(" ".join(words.split()) or type(error).__name__, _MAX_ERROR)
 
 
 @contextlib.contextmanager

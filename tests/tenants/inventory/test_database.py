@@ -224,7 +224,7 @@ def test_one_wrong_password_one_dropped_database_one_dead_server_and_the_rest_is
 	dropped = server.make_database(f"_{os.urandom(8).hex()}", PASSWORD)
 	server.admin(f"DROP DATABASE `{dropped['db_name']}`")
 	make_site(bench_folder, "good.example", **database)
-	make_site(bench_folder, "wrong.example", **{**database, "db_password": "not-the-password-hunter2"})
+	make_site(bench_folder, "wrong.example", **{**database, "db_password": "not-the-one-hunter2"})
 	make_site(bench_folder, "dropped.example", **dropped)
 	make_site(bench_folder, "down.example", **{**database, "db_port": 1})
 	ended = run_agent("tenants", "--database", "--json", "--bench", bench_folder)

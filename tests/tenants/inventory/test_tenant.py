@@ -13,6 +13,7 @@ from korean_sentences import in_korean, still_english
 from tenant_figures import kept_days
 
 from prego_metrics.agent.base.messages import message
+from prego_metrics.agent.base.secrets import WITHHELD
 from prego_metrics.agent.bench.locate import open_bench
 from prego_metrics.agent.config.config import load_config
 from prego_metrics.agent.state.model import State
@@ -179,7 +180,8 @@ def test_what_a_sites_database_lacks_is_said_in_korean_too(site_config: dict[str
 
 def test_a_servers_words_stay_and_ours_are_translated() -> None:
 	access: Credentials = credentials({"db_name": "x", "db_password": "secret-7"}, {})
-	words = error_line(access, OSError(1045, "Access denied, (using password secret-7)"))
-	assert words.startswith("Access denied") and "secret-7" not in words
+	denied = "Access denied (using password: YES)"
+	assert error_line(access, OSError(1045, denied)) == denied
+	assert error_line(access, OSError(1045, "Access denied (using password secret-7)")) == WITHHELD
 	waited = TimeoutError(message("no answer within {seconds} s", seconds=20))
 	assert in_korean(error_line(access, waited)) != "no answer within 20 s"
