@@ -1,4 +1,4 @@
-"""A scrape of a node with 10,000 tenants, all of them in the cache and all shown.
+"""A scrape of a node with 10,000 tenants in the cache, with the default `tenant_series` and with all of them shown.
 
 The census, the cache and prometheus_client's text together, in this process, on warm caches. The time that
 passes and the time on the CPU are both told: on a machine that does other work only the second is the scrape's.
@@ -33,24 +33,31 @@ from prego_metrics.tenants.inventory.tenant import Tenant  # noqa: E402
 from prego_metrics.tenants.usage.store import TenantHistory  # noqa: E402
 
 TIMES = 15
-TARGET_MS = 300
+TARGETS_MS = {1_000: 300, SITES: 600}
 
 
 def main() -> None:
 	with tempfile.TemporaryDirectory(prefix="prego-scrape-") as folder:
 		lay_out(Path(folder))
 		time.sleep(0.1)  # the census waits for a folder that was changed a moment ago
-		config = load_config(open_bench(folder), {"PREGO_METRICS_TENANT_SERIES": str(SITES)})
-		fill_cache(config)
-		text = openmetrics(config, State())
-		for series in ("files_bytes", "database_bytes", "backup_age_seconds", "info"):
-			assert text.count(f"prego_tenant_{series}{{") == SITES, series
-		taken = [milliseconds(config) for _ in range(TIMES)]
+		fill_cache(load_config(open_bench(folder), {}))
+		for series, target_ms in TARGETS_MS.items():
+			measure(folder, series, target_ms)
+
+
+def measure(folder: str, series: int, target_ms: int) -> None:
+	"""Time the scrapes with so many tenants shown, and print a line."""
+	config = load_config(open_bench(folder), {"PREGO_METRICS_TENANT_SERIES": str(series)})
+	text = openmetrics(config, State())
+	for name in ("files_bytes", "database_bytes", "backup_age_seconds"):
+		assert text.count(f"prego_tenant_{name}{{") == series, name
+	taken = [milliseconds(config) for _ in range(TIMES)]
 	passed, cpu = ([pair[column] for pair in taken] for column in (0, 1))
 	print(
-		f"scrape of {SITES:,} tenants (target {TARGET_MS} ms or less): median {statistics.median(passed):.0f} ms, "
-		f"best {min(passed):.0f} ms; on the CPU {statistics.median(cpu):.0f} ms; {TIMES} times; "
-		f"{len(text) / 1e6:.1f} MB; Python {platform.python_version()}; load {os.getloadavg()[0]:.1f}"
+		f"scrape of {SITES:,} tenants, {series:,} shown (target {target_ms} ms or less): "
+		f"median {statistics.median(passed):.0f} ms, best {min(passed):.0f} ms; on the CPU "
+		f"{statistics.median(cpu):.0f} ms; {TIMES} times; {len(text) / 1e6:.1f} MB; "
+		f"Python {platform.python_version()}; load {os.getloadavg()[0]:.1f}"
 	)
 
 

@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client import CollectorRegistry, Metric
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
-from prometheus_client.openmetrics.exposition import generate_latest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from strategies import folder_names
 
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import open_bench
 from prego_metrics.agent.config.config import Config, load_config
 from prego_metrics.agent.state.model import Push, State
-from prego_metrics.exporters import sample_lines
-from prego_metrics.exporters.openmetrics import MissingLibrary, openmetrics
+from prego_metrics.exporters import openmetrics as exporter
+from prego_metrics.exporters.openmetrics import openmetrics
 from prego_metrics.tenants.usage.scan import collect
 
 NOW = 1_795_000_000.0
@@ -115,60 +112,36 @@ def test_hostile_names_of_sites_are_parsed_back_as_they_are_shown_everywhere(
 	assert found["prego_tenants", ()] == len([name for name, _ in found if name == "prego_tenant_info"])
 
 
-def test_without_the_library_it_says_how_to_install_it(
-	bench_folder: Path, monkeypatch: pytest.MonkeyPatch
+def test_figures_of_the_tenants_come_from_the_cache_with_the_labels_as_they_are(
+	bench_folder: Path, make_site: Callable[..., Path]
 ) -> None:
-	monkeypatch.setitem(sys.modules, "prometheus_client", None)
-	with pytest.raises(MissingLibrary, match="pip install"):
-		openmetrics(config_of(bench_folder), State())
-
-
-class Collector:
-	"""A collector that a registry of the library's takes."""
-
-	def __init__(self, *families: Metric) -> None:
-		self.families = families
-
-	def describe(self) -> list[Metric]:
-		return []
-
-	def collect(self) -> tuple[Metric, ...]:
-		return self.families
-
-
-def by_the_library(*families: Metric) -> str:
-	registry = CollectorRegistry()
-	registry.register(Collector(*families))
-	text: bytes = generate_latest(registry)
-	return text.decode()
-
-
-def test_the_text_is_the_librarys_own_to_the_letter(
-	bench_folder: Path, make_site: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-	make_site(bench_folder, 'say-"hi"-\\.example')
+	name = 'say-"hi"-\\.example'
+	make_site(bench_folder, name)
 	config = config_of(bench_folder)
 	collect(config, {})
-	seen: list[Metric] = []
-	genuine = sample_lines.as_text
-	monkeypatch.setattr(sample_lines, "as_text", lambda families: (seen.extend(families), genuine(seen))[1])
-	push = pushed()
-	text = openmetrics(config, State(last=push, last_delivered=push, totals={"delivered": 7}), now=NOW)
-	assert len(seen) >= 10 and "prego_tenant_files_bytes{" in text
-	assert text == by_the_library(*seen)
+	found = samples(openmetrics(config, State(), now=NOW))
+	assert found["prego_tenant_files_bytes", (("site", sanitize(name)),)] >= 0
+	assert len([1 for metric, _ in found if metric == "prego_tenant_files_bytes"]) == 4
 
 
-@given(
-	st.dictionaries(st.sampled_from(["site", "bench", "reason"]), st.text(), max_size=3),
-	st.one_of(st.floats(), st.integers(-(2**60), 2**60)),
-)
-def test_any_label_and_any_number_is_written_as_the_library_does(
-	labels: dict[str, str], value: float
+def test_a_thousand_sites_have_series_of_their_own_and_more_only_where_that_is_set(
+	tmp_path: Path, make_bench: Callable[..., Path]
 ) -> None:
-	family = GaugeMetricFamily("prego_any", "One \\ and \n two.", labels=sorted(labels))
-	family.add_metric([labels[name] for name in sorted(labels)], value)
-	with_unit = GaugeMetricFamily("prego_size", "Size.", value=value, unit="bytes")
-	info = InfoMetricFamily("prego_about", "About.", value=labels)
-	counter = CounterMetricFamily("prego_pushes", "Pushes.", value=value)
-	families = [family, with_unit, info, counter]
-	assert sample_lines.as_text(families) == by_the_library(*families)
+	folder = make_bench(tmp_path / "many", *(f"t{number}.example" for number in range(1001)))
+	names = {
+		limit: [name for name, _ in samples(openmetrics(config_of(folder, **limits), State(), now=NOW))]
+		for limit, limits in ((None, {}), (1001, {"PREGO_METRICS_TENANT_SERIES": "1001"}))
+	}
+	assert names[None].count("prego_tenant_info") == 0 and "prego_tenants" in names[None]
+	assert names[1001].count("prego_tenant_info") == 1001
+
+
+def test_a_scrape_asks_each_source_once(bench_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+	counted: list[Config] = []
+	genuine = exporter.count_tenants
+	monkeypatch.setattr(
+		exporter, "count_tenants", lambda config: (counted.append(config), genuine(config))[1]
+	)
+	config = config_of(bench_folder)
+	assert "prego_tenants 3" in openmetrics(config, State())
+	assert counted == [config]

@@ -289,7 +289,7 @@ SETTINGS: tuple[Setting, ...] = (
 	),
 	Setting(
 		"tenant_series",
-		10000,
+		1000,
 		"number",
 		_whole_number(0, 1_000_000),
 		"sites with series of their own in OpenMetrics, the largest first; 0: none",

@@ -304,7 +304,7 @@ def test_the_table_is_the_designs() -> None:
 		"alert_after": 3,
 		"disk_alert_pct": 90,
 		"collect_tenants": True,
-		"tenant_series": 10000,
+		"tenant_series": 1000,
 		"tenant_quota_gb": 0,
 		"heartbeat_url": None,
 		"heartbeat_url_file": None,
