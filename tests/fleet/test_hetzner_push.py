@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import os
 import re
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from hetzner_api import TOKEN, Answer, HetznerFake, server
+from hostile_server import HostileServer, answer
 from pushing import leaked
 
 from prego_metrics.agent.base.secrets import WITHHELD
@@ -278,6 +281,15 @@ def test_a_wrong_token_or_key_is_said_once_for_all_and_never_shown(
 	else:
 		assert ended.returncode == 1 and "refuses the key" in ended.stderr
 	assert row_of(control_plane) is None
+
+
+def test_without_a_bundle_in_the_environment_an_unknown_authority_gets_no_token(sidecar) -> None:
+	context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+	trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+	with HostileServer(answer(200), tls=context) as api:
+		ended = sidecar(HCLOUD_ENDPOINT=api.url + "/v1", REQUESTS_CA_BUNDLE="", CURL_CA_BUNDLE="")
+	assert ended.returncode == 2 and "TLS: the certificate is not to be trusted" in ended.stderr
+	assert (api.connections, api.requests) == (3, [])
 
 
 def test_a_refused_key_is_not_tried_for_the_other_nodes(hetzner, control_plane, sidecar) -> None:

@@ -79,6 +79,23 @@ def test_a_certificate_that_does_not_hold_gets_no_key(
 	assert server.requests == []
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "plane.example"])
+def test_without_a_bundle_in_the_environment_an_unknown_authority_gets_no_key(
+	host: str,
+	authority: trustme.CA,
+	plane_example: None,
+	bench: Path,
+	monkeypatch: pytest.MonkeyPatch,
+) -> None:
+	for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"):
+		monkeypatch.delenv(variable, raising=False)
+	with HostileServer(answer(200), tls=tls_context(authority.issue_cert(host))) as server:
+		ended = push_now(aim(bench, server.url.replace("127.0.0.1", host), timeout=1))
+	assert (ended.outcome, ended.attempts) == ("failed", 3)
+	assert ended.error.startswith("TLS: ")
+	assert (server.connections, server.requests) == (3, [])
+
+
 def test_plain_http_on_a_tls_port_and_tls_on_a_plain_one_fail_without_the_key(
 	authority: trustme.CA, trusted: None
 ) -> None:
