@@ -19,8 +19,7 @@ from typing import Any
 
 import pytest
 import real_bench
-from bench_process import changed, in_site, site_config
-from real_bench import BENCH, KEY, NODE_ID, SITE
+from real_bench import BENCH, KEY, NODE_ID, SITE, changed, in_site, site_config
 
 from prego_metrics.sandbox.server import LocalControlPlane
 

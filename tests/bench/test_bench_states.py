@@ -12,16 +12,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from bench_process import (
+from real_bench import (
 	BENCH,
 	SITE,
-	bench,
 	changed,
 	common_config,
 	control_plane,
 	doctor_check,
 	in_site,
 	run,
+	run_bench,
 	site_config,
 	variables_for,
 )
@@ -56,22 +56,22 @@ def test_without_any_of_them_frappe_is_well(variables: dict[str, str]) -> None:
 
 def test_a_disabled_scheduler(variables: dict[str, str]) -> None:
 	try:
-		assert bench("--site", SITE, "disable-scheduler").returncode == 0
+		assert run_bench("--site", SITE, "disable-scheduler").returncode == 0
 		is_named("scheduler", "is disabled in its System Settings", variables)
 	finally:
-		assert bench("--site", SITE, "enable-scheduler").returncode == 0
+		assert run_bench("--site", SITE, "enable-scheduler").returncode == 0
 	assert doctor_check("scheduler", variables)["state"] == "pass"
 
 
 def test_configure_enables_a_scheduler_that_is_disabled(variables: dict[str, str]) -> None:
 	before = common_config().read_bytes()
 	try:
-		bench("--site", SITE, "disable-scheduler")
-		ended = bench("prego-metrics", "configure", "--enable-scheduler", **variables)
+		run_bench("--site", SITE, "disable-scheduler")
+		ended = run_bench("prego-metrics", "configure", "--enable-scheduler", **variables)
 		assert f"the scheduler of {SITE} is enabled" in ended.stdout, ended.stderr
 		assert doctor_check("scheduler", variables)["state"] == "pass"
 	finally:
-		bench("--site", SITE, "enable-scheduler")
+		run_bench("--site", SITE, "enable-scheduler")
 	assert common_config().read_bytes() == before
 
 
@@ -92,7 +92,7 @@ def test_a_database_that_does_not_answer_is_named_and_the_count_goes_on(variable
 		is_named("database", "cannot be asked", variables)
 		assert doctor_check("job", variables)["state"] == "skip"
 		assert doctor_check("tenants", variables)["state"] != "fail"
-		assert bench("prego-metrics", "push", **variables).returncode == 0
+		assert run_bench("prego-metrics", "push", **variables).returncode == 0
 
 
 def test_a_redis_that_does_not_answer(variables: dict[str, str]) -> None:
@@ -107,7 +107,7 @@ def test_a_job_row_that_is_missing(variables: dict[str, str]) -> None:
 		in_site(SITE, f"frappe.db.delete('Scheduled Job Type', {{'method': {METHOD!r}}})")
 		is_named("job", "the row of the job is missing", variables)
 	finally:
-		assert bench("--site", SITE, "migrate").returncode == 0
+		assert run_bench("--site", SITE, "migrate").returncode == 0
 	assert doctor_check("job", variables)["state"] == "pass"
 
 
@@ -190,7 +190,7 @@ def test_a_tick_that_is_too_slow(variables: dict[str, str]) -> None:
 
 
 def test_every_check_at_once_says_something_of_use(variables: dict[str, str]) -> None:
-	ended = bench("prego-metrics", "doctor", "--json", **variables)
+	ended = run_bench("prego-metrics", "doctor", "--json", **variables)
 	for made in json.loads(ended.stdout)["checks"]:
 		assert made["seen"]
 		assert bool(made["action"]) == (made["state"] in ("warn", "fail")), made

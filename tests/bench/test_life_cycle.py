@@ -1,6 +1,6 @@
 """A node's life: migrated, kept in maintenance, restored elsewhere, its site dropped, the app on two sites.
 
-Needs a bench, see bench_process.py. Settings are given by the environment: those of the bench stay as they are,
+Needs a bench, see real_bench.py. Settings are given by the environment: those of the bench stay as they are,
 and so do its services. The scheduler of the bench may run meanwhile.
 """
 
@@ -12,16 +12,16 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from bench_process import (
+from real_bench import (
 	BENCH,
-	MISSING,
 	SITE,
 	TENANT_SITE,
-	bench,
+	app_installed,
 	changed,
 	doctor_check,
 	in_site,
 	plane,
+	run_bench,
 	site_config,
 	variables,
 )
@@ -44,9 +44,8 @@ LOGGED = "print(frappe.db.count('Prego Metrics Push', {'node_id': %r}))"
 
 @pytest.fixture(scope="module")
 def app_on_a_tenants_site() -> Iterator[None]:
-	bench("--site", TENANT_SITE, "install-app", "prego_metrics")
-	yield
-	bench("--site", TENANT_SITE, "uninstall-app", "prego_metrics", "--yes", "--no-backup")
+	with app_installed(TENANT_SITE):
+		yield
 
 
 def test_a_migrate_under_maintenance_twice_leaves_a_node_that_pushes(variables: dict[str, str]) -> None:
@@ -54,13 +53,13 @@ def test_a_migrate_under_maintenance_twice_leaves_a_node_that_pushes(variables: 
 	switches = {"maintenance_mode": 1, "pause_scheduler": 1}
 	with changed(site_config(SITE), **switches):
 		for _time in range(2):
-			ended = bench("--site", SITE, "migrate")
+			ended = run_bench("--site", SITE, "migrate")
 			assert ended.returncode == 0, ended.stderr
 		found = doctor_check("scheduler_switches", variables)
 		assert found["state"] in ("warn", "fail")
 		assert all(f"{switch} is set on {SITE}" in found["seen"] for switch in switches)
 		# It is counted meanwhile, and a push by hand goes out.
-		ended = bench("--site", SITE, "execute", "prego_metrics.prego_push.push", **variables)
+		ended = run_bench("--site", SITE, "execute", "prego_metrics.prego_push.push", **variables)
 		assert json.loads(ended.stdout)["outcome"] == "delivered", ended.stderr
 	assert doctor_check("scheduler_switches", variables)["state"] == "pass"
 	assert doctor_check("job", variables)["state"] == "pass"
@@ -79,7 +78,7 @@ def test_a_restored_backup_pushes_as_the_node_that_it_is_on_now(
 		)
 		before = in_site(SITE, CHART, **variables)
 		in_site(SITE, RUN_TICK, **{**variables, "PREGO_METRICS_PUSH_INTERVAL": "5"})
-		ended = bench("--site", SITE, "execute", "prego_metrics.prego_push.push", **variables)
+		ended = run_bench("--site", SITE, "execute", "prego_metrics.prego_push.push", **variables)
 		assert json.loads(ended.stdout)["payload"]["node_id"] == "bench-test"
 		assert plane.store.server_metrics(old) is None
 		in_site(SITE, RUN_TICK, **variables)
@@ -106,7 +105,7 @@ def test_with_the_operators_site_dropped_the_doctor_and_every_page_say_so(
 		in_site(site, RUN_TICK, **gone)
 		assert in_site(TENANT_SITE, ROWS) == rows
 	# Pushes go on: any site with the app carries them.
-	assert json.loads(bench("prego-metrics", "status", "--json", **gone).stdout)["status"] == "fresh"
+	assert json.loads(run_bench("prego-metrics", "status", "--json", **gone).stdout)["status"] == "fresh"
 
 
 def test_ticks_of_two_sites_make_one_push_and_write_on_the_operators_alone(
@@ -115,7 +114,7 @@ def test_ticks_of_two_sites_make_one_push_and_write_on_the_operators_alone(
 	"""Ten ticks on a tenant's site, by mistake: nothing of ours is written into its database, failures included."""
 	rows = in_site(TENANT_SITE, ROWS)
 	often = {**variables, "PREGO_METRICS_PUSH_INTERVAL": "3600", "PREGO_METRICS_ALERT_AFTER": "1"}
-	bench("--site", SITE, "execute", "prego_metrics.prego_push.push", **often)
+	run_bench("--site", SITE, "execute", "prego_metrics.prego_push.push", **often)
 	at = plane.store.server_metrics("bench-test")
 	assert at is not None
 	for site in (SITE, TENANT_SITE, SITE, TENANT_SITE):
@@ -142,6 +141,6 @@ def test_without_redis_a_push_by_hand_goes_out(
 			("--site", SITE, "execute", "prego_metrics.prego_push.push"),
 			("prego-metrics", "push"),
 		):
-			ended = bench(*arguments, **variables)
+			ended = run_bench(*arguments, **variables)
 			assert ended.returncode == 0, ended.stderr
 			assert "elivered" in ended.stdout

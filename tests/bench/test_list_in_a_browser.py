@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 import real_bench
 from bench_browser import MANAGER, NEEDS_A_BROWSER, Page, page, people, plane, settings
-from bench_process import in_site
-from real_bench import SITE
+from real_bench import SITE, in_site
 
 pytestmark = NEEDS_A_BROWSER
 

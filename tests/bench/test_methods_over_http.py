@@ -9,24 +9,20 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import real_bench
-from bench_process import in_site
 from nightly_bench import is_complete, wait_for
-from real_bench import BENCH, KEY, NODE_ID, SITE, Visitor
+from real_bench import BENCH, KEY, NODE_ID, SITE, TENANT_SITE, Visitor, in_site
 from tenant_figures import cache_of, give_to_owner, keep, made_tenant
 
 from prego_metrics.sandbox.server import LocalControlPlane
 
 pytestmark = pytest.mark.bench
 
-TENANT = os.environ.get("PREGO_TEST_TENANT_SITE", "")
-NO_TENANT = "no tenant's site: set PREGO_TEST_TENANT_SITE (a site of the bench without the app)"
 MANAGER, PLAIN, READER = "manager@page.test", "plain@page.test", "reader@page.test"
 READING = ("status", "tenants", "series", "metrics", "tenant_sizes", "tenant_history")
 ACTING = ("push", "doctor", "collect")
@@ -181,22 +177,17 @@ def test_the_readers_role_reads_metrics_and_nothing_else(people: dict[str, Visit
 @pytest.fixture(scope="module")
 def error_logs_of_before() -> set[str]:
 	"""The Error Logs that the tenant's site has already: its setup may have failed once, and named anything."""
-	if not TENANT:
-		pytest.skip(NO_TENANT)
-	return {log["name"] for log in json.loads(in_site(TENANT, ALL_ERROR_LOGS))}
+	return {log["name"] for log in json.loads(in_site(TENANT_SITE, ALL_ERROR_LOGS))}
 
 
 @pytest.fixture(scope="module")
 def tenants_people(plane: LocalControlPlane, error_logs_of_before: set[str]) -> Iterator[dict[str, Visitor]]:
-	real_bench.bench("--site", TENANT, "install-app", "prego_metrics")
-	try:
-		real_bench.make_user(TENANT, MANAGER, "System Manager")
-		real_bench.make_user(TENANT, PLAIN, real_bench.PLAIN_ROLE)
-		yield {"manager": Visitor(TENANT, MANAGER), "plain": Visitor(TENANT, PLAIN)}
-	finally:
+	with real_bench.app_installed(TENANT_SITE):
+		real_bench.make_user(TENANT_SITE, MANAGER, "System Manager")
+		real_bench.make_user(TENANT_SITE, PLAIN, real_bench.PLAIN_ROLE)
+		yield {"manager": Visitor(TENANT_SITE, MANAGER), "plain": Visitor(TENANT_SITE, PLAIN)}
 		for email in (MANAGER, PLAIN):
-			real_bench.delete_user(TENANT, email)
-		real_bench.bench("--site", TENANT, "uninstall-app", "prego_metrics", "--yes", "--no-backup")
+			real_bench.delete_user(TENANT_SITE, email)
 
 
 ALL_ERROR_LOGS = "print(frappe.as_json(frappe.get_all('Error Log', fields=['*'])))"
@@ -262,7 +253,7 @@ def test_a_tenants_site_learns_nothing_of_the_node_or_other_tenants(
 	tenants_people: dict[str, Visitor], who: str, how: str, path: str, parameters: dict[str, object]
 ) -> None:
 	answer = getattr(tenants_people[who], how)(path, **parameters)
-	others = {place.parent.name for place in Path(BENCH, "sites").glob("*/site_config.json")} - {TENANT}
+	others = {place.parent.name for place in Path(BENCH, "sites").glob("*/site_config.json")} - {TENANT_SITE}
 	assert answer.status_code != 500, answer.text[-600:]
 	for secret in (NODE_ID, KEY, BENCH, "127.0.0.1:9", *others):
 		assert secret not in answer.text, (path, answer.text[:600])
@@ -283,13 +274,13 @@ def test_nothing_of_the_node_is_written_into_a_tenants_database(
 		"/api/method/frappe.desk.reportview.get_count", doctype="Prego Metrics Push"
 	)
 	assert counted.json()["message"] == 0
-	real_bench.execute(TENANT, "prego_metrics.prego_push.push_if_due")
+	real_bench.execute(TENANT_SITE, "prego_metrics.prego_push.push_if_due")
 	counted = tenants_people["manager"].get(
 		"/api/method/frappe.desk.reportview.get_count", doctype="Prego Metrics Push"
 	)
 	assert counted.json()["message"] == 0
 	# An error's Error Log would have the variables of each frame, and this site's System Manager reads it.
-	logs = json.loads(in_site(TENANT, ALL_ERROR_LOGS))
+	logs = json.loads(in_site(TENANT_SITE, ALL_ERROR_LOGS))
 	written = json.dumps([log for log in logs if log["name"] not in error_logs_of_before])
 	assert not any(
 		secret in written for secret in (NODE_ID, KEY, SITE, "Prego Tenants", "prego-metrics-key-")
@@ -304,6 +295,6 @@ try:
 except frappe.PermissionError:
 	print(frappe.get_traceback(with_context=True))
 """
-	shown = in_site(TENANT, code, PREGO_METRICS_NODE_ID=NODE_ID, PREGO_METRICS_SITE=SITE)
+	shown = in_site(TENANT_SITE, code, PREGO_METRICS_NODE_ID=NODE_ID, PREGO_METRICS_SITE=SITE)
 	assert "require_operator_site" in shown
 	assert not any(secret in shown for secret in (NODE_ID, SITE))

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from bench_process import BENCH
+from real_bench import BENCH
 
 PACKAGE = Path(__file__).parents[2] / "prego_metrics"
 SOURCE = Path(BENCH) / "apps" / "frappe"

@@ -1,6 +1,6 @@
 """The nightly collection by a bench's own scheduler and worker, and what it must never do.
 
-Needs a bench, see bench_process.py, with its scheduler and a worker running, and MariaDB's root in its common
+Needs a bench, see real_bench.py, with its scheduler and a worker running, and MariaDB's root in its common
 configuration. Sites are made for the tests and removed; settings and cache are put back.
 """
 
@@ -17,7 +17,6 @@ from collections.abc import Iterator
 
 import pytest
 import real_bench
-from bench_process import SITE, TENANT_SITE, bench, in_site
 from nightly_bench import (
 	CACHE,
 	PASSWORD,
@@ -33,6 +32,7 @@ from nightly_bench import (
 	slow_database,
 	wait_for,
 )
+from real_bench import SITE, TENANT_SITE, in_site, run_bench
 
 from prego_metrics.agent.state.store import StateFolder
 from prego_metrics.sandbox.server import LocalControlPlane
@@ -185,7 +185,7 @@ def test_pushes_in_the_middle_of_it_are_on_time_though_one_worker_does_both(
 	in_site(SITE, f"{COLLECTION}\nscan_job.collect_if_due()")
 	wait_for(lambda: collecting_process() is not None, 60)
 	at = time.monotonic()
-	pushed = bench("prego-metrics", "push", "--json")
+	pushed = run_bench("prego-metrics", "push", "--json")
 	assert json.loads(pushed.stdout)["outcome"] == "delivered"
 	assert time.monotonic() - at < 15 and collecting_process() is not None
 	# Once it is over, another begins: there is no moment without one for as long as pushes are watched.
@@ -219,8 +219,7 @@ def test_pushes_in_the_middle_of_it_are_on_time_though_one_worker_does_both(
 
 
 def test_on_a_tenants_site_nothing_is_queued_and_nothing_written(empty_cache: None) -> None:
-	real_bench.bench("--site", TENANT_SITE, "install-app", "prego_metrics")
-	try:
+	with real_bench.app_installed(TENANT_SITE):
 		before = sorted(os.listdir(STATE))
 		seen = in_site(
 			TENANT_SITE,
@@ -230,8 +229,6 @@ def test_on_a_tenants_site_nothing_is_queued_and_nothing_written(empty_cache: No
 		assert seen.split() == ["False", "0"]
 		assert [name for name in sorted(os.listdir(STATE)) if name not in before and "tick" not in name] == []
 		assert not CACHE.exists()
-	finally:
-		real_bench.bench("--site", TENANT_SITE, "uninstall-app", "prego_metrics", "--yes", "--no-backup")
 
 
 def test_a_cache_that_cannot_be_used_is_in_the_error_log_once_and_in_the_doctor(empty_cache: None) -> None:
@@ -243,7 +240,7 @@ def test_a_cache_that_cannot_be_used_is_in_the_error_log_once_and_in_the_doctor(
 			in_site(SITE, f"{COLLECTION}\nscan_job.collect_a_while()")
 		told = [text for text in errors_since(begun) if "tenants.sqlite" in text]
 		assert len(told) == 1 and "symbolic links" in told[0] and "Traceback" not in told[0]
-		checked = bench("prego-metrics", "doctor", "--only", "tenant_figures")
+		checked = run_bench("prego-metrics", "doctor", "--only", "tenant_figures")
 		assert "warn tenant_figures" in checked.stdout and "symlink" in checked.stdout
 	finally:
 		CACHE.unlink()

@@ -12,20 +12,19 @@ from __future__ import annotations
 import itertools
 import json
 import re
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
-from bench_process import (
+from real_bench import (
 	BENCH,
 	HISTORY_OF_THE_SITE,
-	NO_SITE,
 	PROCESS_KEY,
 	SITE,
 	bench,
 	changed,
 	plane,
+	run_bench,
 	site_config,
 	variables,
 )
@@ -40,7 +39,7 @@ pytestmark = pytest.mark.bench
 
 def execute(method: str, kwargs: dict[str, object] | None = None, **variables: str):
 	arguments = ["--kwargs", repr(kwargs)] if kwargs else []
-	return bench("--site", SITE, "execute", method, *arguments, **variables)
+	return run_bench("--site", SITE, "execute", method, *arguments, **variables)
 
 
 def sql(query: str) -> list[list[object]]:
@@ -51,7 +50,7 @@ def sql(query: str) -> list[list[object]]:
 
 def test_every_site_that_frappe_sees_is_counted_once(variables: dict[str, str]) -> None:
 	sites = json.loads(execute("frappe.utils.get_sites").stdout)
-	ended = bench("prego-metrics", "tenants", "--json", PREGO_METRICS_EXCLUDE_SITES="[]", **variables)
+	ended = run_bench("prego-metrics", "tenants", "--json", PREGO_METRICS_EXCLUDE_SITES="[]", **variables)
 	assert sorted(site["site"] for site in json.loads(ended.stdout)["sites"]) == sorted(sites)
 	assert json.loads(ended.stdout)["tenant_count"] == len(sites)
 
@@ -62,7 +61,7 @@ def test_a_push_by_bench_execute_arrives_with_the_count_of_the_bench(
 	ended = execute(METHOD, {"save_snapshot": True}, **variables)
 	assert ended.returncode == 0, ended.stderr
 	result = json.loads(ended.stdout)
-	count = json.loads(bench("prego-metrics", "tenants", "--json", **variables).stdout)["tenant_count"]
+	count = json.loads(run_bench("prego-metrics", "tenants", "--json", **variables).stdout)["tenant_count"]
 	row = plane.store.server_metrics("bench-test")
 	assert result["outcome"] == "delivered"
 	assert row is not None and row["tenant_count"] == count == result["payload"]["tenant_count"]
@@ -111,42 +110,32 @@ def test_the_job_row_is_due_at_every_tick_and_logs_nothing() -> None:
 
 
 def test_migrate_leaves_the_job_row_right() -> None:
-	assert bench("--site", SITE, "migrate").returncode == 0
+	bench("--site", SITE, "migrate")
 	test_the_job_row_is_due_at_every_tick_and_logs_nothing()
 
 
 def test_the_apps_own_tests_pass_in_the_bench() -> None:
 	with changed(site_config(SITE), allow_tests=True):
-		ended = bench("--site", SITE, "run-tests", "--app", "prego_metrics")
+		ended = run_bench("--site", SITE, "run-tests", "--app", "prego_metrics")
 	expected = ended.stdout + ended.stderr
 	assert ended.returncode == 0, expected[-3000:]
 	assert sum(int(number) for number in re.findall(r"Ran (\d+) tests?", expected)) > 0, expected[-3000:]
 
 
 def test_a_dry_run_of_uninstall_leaves_the_job_row() -> None:
-	ended = bench("--site", SITE, "uninstall-app", "prego_metrics", "--dry-run", "--yes")
-	assert ended.returncode == 0, ended.stderr
+	bench("--site", SITE, "uninstall-app", "prego_metrics", "--dry-run", "--yes")
 	test_the_job_row_is_due_at_every_tick_and_logs_nothing()
 
 
 def test_uninstall_leaves_nothing_of_ours_in_the_database_and_install_brings_it_back() -> None:
-	def install() -> None:
-		ended = bench("--site", SITE, "install-app", "prego_metrics")
-		assert ended.returncode == 0, ended.stderr
-
-	def uninstall() -> subprocess.CompletedProcess[str]:
-		return bench("--site", SITE, "uninstall-app", "prego_metrics", "--yes", "--no-backup")
-
 	assert "tabScheduled Job Type" in rows_that_name_us()
 	try:
-		ended = uninstall()
-		assert ended.returncode == 0, ended.stderr
-		assert "rm -r" in ended.stdout
+		assert "rm -r" in bench("--site", SITE, "uninstall-app", "prego_metrics", "--yes", "--no-backup")
 		assert rows_that_name_us() == []
 		assert [str(table) for (table,) in sql("show tables like 'tabPrego%%'")] == []
 	finally:
-		install()
-		install()
+		for _time in range(2):
+			bench("--site", SITE, "install-app", "prego_metrics")
 	test_the_job_row_is_due_at_every_tick_and_logs_nothing()
 
 
@@ -183,7 +172,7 @@ def test_the_scheduler_pushes_once_a_minute_five_times_in_a_row() -> None:
 	On Frappe 16 the scheduler must have been started with a scheduler_tick_interval of 60: its default is 240.
 	"""
 	folder = StateFolder(str(Path(BENCH) / "sites"))
-	interval = json.loads(bench("prego-metrics", "configure", "--show", "--json").stdout)["settings"]
+	interval = json.loads(run_bench("prego-metrics", "configure", "--show", "--json").stdout)["settings"]
 	seconds = interval["push_interval"]["value"]
 	begun = time.time()
 	pushes = []

@@ -1,4 +1,4 @@
-"""What is left of the app on a site after people used it. Needs a bench, see bench_process.py."""
+"""What is left of the app on a site after people used it. Needs a bench, see real_bench.py."""
 
 from __future__ import annotations
 
@@ -7,16 +7,15 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from bench_process import HISTORY_OF_THE_SITE, TENANT_SITE, bench, in_site
+from real_bench import HISTORY_OF_THE_SITE, TENANT_SITE, app_installed, bench, in_site
 
 pytestmark = pytest.mark.bench
 
 
 @pytest.fixture(autouse=True)
 def app_on_the_site() -> Iterator[None]:
-	bench("--site", TENANT_SITE, "install-app", "prego_metrics")
-	yield
-	bench("--site", TENANT_SITE, "uninstall-app", "prego_metrics", "--yes", "--no-backup")
+	with app_installed(TENANT_SITE):
+		yield
 	in_site(
 		TENANT_SITE,
 		f"""
@@ -129,16 +128,15 @@ def listed_in(output: str) -> dict[str, str]:
 
 def test_uninstall_after_real_use_deletes_what_names_us_and_lists_what_people_built() -> None:
 	in_site(TENANT_SITE, USE)
-	dry_run = bench("--site", TENANT_SITE, "uninstall-app", "prego_metrics", "--dry-run", "--yes")
-	assert listed_in(dry_run.stdout) == BUILT_BY_PEOPLE
-	ended = bench("--site", TENANT_SITE, "uninstall-app", "prego_metrics", "--yes", "--no-backup")
-	assert ended.returncode == 0, ended.stderr
-	assert listed_in(ended.stdout) == BUILT_BY_PEOPLE
+	output = bench("--site", TENANT_SITE, "uninstall-app", "prego_metrics", "--dry-run", "--yes")
+	assert listed_in(output) == BUILT_BY_PEOPLE
+	output = bench("--site", TENANT_SITE, "uninstall-app", "prego_metrics", "--yes", "--no-backup")
+	assert listed_in(output) == BUILT_BY_PEOPLE
 	left = json.loads(in_site(TENANT_SITE, f"HISTORY_OF_THE_SITE = {HISTORY_OF_THE_SITE!r}\n{LEFT}"))
 	assert [row for row in left if row[1] not in BUILT_BY_PEOPLE.values()] == []
 	assert {name for _, name, _ in left} == set(BUILT_BY_PEOPLE.values())
 	# The site works on with what stays.
-	assert bench("--site", TENANT_SITE, "migrate").returncode == 0
+	bench("--site", TENANT_SITE, "migrate")
 	in_site(TENANT_SITE, OPEN_THE_DESK)
 
 
@@ -160,8 +158,7 @@ trigger_daily_alerts()
 def test_the_app_can_be_installed_again_beside_what_people_built() -> None:
 	in_site(TENANT_SITE, USE)
 	bench("--site", TENANT_SITE, "uninstall-app", "prego_metrics", "--yes", "--no-backup")
-	ended = bench("--site", TENANT_SITE, "install-app", "prego_metrics")
-	assert ended.returncode == 0, ended.stderr
+	bench("--site", TENANT_SITE, "install-app", "prego_metrics")
 	counted = in_site(
 		TENANT_SITE, "print(frappe.db.count('Prego Metrics Push'), frappe.db.exists('Webhook', 'My hook'))"
 	)
@@ -170,9 +167,8 @@ def test_the_app_can_be_installed_again_beside_what_people_built() -> None:
 
 def test_a_dry_run_of_uninstall_changes_no_row() -> None:
 	before = in_site(TENANT_SITE, CHECKSUMS)
-	ended = bench("--site", TENANT_SITE, "uninstall-app", "prego_metrics", "--dry-run", "--yes")
-	assert ended.returncode == 0, ended.stderr
-	assert listed_in(ended.stdout) == {}
+	output = bench("--site", TENANT_SITE, "uninstall-app", "prego_metrics", "--dry-run", "--yes")
+	assert listed_in(output) == {}
 	assert in_site(TENANT_SITE, CHECKSUMS) == before
 
 

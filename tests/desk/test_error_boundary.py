@@ -9,10 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 
-import bench_process
 import pytest
 import real_bench
-from bench_process import BENCH, SITE
+from real_bench import BENCH, SITE
 
 from prego_metrics.desk import error_boundary
 from prego_metrics.desk.error_boundary import Unforeseen, guarded
@@ -121,21 +120,7 @@ def test_a_tick_that_breaks_counts_as_failed_and_shows_no_site_the_node(
 	operators_site: str, log: Path
 ) -> None:
 	with real_bench.configured(node_id="n", control_plane_url="http://127.0.0.1:9", site=operators_site):
-		ended = bench_process.run(
-			[
-				"-c",
-				"\n".join(
-					[
-						"import frappe",
-						f"frappe.init(site={SITE!r}, sites_path='.')",
-						"frappe.connect()",
-						BREAK_AND_RUN,
-						"frappe.db.commit()",
-						"frappe.destroy()",
-					]
-				),
-			]
-		)
+		ended = real_bench.run_in_site(SITE, BREAK_AND_RUN)
 	assert ended.returncode == 0, ended.stderr
 	assert ended.stdout.count("raised Unforeseen") == 2
 	(found,) = [

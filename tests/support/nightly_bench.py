@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench_process import BENCH, SITE, in_site, run
+from real_bench import BENCH, SITE, in_site, run
 
 from prego_metrics.agent.base.kernel import LOCKS_FILE
 from prego_metrics.tenants.usage.store import TenantHistory

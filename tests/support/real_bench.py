@@ -1,38 +1,84 @@
-"""A real bench for tests that talk to it over HTTP: its sites' users, visitors, and the settings they need.
+"""A real bench for tests: its processes, statements inside a site, its settings, and people who talk to it over HTTP.
 
-Needs PREGO_TEST_BENCH (its path), PREGO_TEST_SITE (the site with the app) and PREGO_TEST_URL (where its web
-server answers that site). The settings in common_site_config.json are put back afterwards.
+PREGO_TEST_BENCH is the bench's path, PREGO_TEST_SITE the operator site, which has the app, PREGO_TEST_TENANT_SITE a
+test site that the app is installed on and uninstalled from, and PREGO_TEST_URL the address at which the bench's web
+server answers for PREGO_TEST_SITE. Started by root, each process is the bench's owner's; started by another user,
+that user's, who has to be the owner. `plane` and `variables` are fixtures, which a test module imports by name.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
+import pwd
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
-import bench_process
+import pytest
 import requests
-from bench_process import BENCH as BENCH
-from bench_process import SITE, changed, common_config, owner
 
+from prego_metrics.sandbox.server import LocalControlPlane
+
+BENCH = os.environ.get("PREGO_TEST_BENCH", "")
+SITE = os.environ.get("PREGO_TEST_SITE", "")
+TENANT_SITE = os.environ.get("PREGO_TEST_TENANT_SITE", "")
 URL = os.environ.get("PREGO_TEST_URL", "").rstrip("/")
-MISSING = (
-	"no bench with a web server: set PREGO_TEST_BENCH (its path), PREGO_TEST_SITE (a site of it that has the "
-	"app) and PREGO_TEST_URL (such as http://ops.test:8000)"
-)
+
+PROCESS_KEY = "a-key-of-the-bench-tests"
+PROCESS_NODE_ID = "bench-test"
 KEY = "a-key-of-the-page-tests"
 NODE_ID = "node-of-the-page-tests"
 PASSWORD = "a-Long-password-of-the-tests-7"
-# Lets a user into the Desk and has to do with nothing of ours; 17 has no Blogger any more.
+# Lets a user into the Desk and has nothing to do with the app; 17 has no Blogger any more.
 PLAIN_ROLE = "Inbox User"
+# The rows of each table, in SQL, that may name us when we are gone: which apps the site had, which roles or
+# user permissions a user was given or lost, and what a deleted user was. (Permission Log came with 16.) Whatever else does is ours.
+HISTORY_OF_THE_SITE = {
+	"tabVersion": "ref_doctype in ('Installed Applications', 'Log Settings') or ref_doctype = 'User' "
+	"""and ifnull(data, '') like '%%"Prego Metrics Reader"%%'""",
+	"tabPermission Log": "for_doctype = 'User Permission' or for_doctype = 'User' "
+	"""and ifnull(changes, '') like '%%"Prego Metrics Reader"%%'""",
+	"tabDeleted Document": "deleted_doctype = 'User'",
+}
+# A bench of a busy machine: `migrate` alone may take a minute.
+TIMEOUT_SECONDS = 300
 
 
-def bench(*arguments: str) -> str:
+def owner() -> pwd.struct_passwd:
+	return pwd.getpwuid((Path(BENCH) / "sites").stat().st_uid)
+
+
+def run(arguments: list[str], **variables: str) -> subprocess.CompletedProcess[str]:
+	"""Run a Python of the bench's in `sites/`, as the owner of the bench."""
+	user = owner()
+	as_owner: dict[str, Any] = {}
+	if os.geteuid() == 0:
+		as_owner = {"user": user.pw_uid, "group": user.pw_gid, "extra_groups": []}
+	environ = {name: value for name, value in os.environ.items() if not name.startswith("PREGO_")}
+	return subprocess.run(
+		[str(Path(BENCH) / "env/bin/python"), *arguments],
+		cwd=Path(BENCH) / "sites",
+		env={**environ, "HOME": user.pw_dir, "USER": user.pw_name, **variables},
+		capture_output=True,
+		text=True,
+		timeout=TIMEOUT_SECONDS,
+		**as_owner,
+	)
+
+
+def run_bench(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+	"""Run what `bench …` runs."""
+	return run(["-m", "frappe.utils.bench_helper", "frappe", *arguments], **variables)
+
+
+def bench(*arguments: str, **variables: str) -> str:
 	"""Run what `bench …` runs, see that it succeeds, and return what it prints."""
-	ended = bench_process.bench(*arguments)
+	ended = run_bench(*arguments, **variables)
 	assert ended.returncode == 0, (
 		f"bench {' '.join(arguments)}: {ended.stdout[-1000:]} {ended.stderr[-2000:]}"
 	)
@@ -41,6 +87,88 @@ def bench(*arguments: str) -> str:
 
 def execute(site: str, method: str, *args: object) -> str:
 	return bench("--site", site, "execute", method, "--args", repr(list(args)))
+
+
+def run_in_site(site: str, code: str, **variables: str) -> subprocess.CompletedProcess[str]:
+	"""Run statements with Frappe connected to a site, and commit."""
+	lines = ["import frappe", f"frappe.init(site={site!r}, sites_path='.')", "frappe.connect()", code]
+	return run(["-c", "\n".join([*lines, "frappe.db.commit()", "frappe.destroy()"])], **variables)
+
+
+def in_site(site: str, code: str, **variables: str) -> str:
+	"""Run statements in a site, see that they succeed, and return what they print."""
+	ended = run_in_site(site, code, **variables)
+	assert ended.returncode == 0, ended.stderr
+	return ended.stdout
+
+
+@contextlib.contextmanager
+def app_installed(site: str) -> Iterator[None]:
+	"""Have the app on a site for as long as this lasts."""
+	bench("--site", site, "install-app", "prego_metrics")
+	try:
+		yield
+	finally:
+		bench("--site", site, "uninstall-app", "prego_metrics", "--yes", "--no-backup")
+
+
+def doctor_check(name: str, variables: dict[str, str]) -> dict[str, str]:
+	"""Let the doctor make one check; whatever it finds, it says what to do about it, and shows no traceback."""
+	ended = run_bench("prego-metrics", "doctor", "--json", "--only", name, **variables)
+	assert ended.stdout, ended.stderr
+	assert "Traceback" not in ended.stderr
+	(made,) = json.loads(ended.stdout)["checks"]
+	assert bool(made["action"]) == (made["state"] in ("warn", "fail"))
+	return dict(made)
+
+
+@contextlib.contextmanager
+def control_plane() -> Iterator[LocalControlPlane]:
+	"""A control plane for the processes that are given `variables_for` it."""
+	with LocalControlPlane(PROCESS_KEY) as plane:
+		plane.store.register_node(PROCESS_NODE_ID, "eu", "127.0.0.1")
+		yield plane
+
+
+def variables_for(plane: LocalControlPlane) -> dict[str, str]:
+	"""Settings by the environment: those of the bench stay as they are, and nobody is alerted."""
+	return {
+		"INTERNAL_API_KEY": PROCESS_KEY,
+		"PREGO_METRICS_NODE_ID": PROCESS_NODE_ID,
+		"PREGO_METRICS_CONTROL_PLANE_URL": plane.url,
+		"PREGO_METRICS_SITE": SITE,
+		"PREGO_METRICS_ALERT_AFTER": "1000",
+	}
+
+
+@pytest.fixture
+def plane() -> Iterator[LocalControlPlane]:
+	with control_plane() as plane:
+		yield plane
+
+
+@pytest.fixture
+def variables(plane: LocalControlPlane) -> dict[str, str]:
+	return variables_for(plane)
+
+
+def common_config() -> Path:
+	return Path(BENCH) / "sites" / "common_site_config.json"
+
+
+def site_config(site: str) -> Path:
+	return Path(BENCH) / "sites" / site / "site_config.json"
+
+
+@contextlib.contextmanager
+def changed(path: Path, **values: Any) -> Iterator[None]:
+	"""Change a configuration file in place, as Frappe does, and put its bytes back."""
+	before = path.read_bytes()
+	try:
+		path.write_text(json.dumps({**json.loads(before), **values}, indent=1))
+		yield
+	finally:
+		path.write_bytes(before)
 
 
 @contextlib.contextmanager
@@ -69,7 +197,7 @@ def forget_rate_limits() -> None:
 
 
 def make_user(site: str, email: str, *roles: str) -> None:
-	"""Make a user with these roles and the tests' password; one that is there already is made anew."""
+	"""Make a user with these roles and the tests' password; one that is there already is replaced."""
 	delete_user(site, email)
 	user = {
 		"doctype": "User",
