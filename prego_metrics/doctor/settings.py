@@ -98,20 +98,9 @@ def _hidden_settings(seen: Examination) -> list[Message]:
 		for setting in SETTINGS
 		if seen.config.sources[setting.name] == setting.variable
 		and setting.name in written
-		and _parsed(setting.parse, written[setting.name]) != _set(seen, setting.name)
+		and setting.kind.accept(written[setting.name])
+		!= setting.kind.accept(setting.kind.from_text(seen.environ[setting.variable]))
 	]
-
-
-def _set(seen: Examination, name: str) -> object:
-	return getattr(seen.config, name)
-
-
-def _parsed(parse: object, raw: object) -> object:
-	assert callable(parse)
-	try:
-		return parse(raw)
-	except ValueError:
-		return None
 
 
 def _hidden_keys(seen: Examination) -> list[Message]:

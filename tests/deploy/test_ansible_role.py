@@ -305,7 +305,10 @@ def test_a_switch_to_the_app_leaves_neither_timer_nor_environment(play, folder: 
 		({"prego_metrics_api_key": ""}, "There is no key"),
 		({"prego_metrics_install": "everywhere"}, "everywhere"),
 		({"prego_metrics_hardened": True}, "prego_metrics_hardened needs"),
-		({"prego_metrics_control_plane_url": "http://control-plane.example"}, "must begin with https://"),
+		(
+			{"prego_metrics_control_plane_url": "http://control-plane.example"},
+			"must be the control plane's base URL",
+		),
 	],
 	ids=["no bench", "no URL", "no key", "unknown choice", "hardened by cron", "a URL that the app refuses"],
 )

@@ -28,7 +28,6 @@ SAME_IN_KOREAN = {
 	"{problems}",
 	"{reason} ({url})",
 	"{sentence}; {reason}",
-	"{setting} = {value} ({source}) {problem}",
 	"{source}: {problem}",
 }
 

@@ -30,8 +30,8 @@ def configured(
 	return configure(open_bench(str(bench_folder)), changes, unset, environ or {})
 
 
-def refusal(bench_folder: Path, unset: tuple[str, ...] = (), **changes: Any) -> str:
-	"""Return the words of a refusal, which must have written nothing."""
+def refusal(bench_folder: Path, unset: tuple[str, ...] = (), **changes: Any) -> ConfigurationError:
+	"""Return the error of a refusal, which must have written nothing."""
 	path = common_file(bench_folder)
 	before, names = path.read_bytes(), sorted(os.listdir(path.parent))
 	stamp = path.stat()
@@ -41,4 +41,4 @@ def refusal(bench_folder: Path, unset: tuple[str, ...] = (), **changes: Any) -> 
 	assert path.read_bytes() == before
 	assert (after.st_ino, after.st_mtime_ns) == (stamp.st_ino, stamp.st_mtime_ns)
 	assert sorted(os.listdir(path.parent)) == names
-	return str(raised.value)
+	return raised.value

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from prego_metrics.agent.base.messages import code_of
 from prego_metrics.agent.bench.locate import Bench, open_bench
 from prego_metrics.agent.config.config import (
 	Config,
@@ -24,6 +25,16 @@ def loaded(bench_folder: Path, environ: Mapping[str, str] | None = None) -> Conf
 
 def problems(config: Config) -> str:
 	return "\n".join(problem.message for problem in config.problems)
+
+
+def found(config: Config) -> list[tuple[str, str]]:
+	"""The code of each problem, with the setting or the name that it is about."""
+	found = []
+	for problem in config.problems:
+		params = getattr(problem.message, "params", {})
+		name = params.get("setting") or params.get("name") or params.get("first")
+		found.append((code_of(problem.message), str(name)))
+	return found
 
 
 def judged(section: object, environ: Mapping[str, str] | None = None) -> Config:

@@ -12,8 +12,8 @@ ERRORS: Mapping[str, str] = {
 	# Settings.
 	"setting_missing": "{setting} is not set: give it by `prego-metrics configure`, or by {variable}",
 	"setting_missing_hardened": ("{setting} is not set: in the hardened mode it comes from {variable} alone"),
-	"setting_invalid": "{setting} = {value} ({source}) {problem}",
-	"setting_unknown": "{name} in {source} is no setting: {hint}",
+	"setting_invalid": "{setting} = {value} ({source}) {allowed}",
+	"setting_unknown": "{name} in {source} is not a setting: {hint}",
 	"settings_conflict": "{first} and {second} are both set: keep one of them",
 	"settings_unreadable": "{file} cannot be read: {reason}",
 	"settings_not_written": "{file} cannot be written: {reason}",
@@ -108,6 +108,42 @@ PARTS: Mapping[str, str] = {
 	"set_aside": "it was set aside as {name}, and a new one is begun",
 	"not_set_aside": "it is ignored, and cannot be set aside ({reason})",
 	"set_aside_later": "it is ignored, and the next push sets it aside",
+	# Settings.
+	"environment": "the environment",
+	"similar_setting": "did you mean {setting}?",
+	"allowed_settings": "allowed are {settings}",
+	"allowed_hardened": "must be 1 or 0",
+	"allowed_node_id": (
+		"must be a string equal to nodes.node_id in the control plane: 1 to 255 characters, no control characters, "
+		"not . or .., and not blank"
+	),
+	"allowed_instance_id": (
+		"must be the instance ID assigned by the hosting provider: 1 to 128 of A-Z a-z 0-9 . _ : -"
+	),
+	"allowed_base_url": (
+		"must be the control plane's base URL: https:// (http:// only on localhost and loopback addresses), "
+		"without {route}, user name, password, query, fragment, spaces, backslashes, and . or .. in its path"
+	),
+	"allowed_secret_url": (
+		"must be an https:// URL (http:// only on localhost and loopback addresses) of printable ASCII, without "
+		"user name, password, spaces and backslashes"
+	),
+	"allowed_number": "must be a number of {unit} from {low} to {high}",
+	"allowed_number_or_zero": "must be a number of {unit} from {low} to {high}, or 0 to disable it",
+	"unit_seconds": "seconds",
+	"unit_percent": "percent",
+	"allowed_whole_number": "must be a whole number from {low} to {high}",
+	"allowed_flag": "must be true or false",
+	"allowed_path": "must be an absolute path, outside sites/",
+	"allowed_site": "must be the name of a site, which is the name of its folder in sites/",
+	"allowed_paths": "must be a list of at least one absolute path, such as {example}",
+	"allowed_benches": (
+		"must be a list of at least one path or pattern, such as {example}; * ? [ ] match within one folder, and "
+		"** is not supported"
+	),
+	"allowed_patterns": "must be a list of site names or patterns, such as {example}",
+	# Files.
+	"no_json_object": "{name} is not a JSON object",
 }
 
 TEMPLATES: Mapping[str, str] = {**ERRORS, **PARTS}

@@ -13,7 +13,7 @@ from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.common_site_config import config_file, read_common_config
 from prego_metrics.agent.bench.installed_frappe import TICK_KEY
 from prego_metrics.agent.bench.locate import Bench
-from prego_metrics.agent.config.config import CONFIG_KEY, Config, judge_config, value_from_text
+from prego_metrics.agent.config.config import CONFIG_KEY, Config, judge_config
 from prego_metrics.agent.config.settings import SETTING_BY_NAME, SETTINGS, Setting
 
 _TRIES = 5
@@ -114,6 +114,6 @@ def as_written(given: Mapping[str, Any]) -> dict[str, Any]:
 	"""
 	written: dict[str, Any] = {}
 	for name, value in given.items():
-		setting = SETTING_BY_NAME[name]
-		written[name] = list(value) if isinstance(value, tuple) else value_from_text(setting, value)
+		from_text = SETTING_BY_NAME[name].kind.from_text
+		written[name] = list(value) if isinstance(value, tuple) else from_text(value)
 	return written

@@ -8,8 +8,8 @@ from prego_metrics.agent.base.messages import message, message_of
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.base.secrets import Secret
 from prego_metrics.agent.config.config import Config
+from prego_metrics.agent.config.kinds import SecretUrl
 from prego_metrics.agent.config.secret_files import read_secret_file
-from prego_metrics.agent.config.settings import parse_heartbeat_url
 from prego_metrics.agent.http.deadline import within_deadline
 
 LIMIT_SECONDS = 5.0
@@ -20,7 +20,7 @@ def load_heartbeat_url(config: Config) -> Secret | None:
 	if config.heartbeat_url_file:
 		url = read_secret_file(config.heartbeat_url_file)
 		try:
-			return Secret(parse_heartbeat_url(url), "heartbeat_url_file")
+			return Secret(SecretUrl().parse(url), "heartbeat_url_file")
 		except ValueError as error:
 			raise ValueError(
 				message("heartbeat_url_file: the URL in it {problem}", problem=message_of(error))

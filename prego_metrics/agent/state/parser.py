@@ -218,7 +218,7 @@ def _cpu(fields: Fields) -> CpuReading:
 def parse_tick(fields: Fields, trigger: str) -> Tick:
 	interval = fields.number("push_interval")
 	# What is fresh follows from it: one of years would let nobody hear that pushes have stopped.
-	SETTING_BY_NAME["push_interval"].parse(interval)
+	SETTING_BY_NAME["push_interval"].kind.parse(interval)
 	return Tick(
 		trigger=trigger,
 		at=fields.number("at"),

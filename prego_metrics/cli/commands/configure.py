@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
@@ -13,16 +13,13 @@ from prego_metrics.agent.base.errors import PregoMetricsError
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.config.api_key_writer import MAX_KEY_BYTES, write_key
 from prego_metrics.agent.config.config import Config, load_config
-from prego_metrics.agent.config.effective import settings_as_dict
+from prego_metrics.agent.config.display import settings_as_dict
 from prego_metrics.agent.config.writer import as_written
 from prego_metrics.agent.config.writer import configure as write_settings
 from prego_metrics.agent.setup.nodes_row import REGIONS
 from prego_metrics.agent.setup.onboarding import TICK_SECONDS_ALLOWED, Onboarding
 from prego_metrics.cli.ui.options import bench_option, fail, json_option, open_bench_as_owner, print_json
 from prego_metrics.cli.ui.prompts import ask
-
-if TYPE_CHECKING:
-	from prego_metrics.agent.config.settings import Setting
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -32,27 +29,16 @@ def _setting_options(command: Command) -> Command:
 	from prego_metrics.agent.config.settings import SETTINGS
 
 	for setting in reversed(SETTINGS):
-		repeated = setting.kind == "json" and not isinstance(setting.default, bool)
-		words = (
-			setting.help if setting.help.startswith("false:") else setting.help[0].upper() + setting.help[1:]
-		)
+		repeatable = setting.kind.repeatable
 		command = click.option(
 			"--" + setting.name.replace("_", "-"),
 			setting.name,
-			metavar=_metavar(setting),
-			multiple=repeated,
+			metavar=setting.kind.metavar,
+			multiple=repeatable,
 			default=None,
-			help=words + (" (repeatable)." if repeated else "."),
+			help=setting.help[0].upper() + setting.help[1:] + (" (repeatable)." if repeatable else "."),
 		)(command)
 	return command
-
-
-def _metavar(setting: Setting) -> str:
-	if setting.kind == "number":
-		return "S" if setting.help.startswith("seconds") else "N"
-	if setting.kind == "json":
-		return "true|false" if isinstance(setting.default, bool) else "VALUE"
-	return "TEXT"
 
 
 @click.command(short_help="Write the node's settings, or ask for what is missing.")
@@ -67,7 +53,7 @@ def _metavar(setting: Setting) -> str:
 @click.option(
 	"--scheduler-tick-interval",
 	type=click.IntRange(*TICK_SECONDS_ALLOWED),
-	metavar="S",
+	metavar="SECONDS",
 	help="How often Frappe's scheduler ticks, once it is restarted. Frappe's own key, for the whole bench.",
 )
 @click.option("--enable-scheduler", is_flag=True, help="Enable Frappe's scheduler on the operator's site.")
@@ -153,11 +139,11 @@ def _key_from_stdin() -> str:
 
 
 def _key_path(config: Config, changes: dict[str, Any]) -> str:
-	from prego_metrics.agent.config.settings import SETTING_BY_NAME
+	from prego_metrics.agent.config.kinds import SecretFile
 
 	path = changes.get("api_key_file", config.api_key_file)
 	try:
-		return str(SETTING_BY_NAME["api_key_file"].parse(path))
+		return SecretFile().parse(path)
 	except ValueError as error:
 		raise click.UsageError(f"--api-key-stdin needs api_key_file, which {error}") from None
 

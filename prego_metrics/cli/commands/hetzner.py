@@ -208,10 +208,10 @@ def _endpoint(environ: Mapping[str, str]) -> str:
 
 
 def _url(value: str, source: str) -> str:
-	from prego_metrics.agent.config.settings import SETTING_BY_NAME
+	from prego_metrics.agent.config.kinds import BaseUrl
 
 	try:
-		return str(SETTING_BY_NAME["control_plane_url"].parse(value))
+		return BaseUrl().parse(value)
 	except ValueError as error:
 		raise PregoMetricsError(f"{source} {error}") from None
 

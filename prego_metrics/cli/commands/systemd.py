@@ -112,7 +112,7 @@ def _checked_settings(given: dict[str, str | None]) -> dict[str, str]:
 		setting, option = SETTING_BY_NAME[name], "--" + name.replace("_", "-")
 		if value:
 			try:
-				setting.parse(value)
+				setting.kind.parse(value)
 			except ValueError as error:
 				problems.append(Problem(name, f"{option} {error}"))
 			settings[setting.variable] = value

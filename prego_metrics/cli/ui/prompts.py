@@ -13,7 +13,7 @@ from prego_metrics.agent.base.errors import ConfigurationError
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.installed_frappe import TICK_KEY, frappe_version, tick_seconds
 from prego_metrics.agent.config.api_key import load_api_key
-from prego_metrics.agent.config.config import Config, value_from_text
+from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.config.settings import SETTING_BY_NAME, Setting
 from prego_metrics.agent.config.writer import missing
 from prego_metrics.agent.setup.onboarding import Onboarding
@@ -53,9 +53,9 @@ def _setting(setting: Setting, suggestion: str | None = None, *, empty: bool = F
 	def read(text: str) -> object:
 		if empty and not text:
 			return None
-		raw = value_from_text(setting, text)
+		raw = setting.kind.from_text(text)
 		try:
-			setting.parse(raw)
+			setting.kind.parse(raw)
 		except ValueError as error:
 			raise click.UsageError(f"{setting.name} {error}") from None
 		return raw
@@ -73,7 +73,7 @@ def _ask_site(onboarding: Onboarding, answers: Answers) -> None:
 	def read(text: str) -> object:
 		if text:
 			try:
-				SETTING_BY_NAME["site"].parse(text)
+				SETTING_BY_NAME["site"].kind.parse(text)
 			except ValueError as error:
 				raise click.UsageError(f"site {error}") from None
 		if text and not os.path.isfile(os.path.join(sites, text, "site_config.json")):

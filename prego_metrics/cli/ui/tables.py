@@ -17,7 +17,7 @@ from prego_metrics.agent.bench.common_site_config import FILE_NAME, config_file
 from prego_metrics.agent.collectors.census import Census
 from prego_metrics.agent.collectors.tenant_count import count_tenants, operator_site_note
 from prego_metrics.agent.config.config import Config
-from prego_metrics.agent.config.effective import _key_source, _shown
+from prego_metrics.agent.config.display import key_source, shown_value
 from prego_metrics.agent.config.settings import SETTINGS
 from prego_metrics.cli.ui.console import console
 from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Check
@@ -63,18 +63,18 @@ def print_settings(config: Config, environ: Mapping[str, str]) -> None:
 
 	table = _table("Setting", "Value", "From")
 	for setting in SETTINGS:
-		value = _shown(config, setting.name)
+		value = shown_value(config, setting)
 		text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 		style = "dim" if config.sources[setting.name] == "default" else ""
 		cells = (setting.name, "" if value is None else sanitize(text), _short_source(config, setting.name))
 		table.add_row(*(Text(cell, style=style) for cell in cells))
-	source, trouble = _key_source(config, environ)
+	source, no_key_reason = key_source(config, environ)
 	table.add_row(Text("the key"), Text("set" if source else "not set"), Text(source or ""))
 	screen = console()
 	screen.print(table)
 	for problem in config.problems:
 		screen.print(Text(f"Error: {problem.message}", style=_STYLES[FAIL]))
-	for text in (*config.warnings, *([trouble] if trouble and not config.problems else [])):
+	for text in (*config.warnings, *([no_key_reason] if no_key_reason and not config.problems else [])):
 		screen.print(Text(f"Warning: {text}", style=_STYLES[WARN]))
 
 

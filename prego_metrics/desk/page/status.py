@@ -104,7 +104,7 @@ def _host(config: Config, state: State) -> dict[str, Any]:
 
 
 def _settings(config: Config) -> dict[str, Any]:
-	from prego_metrics.agent.config.effective import settings_as_dict
+	from prego_metrics.agent.config.display import settings_as_dict
 
 	settings = settings_as_dict(config, os.environ)
 	return {

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from prego_metrics.agent.base.errors import PregoMetricsError
 from prego_metrics.agent.base.sanitize import sanitize
-from prego_metrics.agent.config.settings import SETTING_BY_NAME
+from prego_metrics.agent.config.kinds import NodeId
 from prego_metrics.fleet.hetzner.servers import HetznerServer
 
 NODE_LABEL = "prego-node-id"
@@ -157,7 +157,7 @@ def _several(servers: list[HetznerServer]) -> str:
 
 def _refused(node_id: str) -> str | None:
 	try:
-		SETTING_BY_NAME["node_id"].parse(node_id)
+		NodeId().parse(node_id)
 	except ValueError as error:
 		return str(error)
 	return None

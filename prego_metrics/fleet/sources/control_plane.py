@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from prego_metrics.agent.base.errors import ExportError, Problem
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.config.api_key import load_api_key
-from prego_metrics.agent.config.settings import SETTING_BY_NAME
+from prego_metrics.agent.config.kinds import BaseUrl
 from prego_metrics.agent.http.deadline import within_deadline
 from prego_metrics.agent.push.delivery import NODES_ROUTE
 from prego_metrics.fleet.sources.exports import Export, Row, parsed_json
@@ -37,7 +37,7 @@ def ask_nodes(url: str, api_key_file: str | None, environ: Mapping[str, str]) ->
 	from prego_metrics.agent.http.client import Client, NoAnswer
 
 	try:
-		base_url = str(SETTING_BY_NAME["control_plane_url"].parse(url))
+		base_url = BaseUrl().parse(url)
 	except ValueError as error:
 		raise ExportError(f"--control-plane-url {error}") from None
 	key, _ = load_api_key(KeyFile(api_key_file), environ)

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from prego_metrics.agent.base.sanitize import sanitize
-from prego_metrics.agent.config.settings import parse_quota_gb
+from prego_metrics.agent.config.settings import QUOTA
 
 SITE_KEY = "prego_quota_gb"
 GB_BYTES = 1_000_000_000
@@ -47,7 +47,7 @@ def quota_of(site_config: Mapping[str, object], node_quota_gb: float) -> Quota:
 		return Quota(_bytes(node_quota_gb))
 	value = site_config[SITE_KEY]
 	try:
-		return Quota(_bytes(parse_quota_gb(value)), own=True)
+		return Quota(_bytes(QUOTA.parse(value)), own=True)
 	except ValueError:
 		return Quota(own=True, refused=_shown(value))
 

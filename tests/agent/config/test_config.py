@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from judging import GOOD, Write, judged, loaded, problems
+from judging import GOOD, Write, found, judged, loaded, problems
 
 from prego_metrics.agent.bench.locate import open_benches
 from prego_metrics.agent.config.config import (
@@ -122,9 +122,8 @@ def test_a_wrong_variable_is_an_error_and_not_a_reason_to_take_the_file(
 ) -> None:
 	settings(bench_folder, **GOOD, push_interval=120)
 	config = loaded(bench_folder, {"PREGO_METRICS_PUSH_INTERVAL": "soon"})
-	assert problems(config) == (
-		'push_interval = "soon" (PREGO_METRICS_PUSH_INTERVAL) must be a number of seconds from 5 to 86400'
-	)
+	assert found(config) == [("setting_invalid", "push_interval")]
+	assert config.push_interval == 60
 
 
 def test_a_tenants_own_configuration_is_never_looked_at(
@@ -143,8 +142,8 @@ def test_paths_of_benches_are_relative_to_the_bench(
 	make_bench(tmp_path / "second", "b.example")
 	for written in (["../second"], ["../sec*"], ["../secon[d]", "../second"]):
 		settings(one, **GOOD, benches=written)
-		found = open_benches(loaded(one).benches)
-		assert [os.path.realpath(bench.root) for bench in found] == [str(tmp_path / "second")]
+		opened = open_benches(loaded(one).benches)
+		assert [os.path.realpath(bench.root) for bench in opened] == [str(tmp_path / "second")]
 	settings(one, **GOOD, benches=[".", "sites", "*tes"])
 	(itself,) = open_benches(loaded(one).benches)
 	assert os.path.samefile(itself.sites, one / "sites")
@@ -183,8 +182,7 @@ NO_NUMBERS = (
 @pytest.mark.parametrize("text", [*NO_NUMBERS, "9" * 400, "6" + "0" * 15])
 def test_anything_else_is_no_number(text: str) -> None:
 	config = judged(GOOD, {"PREGO_METRICS_PUSH_INTERVAL": text})
-	assert "push_interval = " in problems(config)
-	assert "(PREGO_METRICS_PUSH_INTERVAL) must be a number" in problems(config)
+	assert found(config) == [("setting_invalid", "push_interval")]
 
 
 @pytest.mark.parametrize(
@@ -224,7 +222,7 @@ def test_lists_and_booleans_in_the_environment_are_json(name: str, text: str, va
 )
 def test_lists_and_booleans_in_the_environment_that_are_no_json_are_refused(name: str, text: str) -> None:
 	config = judged(GOOD, {"PREGO_METRICS_" + name.upper(): text})
-	assert f"(PREGO_METRICS_{name.upper()}) must be " in problems(config)
+	assert found(config) == [("setting_invalid", name)]
 
 
 def test_texts_in_the_environment_stand_as_they_are() -> None:
@@ -252,9 +250,8 @@ def test_in_the_hardened_mode_what_the_key_could_follow_comes_from_the_environme
 	assert (config.node_id, config.control_plane_url) == ("", "")
 	assert (config.api_key_file, config.heartbeat_url, config.heartbeat_url_file) == (None, None, None)
 	assert (config.push_interval, config.exclude_sites) == (120, ("pool-*",))
-	expected = problems(config)
-	assert "node_id is not set: in the hardened mode it comes from PREGO_METRICS_NODE_ID alone" in expected
-	assert "configure" not in expected
+	missing = "setting_missing_hardened"
+	assert found(config) == [(missing, "node_id"), (missing, "control_plane_url")]
 	assert {text.split()[0] for text in config.warnings} == {
 		"node_id",
 		"control_plane_url",
@@ -281,6 +278,6 @@ def test_the_hardened_mode_can_be_off(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["yes", "true", "on", " 1", "1 ", "2", "\x1b"])
 def test_a_hardened_mode_that_is_neither_on_nor_off_is_an_error(text: str) -> None:
-	expected = problems(judged(GOOD, {"PREGO_METRICS_HARDENED": text}))
-	assert expected.startswith("PREGO_METRICS_HARDENED=")
-	assert expected.isprintable()
+	config = judged(GOOD, {"PREGO_METRICS_HARDENED": text})
+	assert found(config) == [("setting_invalid", "PREGO_METRICS_HARDENED")]
+	assert problems(config).isprintable()

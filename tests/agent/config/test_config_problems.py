@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from judging import GOOD, Write, judged, loaded, problems, write_common
+from judging import GOOD, Write, found, judged, loaded, problems, write_common
 
 from prego_metrics.agent.base.errors import ConfigurationError
 from prego_metrics.agent.bench.locate import open_bench
@@ -40,22 +40,23 @@ def test_everything_that_is_wrong_is_said_in_one_go(bench_folder: Path, settings
 		"PREGO_METRICS_API_KEY": "9876543210",
 	}
 	config = loaded(bench_folder, environ)
+	assert found(config) == [
+		("setting_invalid", "PREGO_METRICS_HARDENED"),
+		("key_misplaced", "api_key"),
+		("setting_unknown", "nod_id"),
+		("setting_unknown", "PREGO_METRICS_ALOW_EMPTY"),
+		("key_misplaced", "PREGO_METRICS_API_KEY"),
+		("setting_invalid", "control_plane_url"),
+		("setting_invalid", "push_interval"),
+		("setting_invalid", "benches"),
+		("setting_invalid", "exclude_sites"),
+		("setting_invalid", "timeout"),
+		("setting_missing", "node_id"),
+	]
 	expected = problems(config)
-	assert len(config.problems) == 11
-	for text in (
-		"node_id is not set: give it by `prego-metrics configure`, or by PREGO_METRICS_NODE_ID",
-		f'control_plane_url = "http://cp.example" ({path}) must begin with https://',
-		f'push_interval = "60" ({path}) must be a number of seconds from 5 to 86400',
-		f"benches = [] ({path}) must be a list of texts with at least one entry",
-		f'exclude_sites = "pool-*" ({path}) must be a list of texts, such as ["pool-*"]',
-		f"nod_id in {path} is no setting: did you mean node_id?",
-		f"api_key in {path} is refused: the key does not belong there",
-		'timeout = "1e3" (PREGO_METRICS_TIMEOUT) must be a number of seconds from 0.1 to 120',
-		"PREGO_METRICS_ALOW_EMPTY in the environment is no setting: did you mean allow_empty?",
-		"PREGO_METRICS_API_KEY in the environment is refused",
-		"PREGO_METRICS_HARDENED='yes' must be 1 or 0",
-	):
-		assert text in expected
+	assert f'push_interval = "60" ({path}) must be a number of seconds from 5 to 86400' in expected
+	assert 'timeout = "1e3" (PREGO_METRICS_TIMEOUT) must be a number of seconds from 0.1 to 120' in expected
+	assert f"nod_id in {path} is not a setting: did you mean node_id?" in expected
 	assert "0123456789" not in expected
 	assert "9876543210" not in expected
 	with pytest.raises(ConfigurationError) as raised:
@@ -104,11 +105,8 @@ def test_a_key_written_into_the_configuration_is_refused_and_not_repeated(
 ) -> None:
 	settings(bench_folder, **GOOD, **{written: "the-very-key"})
 	config = loaded(bench_folder)
-	expected = problems(config)
-	assert f"{written} in " in expected
-	assert "is refused: the key does not belong there" in expected
-	assert "INTERNAL_API_KEY in the environment or by api_key_file" in expected
-	assert "the-very-key" not in expected + repr(config)
+	assert found(config) == [("key_misplaced", written)]
+	assert "the-very-key" not in problems(config) + repr(config)
 	with pytest.raises(ConfigurationError):
 		config.require(CENSUS_KEYS)
 
@@ -116,9 +114,9 @@ def test_a_key_written_into_the_configuration_is_refused_and_not_repeated(
 @pytest.mark.parametrize("section", [GOOD, None, []])
 def test_a_key_beside_the_section_is_refused_too(bench_folder: Path, section: object) -> None:
 	write_common(bench_folder, json.dumps({"INTERNAL_API_KEY": "the-very-key", "prego_metrics": section}))
-	expected = problems(loaded(bench_folder))
-	assert "INTERNAL_API_KEY in " in expected
-	assert "the-very-key" not in expected
+	config = loaded(bench_folder)
+	assert ("key_misplaced", "INTERNAL_API_KEY") in found(config)
+	assert "the-very-key" not in problems(config)
 
 
 def test_the_same_names_beside_the_section_that_other_apps_use_are_left_alone(bench_folder: Path) -> None:
@@ -140,22 +138,28 @@ def test_the_same_names_beside_the_section_that_other_apps_use_are_left_alone(be
 	],
 )
 def test_a_password_in_a_refused_url_is_not_shown(url: str) -> None:
-	expected = problems(judged({**GOOD, "control_plane_url": url}))
-	assert "control_plane_url = " in expected
-	assert "pa55" not in expected
+	config = judged({**GOOD, "control_plane_url": url})
+	assert found(config) == [("setting_invalid", "control_plane_url")]
+	assert "pa55" not in problems(config)
 
 
 @pytest.mark.parametrize("value", ["http://hc.example/the-uuid", "https://hc.example:the-uuid", ["the-uuid"]])
 def test_a_refused_heartbeat_url_is_not_shown(value: object) -> None:
-	expected = problems(judged({**GOOD, "heartbeat_url": value}))
-	assert "heartbeat_url (" in expected
-	assert "the-uuid" not in expected
-	assert "the-uuid" not in repr(judged({**GOOD, "heartbeat_url": "https://hc.example/the-uuid"}))
+	config = judged({**GOOD, "heartbeat_url": value})
+	assert found(config) == [("setting_invalid", "heartbeat_url")]
+	assert "the-uuid" not in problems(config)
+
+
+def test_the_repr_of_a_config_shows_none_of_its_values() -> None:
+	config = judged({**GOOD, "heartbeat_url": "https://hc.example/the-uuid"})
+	assert config.heartbeat_url == "https://hc.example/the-uuid"
+	for value in ("the-uuid", *GOOD.values()):
+		assert value not in repr(config) + str(config)
 
 
 def test_two_heartbeats_are_one_too_many() -> None:
 	both = {**GOOD, "heartbeat_url": "https://hc.example/x", "heartbeat_url_file": "/etc/hc"}
-	assert "heartbeat_url and heartbeat_url_file are both set" in problems(judged(both))
+	assert found(judged(both)) == [("settings_conflict", "heartbeat_url")]
 
 
 @pytest.mark.parametrize(("interval", "warned"), [(59, True), (60, False), (300, False), (301, True)])

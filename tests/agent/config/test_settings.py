@@ -9,18 +9,20 @@ import pytest
 import strategies
 from hypothesis import example, given
 
+from prego_metrics.agent.base.messages import Message
 from prego_metrics.agent.base.urls import is_loopback
-from prego_metrics.agent.config.settings import SETTING_BY_NAME, SETTINGS
+from prego_metrics.agent.config import kinds
+from prego_metrics.agent.config.settings import SETTING_BY_NAME, SETTINGS, Setting
 
 
 def parsed(name: str, value: object) -> Any:
-	return SETTING_BY_NAME[name].parse(value)
+	return SETTING_BY_NAME[name].kind.parse(value)
 
 
-def refusal(name: str, value: object) -> str:
+def assert_refused(name: str, value: object) -> None:
 	with pytest.raises(ValueError) as raised:
 		parsed(name, value)
-	return str(raised.value)
+	assert raised.value.args == (SETTING_BY_NAME[name].kind.allowed,)
 
 
 # URLs
@@ -140,18 +142,7 @@ def test_a_url_is_kept_as_written_but_for_a_trailing_slash(url: str, kept: str) 
 	],
 )
 def test_a_url_that_could_lead_elsewhere_or_carry_the_key_in_clear_is_refused(url: object) -> None:
-	assert refusal("control_plane_url", url).startswith("must ")
-
-
-def test_the_refusal_of_a_url_says_which_rule_it_breaks() -> None:
-	assert "must not contain a user name or password" in refusal("control_plane_url", "https://u:p@x.example")
-	assert "http:// would carry the key in clear" in refusal("control_plane_url", "http://x.example")
-	assert "no query and no fragment" in refusal("control_plane_url", "https://x.example/?q")
-	assert "base URL, without /internal/server-metrics" in refusal(
-		"control_plane_url", "https://x.example/internal/server-metrics"
-	)
-	assert "backslash" in refusal("control_plane_url", "https://x.example\\y")
-	assert "secret" not in refusal("heartbeat_url", "https://hc.example:secret")
+	assert_refused("control_plane_url", url)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +156,7 @@ def test_a_heartbeat_url_may_have_a_query_and_stays_as_written(url: str) -> None
 	"url", ["http://hc.example/x", "https://u:p@hc.example/x", "hc.example", "", None, 1]
 )
 def test_a_heartbeat_url_is_as_safe_as_the_other(url: object) -> None:
-	assert refusal("heartbeat_url", url).startswith("must ")
+	assert_refused("heartbeat_url", url)
 
 
 @pytest.mark.parametrize(
@@ -214,7 +205,7 @@ NO_NODE_IDS = (
 
 @pytest.mark.parametrize("node_id", [*NO_NODE_IDS, None, 1, 1.5, True, ["sg-1"], {"id": "sg-1"}])
 def test_what_can_be_no_node_id_is_refused(node_id: object) -> None:
-	assert refusal("node_id", node_id).startswith("must ")
+	assert_refused("node_id", node_id)
 
 
 # Numbers, booleans, lists, paths
@@ -237,14 +228,14 @@ def test_numbers_have_bounds(name: str, accepted: list[float], refused: list[flo
 		assert parsed(name, value) == value
 	nowhere = [True, False, None, "60", "", [60], {}, math.nan, math.inf, -math.inf, 10**400, -(10**400)]
 	for value in (*refused, *nowhere):
-		assert refusal(name, value).startswith("must be a ")
+		assert_refused(name, value)
 
 
 @pytest.mark.parametrize("name", ["allow_empty", "scheduler_pushes"])
 def test_booleans_may_be_written_as_frappe_writes_them(name: str) -> None:
 	assert [parsed(name, value) for value in (True, False, 1, 0)] == [True, False, True, False]
 	for value in (2, -1, 1.0, 0.0, "true", "1", "", None, [], {}):
-		assert refusal(name, value) == "must be true or false"
+		assert_refused(name, value)
 
 
 def test_lists_of_texts() -> None:
@@ -254,18 +245,12 @@ def test_lists_of_texts() -> None:
 	assert parsed("benches", ["/srv/*/bench", "../other"]) == ("/srv/*/bench", "../other")
 	for name in ("exclude_sites", "disk_paths", "benches"):
 		for value in ("/", None, 1, {}, {"/": 1}, ["/", ""], ["/", 1], ["/", None], [["/"]], ["/a\0b"]):
-			assert refusal(name, value).startswith("must be ")
+			assert_refused(name, value)
 	for name in ("disk_paths", "benches"):
-		assert "at least one entry" in refusal(name, [])
-		assert refusal(name, ["/\ud800"]).startswith("must be ")
-	assert "'data' does not begin with /" in refusal("disk_paths", ["/", "data"])
-	assert "** is not supported" in refusal("benches", ["/srv/**/bench"])
-
-
-def test_a_refused_list_is_shown_cut_and_escaped() -> None:
-	expected = refusal("disk_paths", ["\x1b" + "x" * 10_000])
-	assert expected.isprintable()
-	assert len(expected) < 300
+		assert_refused(name, [])
+		assert_refused(name, ["/\ud800"])
+	assert_refused("disk_paths", ["/", "data"])
+	assert_refused("benches", ["/srv/**/bench"])
 
 
 @pytest.mark.parametrize("name", ["api_key_file", "heartbeat_url_file"])
@@ -273,13 +258,13 @@ def test_files_are_named_by_absolute_paths(name: str) -> None:
 	assert parsed(name, "/etc/prego/key") == "/etc/prego/key"
 	assert parsed(name, "/etc/\udcff") == "/etc/\udcff"
 	for value in ("", "key", "~/key", "./key", "/a\0b", "/a\ud800b", None, 1, ["/a"]):
-		assert refusal(name, value).startswith("must be an absolute path")
+		assert_refused(name, value)
 
 
 def test_the_site_is_named_as_its_folder() -> None:
 	assert parsed("site", "operator.example") == "operator.example"
 	for value in ("", "a/b", "/", ".", "..", "a\0b", "\ud800", None, 1):
-		assert refusal("site", value).startswith("must be the name of a site")
+		assert_refused("site", value)
 
 
 # The table as a whole
@@ -287,15 +272,15 @@ def test_the_site_is_named_as_its_folder() -> None:
 
 def test_the_table_is_the_designs() -> None:
 	assert {setting.name: setting.default for setting in SETTINGS} == {
-		"node_id": None,
-		"control_plane_url": None,
+		"node_id": "",
+		"control_plane_url": "",
 		"instance_id": None,
 		"api_key_file": None,
 		"push_interval": 60,
 		"spread": 5,
 		"snapshot_interval": 3600,
-		"disk_paths": None,
-		"benches": None,
+		"disk_paths": (),
+		"benches": (),
 		"site": None,
 		"exclude_sites": (),
 		"allow_empty": False,
@@ -310,7 +295,7 @@ def test_the_table_is_the_designs() -> None:
 		"heartbeat_url_file": None,
 	}
 	assert {setting.name for setting in SETTINGS if setting.required} == {"node_id", "control_plane_url"}
-	assert {setting.name for setting in SETTINGS if setting.secret} == {
+	assert {setting.name for setting in SETTINGS if setting.kind.secret} == {
 		"api_key_file",
 		"heartbeat_url",
 		"heartbeat_url_file",
@@ -320,9 +305,51 @@ def test_the_table_is_the_designs() -> None:
 
 def test_every_default_is_one_that_its_own_setting_allows() -> None:
 	for setting in SETTINGS:
-		if setting.default is not None:
-			written = list(setting.default) if isinstance(setting.default, tuple) else setting.default
-			assert setting.parse(written) == setting.default
+		if setting.default not in (None, "", ()):
+			assert setting.kind.parse(setting.default) == setting.default
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+def test_every_kind_says_what_is_allowed_and_what_stands_for_it_in_the_help(setting: Setting) -> None:
+	kind = setting.kind
+	assert isinstance(kind.allowed, Message) and kind.allowed.startswith("must be ")
+	assert kind.metavar != kinds.Kind.metavar
+	assert kind.repeatable is isinstance(setting.default, tuple)
+	assert setting.help and not setting.help.endswith(".")
+
+
+@pytest.mark.parametrize(
+	("kind", "text", "value"),
+	[
+		(kinds.NodeId(), "5", "5"),
+		(kinds.Seconds(0, 9), "5", 5),
+		(kinds.Seconds(0, 9), "0.5", 0.5),
+		(kinds.WholeNumber(0, 9), "5", 5),
+		(kinds.Percent(0, 9), "5%", "5%"),
+		(kinds.Flag(), "true", True),
+		(kinds.Flag(), "yes", "yes"),
+		(kinds.SitePatterns(), '["a"]', ["a"]),
+		(kinds.SitePatterns(), "a", "a"),
+	],
+)
+def test_text_is_read_as_the_kind_reads_it_and_stays_text_where_it_cannot(
+	kind: kinds.Kind[object], text: str, value: object
+) -> None:
+	assert kind.from_text(text) == value
+	assert type(kind.from_text(text)) is type(value)
+
+
+def test_values_are_shown_as_json_has_them_and_a_secret_url_without_its_path() -> None:
+	shown = [
+		(kinds.Seconds(0, 90), 60.0, 60),
+		(kinds.Seconds(0, 90), 2.5, 2.5),
+		(kinds.SitePatterns(), ("a",), ["a"]),
+		(kinds.Flag(), False, False),
+		(kinds.SecretUrl(), "https://hc.example:8/the-uuid?rid=1", "https://hc.example:8/…"),
+	]
+	for kind, value, expected in shown:
+		assert kind.as_json(value) == expected
+		assert type(kind.as_json(value)) is type(expected)
 
 
 @given(strategies.setting_names, strategies.json_values)
@@ -335,5 +362,4 @@ def test_any_json_value_is_parsed_or_refused_in_words(name: str, value: object) 
 		parsed(name, value)
 	except ValueError as error:
 		assert type(error) is ValueError
-		assert str(error).startswith("must ")
-		assert str(error).isprintable()
+		assert error.args == (SETTING_BY_NAME[name].kind.allowed,)

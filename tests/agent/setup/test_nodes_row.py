@@ -10,16 +10,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from prego_metrics.agent.base.sanitize import sanitize
-from prego_metrics.agent.config.settings import SETTING_BY_NAME
+from prego_metrics.agent.config.kinds import NodeId
 from prego_metrics.agent.setup.nodes_row import NodesRow, region_of_zone, sql_text
 
 
 def is_node_id(text: str) -> bool:
-	try:
-		SETTING_BY_NAME["node_id"].parse(text)
-	except ValueError:
-		return False
-	return True
+	return NodeId().accept(text) is not None
 
 
 hostile = st.one_of(

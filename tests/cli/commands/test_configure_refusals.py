@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prego_metrics.agent.base.errors import ConfigurationError
+from prego_metrics.agent.base.messages import code_of
 from prego_metrics.agent.bench.locate import open_bench
 from prego_metrics.agent.config.config import load_config
 from prego_metrics.agent.config.writer import as_written, configure, missing
@@ -26,32 +27,35 @@ from prego_metrics.agent.config.writer import as_written, configure, missing
 @pytest.mark.parametrize(
 	("changes", "expected"),
 	[
-		({"node_id": ""}, 'node_id = "" ('),
-		({"node_id": None}, "node_id = null ("),
-		({"control_plane_url": "http://cp.example"}, "must begin with https://"),
-		({"push_interval": "soon"}, "must be a number of seconds"),
-		({"push_interval": 1, "timeout": 0}, "timeout = 0"),
-		({"node_id": "sg-2", "timeout": 0}, "timeout = 0"),
-		({"allow_empty": "yes"}, "must be true or false"),
-		({"benches": []}, "at least one entry"),
-		({"nod_id": "sg-1"}, "did you mean node_id?"),
-		({"api_key": "the-very-key"}, "is refused: the key does not belong there"),
-		({"INTERNAL_API_KEY": "the-very-key"}, "is refused: the key does not belong there"),
-		({"heartbeat_url": "https://hc.example/x", "heartbeat_url_file": "/etc/hc"}, "are both set"),
+		({"node_id": ""}, ["setting_invalid node_id"]),
+		({"node_id": None}, ["setting_invalid node_id"]),
+		({"control_plane_url": "http://cp.example"}, ["setting_invalid control_plane_url"]),
+		({"push_interval": "soon"}, ["setting_invalid push_interval"]),
+		({"push_interval": 1, "timeout": 0}, ["setting_invalid push_interval", "setting_invalid timeout"]),
+		({"node_id": "sg-2", "timeout": 0}, ["setting_invalid timeout"]),
+		({"allow_empty": "yes"}, ["setting_invalid allow_empty"]),
+		({"benches": []}, ["setting_invalid benches"]),
+		({"nod_id": "sg-1"}, ["setting_unknown "]),
+		({"api_key": "the-very-key"}, ["key_misplaced "]),
+		({"INTERNAL_API_KEY": "the-very-key"}, ["key_misplaced "]),
+		(
+			{"heartbeat_url": "https://hc.example/x", "heartbeat_url_file": "/etc/hc"},
+			["settings_conflict heartbeat_url"],
+		),
 	],
 )
 def test_a_wrong_value_is_refused_and_nothing_is_written(
-	bench_folder: Path, settings: Write, changes: dict[str, Any], expected: str
+	bench_folder: Path, settings: Write, changes: dict[str, Any], expected: list[str]
 ) -> None:
 	settings(bench_folder, **GOOD)
-	text = refusal(bench_folder, **changes)
-	assert expected in text
-	assert "the-very-key" not in text
+	error = refusal(bench_folder, **changes)
+	assert [f"{code_of(problem.message)} {problem.key}" for problem in error.problems] == expected
+	assert "the-very-key" not in str(error)
 
 
 def test_every_wrong_value_is_named_in_one_go(bench_folder: Path) -> None:
-	text = refusal(bench_folder, node_id="", control_plane_url="x", timeout=0, nod="x")
-	assert len(text.splitlines()) == 4
+	error = refusal(bench_folder, node_id="", control_plane_url="x", timeout=0, nod="x")
+	assert len(str(error).splitlines()) == len(error.problems) == 4
 
 
 @pytest.mark.parametrize(
@@ -65,7 +69,7 @@ def test_a_change_that_only_together_with_what_is_written_is_wrong_is_refused(
 	bench_folder: Path, settings: Write, written: dict[str, str], added: dict[str, str]
 ) -> None:
 	settings(bench_folder, **GOOD, **written)
-	assert "are both set" in refusal(bench_folder, **added)
+	assert refusal(bench_folder, **added).code == "settings_conflict"
 	assert configured(bench_folder, tuple(written), **added).problems == ()
 
 
@@ -83,7 +87,7 @@ def test_a_file_that_cannot_be_understood_is_not_written_over(
 	bench_folder: Path, content: str, expected: str
 ) -> None:
 	common_file(bench_folder).write_text(content)
-	assert expected in refusal(bench_folder, **GOOD)
+	assert expected in str(refusal(bench_folder, **GOOD))
 
 
 def test_no_depth_of_nesting_is_more_than_an_error(bench_folder: Path) -> None:
@@ -105,7 +109,7 @@ def test_a_folder_that_may_not_be_written_is_an_error(
 	bench_folder = make_bench(shared_folder / "bench", "a.example")
 	path = common_file(bench_folder)
 	assert (
-		as_user(65534, lambda: refusal(bench_folder, **GOOD))
+		as_user(65534, lambda: str(refusal(bench_folder, **GOOD)))
 		== f"{path} cannot be written: Permission denied"
 	)
 
@@ -118,7 +122,7 @@ def test_a_full_disk_leaves_the_file_as_it_was(bench_folder: Path, as_user: Call
 
 		signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 		resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
-		return refusal(bench_folder, **GOOD)
+		return str(refusal(bench_folder, **GOOD))
 
 	assert as_user(0, full).endswith("common_site_config.json cannot be written: File too large")
 
