@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 @node_method()
 def status(config: Config) -> dict[str, Any]:
 	"""Return whether this node is delivering, its last push, triggers, host and settings."""
-	from prego_metrics.desk.page.status import page
+	from prego_metrics.desk.page.status import node_page
 
-	return page(config)
+	return node_page(config)
 
 
 @frappe.whitelist()

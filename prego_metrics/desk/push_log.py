@@ -1,7 +1,7 @@
-"""Copy the state's history of pushes into the log that the Desk shows.
+"""The log of pushes that the Desk shows: a copy of the state's history in the operator site's database.
 
-A push is recorded in the state, without Frappe and its database; the operator's site catches up from there.
-So pushes by a timer or cron appear too, and a database that was down loses nothing.
+Pushes are recorded in the state, without Frappe and its database, and the operator site catches up from there. So
+pushes by a timer or cron appear too, and a database that was down loses nothing.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from prego_metrics.agent.state.store import StateFolder
 from prego_metrics.desk.adapters.site_locale import local_time, translator
 
 DOCTYPE = "Prego Metrics Push"
-# At most so many rows are written in one tick: after a day without a database it takes a few.
+# Rows written in one tick: after a day without a database it takes a few ticks.
 MAX_ROWS = 500
 _CHUNK = 100
 _MAX_INT = 2**31 - 1
-FIGURES = ("cpu_pct", "memory_pct", "disk_pct", "tenant_count")
+METRICS = ("cpu_pct", "memory_pct", "disk_pct", "tenant_count")
 
 
-def catch_up(folder: StateFolder, config: Config, most: int = MAX_ROWS) -> int:
-	"""Write the oldest pushes that the log lacks, at most `most`, and return how many were written.
+def catch_up(folder: StateFolder, config: Config, limit: int = MAX_ROWS) -> int:
+	"""Write the oldest pushes that the log lacks, at most `limit`, and return how many were written.
 
-	They are written oldest first. So all that follow the newest known one are missing, and none before it:
-	what was cleared from the log stays cleared, and a tick reads no more of the history than it must.
+	Rows are written oldest first, so exactly the pushes after the newest logged one are missing. Cleared rows stay
+	cleared, and a tick reads no more of the history than it needs.
 	"""
 	missing = _missing(folder)
-	# Without a payload nobody's numbers were sent; it was this node that tried.
+	# A push without a payload names no node; this node tried it.
 	node_id = node_id_in_log(folder, config) if missing else ""
-	rows = [_row(push, node_id) for push in reversed(missing)][:most]
+	rows = [_row(push, node_id) for push in reversed(missing)][:limit]
 	if rows:
 		# The push's id is the name, so a second insert means that it is already there.
 		frappe.db.bulk_insert(
@@ -45,30 +45,30 @@ def catch_up(folder: StateFolder, config: Config, most: int = MAX_ROWS) -> int:
 
 
 def node_id_in_log(folder: StateFolder, config: Config) -> str:
-	"""Return this node's id as the log has it; empty where nobody knows it yet."""
+	"""Return this node's id as it is written into the log; empty if it is not known yet."""
 	return logged_node_id(as_pushed(config, folder, folder.read()[0]).node_id)
 
 
 def logged_node_id(node_id: str) -> str:
-	"""Return a node's id as the log has it."""
+	"""Return a node's id as it is written into the log."""
 	return _as_html(node_id, 255)
 
 
 def _missing(folder: StateFolder) -> list[Push]:
-	"""Return the pushes that are newer than the newest that the log knows, newest first."""
+	"""Return the pushes that are newer than the newest logged one, newest first."""
 	missing: list[Push] = []
 	pushes = folder.newest_first()
 	while chunk := list(itertools.islice(pushes, _CHUNK)):
 		names = [push.id for push in chunk]
-		known = set(frappe.get_all(DOCTYPE, filters={"name": ("in", names)}, pluck="name", limit=0))
-		missing += itertools.takewhile(lambda push: push.id not in known, chunk)  # noqa: B023 used at once
-		if known:
+		logged = set(frappe.get_all(DOCTYPE, filters={"name": ("in", names)}, pluck="name", limit=0))
+		missing += itertools.takewhile(lambda push: push.id not in logged, chunk)  # noqa: B023 used at once
+		if logged:
 			break
 	return missing
 
 
 def _row(push: Push, node_id: str) -> dict[str, object]:
-	"""Return a push as a row. Any app of the bench can write the history: nothing may be too long or too big."""
+	"""Return a push as a row. Any app of the bench can write the history, so lengths and numbers are limited."""
 	payload = push.payload or {}
 	at = local_time(push.at)
 	return {
@@ -85,25 +85,24 @@ def _row(push: Push, node_id: str) -> dict[str, object]:
 		"outcome": push.outcome,
 		"driver": push.trigger,
 		"pushed_by": _as_html(push.who, 140) if push.who else None,
-		# As text: a number field would show what is unknown as 0, a number that nobody read.
-		**{name: str(payload[name]) if name in payload else None for name in FIGURES},
+		# As text: a number field would show an unknown value as 0.
+		**{name: str(payload[name]) if name in payload else None for name in METRICS},
 		"save_snapshot": int(bool(payload.get("save_snapshot"))),
 		"status_code": min(push.status_code or 0, _MAX_INT),
 		"attempts": min(push.attempts, _MAX_INT),
 		"duration_ms": min(push.duration_ms, _MAX_INT),
-		# Kept in one language, as mails are: the log is searched, and copied to others.
+		# In the language of the site: the log is searched, and exported.
 		"error": _lines(translated(push.error, translator())) if push.error else None,
 	}
 
 
-def _lines(text: str) -> str:
-	"""Return a reason of one or several lines, fit to show."""
-	return "\n".join(_as_html(line) for line in text.split("\n"))
+def _lines(reason: str) -> str:
+	return "\n".join(_as_html(line) for line in reason.split("\n"))
 
 
-def _as_html(text: str, limit: int = 0) -> str:
-	"""Return `text` fit to show in the Desk, which takes a field's text for HTML: a server's words among others.
+def _as_html(value: str, limit: int = 0) -> str:
+	"""Return `value` sanitized and escaped, since the Desk shows a field's text as HTML; `limit` is its column's length.
 
-	Frappe cleans what is saved as a document, and these rows are not. With `limit` it is cut to fit its column.
+	Frappe cleans documents when it saves them, and these rows are not saved as documents.
 	"""
-	return frappe.utils.escape_html(sanitize(text, limit))[: limit or None]
+	return frappe.utils.escape_html(sanitize(value, limit))[: limit or None]

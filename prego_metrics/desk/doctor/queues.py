@@ -1,4 +1,4 @@
-"""The doctor's checks of Frappe's Redis, its workers, and a job that never ended."""
+"""The doctor's checks of Frappe's Redis, its workers, and of a run of the job that never ended."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def check_redis(seen: Examination) -> Iterator[Check]:
 		try:
 			_connection(seen, key).ping()
 		except redis.exceptions.ResponseError:
-			pass  # it answers, though not to us
+			pass  # it answers, with a refusal
 		except (redis.exceptions.RedisError, ValueError, NoAnswer) as error:
 			yield Check(
 				"redis",
@@ -74,7 +74,7 @@ def _address(seen: Examination, key: str) -> str:
 
 
 def check_workers(seen: Examination, chosen: ChosenSite) -> Iterator[Check]:
-	def look() -> tuple[Workers, Workers]:
+	def both_queues() -> tuple[Workers, Workers]:
 		connection = _connection(seen, "redis_queue")
 		return workers_of(QUEUE, connection), workers_of(COLLECTING_QUEUE, connection)
 
@@ -83,7 +83,7 @@ def check_workers(seen: Examination, chosen: ChosenSite) -> Iterator[Check]:
 		yield chosen.none("workers")
 		return
 	try:
-		(known, living, waiting), collecting = ask_site(seen.bench, site, look)
+		(known, living, waiting), collecting = ask_site(seen.bench, site, both_queues)
 	except NoAnswer as reason:
 		yield Check(
 			"workers", SKIP, message("the workers cannot be seen: {reason}", reason=message_of(reason))
@@ -150,7 +150,7 @@ def check_stuck_job(seen: Examination, chosen: ChosenSite) -> Iterator[Check]:
 		yield chosen.none("stuck_job")
 		return
 
-	def look() -> tuple[str, float | None] | None:
+	def started_job() -> tuple[str, float | None] | None:
 		from frappe.utils.background_jobs import create_job_id
 		from rq.exceptions import NoSuchJobError
 		from rq.job import Job
@@ -171,22 +171,23 @@ def check_stuck_job(seen: Examination, chosen: ChosenSite) -> Iterator[Check]:
 		return full_id, age_seconds(job.started_at)
 
 	try:
-		found = ask_site(seen.bench, site, look)
+		started = ask_site(seen.bench, site, started_job)
 	except NoAnswer as reason:
 		yield Check("stuck_job", SKIP, message("the job cannot be seen: {reason}", reason=message_of(reason)))
 		return
-	if found and (found[1] is None or found[1] > STUCK_SECONDS):
+	job_id, seconds = started or ("", 0.0)
+	if seconds is None or seconds > STUCK_SECONDS:
 		yield Check(
 			"stuck_job",
 			severity(seen),
 			message(
 				"the job is marked as started since {seconds} s, and no new one is queued while it is",
-				seconds="?" if found[1] is None else f"{found[1]:.0f}",
+				seconds="?" if seconds is None else f"{seconds:.0f}",
 			),
 			message(
 				"its worker was killed. Remove the mark: redis-cli -u redis://{address} DEL 'rq:job:{job}'",
 				address=_address(seen, "redis_queue"),
-				job=sanitize(found[0], 160),
+				job=sanitize(job_id, 160),
 			),
 		)
 		return

@@ -1,7 +1,7 @@
-"""The doctor's checks of what a site's database tells of Frappe's scheduler.
+"""The doctor's checks of Frappe's scheduler in a site's database, and the groups of all checks that need Frappe.
 
-Each is bounded in time and fails alone. Nothing here is imported by the core: the doctor takes it where it
-runs in the bench's own Python.
+Each is bounded in time and fails alone. The core does not import them: whoever runs the doctor in the bench's own
+Python passes them in.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SITE_NAMES = ("database", "app_on_site", "scheduler", "dormant", "job")
 
 
 def groups() -> tuple[Group, ...]:
-	"""Return the checks for one run of the doctor, in the order in which one depends on the other."""
+	"""Return the checks for one run of the doctor; later ones depend on earlier ones."""
 	chosen = ChosenSite()
 	return (
 		Group(("redis",), check_redis),
@@ -38,7 +38,7 @@ def groups() -> tuple[Group, ...]:
 
 @dataclass(frozen=True)
 class _SiteFacts:
-	"""What the database of the site says; None where it was not asked for want of the app or the row."""
+	"""What the site's database says; `dormant` is None if this Frappe has no such rule, `job` if there is no row."""
 
 	has_app: bool
 	scheduler_enabled: bool
@@ -71,11 +71,11 @@ def _facts() -> _SiteFacts:
 
 
 def _is_dormant() -> bool | None:
-	"""Return what Frappe itself would say if it did not keep its verdict for an hour; None if it has no such rule."""
+	"""Return Frappe's verdict without the hour's cache that Frappe keeps of it; None if it has no such rule."""
 	from frappe.utils import scheduler
 
-	ask = getattr(scheduler, "is_dormant", None)
-	return bool(ask()) if ask else None
+	is_dormant = getattr(scheduler, "is_dormant", None)
+	return bool(is_dormant()) if is_dormant else None
 
 
 def _check_site(seen: Examination, chosen: ChosenSite) -> Iterator[Check]:
@@ -83,32 +83,30 @@ def _check_site(seen: Examination, chosen: ChosenSite) -> Iterator[Check]:
 	if site is None:
 		yield from map(chosen.none, _SITE_NAMES)
 		return
-	shown = sanitize(site)
+	name = sanitize(site)
 	try:
 		facts = ask_site(seen.bench, site, _facts)
 	except NoAnswer as reason:
 		yield Check(
 			"database",
 			severity(seen),
-			message(
-				"the database of {site} cannot be asked: {reason}", site=shown, reason=message_of(reason)
-			),
+			message("the database of {site} cannot be asked: {reason}", site=name, reason=message_of(reason)),
 			message(
 				"start MariaDB, or see why it refuses: Frappe's scheduler does nothing on this site without it. A timer or cron goes on pushing"
 			),
 		)
-		for name in _SITE_NAMES[1:]:
-			yield Check(name, SKIP, message("the database of {site} cannot be asked", site=shown))
+		for check in _SITE_NAMES[1:]:
+			yield Check(check, SKIP, message("the database of {site} cannot be asked", site=name))
 		return
-	yield Check("database", PASS, message("the database of {site} answers", site=shown))
-	yield _app_on_site(seen, facts, shown)
+	yield Check("database", PASS, message("the database of {site} answers", site=name))
+	yield _app_on_site(seen, facts, name)
 	if not facts.has_app:
-		for name in _SITE_NAMES[2:]:
-			yield Check(name, SKIP, message("the app is not installed on {site}", site=shown))
+		for check in _SITE_NAMES[2:]:
+			yield Check(check, SKIP, message("the app is not installed on {site}", site=name))
 		return
-	yield _scheduler(seen, facts, shown)
-	yield _dormant(seen, facts, shown)
-	yield _job(seen, facts, shown)
+	yield _scheduler(seen, facts, name)
+	yield _dormant(seen, facts, name)
+	yield _job(seen, facts, name)
 
 
 def _app_on_site(seen: Examination, facts: _SiteFacts, site: str) -> Check:

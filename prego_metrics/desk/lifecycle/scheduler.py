@@ -13,17 +13,17 @@ _SECONDS = 15.0
 
 
 def enable(bench: Bench, site: str) -> str:
-	"""Enable it, and return a sentence that says so or why not. Never raises for a site that is out of reach."""
-	shown = sanitize(site)
+	"""Enable it, and return a sentence that says so or why not. Never raises for a site that does not answer."""
+	name = sanitize(site)
 
 	def work() -> bool:
 		frappe.connect()
 		enable_scheduler()
-		frappe.db.commit()  # nobody else does: this is a connection of its own
+		frappe.db.commit()  # this connection is the thread's own
 		return True
 
 	try:
 		ask_site(bench, site, work, _SECONDS)
 	except NoAnswer as reason:
-		return f"the scheduler of {shown} could not be enabled: {reason}"
-	return f"the scheduler of {shown} is enabled"
+		return f"the scheduler of {name} could not be enabled: {reason}"
+	return f"the scheduler of {name} is enabled"

@@ -1,4 +1,4 @@
-"""What was delivered over a day, a week or a month, in buckets; a bucket without a delivered push is a gap."""
+"""The delivered metrics over a day, a week or a month, in buckets; a bucket without a delivered push is a gap."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from prego_metrics.agent.state.effective import as_pushed
 from prego_metrics.agent.state.outcomes import DELIVERED
 from prego_metrics.agent.state.store import StateFolder
 from prego_metrics.desk.node_method import BadParameter
-from prego_metrics.desk.push_log import DOCTYPE, FIGURES, logged_node_id
+from prego_metrics.desk.push_log import DOCTYPE, METRICS, logged_node_id
 
 DAY_SECONDS = 86400
 
 
 class Period(NamedTuple):
-	"""How far back a picture goes, and how long one of its buckets is, in seconds."""
+	"""How far back a chart goes, and how long one of its buckets is, in seconds."""
 
 	seconds: int
 	bucket_seconds: int
@@ -34,34 +34,26 @@ PERIODS = {
 
 
 class _Bucket:
-	"""The least, the mean and the most of each figure among the pushes of one bucket."""
+	"""Minimum, mean and maximum of each metric among the pushes of one bucket."""
 
 	def __init__(self) -> None:
-		self._sums: dict[str, list[float]] = {}
+		self._sums: dict[str, tuple[float, float, float, int]] = {}
 
-	def add(self, figure: str, least: float, most: float, total: float, count: int) -> None:
-		known = self._sums.get(figure)
-		if known is None:
-			self._sums[figure] = [least, most, total, count]
-		else:
-			self._sums[figure] = [
-				min(known[0], least),
-				max(known[1], most),
-				known[2] + total,
-				known[3] + count,
-			]
+	def add(self, metric: str, minimum: float, maximum: float, total: float, count: int) -> None:
+		low, high, sum_before, count_before = self._sums.get(metric, (minimum, maximum, 0.0, 0))
+		self._sums[metric] = (min(low, minimum), max(high, maximum), sum_before + total, count_before + count)
 
 	def as_dict(self) -> dict[str, list[float] | None]:
 		return {
-			figure: [round(sums[0], 1), round(sums[2] / sums[3], 1), round(sums[1], 1)]
-			if (sums := self._sums.get(figure))
+			metric: [round(sums[0], 1), round(sums[2] / sums[3], 1), round(sums[1], 1)]
+			if (sums := self._sums.get(metric))
 			else None
-			for figure in FIGURES
+			for metric in METRICS
 		}
 
 
 def delivered_series(config: Config, period: str, now: float) -> dict[str, Any]:
-	"""Return the buckets of `period`, oldest first, each [least, mean, most] a figure, or None.
+	"""Return the buckets of `period`, oldest first, each with [minimum, mean, maximum] of a metric, or None.
 
 	An interval longer than a bucket widens the buckets: else every other one would look like a gap. Raises
 	BadParameter for an unknown period.
@@ -80,14 +72,14 @@ def delivered_series(config: Config, period: str, now: float) -> dict[str, Any]:
 	log_ends = min((push.at for push in recent), default=now + bucket_seconds)
 	node_id = logged_node_id(pushed.node_id)
 	in_log = _from_log(node_id, first * bucket_seconds, log_ends, bucket_seconds)
-	for number, figure, least, most, total, count in in_log:
-		buckets.setdefault(number, _Bucket()).add(figure, least, most, total, count)
+	for number, metric, minimum, maximum, total, count in in_log:
+		buckets.setdefault(number, _Bucket()).add(metric, minimum, maximum, total, count)
 	for push in recent:
 		bucket = buckets.setdefault(int(push.at // bucket_seconds), _Bucket())
-		for figure in FIGURES:
-			value = (push.payload or {}).get(figure)
+		for metric in METRICS:
+			value = (push.payload or {}).get(metric)
 			if value is not None:
-				bucket.add(figure, value, value, value, 1)
+				bucket.add(metric, value, value, value, 1)
 	empty = _Bucket()
 	return {
 		"period": period,
@@ -108,7 +100,7 @@ def _from_state(folder: StateFolder, node_id: str) -> Iterable[Any]:
 def _from_log(
 	node_id: str, since: float, until: float, bucket_seconds: int
 ) -> Iterator[tuple[int, str, float, float, float, int]]:
-	"""Yield bucket, figure, least, most, sum and count, summed up by the database; nothing without the log."""
+	"""Yield bucket, metric, minimum, maximum, sum and count, aggregated by the database; nothing without the log."""
 	if not node_id or not frappe.db.exists("DocType", DOCTYPE):
 		return
 	from frappe.query_builder import DocType
@@ -116,8 +108,8 @@ def _from_log(
 
 	log = DocType(DOCTYPE)
 	bucket = Function("FLOOR", log.epoch_seconds / bucket_seconds)
-	for figure in FIGURES:
-		value = Cast_(log[figure], "DECIMAL(12,2)")
+	for metric in METRICS:
+		value = Cast_(log[metric], "DECIMAL(12,2)")
 		rows = (
 			frappe.qb.from_(log)
 			.select(bucket, Min(value), Max(value), Sum(value), Count(value))
@@ -125,10 +117,10 @@ def _from_log(
 			.where(log.outcome == DELIVERED)
 			.where(log.epoch_seconds >= since)
 			.where(log.epoch_seconds < until)
-			# Text, empty where the figure was unknown: a cast would make a 0 of it.
-			.where(log[figure].isnotnull())
-			.where(log[figure] != "")
+			# A text column, empty for an unknown value, which a cast would turn into 0.
+			.where(log[metric].isnotnull())
+			.where(log[metric] != "")
 			.groupby(bucket)
 		).run()
-		for number, least, most, total, count in rows:
-			yield int(number), figure, float(least), float(most), float(total), int(count)
+		for number, minimum, maximum, total, count in rows:
+			yield int(number), metric, float(minimum), float(maximum), float(total), int(count)

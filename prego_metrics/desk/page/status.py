@@ -1,4 +1,4 @@
-"""What the page "Prego Node" and the HTTP method `status` show: the state, the host and the settings."""
+"""The answer of the HTTP method `status`, which the page "Prego Node" shows: the state, the host, the settings."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from prego_metrics.agent.base.formatting import iso_utc
 from prego_metrics.agent.base.messages import Message, translated
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.config.config import Config
-from prego_metrics.agent.state import schedule as due
+from prego_metrics.agent.state import schedule
 from prego_metrics.agent.state.effective import as_pushed
 from prego_metrics.agent.state.model import State
 from prego_metrics.agent.state.status import judge_status
 from prego_metrics.agent.state.store import StateFolder
 from prego_metrics.desk.manual_push import why_no_push
 
-# A sample may watch the CPU for a second, and a dead mount costs a thread: not at every refresh of a page.
+# A sample may take a second, and a dead mount costs a thread: too much for every refresh of the page.
 _HOST_CACHE_KEY = "prego_metrics_host"
 _HOST_CACHE_SECONDS = 60
 
 
-def page(config: Config) -> dict[str, Any]:
-	"""Return everything that the page shows, fit to show and in the user's language; times in UTC."""
+def node_page(config: Config) -> dict[str, Any]:
+	"""Return everything that the page shows, sanitized and in the user's language; times in UTC."""
 	folder = StateFolder(config.bench.sites)
 	state, warnings = folder.read()
 	now = time.time()
 	pushed = as_pushed(config, folder, state)
 	status = judge_status(state, pushed, now)
-	shown = status.as_dict()
+	page = status.as_dict()
 	if status.last and isinstance(status.last.error, Message):
-		shown["last"]["error"] = translated(status.last.error, frappe._)
-	push_trouble = why_no_push(config)
+		page["last"]["error"] = translated(status.last.error, frappe._)
+	no_push_reason = why_no_push(config)
 	return {
-		**shown,
+		**page,
 		"sentence": translated(status.sentence, frappe._),
 		"who": sanitize(status.last.who, 140) if status.last and status.last.who else None,
 		"failing_since": None if state.failing_since is None else iso_utc(state.failing_since),
@@ -44,8 +44,8 @@ def page(config: Config) -> dict[str, Any]:
 		"at": iso_utc(now),
 		"next_push_at": _next_push(pushed, state, now),
 		"next_snapshot_at": _next_snapshot(config, state, now),
-		"can_push": push_trouble is None,
-		"why_no_push": None if push_trouble is None else translated(push_trouble, frappe._),
+		"can_push": no_push_reason is None,
+		"why_no_push": None if no_push_reason is None else translated(no_push_reason, frappe._),
 		"drivers": [
 			{
 				"driver": tick.trigger,
@@ -66,7 +66,7 @@ def page(config: Config) -> dict[str, Any]:
 
 
 def _next_push(config: Config, state: State, now: float) -> str:
-	seconds = due.seconds_until_due(
+	seconds = schedule.seconds_until_due(
 		now, state.last_attempt_at, config.push_interval, last_failed=state.last_failed
 	)
 	return iso_utc(now + max(0.0, seconds))
@@ -76,13 +76,13 @@ def _next_snapshot(config: Config, state: State, now: float) -> str | None:
 	if not config.snapshot_interval:
 		return None
 	return iso_utc(
-		now + max(0.0, due.seconds_until_due(now, state.last_snapshot_at, config.snapshot_interval))
+		now + max(0.0, schedule.seconds_until_due(now, state.last_snapshot_at, config.snapshot_interval))
 	)
 
 
 def _host(config: Config, state: State) -> dict[str, Any]:
-	"""Return the host as it is now, sampled at most once a minute; None for what cannot be read."""
-	# Its warnings are in the language of who asked.
+	"""Return the host's metrics, sampled at most once a minute; None for those that cannot be read."""
+	# The cached warnings are in the language of the user who asked first.
 	cache_key = f"{_HOST_CACHE_KEY}:{frappe.local.lang}"
 	cached = frappe.cache.get_value(cache_key)
 	if cached:
@@ -109,14 +109,14 @@ def _settings(config: Config) -> dict[str, Any]:
 	settings = settings_as_dict(config, os.environ)
 	return {
 		"settings": [
-			{"name": name, "value": _text(entry["value"]), "source": sanitize(entry["source"])}
+			{"name": name, "value": _setting_as_text(entry["value"]), "source": sanitize(entry["source"])}
 			for name, entry in settings["settings"].items()
 		],
 		"api_key": settings["api_key"],
 	}
 
 
-def _text(value: Any) -> str:
+def _setting_as_text(value: Any) -> str:
 	if isinstance(value, list):
 		return ", ".join(sanitize(str(entry)) for entry in value)
 	if isinstance(value, bool):

@@ -15,7 +15,7 @@ import frappe
 from prego_metrics import api
 from prego_metrics.desk import operator_site
 from prego_metrics.desk.error_boundary import Unforeseen
-from prego_metrics.desk.page.status import page
+from prego_metrics.desk.page.status import node_page
 from prego_metrics.node_metrics.frappe_tests import FrappeTestCase
 
 PAGE = "Prego Node"
@@ -77,14 +77,14 @@ class TestPregoNode(FrappeTestCase):
 				redirect_stderr(io.StringIO()),
 				patch(f"prego_metrics.{broken}", side_effect=KeyError("x")),
 			):
-				shown = ""
+				error_log = ""
 				try:
 					ask()
 				except Unforeseen:
-					shown = frappe.get_traceback(with_context=True)
-				self.assertIn("unforeseen KeyError", shown)
-				self.assertNotIn("db_password", shown)
-				self.assertNotIn("environ(", shown)
+					error_log = frappe.get_traceback(with_context=True)
+				self.assertIn("unforeseen KeyError", error_log)
+				self.assertNotIn("db_password", error_log)
+				self.assertNotIn("environ(", error_log)
 
 	def test_a_fault_of_ours_keeps_no_desk_shut(self) -> None:
 		with (
@@ -105,9 +105,9 @@ class TestPregoNode(FrappeTestCase):
 	def test_the_page_shows_each_setting_with_its_source_and_never_the_key(self) -> None:
 		key = "a-key-that-nobody-may-see"
 		with set_to(frappe.local.site), patch.dict(os.environ, {"INTERNAL_API_KEY": key}):
-			shown = page(operator_site.require_operator_site())
-		self.assertNotIn(key, frappe.as_json(shown))
-		self.assertIn("INTERNAL_API_KEY", shown["settings"]["api_key"])
-		sources = {entry["name"]: entry["source"] for entry in shown["settings"]["settings"]}
+			page = node_page(operator_site.require_operator_site())
+		self.assertNotIn(key, frappe.as_json(page))
+		self.assertIn("INTERNAL_API_KEY", page["settings"]["api_key"])
+		sources = {entry["name"]: entry["source"] for entry in page["settings"]["settings"]}
 		self.assertIn("PREGO_METRICS_NODE_ID", sources["node_id"])
 		self.assertTrue(all(sources.values()))
