@@ -14,12 +14,12 @@ from hetzner_api import TOKEN, HetznerFake, server
 def test_the_sidecar_pushes_a_registered_node_and_names_one_that_is_not(
 	plane: Plane, run_agent: Callable[..., Any], tmp_path: Path
 ) -> None:
-	(tmp_path / "counts.json").write_text('{"sg-1": 9, "hz-2": 3}')
+	(tmp_path / "counts.csv").write_text("node_id,tenant_count\nsg-1,9\nhz-2,3\n")
 	(tmp_path / "metrics.json").write_text(json.dumps(plane.sql("SELECT * FROM server_metrics")))
 	with HetznerFake([server(1, prego_node_id="sg-1"), server(2, prego_node_id="hz-2")]) as api:
 		ended = run_agent(
 			*("hetzner", "push", "--json"),
-			*("--counts", tmp_path / "counts.json", "--metrics", tmp_path / "metrics.json"),
+			*("--counts", tmp_path / "counts.csv", "--metrics", tmp_path / "metrics.json"),
 			HCLOUD_TOKEN=TOKEN,
 			HCLOUD_ENDPOINT=api.endpoint,
 			INTERNAL_API_KEY=KEY,

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prego_metrics.fleet.checks.freshness import Fleet, judge_freshness
+from prego_metrics.fleet.checks.freshness import judge_freshness
 from prego_metrics.fleet.checks.reconcile import judge_counts
 from prego_metrics.fleet.sources.exports import Export
 from prego_metrics.fleet.sources.records import STATUSES_WITHOUT_SITE as NO_SITE
-from prego_metrics.fleet.sources.records import Columns, read_metrics, read_regions
+from prego_metrics.fleet.sources.records import Fleet, read_metrics, read_regions
 
 QUERIES = Path(__file__).parents[2] / "deploy/d1"
 NOW = 1_780_000_000.0
@@ -122,15 +122,15 @@ def test_the_queries_agree_with_the_commands(found: dict[str, Any]) -> None:
 		database.add("nodes", *((name, region, "h") for name, region in found["nodes"].items()))
 		database.add("server_metrics", *((name, *row) for name, row in found["server_metrics"].items()))
 		database.add("tenants_master", *found["tenants_master"])
-		regions = read_regions(database.export("nodes"), Columns())
-		pushed = read_metrics(database.export("server_metrics"), Columns(), needed=())
+		regions = read_regions(database.export("nodes"))
+		pushed = read_metrics(database.export("server_metrics"), needed=())
 		placed = Counter(
 			node_id
 			for node_id, status in found["tenants_master"]
 			if node_id and (status or "").strip().lower() not in NO_SITE
 		)
 
-		verdicts = judge_freshness(Fleet(tuple(regions), pushed, regions, placed), NOW)
+		verdicts = judge_freshness(Fleet(regions, pushed, placed), NOW)
 		assert {row["node_id"]: row["verdict"] for row in database.run("freshness")} == {
 			verdict.node_id: verdict.name for verdict in verdicts
 		}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import sqlite3
+import os
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,7 @@ from strategies import hostile_texts, json_values
 
 from prego_metrics.agent.base.errors import ExportError
 from prego_metrics.fleet.sources.exports import read_export
-from prego_metrics.fleet.sources.records import Columns, read_placement
-from prego_metrics.fleet.sources.timestamps import epoch_seconds
+from prego_metrics.fleet.sources.records import epoch_seconds, read_placement
 
 GOOD = json.dumps([metrics("sg-1")])
 VERDICTS = {"fresh", "stale", "never", "zero", "unregistered", "bad_region", "differs", "agrees"}
@@ -43,6 +42,12 @@ def judged(folder: Path, nodes: bytes | str | None = None, pushed: bytes | str |
 		b"\xff\xfe\x00",
 		b"\x89PNG\r\n\x1a\n\x00",
 		b"SQLite format 3\0garbage",
+		"node_id;region\nsg-1;sg\n",
+		"node_id\tregion\nsg-1\tsg\n",
+		json.dumps([node("sg-1")]).encode("utf-16"),
+		json.dumps({"nodes": [node("sg-1")]}),
+		json.dumps(node("sg-1")),
+		pytest.param("⛅️ wrangler 4.164.0\n" + GOOD[:-5], id="cut off behind a banner"),
 		"{",
 		pytest.param(GOOD[:-5], id="cut off"),
 		"null",
@@ -79,17 +84,13 @@ def test_an_export_that_failed_is_an_error_and_exit_2(tmp_path: Path, which: str
 	assert ended.json["ok"] is False and ended.json["error"]
 
 
-@pytest.mark.parametrize(
-	"content", ['[{"results": [], "success": true}]', "[]", '{"nodes": []}', "node_id,region\n"]
-)
+@pytest.mark.parametrize("content", ['[{"results": [], "success": true}]', "[]", "node_id,region\n"])
 def test_no_nodes_at_all_is_exit_2(tmp_path: Path, content: str) -> None:
 	ended = judged(tmp_path, nodes=content)
 	assert (ended.code, "holds no nodes" in ended.stderr) == (2, True)
 
 
-@pytest.mark.parametrize(
-	"content", ['[{"results": [], "success": true}]', "[]", "node_id,updated_at\n", '{"server_metrics": []}']
-)
+@pytest.mark.parametrize("content", ['[{"results": [], "success": true}]', "[]", "node_id,updated_at\n"])
 def test_no_metrics_at_all_is_never_for_every_node(tmp_path: Path, content: str) -> None:
 	ended = judged(tmp_path, pushed=content)
 	assert (ended.code, ended.verdicts()) == (1, {"sg-1": "never"})
@@ -130,25 +131,31 @@ def test_a_file_that_is_not_there_or_never_ends_is_exit_2(tmp_path: Path) -> Non
 		assert run_fleet("freshness", "--nodes", tmp_path / "nodes", "--metrics", path).code == 2
 
 
-def test_a_sqlite_file_without_the_table_or_with_a_view_that_never_ends_is_exit_2(
-	tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-	monkeypatch.setattr("prego_metrics.fleet.sources.exports.MAX_SQLITE_SECONDS", 0.3)
-	database = tmp_path / "d1.sqlite"
-	connection = sqlite3.connect(database)
-	connection.execute("CREATE TABLE nodes (node_id, region)")
-	connection.commit()
-	missing = run_fleet("freshness", "--nodes", database, "--metrics", database)
-	endless = (
-		"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) AS node_id FROM n"
-	)
-	connection.execute(f"CREATE VIEW server_metrics AS {endless}")
-	connection.execute("INSERT INTO nodes VALUES ('sg-1', 'sg')")
-	connection.commit()
-	connection.close()
-	for ended in (missing, run_fleet("freshness", "--nodes", database, "--metrics", database)):
-		assert ended.code == 2
-		assert "the table server_metrics cannot be read" in ended.stderr
+@pytest.mark.parametrize(
+	"banner",
+	[
+		"⛅️ wrangler 4.164.0\n───────────────────\n🌀 Executing on remote database metrics (6f1e…):\n",
+		"\n ⛅️ wrangler 4.1 (update available 4.2)\n-----\n\n▲ [WARNING] [env.x] is unused\n\n",
+		"\ufeff",
+	],
+	ids=["executing", "warning", "byte order mark"],
+)
+def test_a_banner_before_the_json_is_skipped(tmp_path: Path, banner: str) -> None:
+	exported = json.dumps([{"results": [node("sg-1")], "success": True}], indent=2)
+	ended = judged(tmp_path, nodes=banner + exported, pushed=banner + GOOD)
+	assert (ended.code, ended.verdicts()) == (0, {"sg-1": "fresh"})
+
+
+def test_an_export_may_come_through_a_pipe(tmp_path: Path) -> None:
+	(tmp_path / "nodes").write_text(json.dumps([node("sg-1")]))
+	reading, writing = os.pipe()
+	os.write(writing, GOOD.encode())
+	os.close(writing)
+	try:
+		ended = run_fleet("freshness", "--nodes", tmp_path / "nodes", "--metrics", f"/dev/fd/{reading}")
+	finally:
+		os.close(reading)
+	assert ended.code == 0
 
 
 rows = st.lists(
@@ -214,7 +221,7 @@ def test_any_value_is_a_time_or_a_value_error(value: Any) -> None:
 	try:
 		datetime.fromtimestamp(epoch_seconds(value), timezone.utc)
 	except ValueError as error:
-		assert str(error) == "is no time"
+		assert str(error) == "is not a time"
 
 
 @pytest.mark.parametrize(
@@ -222,7 +229,7 @@ def test_any_value_is_a_time_or_a_value_error(value: Any) -> None:
 	["2026-13-01", "2026-02-30 00:00:00", "2026-01-01T25:00", "2026-01-01T00:00:00+24:00", "now", "1e9", "١"],
 )
 def test_a_time_that_no_calendar_has_is_none(text: str) -> None:
-	with pytest.raises(ValueError, match="is no time"):
+	with pytest.raises(ValueError, match="is not a time"):
 		epoch_seconds(text)
 
 
@@ -234,6 +241,6 @@ def test_a_csv_that_ends_within_a_line_was_cut_off(tmp_path: Path) -> None:
 		if whole[cut - 1] == "\n":
 			continue  # nobody can see that
 		with pytest.raises(ExportError):
-			read_placement(read_export(str(placed), "tenants_master"), Columns())
+			read_placement(read_export(str(placed)))
 	placed.write_text(whole)
-	assert read_placement(read_export(str(placed), "tenants_master"), Columns()).tenants == {"sg-1": 2}
+	assert read_placement(read_export(str(placed))).tenants == {"sg-1": 2}

@@ -40,7 +40,9 @@ def sidecar(hetzner, control_plane, run_agent, tmp_path: Path) -> Run:
 		rows: list[dict[str, object]] | None = (),
 		**environ: str,
 	) -> Any:
-		(tmp_path / "counts.json").write_text(json.dumps({"node-1": 7} if counts is None else counts))
+		tenant_counts = {"node-1": 7} if counts is None else counts
+		count_rows = [{"node_id": name, "tenant_count": count} for name, count in tenant_counts.items()]
+		(tmp_path / "counts.json").write_text(json.dumps(count_rows))
 		options: list[object] = ["--counts", tmp_path / "counts.json"]
 		if rows is not None:
 			(tmp_path / "metrics.json").write_text(json.dumps([{"results": list(rows), "success": True}]))

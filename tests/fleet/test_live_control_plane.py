@@ -17,7 +17,7 @@ from watched_control_plane import KEY, WatchedControlPlane
 
 from prego_metrics.agent.base.errors import PregoMetricsError
 from prego_metrics.fleet.sources.control_plane import live_exports
-from prego_metrics.fleet.sources.records import Columns, read_metrics, read_regions
+from prego_metrics.fleet.sources.records import read_metrics, read_regions
 from prego_metrics.sandbox.store import Metrics
 
 
@@ -177,8 +177,8 @@ def test_whatever_is_answered_is_nodes_or_an_error(content: Any) -> None:
 		{"nodes": [{"node_id": content, "metrics": content}]},
 	):
 		try:
-			nodes, pushed, _ = live_exports(answer, Columns())
-			assert read_regions(nodes, Columns(), needed=False)
-			read_metrics(pushed, Columns(), needed=("updated_at",))
+			nodes, pushed, _ = live_exports(answer)
+			assert read_regions(nodes, needed=False)
+			read_metrics(pushed, needed=("updated_at",))
 		except PregoMetricsError:
 			pass

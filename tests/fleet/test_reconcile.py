@@ -102,8 +102,8 @@ def test_without_a_status_all_count_with_a_warning(judge: Judge) -> None:
 		([metrics("a", 5, True)], [tenant("a")], [], "row 1: tenant_count is True"),
 		([metrics("a"), metrics("a")], [tenant("a")], [], "several rows for a"),
 		([metrics("a")], [tenant("a"), {"node_id": 7}], [], "row 2: node_id is 7"),
-		([metrics("a")], [{"node_id": "a", "status": []}], [], "row 1: the status is not a text"),
-		([metrics("a", source=5)], [tenant("a")], [], "row 1: the source is not a text"),
+		([metrics("a")], [{"node_id": "a", "status": []}], [], "row 1: the status is not a string"),
+		([metrics("a", source=5)], [tenant("a")], [], "row 1: the source is not a string"),
 	],
 )
 def test_what_cannot_be_compared_is_one_error_and_exit_2(

@@ -23,16 +23,12 @@ class Plane(Protocol):
 
 	def sql(self, statement: str, *values: Any) -> list[dict[str, Any]]: ...
 
-	@property
-	def sqlite_file(self) -> Path: ...
-
 
 class WorkerPlane:
 	"""The Worker and its D1 in workerd, run by miniflare."""
 
 	def __init__(self, folder: Path, snapshots: bool) -> None:
 		self.snapshots = snapshots
-		self._folder = folder
 		self._process = subprocess.Popen(
 			["node", "serve.mjs", str(folder), *map(str, MIGRATIONS if snapshots else MIGRATIONS[:1])],
 			cwd=HERE,
@@ -51,11 +47,6 @@ class WorkerPlane:
 		assert isinstance(answer, list), answer
 		return answer
 
-	@property
-	def sqlite_file(self) -> Path:
-		(found,) = (self._folder / "miniflare-D1DatabaseObject").glob("*.sqlite")
-		return found
-
 	def close(self) -> None:
 		self._process.communicate(timeout=30)
 
@@ -71,8 +62,8 @@ class LocalPlane:
 
 	def __init__(self, folder: Path, snapshots: bool) -> None:
 		self.snapshots = snapshots
-		self.sqlite_file = folder / "control-plane.sqlite"
-		self._plane = LocalControlPlane(KEY, database=str(self.sqlite_file), snapshots=snapshots).start()
+		database = str(folder / "control-plane.sqlite")
+		self._plane = LocalControlPlane(KEY, database=database, snapshots=snapshots).start()
 		self.url = self._plane.url
 		self.sql("CREATE TABLE tenants_master (id INTEGER PRIMARY KEY, node_id TEXT, status TEXT NOT NULL)")
 

@@ -64,7 +64,7 @@ def hetzner() -> None:
 @click.option("--by-name", is_flag=True, help="Map by name: the server is called as the node is.")
 @click.option("--mapping", metavar="FILE", help='Map by a file: {"nodes": {NODE_ID: SERVER, …}}.')
 @click.option("--selector", metavar="TEXT", help="Look only at servers that this label selector chooses.")
-@click.option("--counts", metavar="FILE", help="Tenant counts: {NODE_ID: count}, or rows as JSON or CSV.")
+@click.option("--counts", metavar="FILE", help="Tenant counts: rows of node_id and tenant_count.")
 @click.option("--tenants", metavar="FILE", help="Export of tenants_master, counted by node_id.")
 @click.option(
 	"--statuses",

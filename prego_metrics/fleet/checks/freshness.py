@@ -6,8 +6,7 @@ Of several verdicts the first holds: unregistered, bad_region, never, stale, zer
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from prego_metrics.agent.base.formatting import iso_utc
 from prego_metrics.agent.base.sanitize import sanitize
@@ -21,8 +20,7 @@ from prego_metrics.fleet.checks.verdict import (
 	Alert,
 	Verdict,
 )
-from prego_metrics.fleet.sources.records import Metrics
-from prego_metrics.fleet.sources.timestamps import epoch_seconds
+from prego_metrics.fleet.sources.records import Fleet, Metrics, describe_value, epoch_seconds
 
 REGIONS = ("sg", "us", "eu")
 MAX_AGE_SECONDS = 300.0
@@ -33,91 +31,83 @@ MASS_NODES = 3
 MASS_WINDOW_SECONDS = 60.0
 
 
-@dataclass(frozen=True)
-class Fleet:
-	"""What freshness is judged from. regions and placed are None where they are not known."""
-
-	nodes: Sequence[str]
-	metrics: Mapping[str, Metrics]
-	regions: Mapping[str, object] | None = None
-	placed: Counter[str] | None = None
-
-
 def judge_freshness(fleet: Fleet, now: float, max_age_seconds: float = MAX_AGE_SECONDS) -> list[Verdict]:
 	"""Judge every node that is registered, has pushed, or has tenants, in the order of their names."""
-	known = frozenset(fleet.nodes)
 	placed = fleet.placed if fleet.placed is not None else Counter[str]()
-	return [
-		_judged(node_id, fleet, node_id in known, now, max_age_seconds)
-		for node_id in sorted(known | fleet.metrics.keys() | placed.keys())
-	]
+	node_ids = {*fleet.nodes, *fleet.metrics, *placed}
+	return [_judge_node(node_id, fleet, now, max_age_seconds) for node_id in sorted(node_ids)]
 
 
-def _judged(node_id: str, fleet: Fleet, registered: bool, now: float, max_age_seconds: float) -> Verdict:
+def _judge_node(node_id: str, fleet: Fleet, now: float, max_age_seconds: float) -> Verdict:
 	metrics = fleet.metrics.get(node_id)
 	placed = None if fleet.placed is None else fleet.placed[node_id]
-	moment, unreadable = _moment(metrics)
-	age = None if moment is None else now - moment
+	updated_at = _updated_at_seconds(metrics)
+	age = None if updated_at is None else now - updated_at
+	name, note = _name_and_note(node_id, fleet, metrics, placed, age, max_age_seconds)
+	return Verdict(
+		node_id,
+		name,
+		failing=name != FRESH and not (name == ZERO and placed is None),
+		note=note,
+		age_seconds=age,
+		updated_at_seconds=updated_at,
+		tenant_count=metrics.tenant_count if metrics else None,
+		placed=placed,
+		source=metrics.source if metrics else None,
+	)
 
-	def verdict(name: str, note: str = "", *, failing: bool = True) -> Verdict:
-		return Verdict(
-			node_id,
-			name,
-			failing=failing,
-			note=note,
-			age_seconds=age,
-			updated_at_seconds=moment,
-			tenant_count=metrics.tenant_count if metrics else None,
-			placed=placed,
-			source=metrics.source if metrics else None,
-		)
 
-	if not registered:
-		what = "pushes" if metrics else f"has {placed} tenants placed on it"
-		return verdict(UNREGISTERED, f"{what}, and is not in nodes")
-	if fleet.regions is not None and fleet.regions[node_id] not in REGIONS:
-		return verdict(BAD_REGION, f"region {_shown(fleet.regions[node_id])} is none of {', '.join(REGIONS)}")
+def _name_and_note(
+	node_id: str,
+	fleet: Fleet,
+	metrics: Metrics | None,
+	placed: int | None,
+	age: float | None,
+	max_age_seconds: float,
+) -> tuple[str, str]:
+	"""Return the first verdict that holds, and what to add to it. age is None without a readable updated_at."""
+	if node_id not in fleet.nodes:
+		activity = "pushes" if metrics else f"has {placed} tenants placed on it"
+		return UNREGISTERED, f"{activity}, and is not in nodes"
+	region = fleet.nodes[node_id]
+	if fleet.knows_regions and region not in REGIONS:
+		return BAD_REGION, f"region {describe_value(region)} is none of {', '.join(REGIONS)}"
 	if metrics is None or metrics.updated_at is None:
-		return verdict(NEVER, "no push has arrived: trigger, URL or key")
-	if unreadable or age is None:
-		return verdict(STALE, f"updated_at {_shown(metrics.updated_at)} is no time")
+		return NEVER, "no push has arrived: check trigger, URL and key"
+	if age is None:
+		return STALE, f"updated_at {describe_value(metrics.updated_at)} is not a time"
 	if age < -FUTURE_SECONDS:
-		return verdict(STALE, f"updated_at lies {-age:.0f} s in the future: a clock is wrong")
+		return STALE, f"updated_at lies {-age:.0f} s in the future: a clock is wrong"
 	if age > max_age_seconds:
-		return verdict(STALE, f"more than {max_age_seconds:g} s ago: pushes have stopped")
-	if metrics.tenant_count == 0 or (metrics.tenant_count is None and placed):
-		if placed is None:
-			return verdict(ZERO, "no tenants, which may be true: --tenants tells", failing=False)
-		if placed:
-			return verdict(ZERO, f"{placed} tenants are placed here: placement ignores its load")
-	return verdict(FRESH, failing=False)
+		return STALE, f"more than {max_age_seconds:g} s ago: pushes have stopped"
+	if metrics.tenant_count == 0 and placed is None:
+		return ZERO, "no tenants; --tenants shows whether that is true"
+	if not metrics.tenant_count and placed:
+		return ZERO, f"{placed} tenants are placed here: placement ignores its load"
+	return FRESH, ""
 
 
-def _moment(metrics: Metrics | None) -> tuple[float | None, bool]:
-	"""Return when the row was written, and whether that is there and cannot be read."""
-	if metrics is None or metrics.updated_at is None:
-		return None, False
+def _updated_at_seconds(metrics: Metrics | None) -> float | None:
 	try:
-		return epoch_seconds(metrics.updated_at), False
+		return epoch_seconds(metrics.updated_at) if metrics else None
 	except ValueError:
-		return None, True
+		return None
 
 
 def alerts_of(verdicts: Sequence[Verdict]) -> list[Alert]:
-	"""Return what somebody is to be told: one alert for each failing node.
+	"""Return the alerts: one for each failing node.
 
-	Nodes that went stale within the same minute, when they are many, are one alert together: about the
-	control plane.
+	Many nodes that went stale within the same minute are one alert together, about the control plane.
 	"""
 	mass = _gone_together(verdicts)
 	alerts = []
 	if mass:
-		first, last = (iso_utc(seconds) for seconds in (mass[0].updated, mass[-1].updated))
+		first, last = (iso_utc(verdict.updated) for verdict in (mass[0], mass[-1]))
 		alerts.append(
 			Alert(
 				"control_plane",
 				f"{len(mass)} of {len(verdicts)} nodes went stale within the same minute ({first} to {last}): "
-				"look at the control plane, its key and what stands before it, not at the nodes",
+				"check the control plane, its key and any proxy before it, not the nodes",
 				tuple(sorted(verdict.node_id for verdict in mass)),
 			)
 		)
@@ -148,12 +138,3 @@ def _gone_together(verdicts: Sequence[Verdict]) -> list[Verdict]:
 			best = stopped[start : end + 1]
 	pushed = sum(verdict.updated_at_seconds is not None for verdict in verdicts)
 	return best if len(best) >= MASS_NODES and 2 * len(best) > pushed else []
-
-
-def _shown(value: object) -> str:
-	if value is None:
-		return "NULL"
-	try:
-		return sanitize(repr(value) if isinstance(value, str) else str(value), 60)
-	except ValueError:
-		return "of thousands of digits"

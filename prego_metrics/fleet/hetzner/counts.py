@@ -13,13 +13,10 @@ from collections.abc import Iterable
 from prego_metrics.agent.base.errors import ExportError
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.fleet.hetzner.push import LastRow
-from prego_metrics.fleet.sources.exports import METRICS_TABLE, TENANTS_TABLE, Export, read_export
-from prego_metrics.fleet.sources.records import Columns, read_metrics, read_placement
-from prego_metrics.fleet.sources.timestamps import epoch_seconds
+from prego_metrics.fleet.sources.exports import read_export
+from prego_metrics.fleet.sources.records import epoch_seconds, read_metrics, read_placement
 
 MAX_AGE_SECONDS = 300.0
-_COUNTS_TABLE = "tenant_counts"
-_ROW_COLUMNS = frozenset(("node_id", "tenant_count"))
 
 
 def read_last_rows(path: str) -> dict[str, LastRow]:
@@ -29,8 +26,8 @@ def read_last_rows(path: str) -> dict[str, LastRow]:
 	"""
 	_check_age(path)
 	rows: dict[str, LastRow] = {}
-	export = read_export(path, METRICS_TABLE)
-	for node_id, metrics in read_metrics(export, Columns(), needed=("updated_at",)).items():
+	export = read_export(path)
+	for node_id, metrics in read_metrics(export, needed=("updated_at",)).items():
 		if metrics.updated_at is None:
 			continue
 		try:
@@ -50,21 +47,18 @@ def count_tenants_of_nodes(path: str, statuses: Iterable[str] = ()) -> tuple[dic
 	ExportError, also where no tenant is placed at all.
 	"""
 	_check_age(path)
-	placement = read_placement(read_export(path, TENANTS_TABLE), Columns(), statuses)
+	placement = read_placement(read_export(path), statuses)
 	return dict(placement.tenants), placement.warnings
 
 
 def read_counts(path: str) -> dict[str, int]:
-	"""Return the counts of a file: a JSON object {NODE_ID: count}, or rows of node_id and tenant_count.
+	"""Return the counts of a file with rows of node_id and tenant_count.
 
 	Raises ExportError.
 	"""
-	export = read_export(path, _COUNTS_TABLE)
-	if len(export.rows) == 1 and export.columns is None and not _ROW_COLUMNS & export.rows[0].keys():
-		pairs = export.rows[0].items()
-		export = Export(export.source, [{"node_id": name, "tenant_count": count} for name, count in pairs])
+	export = read_export(path)
 	counts: dict[str, int] = {}
-	for node_id, metrics in read_metrics(export, Columns(), needed=("tenant_count",)).items():
+	for node_id, metrics in read_metrics(export, needed=("tenant_count",)).items():
 		if metrics.tenant_count is None:
 			raise ExportError(f"{export.source} has no count for node {sanitize(node_id, 80)}")
 		counts[node_id] = metrics.tenant_count

@@ -1,15 +1,16 @@
-"""What an export's rows say: nodes, their newest metrics, and where tenants are placed.
+"""The rows of an export as records: nodes, their newest metrics, and where tenants are placed.
 
-A row that cannot be understood is an error that names it, never a row left out: what is left out could be
-the node that stopped.
+The columns are the runbook's. A row that cannot be understood is an error that names it, never a row left
+out: what is left out could be the node that stopped.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timezone
 
 from prego_metrics.agent.base.errors import ExportError
 from prego_metrics.agent.base.sanitize import sanitize
@@ -19,20 +20,12 @@ from prego_metrics.fleet.sources.exports import Export, Row
 # Tenants without a site on any node; the platform's present and coming names for them.
 STATUSES_WITHOUT_SITE = frozenset(("data_purged", "failed", "deleted"))
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,18}(\.0*)?")
+_NUMBER = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{0,20})?")
 _MAX_COUNT = 2**53
-
-
-@dataclass(frozen=True)
-class Columns:
-	"""What the columns are called; the defaults are the runbook's names."""
-
-	node_id: str = "node_id"
-	region: str = "region"
-	updated_at: str = "updated_at"
-	tenant_count: str = "tenant_count"
-	source: str = "source"
-	tenants_node_id: str = "node_id"
-	status: str = "status"
+# As seconds this is the year 5138, as milliseconds 1973: larger numbers are milliseconds.
+_SMALLEST_MILLISECONDS = 1e11
+# The years 1 to 9999, which are those of a calendar.
+_FIRST_SECOND, _LAST_SECOND = -62_135_596_800.0, 253_402_300_799.0
 
 
 @dataclass(frozen=True)
@@ -50,14 +43,46 @@ class Metrics:
 
 @dataclass(frozen=True)
 class Placement:
-	"""How many tenants are placed on each node, and what to be warned of."""
+	"""How many tenants are placed on each node, and warnings about the export."""
 
 	tenants: Counter[str]
 	warnings: tuple[str, ...] = ()
 
 
-def read_regions(export: Export, columns: Columns, *, needed: bool = True) -> dict[str, object]:
-	"""Return each registered node's region, as it stands there; `needed`: there must be such a column.
+@dataclass(frozen=True)
+class Fleet:
+	"""All that freshness is judged from: each registered node's region, metrics, and placed tenants if known."""
+
+	nodes: Mapping[str, object]
+	metrics: Mapping[str, Metrics]
+	placed: Counter[str] | None = None
+	knows_regions: bool = True
+
+
+def read_fleet(
+	nodes: Export, metrics: Export, tenants: Export | None = None, *, live: bool = False
+) -> tuple[Fleet, list[str]]:
+	"""Return the fleet, and warnings about the exports. Raises ExportError.
+
+	`live`: the rows are those of the control plane's answer, which may lack columns.
+	"""
+	regions = read_regions(nodes, needed=not live)
+	# With the placement, a missing count would let every zero pass.
+	needed = ("updated_at", "tenant_count") if tenants else ("updated_at",)
+	warnings: list[str] = []
+	if not live and not metrics.has("tenant_count"):
+		warnings.append(f"{metrics.source} has no tenant_count: zeros are not judged")
+	newest = read_metrics(metrics, needed=needed)
+	placed = None
+	if tenants:
+		placement = read_placement(tenants)
+		warnings += placement.warnings
+		placed = placement.tenants
+	return Fleet(regions, newest, placed, knows_regions=nodes.has("region")), warnings
+
+
+def read_regions(export: Export, *, needed: bool = True) -> dict[str, object]:
+	"""Return each registered node's region, as exported; `needed`: there must be such a column.
 
 	Raises ExportError, also without nodes.
 	"""
@@ -65,40 +90,39 @@ def read_regions(export: Export, columns: Columns, *, needed: bool = True) -> di
 		raise ExportError(
 			f"{export.source} holds no nodes: the export failed, or the wrong database was asked"
 		)
-	export.require(columns.node_id, "--node-id-column")
+	export.require("node_id")
 	if needed:
-		export.require(columns.region, "--region-column")
+		export.require("region")
 	regions: dict[str, object] = {}
 	for number, row in enumerate(export.rows, 1):
-		node_id = _node_id(row.get(columns.node_id), export, number)
+		node_id = _node_id(row.get("node_id"), export, number)
 		_refuse_second(node_id in regions, node_id, export)
-		regions[node_id] = row.get(columns.region)
+		regions[node_id] = row.get("region")
 	return regions
 
 
-def read_metrics(export: Export, columns: Columns, *, needed: Collection[str]) -> dict[str, Metrics]:
-	"""Return each node's newest metrics; `needed` names the fields of Columns that must be there.
+def read_metrics(export: Export, *, needed: Collection[str]) -> dict[str, Metrics]:
+	"""Return each node's newest metrics; `needed` names the columns that must be there.
 
 	No rows are no error. Raises ExportError.
 	"""
-	export.require(columns.node_id, "--node-id-column")
-	for field in needed:
-		export.require(getattr(columns, field), f"--{field.replace('_', '-')}-column")
+	for column in ("node_id", *needed):
+		export.require(column)
 	metrics: dict[str, Metrics] = {}
 	for number, row in enumerate(export.rows, 1):
-		node_id = _node_id(row.get(columns.node_id), export, number)
+		node_id = _node_id(row.get("node_id"), export, number)
 		_refuse_second(node_id in metrics, node_id, export)
-		updated_at = row.get(columns.updated_at)
+		updated_at = row.get("updated_at")
 		metrics[node_id] = Metrics(
 			node_id,
 			None if updated_at == "" else updated_at,
-			_count(row.get(columns.tenant_count), export, number, columns.tenant_count),
-			_source(row.get(columns.source), export, number),
+			_count(row.get("tenant_count"), export, number),
+			_source(row.get("source"), export, number),
 		)
 	return metrics
 
 
-def read_placement(export: Export, columns: Columns, statuses: Iterable[str] = ()) -> Placement:
+def read_placement(export: Export, statuses: Iterable[str] = ()) -> Placement:
 	"""Count the tenants on each node: those with one of `statuses`, by default those that have a site.
 
 	Raises ExportError, also where no tenant is placed at all: such an export would agree with any zero.
@@ -107,15 +131,14 @@ def read_placement(export: Export, columns: Columns, statuses: Iterable[str] = (
 		raise ExportError(
 			f"{export.source} holds no tenants: the export failed, or there is nothing to compare"
 		)
-	export.require(columns.tenants_node_id, "--tenants-node-id-column")
+	export.require("node_id")
 	wanted = frozenset(status.strip().casefold() for status in statuses)
-	has_status = export.has(columns.status)
-	if wanted and not has_status:
-		export.require(columns.status, "--status-column")
+	if wanted:
+		export.require("status")
 	tenants: Counter[str] = Counter()
 	for number, row in enumerate(export.rows, 1):
-		node_id = row.get(columns.tenants_node_id)
-		if node_id in (None, "") or not _has_site(row, columns, wanted, export, number):
+		node_id = row.get("node_id")
+		if node_id in (None, "") or not _has_site(row, wanted, export, number):
 			continue
 		tenants[_node_id(node_id, export, number)] += 1
 	if not tenants:
@@ -123,21 +146,45 @@ def read_placement(export: Export, columns: Columns, statuses: Iterable[str] = (
 			f"{export.source} places no tenant on any node"
 			+ (f" with the status {sanitize(', '.join(sorted(wanted)))}" if wanted else "")
 		)
-	warning = f"{export.source} has no column {sanitize(columns.status)}: every tenant in it counts"
-	return Placement(tenants, () if has_status else (warning,))
+	warning = f"{export.source} has no column status: every tenant in it counts"
+	return Placement(tenants, () if export.has("status") else (warning,))
 
 
-def _has_site(row: Row, columns: Columns, wanted: frozenset[str], export: Export, number: int) -> bool:
-	status = row.get(columns.status)
+def epoch_seconds(value: object) -> float:
+	"""Return a moment in seconds since the epoch.
+
+	`value` is an epoch in seconds or milliseconds, as a number or its digits, or ISO 8601, with a space or a T.
+	Without a zone it is UTC, as SQLite's `datetime('now')`. Raises ValueError for anything else.
+	"""
+	try:
+		if isinstance(value, str) and not _NUMBER.fullmatch(value.strip()):
+			moment = datetime.fromisoformat(re.sub("[Zz]$", "+00:00", value.strip()))
+			seconds = (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
+		elif isinstance(value, str | int | float) and not isinstance(value, bool):
+			number = float(value)
+			seconds = number / 1000 if abs(number) >= _SMALLEST_MILLISECONDS else number
+		else:
+			raise ValueError
+	except (ValueError, OverflowError):
+		raise ValueError("is not a time") from None
+	if not _FIRST_SECOND <= seconds <= _LAST_SECOND:
+		raise ValueError("is not a time")
+	return seconds
+
+
+def _has_site(row: Row, wanted: frozenset[str], export: Export, number: int) -> bool:
+	status = row.get("status")
 	if status is not None and not isinstance(status, str):
-		raise ExportError(f"{export.source}, row {number}: the status is not a text")
+		raise ExportError(f"{export.source}, row {number}: the status is not a string")
 	folded = (status or "").strip().casefold()
 	return folded in wanted if wanted else folded not in STATUSES_WITHOUT_SITE
 
 
 def _node_id(value: object, export: Export, number: int) -> str:
 	if not isinstance(value, str) or not value:
-		raise ExportError(f"{export.source}, row {number}: node_id is {_shown(value)}, and must be a text")
+		raise ExportError(
+			f"{export.source}, row {number}: node_id is {describe_value(value)}, and must be a string"
+		)
 	return value
 
 
@@ -148,7 +195,7 @@ def _refuse_second(known: bool, node_id: str, export: Export) -> None:
 		)
 
 
-def _count(value: object, export: Export, number: int, column: str) -> int | None:
+def _count(value: object, export: Export, number: int) -> int | None:
 	if value is None or value == "":
 		return None
 	if isinstance(value, str) and _WHOLE_NUMBER.fullmatch(value.strip()):
@@ -157,7 +204,7 @@ def _count(value: object, export: Export, number: int, column: str) -> int | Non
 		value = int(value)
 	if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MAX_COUNT:
 		raise ExportError(
-			f"{export.source}, row {number}: {sanitize(column)} is {_shown(value)}, and must be a whole number "
+			f"{export.source}, row {number}: tenant_count is {describe_value(value)}, and must be a whole number "
 			"from 0"
 		)
 	return value
@@ -167,11 +214,12 @@ def _source(value: object, export: Export, number: int) -> str:
 	if value is None or value == "":
 		return NODE_PUSH
 	if not isinstance(value, str):
-		raise ExportError(f"{export.source}, row {number}: the source is not a text")
+		raise ExportError(f"{export.source}, row {number}: the source is not a string")
 	return value
 
 
-def _shown(value: object) -> str:
+def describe_value(value: object) -> str:
+	"""Return a value of an export, sanitized and short."""
 	if value is None:
 		return "null"
 	if isinstance(value, dict | list):
