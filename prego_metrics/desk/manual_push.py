@@ -17,7 +17,7 @@ from prego_metrics.agent.push.push import dry_run, preload, push
 from prego_metrics.agent.push.request import Request
 from prego_metrics.agent.push.result import Result, summary
 from prego_metrics.agent.state.outcomes import NOT_SENT
-from prego_metrics.cli.ui.output import report_trouble
+from prego_metrics.cli.ui.push_result import print_problems
 from prego_metrics.desk.node_method import BadParameter
 from prego_metrics.desk.operator_site import this_bench
 
@@ -36,7 +36,7 @@ def push_from_command_line(*, without_sending: bool, save_snapshot: bool) -> dic
 		result = dry_run(bench) if without_sending else push(bench, Request(save_snapshot=save_snapshot))
 	except PregoMetricsError as error:
 		result = Result(NOT_SENT, time.time(), error=str(error))
-	report_trouble(result)
+	print_problems(result)
 	if result.exit_code:
 		sys.exit(result.exit_code)
 	return result.as_dict()

@@ -1,33 +1,48 @@
-"""What a check of the doctor's is, and what the checks look at, each thing read once and when it is needed."""
+"""What a check is, and what the checks look at: each thing is read once, when the first check needs it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any, NamedTuple, TypeVar
 
-from prego_metrics.agent.base.errors import NotSent
+from prego_metrics.agent.base.errors import ConfigurationError, NotSent
+from prego_metrics.agent.base.messages import code_of
+from prego_metrics.agent.base.secrets import Secret
 from prego_metrics.agent.bench.common_site_config import read_common_config
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.collectors.census import Census
 from prego_metrics.agent.collectors.tenant_count import count_tenants
+from prego_metrics.agent.config.api_key import load_api_key
 from prego_metrics.agent.config.config import Config, load_config
 from prego_metrics.agent.state.effective import as_pushed
 from prego_metrics.agent.state.model import Push, State, Tick
 from prego_metrics.agent.state.store import StateFolder
+from prego_metrics.doctor.frappe_facts import Frappe
 
 PASS = "pass"
 WARN = "warn"
 FAIL = "fail"
 SKIP = "skip"
 
+Read = TypeVar("Read")
+
+
+class Finding(NamedTuple):
+	"""What a check found; `action` says what to do, and is empty where there is nothing to do.
+
+	`state` is one of the four above. `seen` and `action` are sentences that can be translated, where we made them.
+	"""
+
+	state: str
+	seen: str
+	action: str = ""
+
 
 @dataclass(frozen=True)
 class Check:
-	"""One thing looked at; action says what to do, and is empty where there is nothing to do.
-
-	`name` is an identifier. `seen` and `action` are sentences that can be translated, where we made them.
-	"""
+	"""One finding, under the name of the check that made it."""
 
 	name: str
 	state: str
@@ -35,20 +50,48 @@ class Check:
 	action: str = ""
 
 	def as_dict(self) -> dict[str, str]:
-		return {"name": self.name, "state": self.state, "seen": self.seen, "action": self.action}
+		"""Return the check as JSON has it; `code` is that of the catalog, empty where `seen` is none of its errors."""
+		return {
+			"name": self.name,
+			"state": self.state,
+			"code": code_of(self.seen),
+			"seen": self.seen,
+			"action": self.action,
+		}
 
 
 @dataclass
 class Examination:
-	"""One node as the checks see it; `online` tells whether the control plane and others may be asked."""
+	"""One node as the checks see it.
+
+	`online` tells whether the control plane and others may be asked. `connect` returns the bench's Frappe, to be
+	asked; None where this Python is not the bench's.
+	"""
 
 	bench: Bench
 	environ: Mapping[str, str]
 	online: bool = True
+	connect: Callable[[Examination], Frappe] | None = None
+	_read_once: dict[object, Any] = field(default_factory=dict)
+
+	def once(self, read: Callable[[Examination], Read]) -> Read:
+		"""Return what `read` returns of this node; it is called at most once, whichever checks want it."""
+		if read not in self._read_once:
+			self._read_once[read] = read(self)
+		result: Read = self._read_once[read]
+		return result
 
 	@cached_property
 	def config(self) -> Config:
 		return load_config(self.bench, self.environ)
+
+	@cached_property
+	def key(self) -> tuple[Secret, list[str]] | ConfigurationError:
+		"""The key with the warnings about it, or why there is none."""
+		try:
+			return load_api_key(self.config, self.environ)
+		except ConfigurationError as error:
+			return error
 
 	@cached_property
 	def common(self) -> Mapping[str, object]:
@@ -63,16 +106,16 @@ class Examination:
 		return StateFolder(self.bench.sites)
 
 	@cached_property
-	def _read(self) -> tuple[State, list[str]]:
+	def _state_read(self) -> tuple[State, list[str]]:
 		return self.folder.read()
 
 	@property
 	def state(self) -> State:
-		return self._read[0]
+		return self._state_read[0]
 
 	@property
 	def state_warnings(self) -> list[str]:
-		return self._read[1]
+		return self._state_read[1]
 
 	@cached_property
 	def pushed(self) -> Config:
@@ -95,10 +138,6 @@ class Examination:
 		except NotSent as error:
 			return error
 
-
-@dataclass(frozen=True)
-class Group:
-	"""Checks that are made together, since they look at one thing; most are alone."""
-
-	names: tuple[str, ...]
-	make: Callable[[Examination], Iterable[Check]]
+	@cached_property
+	def frappe(self) -> Frappe | None:
+		return self.connect(self) if self.connect else None

@@ -7,89 +7,82 @@ answer holds that node_id. No probe is posted: a lax upsert would make a row of 
 from __future__ import annotations
 
 import json
+import os
+import socket
+import ssl
 import time
-from collections.abc import Iterator
-from urllib.parse import quote
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote, urlsplit
 
 from prego_metrics.agent.base.errors import ConfigurationError
-from prego_metrics.agent.base.messages import message
+from prego_metrics.agent.base.messages import Message, coded, message
 from prego_metrics.agent.base.sanitize import sanitize
-from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Check, Examination
+from prego_metrics.agent.base.secrets import Secret
+from prego_metrics.agent.base.urls import is_loopback
+from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Examination, Finding
+
+if TYPE_CHECKING:
+	from prego_metrics.agent.http.client import Answer, NoAnswer
 
 MAX_CLOCK_SKEW_SECONDS = 120.0
+CERTIFICATE_DAYS = 14
+_DAY_SECONDS = 86400.0
 
 
-def check_control_plane(seen: Examination) -> Iterator[Check]:
-	"""Ask the control plane for this node, and compare its clock with ours."""
-	from prego_metrics.agent.config.api_key import load_api_key
+def control_plane(node: Examination) -> Finding:
+	"""URL, key and node_id are right, as the control plane sees them."""
+	from prego_metrics.agent.http.client import NoAnswer
 
-	config = seen.config
-	if not seen.online:
-		yield Check("control_plane", SKIP, message("not asked (--offline)"))
-		return
-	try:
-		config.require(("node_id", "control_plane_url"))
-		key, _ = load_api_key(config, seen.environ)
-	except ConfigurationError:
-		yield Check("control_plane", SKIP, message("not asked: the settings or the key are not there yet"))
-		return
+	asked = node.once(_asked)
+	if isinstance(asked, Message):
+		return Finding(SKIP, asked)
+	key, answer = asked
+	if not isinstance(answer, NoAnswer):
+		return _judged(node, key, answer)
+	url = sanitize(node.config.control_plane_url)
+	proxy = proxy_of(node.config.control_plane_url)
+	return Finding(
+		FAIL,
+		message("{host} through the proxy {proxy}: {reason}", host=url, proxy=proxy, reason=answer.reason)
+		if proxy
+		else message("{host}: {reason}", host=url, reason=answer.reason),
+		message(
+			"check control_plane_url, DNS, the firewall and the proxy; to trust a certificate of your own authority, "
+			"set REQUESTS_CA_BUNDLE"
+		),
+	)
 
-	from prego_metrics.agent.http.client import Answer, Client, NoAnswer
-	from prego_metrics.agent.http.deadline import within_deadline
+
+def _judged(node: Examination, key: Secret, answer: Answer) -> Finding:
+	"""Return what an answer to `GET /internal/nodes/:node_id` means."""
+	from prego_metrics.agent.http.client import Answer
 	from prego_metrics.agent.push.delivery import NODES_ROUTE
 
-	client = Client(config.control_plane_url, key)
-
-	def ask(path: str) -> Answer | NoAnswer:
-		answer = within_deadline(
-			lambda: client.request("GET", path, config.timeout, words_of_success=True),
-			client.abandon,
-			config.timeout + 2,
-		)
-		if isinstance(answer, Answer | NoAnswer):
-			return answer
-		late = message("no answer within {seconds} s", seconds=f"{config.timeout:g}")
-		return NoAnswer(answer if isinstance(answer, str) else late, True)
-
-	answer = ask(f"{NODES_ROUTE}/{quote(config.node_id, safe='')}")
-	if isinstance(answer, NoAnswer):
-		yield Check(
-			"control_plane",
+	status, words = answer.status_code, key.excerpt(answer.words)
+	says = coded("answer_says", status_code=status, words=words) if words else status
+	if status == 200 and _holds_node_id(answer.words, node.config.node_id):
+		return Finding(PASS, message("the URL is right, the key is accepted, the node is registered"))
+	if status in (401, 403):
+		return Finding(
 			FAIL,
+			coded("key_refused", answer=says),
 			message(
-				"{host}: {reason}",
-				host=sanitize(config.control_plane_url),
-				reason=answer.reason,
-			),
-			message(
-				"check control_plane_url, the name's resolution, the firewall and proxies, then run this again"
+				"give the node the same INTERNAL_API_KEY that the control plane has; this one is from {source}",
+				source=key.source,
 			),
 		)
-		return
-	known = _holds_node_id(answer.words, config.node_id)
-	words = key.excerpt(answer.words)
-	answer_text = f"{answer.status_code} {words}"
-	if answer.status_code == 200 and known:
-		yield Check(
-			"control_plane", PASS, message("the URL is right, the key is accepted, the node is registered")
-		)
-	elif answer.status_code in (401, 403):
-		yield Check(
-			"control_plane",
-			FAIL,
-			message("the key from {source} is refused: {answer}", source=key.source, answer=answer_text),
-			message("give the node the same INTERNAL_API_KEY that the control plane has"),
-		)
-	elif answer.status_code == 404 and _lists_nodes(ask(NODES_ROUTE)):
-		yield Check(
-			"control_plane",
-			FAIL,
-			message("the node {node} is not registered: {words}", node=sanitize(config.node_id), words=words),
-			message("register exactly this node_id in the control plane, or correct it"),
-		)
-	elif answer.status_code == 404:
-		yield Check(
-			"control_plane",
+	if status == 404:
+		listed = _get(node, key, NODES_ROUTE)
+		if isinstance(listed, Answer) and listed.status_code == 200:
+			return Finding(
+				FAIL,
+				coded("node_unknown", answer=says),
+				message(
+					"register exactly the node_id {node} in the control plane, or correct it",
+					node=sanitize(node.config.node_id),
+				),
+			)
+		return Finding(
 			WARN,
 			message(
 				"there is no route {route} here, so only the last real push tells: {words}",
@@ -98,50 +91,137 @@ def check_control_plane(seen: Examination) -> Iterator[Check]:
 			),
 			message("if pushes are not delivered either, control_plane_url is wrong"),
 		)
-	elif 300 <= answer.status_code < 400:
-		yield Check(
-			"control_plane",
+	if 300 <= status < 400:
+		return Finding(
 			FAIL,
+			coded("redirected", answer=says),
 			message(
-				"a redirect to {url}, which is not followed",
+				"set control_plane_url to where it leads, if that is the control plane: {url}",
 				url=key.excerpt(answer.headers.get("location", ""), 200),
 			),
-			message("set control_plane_url to where it leads, if that is the control plane"),
 		)
-	elif answer.status_code in (408, 429) or answer.status_code >= 500:
-		yield Check(
-			"control_plane",
+	if status in (408, 429) or status >= 500:
+		return Finding(
 			FAIL,
-			message("the control plane is out of reach: it answers {answer}", answer=answer_text),
+			coded("rate_limited" if status == 429 else "server_error", answer=says),
 			message(
 				"look at the control plane, and at what stands before it; pushes are tried again by themselves"
 			),
 		)
-	else:
-		yield Check(
-			"control_plane",
-			WARN,
-			message("an answer that does not name this node: {answer}", answer=answer_text),
-			message("check that control_plane_url is the control plane's base URL"),
-		)
-	yield _clock(answer.headers.get("date"))
+	return Finding(
+		WARN,
+		message("an answer that does not name this node: {answer}", answer=says),
+		message("check that control_plane_url is the control plane's base URL"),
+	)
 
 
-def _clock(date: str | None) -> Check:
+def clock(node: Examination) -> Finding:
+	"""This clock and the control plane's agree."""
 	from prego_metrics.agent.http.retry import http_date_seconds
 
-	moment = http_date_seconds(date or "")
+	asked = node.once(_asked)
+	if isinstance(asked, Message):
+		return Finding(SKIP, asked)
+	moment = http_date_seconds(getattr(asked.answer, "headers", {}).get("date", ""))
 	if moment is None:
-		return Check("clock", SKIP, message("the control plane's answer has no date to compare with"))
+		return Finding(SKIP, message("the control plane's answer has no date to compare with"))
 	skew = time.time() - moment
-	found = message("{seconds} s beside the control plane's", seconds=f"{skew:+.0f}")
+	shown = message("{seconds} s beside the control plane's", seconds=f"{skew:+.0f}")
 	if abs(skew) > MAX_CLOCK_SKEW_SECONDS:
-		return Check("clock", WARN, found, message("set the clock by NTP (timedatectl)"))
-	return Check("clock", PASS, found)
+		return Finding(WARN, shown, message("set the clock by NTP (timedatectl)"))
+	return Finding(PASS, shown)
 
 
-def _lists_nodes(answer: object) -> bool:
-	return getattr(answer, "status_code", None) == 200
+def tls(node: Examination) -> Finding:
+	"""The certificate does not expire soon. Whether it is trusted, the check of the control plane says."""
+	from prego_metrics.agent.http.client import Answer
+	from prego_metrics.agent.http.deadline import within_deadline
+
+	asked = node.once(_asked)
+	if isinstance(asked, Message):
+		return Finding(SKIP, asked)
+	url = urlsplit(node.config.control_plane_url)
+	if url.scheme != "https":
+		return Finding(SKIP, message("http on loopback has none"))
+	if proxy_of(node.config.control_plane_url):
+		return Finding(SKIP, message("not looked at through a proxy; the push itself verifies it"))
+	host, port, seconds = url.hostname or "", url.port or 443, node.config.timeout
+	expires_at = (
+		within_deadline(lambda: _expires_at(host, port, seconds), lambda: None, seconds + 1)
+		if isinstance(asked.answer, Answer)
+		else None
+	)
+	if not isinstance(expires_at, float):
+		return Finding(SKIP, message("no connection to read a certificate from"))
+	days = (expires_at - time.time()) / _DAY_SECONDS
+	shown = message("the certificate is trusted, and expires in {days} days", days=f"{days:.0f}")
+	if days < CERTIFICATE_DAYS:
+		return Finding(
+			WARN, shown, message("see that it is renewed: pushes fail on all nodes when it expires")
+		)
+	return Finding(PASS, shown)
+
+
+class _Asked(NamedTuple):
+	key: Secret
+	answer: Answer | NoAnswer
+
+
+def _asked(node: Examination) -> _Asked | Message:
+	"""Ask the control plane for this node; a Message says why it is not asked."""
+	from prego_metrics.agent.push.delivery import NODES_ROUTE
+
+	if not node.online:
+		return message("not asked (--offline)")
+	try:
+		node.config.require(("node_id", "control_plane_url"))
+		if isinstance(node.key, ConfigurationError):
+			raise node.key
+	except ConfigurationError:
+		return message("not asked: the settings or the key are not there yet")
+	key, _ = node.key
+	return _Asked(key, _get(node, key, f"{NODES_ROUTE}/{quote(node.config.node_id, safe='')}"))
+
+
+def _get(node: Examination, key: Secret, path: str) -> Answer | NoAnswer:
+	from prego_metrics.agent.http.client import Answer, Client, NoAnswer
+	from prego_metrics.agent.http.deadline import within_deadline
+
+	client, timeout = Client(node.config.control_plane_url, key), node.config.timeout
+	answer = within_deadline(
+		lambda: client.request("GET", path, timeout, words_of_success=True), client.abandon, timeout + 2
+	)
+	if isinstance(answer, Answer | NoAnswer):
+		return answer
+	late = message("no answer within {seconds} s", seconds=f"{timeout:g}")
+	return NoAnswer(answer if isinstance(answer, str) else late, True)
+
+
+def proxy_of(url: str) -> str | None:
+	"""Return the proxy that `requests` uses for `url` in this environment, without its password; None if none."""
+	import requests.utils
+
+	if is_loopback(urlsplit(url).hostname or ""):
+		return None
+	proxy = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
+	return sanitize(str(proxy).rpartition("@")[2].rpartition("://")[2], 200) if proxy else None
+
+
+def _expires_at(host: str, port: int, seconds: float) -> float | None:
+	"""Return when the certificate expires, in seconds since the epoch; None if no connection can be made."""
+	import certifi
+
+	bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or certifi.where()
+	is_folder = os.path.isdir(bundle)  # requests takes both
+	try:
+		context = ssl.create_default_context(
+			cafile=None if is_folder else bundle, capath=bundle if is_folder else None
+		)
+		with socket.create_connection((host, port), seconds) as plain:
+			with context.wrap_socket(plain, server_hostname=host) as secure:
+				return float(ssl.cert_time_to_seconds(str((secure.getpeercert() or {})["notAfter"])))
+	except (OSError, KeyError, ValueError):
+		return None
 
 
 def _holds_node_id(words: str, node_id: str) -> bool:

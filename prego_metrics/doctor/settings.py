@@ -8,18 +8,23 @@ from prego_metrics.agent.base.errors import ConfigurationError
 from prego_metrics.agent.base.messages import Message, joined, message, message_of
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.common_site_config import config_file
+from prego_metrics.agent.config.api_key import (
+	CREDENTIAL_NAME,
+	CREDENTIALS_VARIABLE,
+	KEY_VARIABLE,
+	load_api_key,
+)
 from prego_metrics.agent.config.config import CONFIG_KEY, DEFAULT_SOURCE, HARDENED_KEYS
 from prego_metrics.agent.config.settings import SETTINGS
-from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Check, Examination
+from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Examination, Finding
 
 
-def configuration(seen: Examination) -> Check:
+def configuration(node: Examination) -> Finding:
 	"""Every setting is known and has an allowed value, and none that is required is missing."""
-	config = seen.config
+	config = node.config
 	if config.problems:
 		if not config.scheduler_pushes and all(problem.key in HARDENED_KEYS for problem in config.problems):
-			return Check(
-				"configuration",
+			return Finding(
 				WARN,
 				joined((problem.message for problem in config.problems), "\n"),
 				message(
@@ -27,54 +32,45 @@ def configuration(seen: Examination) -> Check:
 					"alone. Else mend it with `prego-metrics configure`"
 				),
 			)
-		return Check(
-			"configuration",
+		return Finding(
 			FAIL,
 			joined((problem.message for problem in config.problems), "\n"),
 			message(
 				"mend it with `prego-metrics configure`, or in {file}",
-				file=sanitize(config_file(seen.bench)),
+				file=sanitize(config_file(node.bench)),
 			),
 		)
 	if config.warnings:
-		return Check(
-			"configuration", WARN, joined(config.warnings, "\n"), message("change it, unless it is meant so")
-		)
+		return Finding(WARN, joined(config.warnings, "\n"), message("change it, unless it is meant so"))
 	changed = [name for name, source in config.sources.items() if source != DEFAULT_SOURCE]
-	return Check("configuration", PASS, message("valid; set: {settings}", settings=", ".join(changed)))
+	return Finding(PASS, message("valid; set: {settings}", settings=", ".join(changed)))
 
 
-def api_key(seen: Examination) -> Check:
+def api_key(node: Examination) -> Finding:
 	"""There is a key, and only who pushes can read it."""
-	from prego_metrics.agent.config.api_key import load_api_key
-
-	try:
-		key, warnings = load_api_key(seen.config, seen.environ)
-	except ConfigurationError as error:
-		if not seen.config.scheduler_pushes and not seen.config.api_key_file:
-			return Check(
-				"api_key",
+	if isinstance(node.key, ConfigurationError):
+		if not node.config.scheduler_pushes and not node.config.api_key_file:
+			return Finding(
 				SKIP,
 				message("not here: scheduler_pushes is false, so a timer under a user of its own has it"),
 			)
-		return Check(
-			"api_key",
+		return Finding(
 			FAIL,
-			message_of(error),
+			message_of(node.key),
 			message("give the key to the user that runs the push, as said"),
 		)
-	found = message("set, from {source}", source=key.source)
+	key, warnings = node.key
+	is_set = message("set, from {source}", source=key.source)
 	if warnings:
-		return Check("api_key", WARN, joined([found, *warnings], ". "), message("remove the empty one"))
-	return Check("api_key", PASS, found)
+		return Finding(WARN, joined([is_set, *warnings], ". "), message("remove the empty one"))
+	return Finding(PASS, is_set)
 
 
-def shadowed(seen: Examination) -> Check:
+def shadowed(node: Examination) -> Finding:
 	"""No setting, and no key, hides another one that a trigger with another environment would use."""
-	hidden = [*_hidden_settings(seen), *_hidden_keys(seen)]
+	hidden = [*_hidden_settings(node), *_hidden_keys(node)]
 	if hidden:
-		return Check(
-			"shadowed",
+		return Finding(
 			WARN,
 			joined(hidden),
 			message(
@@ -82,12 +78,12 @@ def shadowed(seen: Examination) -> Check:
 				"push differently"
 			),
 		)
-	return Check("shadowed", PASS, message("no setting and no key hides another"))
+	return Finding(PASS, message("no setting and no key hides another"))
 
 
-def _hidden_settings(seen: Examination) -> list[Message]:
-	written = seen.common.get(CONFIG_KEY)
-	if not isinstance(written, dict) or seen.config.hardened:
+def _hidden_settings(node: Examination) -> list[Message]:
+	written = node.common.get(CONFIG_KEY)
+	if not isinstance(written, dict) or node.config.hardened:
 		return []
 	return [
 		message(
@@ -96,45 +92,32 @@ def _hidden_settings(seen: Examination) -> list[Message]:
 			setting=setting.name,
 		)
 		for setting in SETTINGS
-		if seen.config.sources[setting.name] == setting.variable
+		if node.config.sources[setting.name] == setting.variable
 		and setting.name in written
 		and setting.kind.accept(written[setting.name])
-		!= setting.kind.accept(setting.kind.from_text(seen.environ[setting.variable]))
+		!= setting.kind.accept(setting.kind.from_text(node.environ[setting.variable]))
 	]
 
 
-def _hidden_keys(seen: Examination) -> list[Message]:
+def _hidden_keys(node: Examination) -> list[Message]:
 	"""Compare the key in force with those behind it, without showing any of them."""
-	from prego_metrics.agent.config.api_key import (
-		CREDENTIAL_NAME,
-		CREDENTIALS_VARIABLE,
-		KEY_VARIABLE,
-		load_api_key,
-	)
-
-	try:
-		key, _ = load_api_key(seen.config, seen.environ)
-	except ConfigurationError:
+	if isinstance(node.key, ConfigurationError):
 		return []  # the check of the key says so
-	without = dict(seen.environ)
+	key, _ = node.key
+	environ = dict(node.environ)
+	folder = environ.get(CREDENTIALS_VARIABLE, "")
 	hidden = []
-	directory = without.get(CREDENTIALS_VARIABLE)
-	for variable, there in (
-		(KEY_VARIABLE, bool(without.get(KEY_VARIABLE))),
-		(
-			CREDENTIALS_VARIABLE,
-			bool(directory) and os.path.lexists(os.path.join(str(directory), CREDENTIAL_NAME)),
-		),
+	for variable, is_set in (
+		(KEY_VARIABLE, bool(environ.get(KEY_VARIABLE))),
+		(CREDENTIALS_VARIABLE, bool(folder) and os.path.lexists(os.path.join(folder, CREDENTIAL_NAME))),
 	):
-		if not there:
+		if not is_set:
 			continue
-		behind = {**without, variable: ""}
-		del behind[variable]
-		without = behind
+		del environ[variable]
 		try:
-			other, _ = load_api_key(seen.config, without)
+			other, _ = load_api_key(node.config, environ)
 		except ConfigurationError:
-			if seen.config.api_key_file:
+			if node.config.api_key_file:
 				hidden.append(
 					message(
 						"the key from {source} hides an api_key_file that cannot be used", source=key.source
@@ -152,21 +135,18 @@ def _hidden_keys(seen: Examination) -> list[Message]:
 	return hidden
 
 
-def heartbeat(seen: Examination) -> Check:
+def heartbeat(node: Examination) -> Finding:
 	"""The dead man's switch, where there is one, has a URL that can be read. It is not pinged."""
 	from prego_metrics.agent.push.heartbeat import load_heartbeat_url
 
 	try:
-		url = load_heartbeat_url(seen.config)
+		url = load_heartbeat_url(node.config)
 	except ValueError as error:
-		return Check(
-			"heartbeat",
+		return Finding(
 			WARN,
 			message_of(error),
 			message("mend it: pushes go out, but nobody hears of a node that is gone altogether"),
 		)
 	if url is None:
-		return Check("heartbeat", PASS, message("none is set"))
-	return Check(
-		"heartbeat", PASS, message("set, from {source}; pinged after each delivered push", source=url.source)
-	)
+		return Finding(PASS, message("none is set"))
+	return Finding(PASS, message("set, from {source}; pinged after each delivered push", source=url.source))

@@ -5,38 +5,36 @@ from __future__ import annotations
 import time
 
 from prego_metrics.agent.base.messages import Message, message
-from prego_metrics.doctor.check import PASS, SKIP, WARN, Check, Examination
+from prego_metrics.doctor.check import PASS, SKIP, WARN, Examination, Finding
 from prego_metrics.tenants.usage.scan_status import CollectionStatus, collection_status
 from prego_metrics.tenants.usage.store import HistoryError
 
 OLD_SECONDS = 2 * 86400.0
-_NAME = "tenant_figures"
 
 
-def tenant_figures(seen: Examination) -> Check:
+def tenant_figures(node: Examination) -> Finding:
 	"""The cache of the tenants' figures can be read, and none of them is older than two days."""
 	try:
-		status = collection_status(seen.bench.sites)
+		status = collection_status(node.bench.sites)
 	except HistoryError as error:
-		return Check(
-			_NAME,
+		return Finding(
 			WARN,
 			message("the cache of the tenants' figures cannot be read: {error}", error=str(error)),
 			_action(),
 		)
-	wanted = seen.config.site is not None and seen.config.collect_tenants
+	wanted = node.config.site is not None and node.config.collect_tenants
 	if status is None:
 		never = message("what each tenant takes was never collected")
-		return Check(_NAME, WARN, never, _action()) if wanted else Check(_NAME, SKIP, never)
-	found = _found(status, time.time())
-	if not seen.config.collect_tenants:
-		return Check(_NAME, SKIP, message("collect_tenants is false; {found}", found=found))
+		return Finding(WARN, never, _action()) if wanted else Finding(SKIP, never)
+	progress = _progress(status, time.time())
+	if not node.config.collect_tenants:
+		return Finding(SKIP, message("collect_tenants is false; {found}", found=progress))
 	if status.age(time.time()) > OLD_SECONDS:
-		return Check(_NAME, WARN, found, _action())
-	return Check(_NAME, PASS, found)
+		return Finding(WARN, progress, _action())
+	return Finding(PASS, progress)
 
 
-def _found(status: CollectionStatus, now: float) -> Message:
+def _progress(status: CollectionStatus, now: float) -> Message:
 	begun, age = _hours(now - status.begun_at), _hours(status.age(now))
 	if status.ended_at is None:
 		return message(

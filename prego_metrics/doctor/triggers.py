@@ -16,7 +16,7 @@ from prego_metrics.agent.state.model import Tick
 from prego_metrics.agent.state.outcomes import NOT_SENT, outcome_word
 from prego_metrics.agent.state.schedule import MAX_SLACK_SECONDS, fresh_seconds
 from prego_metrics.agent.state.status import FRESH, judge_status
-from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Check, Examination
+from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Examination, Finding
 
 # The timer and cron of this app run each minute.
 MINUTE_SECONDS = 60.0
@@ -25,63 +25,57 @@ _GAPS_LOOKED_AT = 10
 _OUTAGE_SECONDS = 3600.0
 
 
-def triggers(seen: Examination) -> Check:
+def triggers(node: Examination) -> Finding:
 	"""Something asks for a push again and again."""
-	now = time.time()
-	ticks = seen.ticks
+	ticks = node.ticks
 	start = message(
 		"mend what the checks of Frappe name (scheduler, workers, job and the others), or enable the scheduler of "
 		"a site that has the app (`bench --site SITE enable-scheduler`), or a timer or cron that runs "
 		"`prego-metrics push --if-due` every minute"
 	)
 	if not ticks:
-		return Check("triggers", FAIL, message("no trigger has ever ticked"), start)
-	alive = _alive(seen, now)
-	text = joined(_told(now, tick) for tick in ticks)
+		return Finding(FAIL, message("no trigger has ever ticked"), start)
+	alive = _alive(node)
+	last_runs = joined(map(_last_run, ticks))
 	if not alive:
-		return Check("triggers", FAIL, message("every trigger has stopped: {ticks}", ticks=text), start)
+		return Finding(FAIL, message("every trigger has stopped: {ticks}", ticks=last_runs), start)
 	stopped = [tick.trigger for tick in ticks if tick not in alive]
 	if stopped:
-		return Check(
-			"triggers",
+		return Finding(
 			WARN,
-			message("stopped: {triggers} ({ticks})", triggers=", ".join(stopped), ticks=text),
+			message("stopped: {triggers} ({ticks})", triggers=", ".join(stopped), ticks=last_runs),
 			message(
 				"start it again, or remove its file tick-TRIGGER.json in {folder} if it is gone for good",
-				folder=sanitize(seen.folder.path),
+				folder=sanitize(node.folder.path),
 			),
 		)
 	unable = [tick.trigger for tick in alive if tick.outcome == NOT_SENT]
 	if unable:
-		return Check(
-			"triggers",
+		return Finding(
 			WARN,
 			message(
 				"ticking, but unable to send anything: {triggers} ({ticks})",
 				triggers=", ".join(unable),
-				ticks=text,
+				ticks=last_runs,
 			),
 			message(
 				"run the doctor as the user, and with the environment, of that trigger: its settings or its key differ"
 			),
 		)
-	return Check("triggers", PASS, text)
+	return Finding(PASS, last_runs)
 
 
-def second_trigger(seen: Examination) -> Check:
+def second_trigger(node: Examination) -> Finding:
 	"""Frappe's scheduler is not the only trigger where it is known to fall silent."""
-	alive = {tick.trigger for tick in _alive(seen, time.time())}
+	alive = alive_triggers(node)
 	if alive != {"frappe"}:
 		if not alive:
-			return Check("second_trigger", SKIP, message("no trigger ticks"))
-		return Check(
-			"second_trigger", PASS, message("pushed by {triggers}", triggers=", ".join(sorted(alive)))
-		)
-	version = frappe_version(seen.bench)
+			return Finding(SKIP, message("no trigger ticks"))
+		return Finding(PASS, message("pushed by {triggers}", triggers=", ".join(sorted(alive))))
+	version = frappe_version(node.bench)
 	if version is None or not version.goes_dormant:
-		return Check("second_trigger", PASS, message("pushed by Frappe's scheduler alone"))
-	return Check(
-		"second_trigger",
+		return Finding(PASS, message("pushed by Frappe's scheduler alone"))
+	return Finding(
 		WARN,
 		message(
 			"pushed by Frappe's scheduler alone, and Frappe {version} passes over a site that nobody logs in to",
@@ -93,26 +87,23 @@ def second_trigger(seen: Examination) -> Check:
 	)
 
 
-def trigger_settings(seen: Examination) -> Check:
+def trigger_settings(node: Examination) -> Finding:
 	"""Every trigger pushes as the same node, and as often."""
-	alive = _alive(seen, time.time())
-	changed_at = _settings_changed_at(seen)
+	alive = _alive(node)
+	changed_at = _settings_changed_at(node)
 	differing = [
 		tick
 		for tick in alive
 		if tick.at > changed_at
-		and (tick.node_id != seen.config.node_id or tick.push_interval != seen.config.push_interval)
+		and (tick.node_id != node.config.node_id or tick.push_interval != node.config.push_interval)
 	]
 	if not alive:
-		return Check("trigger_settings", SKIP, message("no trigger ticks"))
+		return Finding(SKIP, message("no trigger ticks"))
 	# In the hardened mode the node's name is not in the file that this run of the doctor has read.
-	if not seen.config.node_id:
-		return Check(
-			"trigger_settings", SKIP, message("node_id is not set here, so there is nothing to compare")
-		)
+	if not node.config.node_id:
+		return Finding(SKIP, message("node_id is not set here, so there is nothing to compare"))
 	if differing:
-		return Check(
-			"trigger_settings",
+		return Finding(
 			WARN,
 			joined(
 				message(
@@ -127,49 +118,47 @@ def trigger_settings(seen: Examination) -> Check:
 				"give every trigger the same settings: look for PREGO_METRICS_ variables in its environment"
 			),
 		)
-	return Check(
-		"trigger_settings",
+	return Finding(
 		PASS,
 		message(
 			"every trigger pushes as {node} every {interval} s",
-			node=sanitize(seen.config.node_id) or message("nobody"),
-			interval=f"{seen.config.push_interval:g}",
+			node=sanitize(node.config.node_id) or message("nobody"),
+			interval=f"{node.config.push_interval:g}",
 		),
 	)
 
 
-def _settings_changed_at(seen: Examination) -> float:
+def _settings_changed_at(node: Examination) -> float:
 	"""Return since when the settings are what they are: a tick before that knew no better."""
 	try:
-		return os.stat(config_file(seen.bench)).st_mtime
+		return os.stat(config_file(node.bench)).st_mtime
 	except OSError:
 		return 0.0
 
 
-def interval(seen: Examination) -> Check:
-	"""The triggers tick often enough for the interval, by their settings and as seen."""
-	alive = _alive(seen, time.time())
+def interval(node: Examination) -> Finding:
+	"""The triggers tick often enough for the interval, by their settings and as node."""
+	alive = _alive(node)
 	if not alive:
-		return Check("interval", SKIP, message("no trigger ticks"))
-	changed_at = _settings_changed_at(seen)
-	wanted = (seen.pushed if all(tick.at > changed_at for tick in alive) else seen.config).push_interval
+		return Finding(SKIP, message("no trigger ticks"))
+	changed_at = _settings_changed_at(node)
+	wanted = (node.pushed if all(tick.at > changed_at for tick in alive) else node.config).push_interval
 	lengths = {
-		tick.trigger: tick_seconds(seen.bench, seen.common) if tick.trigger == "frappe" else MINUTE_SECONDS
+		tick.trigger: tick_seconds(node.bench, node.common) if tick.trigger == "frappe" else MINUTE_SECONDS
 		for tick in alive
 	}
 	slowest = max(lengths, key=lambda trigger: lengths[trigger])
 	if lengths[slowest] > wanted + MAX_SLACK_SECONDS:
-		text = message(
+		too_seldom = message(
 			"{trigger} ticks every {seconds} s, which cannot keep an interval of {interval} s",
 			trigger=slowest,
 			seconds=f"{lengths[slowest]:g}",
 			interval=f"{wanted:g}",
 		)
 		if slowest == "frappe":
-			return Check(
-				"interval",
+			return Finding(
 				WARN,
-				text,
+				too_seldom,
 				message(
 					"set scheduler_tick_interval to {seconds} (`prego-metrics configure --scheduler-tick-interval "
 					"{seconds}`), then restart Frappe's scheduler and its workers; or set push_interval to {tick}",
@@ -177,11 +166,10 @@ def interval(seen: Examination) -> Check:
 					tick=f"{lengths[slowest]:g}",
 				),
 			)
-		return Check("interval", WARN, text, message("set push_interval to 60 or more"))
-	gap = _usual_gap(seen)
+		return Finding(WARN, too_seldom, message("set push_interval to 60 or more"))
+	gap = _usual_gap(node)
 	if gap is not None and gap > wanted + MINUTE_SECONDS + MAX_SLACK_SECONDS:
-		return Check(
-			"interval",
+		return Finding(
 			WARN,
 			message(
 				"pushes are usually {seconds} s apart, and push_interval is {interval} s",
@@ -200,47 +188,51 @@ def interval(seen: Examination) -> Check:
 		),
 		", ",
 	)
-	return Check("interval", PASS, shown)
+	return Finding(PASS, shown)
 
 
-def _usual_gap(seen: Examination) -> float | None:
+def _usual_gap(node: Examination) -> float | None:
 	"""Return the median of the seconds between the last scheduled pushes, or None if there are too few."""
-	times = [push.at for push in seen.history if push.trigger != "manual"][-_GAPS_LOOKED_AT - 1 :]
+	times = [push.at for push in node.history if push.trigger != "manual"][-_GAPS_LOOKED_AT - 1 :]
 	gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
 	gaps = [gap for gap in gaps if 0 < gap < _OUTAGE_SECONDS]
 	return statistics.median(gaps) if len(gaps) >= _GAPS_LOOKED_AT // 2 else None
 
 
-def last_push(seen: Examination) -> Check:
+def last_push(node: Examination) -> Finding:
 	"""The control plane has a fresh row of this node."""
-	status = judge_status(seen.state, seen.pushed, time.time())
+	status = judge_status(node.state, node.pushed, time.time())
 	if status.verdict == FRESH:
-		return Check("last_push", PASS, status.sentence)
+		return Finding(PASS, status.sentence)
 	if status.last is None:
-		return Check("last_push", WARN, status.sentence, message("push once: prego-metrics push"))
-	return Check(
-		"last_push",
+		return Finding(WARN, status.sentence, message("push once: prego-metrics push"))
+	return Finding(
 		FAIL,
 		status.sentence,
 		message("mend what the other checks name, then: prego-metrics push"),
 	)
 
 
-def is_triggered(seen: Examination, *, only: str = "", without: str = "") -> bool:
-	"""Tell whether a trigger ticks; the one named, or any but the one named."""
-	triggers = {tick.trigger for tick in _alive(seen, time.time())}
-	return only in triggers if only else bool(triggers - {without})
+def alive_triggers(node: Examination) -> set[str]:
+	"""Return the names of the triggers that tick, as often as the interval wants it."""
+	return {tick.trigger for tick in _alive(node)}
 
 
-def _alive(seen: Examination, now: float) -> list[Tick]:
-	shortest = seen.config.push_interval  # a crontab with an interval of its own may also run that seldom
+def severity_without_frappe(node: Examination) -> str:
+	"""Return how bad it is when Frappe's scheduler does not push: another trigger may."""
+	return WARN if alive_triggers(node) - {"frappe"} or not node.config.scheduler_pushes else FAIL
+
+
+def _alive(node: Examination) -> list[Tick]:
+	now = time.time()
+	shortest = node.config.push_interval  # a crontab with an interval of its own may also run that seldom
 	return [
-		tick for tick in seen.ticks if 0 <= now - tick.at <= fresh_seconds(max(shortest, tick.push_interval))
+		tick for tick in node.ticks if 0 <= now - tick.at <= fresh_seconds(max(shortest, tick.push_interval))
 	]
 
 
-def _told(now: float, tick: Tick) -> Message:
-	age = now - tick.at
+def _last_run(tick: Tick) -> Message:
+	age = time.time() - tick.at
 	if age < 0:
 		return message(
 			"{trigger} in the future, {outcome}", trigger=tick.trigger, outcome=outcome_word(tick.outcome)

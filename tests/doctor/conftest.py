@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from examining import DELIVERED, remember, tick
+from examining import DELIVERED, GOOD, remember, tick
 
 
 @pytest.fixture
@@ -24,3 +24,10 @@ def bench(bench_folder: Path, settings: Callable[..., Path], control_plane: Any)
 @pytest.fixture
 def environ(control_plane: Any) -> dict[str, str]:
 	return {"INTERNAL_API_KEY": control_plane.key}
+
+
+@pytest.fixture
+def idle_bench(bench_folder: Path, settings: Callable[..., Path]) -> Path:
+	"""A bench with settings, for which nothing has pushed yet."""
+	settings(bench_folder, **GOOD)
+	return bench_folder

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import datetime
 import email.utils
 import json
+import socket
+import ssl
+import subprocess
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from examining import checks, judge
 from hostile_server import Behaviour, HostileServer, answer, echo
 from pushing import KEY as HOSTILE_KEY
 from pushing import leaked
 
-from prego_metrics.doctor.runner import Check
+from prego_metrics.doctor.check import Check
+from prego_metrics.doctor.control_plane import proxy_of
 
 # --- the control plane -------------------------------------------------------------------------------
 
@@ -35,8 +42,8 @@ def asked(bench: Path, *behaviours: Behaviour, key: str = "a-key-of-16-chars") -
 
 def test_a_wrong_key_is_a_failure_that_says_where_the_key_is_from(bench: Path, control_plane: Any) -> None:
 	check = judge(bench, {"INTERNAL_API_KEY": "a-wrong-key-987654321"}, "control_plane")
-	assert check.state == "fail"
-	assert check.seen.startswith("the key from INTERNAL_API_KEY is refused: 401 ")
+	assert (check.state, check.as_dict()["code"]) == ("fail", "key_refused")
+	assert "this one is from INTERNAL_API_KEY" in check.action
 	assert "987654321" not in check.seen + check.action
 
 
@@ -44,8 +51,8 @@ def test_a_node_that_is_not_registered_exactly_so_is_a_failure(
 	bench: Path, environ: dict[str, str], control_plane: Any
 ) -> None:
 	check = judge(aimed(bench, control_plane.url, "Node-1"), environ, "control_plane")
-	assert check.state == "fail"
-	assert check.seen.startswith("the node Node-1 is not registered: ")
+	assert (check.state, check.as_dict()["code"]) == ("fail", "node_unknown")
+	assert "Node-1" in check.action
 
 
 @pytest.mark.parametrize("node_id", ["sg/1", "한국 1", "a?b#c", "%2e", "..x", " padded "])
@@ -70,8 +77,8 @@ def test_a_control_plane_that_says_nothing_is_a_failure_in_time(bench: Path) -> 
 
 def test_a_redirect_is_a_failure_and_is_not_followed(bench: Path) -> None:
 	check, requests = asked(bench, answer(302, b"", "Location: https://elsewhere.example/\x1b[31m"))
-	assert check.state == "fail"
-	assert check.seen.startswith("a redirect to https://elsewhere.example/")
+	assert (check.state, check.as_dict()["code"]) == ("fail", "redirected")
+	assert "https://elsewhere.example/\\x1b[31m" in check.action
 	assert len(requests) == 1
 
 
@@ -109,14 +116,15 @@ def test_a_404_without_the_nodes_route_leaves_it_to_the_last_push(bench: Path) -
 
 def test_a_404_beside_a_list_of_nodes_is_a_node_that_is_not_registered(bench: Path) -> None:
 	check, _ = asked(bench, answer(404, b"unknown"), answer(200, b"[]"))
-	assert check.state == "fail" and "the node node-1 is not registered: unknown" in check.seen
+	assert (check.state, check.as_dict()["code"]) == ("fail", "node_unknown")
+	assert "unknown" in check.seen
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503])
 def test_what_a_push_would_try_again_is_a_control_plane_out_of_reach(bench: Path, status: int) -> None:
 	check, _ = asked(bench, answer(status, b"maintenance"))
 	assert check.state == "fail"
-	assert check.seen == f"the control plane is out of reach: it answers {status} maintenance"
+	assert check.as_dict()["code"] == ("rate_limited" if status == 429 else "server_error")
 
 
 @pytest.mark.parametrize("status", [201, 204, 400, 405, 418])
@@ -140,7 +148,7 @@ def test_the_key_is_shown_nowhere_though_the_server_echoes_it(bench: Path, statu
 def test_the_key_is_shown_nowhere_though_a_redirect_leads_to_it(bench: Path) -> None:
 	check, _ = asked(bench, answer(302, b"", "Location: https://e.example/?key=a-key-of-16-chars"))
 	assert check.state == "fail"
-	assert "key-of-16" not in check.seen
+	assert "key-of-16" not in check.seen + check.action
 
 
 def test_the_servers_words_are_cut_and_shown_not_obeyed(bench: Path) -> None:
@@ -190,7 +198,122 @@ def test_a_date_that_is_none_is_skipped(bench: Path, headers: tuple[str, ...]) -
 	assert clock(bench, *headers).state == "skip"
 
 
-def test_no_clock_is_compared_with_a_server_that_was_not_reached(
+def test_without_an_answer_no_clock_and_no_certificate_is_judged(
 	bench: Path, environ: dict[str, str]
 ) -> None:
-	assert "clock" not in checks(aimed(bench, "http://127.0.0.1:9"), environ, online=True)
+	made = checks(aimed(bench, "https://127.0.0.1:9"), environ, online=True)
+	assert [made[name].state for name in ("control_plane", "clock", "tls")] == ["fail", "skip", "skip"]
+
+
+# --- the proxy ---------------------------------------------------------------------------------------
+
+
+def test_an_answer_that_a_proxy_kept_away_names_the_proxy_without_its_password(
+	bench: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+	monkeypatch.setenv("HTTPS_PROXY", "http://user:secret-987654321@127.0.0.1:9")
+	check = judge(aimed(bench, "https://control-plane.invalid"), environ, "control_plane")
+	assert check.state == "fail"
+	assert check.seen.startswith("https://control-plane.invalid through the proxy 127.0.0.1:9: ")
+	assert "987654321" not in check.seen + check.action
+
+
+def test_a_host_that_no_proxy_names_is_reached_directly(monkeypatch: pytest.MonkeyPatch) -> None:
+	monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+	assert proxy_of("https://control-plane.invalid") == "proxy.example:3128"
+	monkeypatch.setenv("NO_PROXY", ".invalid")
+	assert proxy_of("https://control-plane.invalid") is None
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8000", "http://localhost:1", "http://[::1]:1"])
+def test_no_proxy_is_ever_used_for_loopback(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+	for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+		monkeypatch.setenv(name, "http://proxy.example:3128")
+	assert proxy_of(url) is None
+
+
+def test_a_proxy_that_is_no_url_is_a_failure(
+	bench: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+	monkeypatch.setenv("HTTPS_PROXY", "http://[half")
+	assert judge(aimed(bench, "https://control-plane.invalid"), environ, "control_plane").state == "fail"
+
+
+def test_a_resolver_that_hangs_does_not_hold_the_doctor_up(
+	bench: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+	over = threading.Event()
+	monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: over.wait(20))
+	began = time.monotonic()
+	check = judge(aimed(bench, "https://control-plane.invalid", timeout=0.3), environ, "control_plane")
+	over.set()
+	assert check.state == "fail"
+	assert time.monotonic() - began < 5
+
+
+# --- the certificate ---------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def authority(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> trustme.CA:
+	made = trustme.CA()
+	made.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+	monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "ca.pem"))
+	return made
+
+
+def served(bench: Path, certificate: trustme.LeafCert) -> dict[str, Check]:
+	"""Examine a node whose control plane has that certificate, and registers every node."""
+	context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+	certificate.configure_cert(context)
+	with HostileServer(answer(200, b'{"node_id": "node-1"}'), tls=context) as server:
+		aimed(bench, f"https://localhost:{server.port}", timeout=2)
+		return checks(bench, {"INTERNAL_API_KEY": "k"}, online=True)
+
+
+def in_days(days: float) -> datetime.datetime:
+	return datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(days=days)
+
+
+def test_a_trusted_certificate_passes_with_its_days(bench: Path, authority: trustme.CA) -> None:
+	made = served(bench, authority.issue_cert("localhost", not_after=in_days(40.5)))
+	assert made["control_plane"].state == "pass"
+	assert (made["tls"].state, made["tls"].seen) == (
+		"pass",
+		"the certificate is trusted, and expires in 40 days",
+	)
+
+
+def test_authorities_may_lie_in_a_folder(
+	bench: Path, tmp_path: Path, authority: trustme.CA, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	folder = tmp_path / "authorities"
+	folder.mkdir()
+	(folder / "ca.pem").write_bytes((tmp_path / "ca.pem").read_bytes())
+	subprocess.run(["openssl", "rehash", str(folder)], check=True)
+	monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(folder))
+	assert served(bench, authority.issue_cert("localhost"))["tls"].state == "pass"
+
+
+def test_a_certificate_that_soon_expires_is_a_warning(bench: Path, authority: trustme.CA) -> None:
+	made = served(bench, authority.issue_cert("localhost", not_after=in_days(3.2)))
+	assert (made["tls"].state, "expires in 3 days" in made["tls"].seen) == ("warn", True)
+
+
+@pytest.mark.parametrize("kind", ["expired", "of another host", "of an unknown authority"])
+def test_a_certificate_that_is_not_to_be_trusted_is_a_failure_of_one_check(
+	bench: Path, authority: trustme.CA, kind: str
+) -> None:
+	certificate = {
+		"expired": lambda: authority.issue_cert("localhost", not_before=in_days(-9), not_after=in_days(-1)),
+		"of another host": lambda: authority.issue_cert("elsewhere.example"),
+		"of an unknown authority": lambda: trustme.CA().issue_cert("localhost"),
+	}[kind]()
+	made = served(bench, certificate)
+	assert (made["control_plane"].state, made["tls"].state) == ("fail", "skip")
+	assert "certificate" in made["control_plane"].seen
+	assert "REQUESTS_CA_BUNDLE" in made["control_plane"].action
+
+
+def test_http_on_loopback_has_no_certificate(bench: Path, environ: dict[str, str]) -> None:
+	assert judge(bench, environ, "tls").state == "skip"

@@ -44,7 +44,7 @@ def test_json_has_the_shape_of_the_design(run_agent: Run, bench: Path, environ: 
 	assert list(written) == ["ok", "checks"]
 	assert written["ok"] is True
 	assert [check["name"] for check in written["checks"]] == NAMES
-	assert all(list(check) == ["name", "state", "seen", "action"] for check in written["checks"])
+	assert all(list(check) == ["name", "state", "code", "seen", "action"] for check in written["checks"])
 
 
 def test_a_warning_alone_is_no_failure(
@@ -60,7 +60,7 @@ def test_a_failure_exits_1_and_says_what_to_do_below_it(run_agent: Run, bench: P
 	ended = run_agent("doctor", "--bench", bench)
 	assert (ended.returncode, ended.stderr) == (1, "")
 	assert re.search(r"^fail api_key: there is no key[^→]*\n +→ give the key", ended.stdout, re.MULTILINE)
-	assert re.search(r"^skip control_plane: not asked", ended.stdout, re.MULTILINE)
+	assert re.search(r"^skip control_plane, clock, tls: not asked", ended.stdout, re.MULTILINE)
 	assert json.loads(run_agent("doctor", "--json", "--bench", bench).stdout)["ok"] is False
 
 
@@ -104,5 +104,5 @@ def test_offline_asks_nobody(
 	ended = run_agent("doctor", "--offline", "--json", "--bench", bench, **environ)
 	assert ended.returncode == 0
 	made = {check["name"]: (check["state"], check["seen"]) for check in json.loads(ended.stdout)["checks"]}
-	assert {made[name] for name in ("dns", "tls", "control_plane")} == {("skip", "not asked (--offline)")}
+	assert {made[name] for name in ("control_plane", "clock", "tls")} == {("skip", "not asked (--offline)")}
 	assert control_plane.answers == []

@@ -1,4 +1,4 @@
-"""The doctor on settings, key, tenants and host: each made to pass, to warn and to fail on purpose."""
+"""The doctor on settings and key."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from examining import URL, Run, checks, judge
+from examining import GOOD, URL, Run, Write, checks, examined, judge, tick
 
 # --- configuration and key ---------------------------------------------------------------------------
 
@@ -72,56 +72,50 @@ def test_a_key_file_that_others_can_read_is_a_failure_with_the_command_that_mend
 	assert "a-key-of-secrets" not in check.seen + check.action
 
 
-# --- tenants and host --------------------------------------------------------------------------------
+# --- what hides another ------------------------------------------------------------------------------
 
 
-def test_an_empty_bench_is_a_failure(
-	environ: dict[str, str], make_bench: Callable[..., Path], tmp_path: Path
+def test_a_variable_that_hides_another_setting_is_named(idle_bench: Path) -> None:
+	assert examined(idle_bench, "shadowed", PREGO_METRICS_NODE_ID="node-1").state == "pass"
+	check = examined(idle_bench, "shadowed", PREGO_METRICS_NODE_ID="node-2")
+	assert (check.state, check.seen) == (
+		"warn",
+		"PREGO_METRICS_NODE_ID in the environment hides another node_id in the file",
+	)
+
+
+def test_a_key_that_hides_another_is_named_by_its_source_alone(
+	idle_bench: Path, settings: Write, tmp_path: Path
 ) -> None:
-	check = judge(make_bench(tmp_path / "empty-bench"), environ, "tenants")
-	assert check.state == "fail" and "holds no site at all" in check.seen
-
-
-def test_a_bench_that_cannot_be_read_is_a_failure(
-	bench: Path, environ: dict[str, str], settings: Callable[..., Path]
-) -> None:
-	settings(bench, node_id="node-1", control_plane_url=URL, benches=[str(bench), "/no/such/bench"])
-	assert judge(bench, environ, "tenants").state == "fail"
-
-
-def test_all_sites_excluded_is_a_warning(
-	bench: Path, environ: dict[str, str], settings: Callable[..., Path]
-) -> None:
-	settings(bench, node_id="node-1", control_plane_url=URL, exclude_sites=["*"])
-	check = judge(bench, environ, "tenants")
-	assert (check.state, check.seen) == ("warn", "0 tenants of 3 sites: all are excluded")
-
-
-def test_a_site_that_cannot_be_judged_is_a_warning_that_names_it(
-	bench: Path, environ: dict[str, str], make_site: Callable[..., Path]
-) -> None:
-	(make_site(bench, "half\x1b[31m.example") / "site_config.json").write_text("{")
-	check = judge(bench, environ, "tenants")
+	(tmp_path / "key").write_text("key-of-the-file-987654321\n")
+	(tmp_path / "key").chmod(0o600)
+	settings(idle_bench, **GOOD, api_key_file=str(tmp_path / "key"))
+	assert examined(idle_bench, "shadowed", INTERNAL_API_KEY="key-of-the-file-987654321").state == "pass"
+	check = examined(idle_bench, "shadowed", INTERNAL_API_KEY="another-key-123456789")
 	assert check.state == "warn"
-	assert check.seen.startswith("4 tenants of 4 sites\nsite half\\x1b[31m.example: counted, though")
+	assert check.seen.startswith("the key from INTERNAL_API_KEY hides another key from api_key_file")
+	assert "987654321" not in check.seen and "123456789" not in check.seen
 
 
-def test_the_operators_own_site_that_is_counted_is_said_with_how_to_exclude_it(
-	bench: Path, environ: dict[str, str], settings: Callable[..., Path]
+def test_a_credential_behind_the_environment_is_compared_too(idle_bench: Path, tmp_path: Path) -> None:
+	(tmp_path / "internal_api_key").write_text("credential-1\n")
+	check = examined(idle_bench, "shadowed", INTERNAL_API_KEY="k-1", CREDENTIALS_DIRECTORY=str(tmp_path))
+	assert check.state == "warn" and "another key from $CREDENTIALS_DIRECTORY" in check.seen
+
+
+def test_a_heartbeat_that_cannot_be_read_is_a_warning(
+	idle_bench: Path, settings: Write, tmp_path: Path
 ) -> None:
-	settings(bench, node_id="node-1", control_plane_url=URL, site="acme.example")
-	check = judge(bench, environ, "tenants")
-	assert check.state == "warn"
-	assert "the operator's site acme.example is counted as a tenant" in check.seen
-	assert "prego-metrics configure --exclude-sites acme.example" in check.action
-	settings(bench, node_id="node-1", control_plane_url=URL, site="acme.example", exclude_sites=["acme.*"])
-	assert judge(bench, environ, "tenants").state == "pass"
+	settings(idle_bench, **GOOD, heartbeat_url_file=str(tmp_path / "none"))
+	assert examined(idle_bench, "heartbeat").state == "warn"
 
 
-def test_a_figure_of_the_host_that_cannot_be_read_is_a_warning(
-	bench: Path, environ: dict[str, str], settings: Callable[..., Path]
-) -> None:
-	settings(bench, node_id="node-1", control_plane_url=URL, disk_paths=["/no/such/disk"])
-	check = judge(bench, environ, "host")
-	assert check.state == "warn"
-	assert "disk unknown" in check.seen and "/no/such/disk" in check.seen
+# --- the hardened mode, seen by the bench's user -----------------------------------------------------
+
+
+def test_what_a_hardened_timer_has_alone_is_not_missing_here(idle_bench: Path, settings: Write) -> None:
+	settings(idle_bench, scheduler_pushes=False)
+	assert examined(idle_bench, "configuration").state == "warn"
+	assert examined(idle_bench, "api_key").state == "skip"
+	tick(idle_bench, "timer")
+	assert examined(idle_bench, "trigger_settings").state == "skip"

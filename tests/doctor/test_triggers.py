@@ -1,88 +1,31 @@
-"""The doctor on the lock, the state, the triggers and the last push."""
+"""The doctor on the triggers, their pace, and the last push."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from examining import DELIVERED, judge, remember, settings_of, tick
+from examining import (
+	DELIVERED,
+	GOOD,
+	PAYLOAD,
+	Write,
+	common,
+	examined,
+	judge,
+	remember,
+	settings_of,
+	tick,
+	with_frappe,
+)
+from pushing import folder_of
 
-from prego_metrics.doctor import bench as checks_bench
+from prego_metrics.agent.state.model import Push
 
-# --- lock and state ----------------------------------------------------------------------------------
-
-
-def test_a_lock_that_another_process_holds_is_a_warning(
-	bench: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-	monkeypatch.setattr(checks_bench, "LOCK_WAIT_SECONDS", 0.3)
-	holder = subprocess.Popen(
-		[
-			sys.executable,
-			"-c",
-			"import sys, time; from prego_metrics.agent.state.lock import PushLock\n"
-			"with PushLock(sys.argv[1]) as lock: lock.acquire(); print('held', flush=True); time.sleep(60)",
-			str(bench / "sites"),
-		],
-		stdout=subprocess.PIPE,
-	)
-	assert holder.stdout and holder.stdout.readline() == b"held\n"
-	try:
-		check = judge(bench, environ, "lock")
-	finally:
-		holder.kill()
-		holder.communicate()
-	assert (check.state, check.seen) == ("warn", "held for more than 0.3 s")
-	assert judge(bench, environ, "lock").state == "pass"
-
-
-def test_a_doctor_gives_the_lock_back(bench: Path, environ: dict[str, str]) -> None:
-	for _ in range(2):
-		assert judge(bench, environ, "lock").state == "pass"
-
-
-def test_a_state_that_cannot_be_written_is_a_failure(
-	bench: Path, environ: dict[str, str], tmp_path: Path
-) -> None:
-	folder = bench / "sites" / ".prego-metrics"
-	folder.rename(tmp_path / "elsewhere")
-	folder.symlink_to(tmp_path / "elsewhere")
-	check = judge(bench, environ, "state")
-	assert check.state == "fail" and "cannot be written" in check.seen
-
-
-def test_a_state_folder_of_somebody_else_is_a_failure(
-	make_bench: Callable[..., Path],
-	shared_folder: Path,
-	environ: dict[str, str],
-	as_user: Callable[..., Any],
-) -> None:
-	bench = make_bench(shared_folder / "frappe-bench", "acme.example")
-	remember(bench)
-	found = as_user(65534, lambda: judge(bench, environ, "state").as_dict())
-	assert found["state"] == "fail"
-	assert "Permission denied" in found["seen"]
-
-
-def test_a_state_that_is_not_ours_is_a_warning(bench: Path, environ: dict[str, str]) -> None:
-	(bench / "sites" / ".prego-metrics" / "state.json").write_text('{"version": "\x1b[31m"}')
-	check = judge(bench, environ, "state")
-	assert check.state == "warn" and "state.json" in check.seen
-
-
-def test_looking_at_the_state_leaves_nothing_behind(bench: Path, environ: dict[str, str]) -> None:
-	judge(bench, environ, "state")
-	assert sorted(os.listdir(bench / "sites" / ".prego-metrics")) == ["state.json", "tick-frappe.json"]
-
-
-# --- triggers and the last push -----------------------------------------------------------------------
+# --- triggers and the last push ----------------------------------------------------------------------
 
 
 def test_without_any_trigger_the_check_says_how_to_start_one(bench: Path, environ: dict[str, str]) -> None:
@@ -162,3 +105,78 @@ def test_a_push_that_was_never_tried_is_a_warning(bench: Path, environ: dict[str
 	remember(bench)
 	check = judge(bench, environ, "last_push")
 	assert (check.state, check.action) == ("warn", "push once: prego-metrics push")
+
+
+# --- their pace --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+	("version", "key", "interval", "state"),
+	[
+		("15.55.1", None, 60, "pass"),
+		("16.4.0", None, 60, "warn"),
+		("16.4.0", 60, 60, "pass"),
+		("16.4.0", "60", 60, "pass"),
+		("16.4.0", None, 240, "pass"),
+		("17.0.0-dev", None, 60, "warn"),
+		("15.55.1", 300, 60, "warn"),
+		("16.4.0", "soon", 60, "warn"),
+	],
+)
+def test_an_interval_that_frappes_tick_cannot_keep_is_a_warning(
+	idle_bench: Path, settings: Write, version: str, key: object, interval: int, state: str
+) -> None:
+	settings(idle_bench, **GOOD, push_interval=interval)
+	with_frappe(idle_bench, version)
+	if key is not None:
+		common(idle_bench, scheduler_tick_interval=key)
+	tick(idle_bench)
+	check = examined(idle_bench, "interval")
+	assert check.state == state, check
+	if state == "warn":
+		assert "scheduler_tick_interval" in check.action
+
+
+def test_the_slowest_trigger_counts_though_a_faster_one_ticks_too(idle_bench: Path) -> None:
+	with_frappe(idle_bench, "16.4.0")
+	tick(idle_bench)
+	tick(idle_bench, "timer")
+	assert examined(idle_bench, "interval").seen.startswith("frappe ticks every 240 s, which cannot keep")
+
+
+def test_pushes_that_are_in_fact_too_far_apart_are_a_warning(idle_bench: Path) -> None:
+	tick(idle_bench)
+	for number in range(9):
+		at = time.time() - 240 * (9 - number)
+		folder_of(idle_bench).append_history(
+			Push(f"{number:016}", at, "frappe", "delivered", PAYLOAD, 200, 1, 9, None)
+		)
+	check = examined(idle_bench, "interval")
+	assert (check.state, check.seen) == ("warn", "pushes are usually 240 s apart, and push_interval is 60 s")
+
+
+@pytest.mark.parametrize(
+	("version", "triggers", "state"),
+	[
+		("15.55.1", ["frappe"], "warn"),
+		("15.55.1", ["frappe", "cron"], "pass"),
+		("15.62.0", ["frappe"], "pass"),
+		("16.0.0-dev", ["frappe"], "warn"),
+		("16.4.0", ["frappe"], "pass"),
+		("15.55.1", ["timer"], "pass"),
+		("15.55.1", [], "skip"),
+	],
+)
+def test_frappe_alone_is_a_warning_where_it_falls_asleep(
+	idle_bench: Path, version: str, triggers: list[str], state: str
+) -> None:
+	with_frappe(idle_bench, version)
+	for trigger in triggers:
+		tick(idle_bench, trigger)
+	assert examined(idle_bench, "second_trigger").state == state
+
+
+def test_a_trigger_that_ticks_and_can_send_nothing_is_a_warning(idle_bench: Path) -> None:
+	tick(idle_bench, "timer", outcome="not_sent")
+	check = examined(idle_bench, "triggers")
+	assert check.state == "warn" and "unable to send anything: timer" in check.seen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import time
@@ -14,9 +15,11 @@ from pushing import earlier_reading, folder_of
 
 from prego_metrics.agent.bench.locate import open_bench
 from prego_metrics.agent.state.model import Push, State, Tick
-from prego_metrics.doctor.runner import Check, examine
+from prego_metrics.doctor.check import Check
+from prego_metrics.doctor.runner import examine
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
+Write = Callable[..., Path]
 
 
 NAMES = [
@@ -26,7 +29,6 @@ NAMES = [
 	"heartbeat",
 	"instance",
 	"tenants",
-	"plausible",
 	"host",
 	"file_system",
 	"lock",
@@ -41,11 +43,9 @@ NAMES = [
 	"scheduler_switches",
 	"scheduler_process",
 	"tenant_figures",
-	"proxy",
-	"dns",
-	"tls",
 	"control_plane",
 	"clock",
+	"tls",
 	"redis",
 	"workers",
 	"database",
@@ -62,6 +62,9 @@ SKIPPED = {"instance", "operators_site", "tenant_figures", "tls", *NAMES[-8:]}
 
 
 URL = "https://control-plane.example"
+
+
+GOOD = {"node_id": "node-1", "control_plane_url": URL}
 
 
 PAYLOAD = {"node_id": "node-1", "tenant_count": 3, "source": "node_push"}
@@ -101,4 +104,24 @@ def checks(bench: Path, environ: dict[str, str], *, online: bool = False) -> dic
 
 
 def judge(bench: Path, environ: dict[str, str], name: str) -> Check:
-	return checks(bench, environ, online=name in ("control_plane", "clock"))[name]
+	return checks(bench, environ, online=name in ("control_plane", "clock", "tls"))[name]
+
+
+def examined(bench: Path, name: str, *, online: bool = False, **environ: str) -> Check:
+	"""Make one check alone."""
+	(check,) = examine(open_bench(str(bench)), environ, online=online, only=[name])
+	assert bool(check.action) == (check.state in ("warn", "fail")), check
+	return check
+
+
+def with_frappe(bench: Path, version: str) -> None:
+	"""Let the bench have a Frappe of that version, as far as its source shows."""
+	folder = bench / "apps" / "frappe" / "frappe"
+	folder.mkdir(parents=True, exist_ok=True)
+	(folder / "__init__.py").write_text(f'import os\n\n__version__ = "{version}"\n')
+
+
+def common(bench: Path, **values: object) -> None:
+	"""Add keys to the bench's common configuration."""
+	path = bench / "sites" / "common_site_config.json"
+	path.write_text(json.dumps({**json.loads(path.read_text()), **values}))

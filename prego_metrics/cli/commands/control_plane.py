@@ -13,8 +13,7 @@ import click
 
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.config.api_key import KEY_VARIABLE
-from prego_metrics.cli.ui.options import fail
-from prego_metrics.cli.ui.output import print_line
+from prego_metrics.cli.ui.output import fail, print_line
 from prego_metrics.sandbox.server import LocalControlPlane
 
 USAGE = """A local control plane, for development only.

@@ -33,7 +33,7 @@ from prego_metrics.agent.state.outcomes import NOT_DUE
 from prego_metrics.agent.state.status import judge_status
 from prego_metrics.agent.state.store import StateFolder
 from prego_metrics.cli.ui.console import console
-from prego_metrics.cli.ui.options import exit_on_error
+from prego_metrics.cli.ui.output import exit_on_error
 from prego_metrics.cli.ui.tables import print_census
 from prego_metrics.sandbox.sample_bench import (
 	EXCLUDE_SITES,

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
 
-from prego_metrics.cli.ui.options import bench_option, json_option, open_bench_as_owner, print_json
+from prego_metrics.cli.ui.options import bench_option, json_option, open_bench_as_owner
+from prego_metrics.cli.ui.output import print_json
 
 if TYPE_CHECKING:
 	from prego_metrics.agent.bench.locate import Bench
-	from prego_metrics.doctor.check import Group
+	from prego_metrics.doctor.check import Examination
+	from prego_metrics.doctor.frappe_facts import Frappe
 
 # Clears a line of a terminal (ECMA-48, erase in line).
 _CLEAR = "\r\x1b[K"
@@ -20,7 +23,7 @@ _CLEAR = "\r\x1b[K"
 
 @click.command()
 @bench_option
-@click.option("--offline", is_flag=True, help="Ask nobody: neither the control plane nor a name server.")
+@click.option("--offline", is_flag=True, help="Skip all network checks.")
 @click.option("--only", multiple=True, metavar="NAME", help="Make this check alone (repeatable).")
 @json_option
 def doctor(bench_path: str | None, offline: bool, only: tuple[str, ...], as_json: bool) -> None:
@@ -32,8 +35,8 @@ def doctor(bench_path: str | None, offline: bool, only: tuple[str, ...], as_json
 	"""
 	from prego_metrics.agent.base.errors import PregoMetricsError
 	from prego_metrics.agent.base.messages import message
-	from prego_metrics.cli.ui import tables
-	from prego_metrics.doctor.check import FAIL, SKIP, Check
+	from prego_metrics.cli.ui.check_lines import CheckPrinter
+	from prego_metrics.doctor.check import FAIL, Check
 	from prego_metrics.doctor.runner import NAMES, examine
 
 	unknown = sorted(set(only) - set(NAMES))
@@ -42,20 +45,14 @@ def doctor(bench_path: str | None, offline: bool, only: tuple[str, ...], as_json
 			f"{', '.join(unknown)}: there is no such check. There are {', '.join(NAMES)}",
 			param_hint="'--only'",
 		)
-	progress = _Progress()
+	progress, printer = _Progress(), CheckPrinter()
 	checks: list[Check] = []
-	held_back: list[Check] = []
 
-	def tell(check: Check | None) -> None:
-		"""Print a check; those that are skipped one after the other for one reason become one line."""
-		if held_back and not (check and check.state == SKIP and check.seen == held_back[0].seen):
-			names = ", ".join(skipped.name for skipped in held_back)
-			tables.print_check(Check(names, SKIP, held_back[0].seen))
-			held_back.clear()
-		if check and check.state == SKIP:
-			held_back.append(check)
-		elif check:
-			tables.print_check(check)
+	def add(check: Check) -> None:
+		checks.append(check)
+		if not as_json:
+			progress.clear()
+			printer.print(check)
 
 	try:
 		bench = open_bench_as_owner(bench_path)
@@ -64,51 +61,45 @@ def doctor(bench_path: str | None, offline: bool, only: tuple[str, ...], as_json
 			os.environ,
 			online=not offline,
 			only=only,
-			frappe_groups=_frappe_groups(bench),
+			connect=_frappe_of(bench),
 			announce=progress.show,
 		):
-			checks.append(check)
-			if not as_json:
-				progress.clear()
-				tell(check)
+			add(check)
 	except PregoMetricsError as error:
-		checks.append(Check("bench", FAIL, str(error), message("name the bench with --bench PATH")))
-		if not as_json:
-			progress.clear()
-			tell(checks[-1])
+		add(Check("bench", FAIL, error.message, message("name the bench with --bench PATH")))
 	finally:
 		progress.clear()
-	tell(None)
+	printer.finish()
 	healthy = all(check.state != FAIL for check in checks)
 	if as_json:
 		print_json({"ok": healthy, "checks": [check.as_dict() for check in checks]})
 	sys.exit(0 if healthy else 1)
 
 
-def _frappe_groups(bench: Bench) -> tuple[Group, ...]:
-	"""Return the checks that ask Frappe itself, where this Python is the bench's."""
+def _frappe_of(bench: Bench) -> Callable[[Examination], Frappe] | None:
+	"""Return how to ask the bench's Frappe, where this Python is the bench's."""
 	from prego_metrics.agent.bench.installed_frappe import is_frappe_at_hand
 
 	if not is_frappe_at_hand(bench):
-		return ()
-	from prego_metrics.desk.doctor.site import groups
+		return None
+	from prego_metrics.desk.doctor.bench_frappe import BenchFrappe
 
-	return groups()
+	return BenchFrappe
 
 
 class _Progress:
-	"""A line on the terminal that says what is being looked at, and goes away again."""
+	"""A line on the terminal that says which check is being made, and goes away again."""
 
 	def __init__(self) -> None:
 		self._is_terminal = bool(sys.stderr) and sys.stderr.isatty()
-		self._shown = False
+		self._is_on_screen = False
 
 	def show(self, name: str) -> None:
 		if self._is_terminal:
 			click.echo(f"{_CLEAR}looking at {name} …", nl=False, err=True)
-			self._shown = True
+			self._is_on_screen = True
 
 	def clear(self) -> None:
-		if self._shown:
+		if self._is_on_screen:
 			click.echo(_CLEAR, nl=False, err=True)
-			self._shown = False
+			self._is_on_screen = False

@@ -13,7 +13,8 @@ import click
 from click.core import ParameterSource
 
 from prego_metrics.agent.base.errors import ExportError, PregoMetricsError
-from prego_metrics.cli.ui.options import fail, json_option, print_json
+from prego_metrics.cli.ui.options import json_option
+from prego_metrics.cli.ui.output import fail, print_json
 
 if TYPE_CHECKING:
 	from prego_metrics.fleet.checks.verdict import Verdict

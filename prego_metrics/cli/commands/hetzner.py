@@ -16,7 +16,7 @@ import click
 
 from prego_metrics.agent.base.errors import PregoMetricsError
 from prego_metrics.agent.base.sanitize import sanitize
-from prego_metrics.cli.ui.options import fail
+from prego_metrics.cli.ui.output import fail
 
 if TYPE_CHECKING:
 	from prego_metrics.agent.base.secrets import Secret

@@ -47,22 +47,19 @@ def push(
 	import time
 
 	from prego_metrics.agent.base.errors import PregoMetricsError
-	from prego_metrics.agent.push import push as pushing
+	from prego_metrics.agent.push import push as pushes
 	from prego_metrics.agent.push.result import Result
-	from prego_metrics.cli.ui.output import report
+	from prego_metrics.cli.ui.push_result import print_result
 
 	try:
 		bench = open_bench_as_owner(bench_path)
 		if dry_run:
-			ended = pushing.dry_run(bench)
+			result = pushes.dry_run(bench)
+		elif if_due:
+			result = pushes.push(bench, scheduled_request(os.environ, save_snapshot=save_snapshot))
 		else:
-			request = (
-				scheduled_request(os.environ, save_snapshot=save_snapshot)
-				if if_due
-				else Request(save_snapshot=save_snapshot)
-			)
-			ended = pushing.push(bench, request)
+			result = pushes.push(bench, Request(save_snapshot=save_snapshot))
 	except PregoMetricsError as error:
-		ended = Result(NOT_SENT, time.time(), error=str(error))
-	report(ended, as_json=as_json)
-	sys.exit(ended.exit_code)
+		result = Result(NOT_SENT, time.time(), error=str(error))
+	print_result(result, as_json=as_json)
+	sys.exit(result.exit_code)

@@ -1,15 +1,49 @@
-"""What a timer or cron runs every minute: `push --if-due` and `alerts`. Does without click: importing it takes longer."""
+"""What a timer or cron runs every minute, `push --if-due` and `alerts`, without click.
+
+Importing click takes longer than finding out that nothing is due.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
 
+# What is answered here, and the options that may follow, each with a value.
+_COMMANDS = {
+	("push", "--if-due"): {"--bench", "--alerts"},
+	("alerts",): {"--bench", "--channel"},
+}
+
+
+def exit_if_scheduled(arguments: list[str]) -> None:
+	"""Run a scheduled command and exit with its code; return if `arguments` are anything else."""
+	for command, allowed in _COMMANDS.items():
+		if tuple(arguments[: len(command)]) == command:
+			rest = arguments[len(command) :]
+			options = dict(zip(rest[::2], rest[1::2], strict=False))
+			if len(rest) == 2 * len(options) and options.keys() <= allowed:
+				_run_and_exit(command[0], options)
+
+
+def _run_and_exit(command: str, options: dict[str, str]) -> None:
+	from prego_metrics.cli.ui.output import escape_what_cannot_be_encoded
+
+	bench_path = options.get("--bench")
+	escape_what_cannot_be_encoded()
+	if command == "push":
+		code = scheduled_push(bench_path, options.get("--alerts"))
+	elif "--channel" in options:
+		code = print_unsent_alerts(bench_path, options["--channel"])
+	else:
+		return  # the command line says what is missing
+	# All output is flushed, and taking the interpreter apart takes a tenth of a run that is not due.
+	os._exit(code)
+
 
 def scheduled_push(bench_path: str | None, channel: str | None = None) -> int:
 	"""Push if that is due, as the trigger that started this process, and return the exit code.
 
-	With a channel, only what it has not told yet is printed.
+	With a channel, only the alerts that it has not sent yet are printed.
 	"""
 	import time
 
@@ -20,7 +54,7 @@ def scheduled_push(bench_path: str | None, channel: str | None = None) -> int:
 	from prego_metrics.agent.push.request import scheduled_request
 	from prego_metrics.agent.push.result import Result
 	from prego_metrics.agent.state.outcomes import NOT_SENT
-	from prego_metrics.cli.ui.output import report, report_alerts
+	from prego_metrics.cli.ui.push_result import print_alerts, print_result
 
 	try:
 		if channel is not None:
@@ -29,20 +63,20 @@ def scheduled_push(bench_path: str | None, channel: str | None = None) -> int:
 			check_channel(channel)
 		bench = find_bench(bench_path)
 		drop_privileges(bench, preload)
-		ended = push(bench, scheduled_request(os.environ))
+		result = push(bench, scheduled_request(os.environ))
 		if channel is not None:
-			report_alerts(ended, bench, channel)
-			return ended.exit_code
+			print_alerts(result, bench, channel)
+			return result.exit_code
 	except PregoMetricsError as error:
-		ended = Result(NOT_SENT, time.time(), error=str(error))
+		result = Result(NOT_SENT, time.time(), error=str(error))
 	except KeyboardInterrupt:
 		return 130
-	report(ended)
-	return ended.exit_code
+	print_result(result)
+	return result.exit_code
 
 
 def print_unsent_alerts(bench_path: str | None, channel: str) -> int:
-	"""Print what `channel` has not told yet; return 0, or 1 for nothing, 2 for a bench that cannot be read."""
+	"""Print the alerts that `channel` has not sent yet; return 0, or 1 for none, 2 for a bench that cannot be read."""
 	from prego_metrics.agent.alerts.outbox import record_silence, take_unsent_alerts
 	from prego_metrics.agent.base.errors import PregoMetricsError
 	from prego_metrics.agent.bench.locate import find_bench

@@ -17,7 +17,8 @@ from prego_metrics.agent.config.config import load_config
 from prego_metrics.agent.state.effective import as_pushed
 from prego_metrics.agent.state.status import judge_status
 from prego_metrics.agent.state.store import StateFolder
-from prego_metrics.cli.ui.options import bench_option, fail, json_option, open_bench_as_owner, print_json
+from prego_metrics.cli.ui.options import bench_option, json_option, open_bench_as_owner
+from prego_metrics.cli.ui.output import fail, print_json
 
 WATCH_SECONDS = 5.0
 # Home, and clear from there (ECMA-48): what stood there before is not scrolled away line by line.

@@ -5,27 +5,28 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
 from prego_metrics.agent.base.sanitize import sanitize
-from prego_metrics.cli.ui.console import console
+from prego_metrics.cli.ui.console import console, table
 from prego_metrics.fleet.checks.verdict import AGREES, FRESH, Alert, Verdict
 
 _WELL, _FAILING, _SHOWN_ONLY = "green", "bold red", "yellow"
+_COUNTS = ("Tenants", "Placed")
 
 
 def print_freshness(verdicts: Sequence[Verdict], alerts: Sequence[Alert], threshold: str) -> None:
 	"""Print every node with its verdict, what somebody is to be told, and the threshold that was judged by."""
 	with_placement = any(verdict.placed is not None for verdict in verdicts)
-	table = _table("Node", "Verdict", "Pushed", "Tenants", *(["Placed"] if with_placement else []), "Note")
+	headings = ("Node", "Verdict", "Pushed", "Tenants", *(["Placed"] if with_placement else []), "Note")
+	nodes = table(*headings, right=_COUNTS)
 	for verdict in verdicts:
 		cells = [_age(verdict.age_seconds), _number(verdict.tenant_count)]
 		cells += [_number(verdict.placed)] if with_placement else []
-		_add(table, verdict, cells)
+		_add(nodes, verdict, cells)
 	screen = console()
-	screen.print(table)
+	screen.print(nodes)
 	for alert in alerts:
 		screen.print(Text(f"Alert: {alert.sentence}", style=_FAILING))
 	screen.print(Text(threshold, style="dim"))
@@ -34,29 +35,21 @@ def print_freshness(verdicts: Sequence[Verdict], alerts: Sequence[Alert], thresh
 
 def print_reconciliation(verdicts: Sequence[Verdict], not_compared: Sequence[str]) -> None:
 	"""Print every node with the count that it pushed and the tenants placed on it."""
-	table = _table("Node", "Verdict", "Tenants", "Placed", "Note")
+	nodes = table("Node", "Verdict", "Tenants", "Placed", "Note", right=_COUNTS)
 	for verdict in verdicts:
-		_add(table, verdict, [_number(verdict.tenant_count), _number(verdict.placed)])
+		_add(nodes, verdict, [_number(verdict.tenant_count), _number(verdict.placed)])
 	screen = console()
-	screen.print(table)
+	screen.print(nodes)
 	if not_compared:
 		names = ", ".join(sanitize(node_id) for node_id in not_compared)
 		screen.print(Text(f"Not compared, since the sidecar pushes for them: {names}", style="dim"))
 	screen.print(Text(_total(verdicts), style="bold"))
 
 
-def _table(*headings: str) -> Table:
-	table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
-	for heading in headings:
-		justify = "right" if heading in ("Tenants", "Placed") else "left"
-		table.add_column(heading, overflow="fold", justify=justify)  # type: ignore[arg-type]
-	return table
-
-
-def _add(table: Table, verdict: Verdict, cells: Sequence[str]) -> None:
+def _add(nodes: Table, verdict: Verdict, cells: Sequence[str]) -> None:
 	style = _FAILING if verdict.failing else _WELL if verdict.name in (FRESH, AGREES) else _SHOWN_ONLY
 	name = Text(verdict.name, style=style)
-	table.add_row(Text(sanitize(verdict.node_id)), name, *map(Text, cells), Text(verdict.note))
+	nodes.add_row(Text(sanitize(verdict.node_id)), name, *map(Text, cells), Text(verdict.note))
 
 
 def _total(verdicts: Sequence[Verdict]) -> str:

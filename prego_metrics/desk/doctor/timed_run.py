@@ -10,7 +10,7 @@ import frappe
 
 from prego_metrics.agent.base.messages import message, translated
 from prego_metrics.agent.bench.locate import Bench
-from prego_metrics.desk.doctor.site import groups
+from prego_metrics.desk.doctor.bench_frappe import BenchFrappe
 from prego_metrics.doctor.check import FAIL, SKIP, Check
 from prego_metrics.doctor.runner import examine
 
@@ -36,7 +36,7 @@ def run_checks(bench: Bench) -> dict[str, Any]:
 def _checks_within(bench: Bench, seconds: float) -> list[Check]:
 	give_up_at = time.monotonic() + seconds
 	checks = []
-	for check in examine(bench, os.environ, frappe_groups=groups()):
+	for check in examine(bench, os.environ, connect=BenchFrappe):
 		checks.append(check)
 		if time.monotonic() > give_up_at:
 			reason = message("not made: the checks took longer than {seconds} s", seconds=f"{seconds:g}")

@@ -16,7 +16,7 @@ from hostile_server import HostileServer, answer
 from pushing import ENVIRON, KEY, aim, leaked, spare_the_sample
 
 from prego_metrics.agent.push.result import Result, summary
-from prego_metrics.cli.ui.output import report
+from prego_metrics.cli.ui.push_result import print_result
 
 PAYLOAD = {
 	"node_id": "sg-1",
@@ -53,7 +53,7 @@ CODES = {"delivered": 0, "refused": 1, "failed": 1, "not_sent": 2, "not_due": 0,
 def test_a_person_reads_one_sentence_on_the_right_stream(
 	outcome: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-	report(ENDED[outcome])
+	print_result(ENDED[outcome])
 	written = capsys.readouterr()
 	expected = SENTENCES[outcome] + "\n"
 	assert (written.out, written.err) == ((expected, "") if CODES[outcome] == 0 else ("", expected))
@@ -70,7 +70,7 @@ def test_the_exit_code_is_the_designs(outcome: str) -> None:
 def test_a_scheduled_push_that_went_well_says_nothing_to_cron(
 	outcome: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-	report(replace(ENDED[outcome], scheduled=True))
+	print_result(replace(ENDED[outcome], scheduled=True))
 	assert capsys.readouterr() == ("", "")
 
 
@@ -79,7 +79,7 @@ def test_a_scheduled_push_tells_systemds_journal(
 	outcome: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
 	monkeypatch.setenv("INVOCATION_ID", "0123456789abcdef")
-	report(replace(ENDED[outcome], scheduled=True))
+	print_result(replace(ENDED[outcome], scheduled=True))
 	assert capsys.readouterr() == (SENTENCES[outcome] + "\n", "")
 
 
@@ -87,7 +87,7 @@ def test_a_scheduled_push_tells_systemds_journal(
 def test_a_scheduled_push_that_failed_speaks_up_on_stderr(
 	outcome: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-	report(replace(ENDED[outcome], scheduled=True))
+	print_result(replace(ENDED[outcome], scheduled=True))
 	assert capsys.readouterr() == ("", SENTENCES[outcome] + "\n")
 
 
@@ -97,7 +97,7 @@ def test_json_is_one_object_on_stdout_whatever_the_outcome(
 	outcome: str, scheduled: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
 	ended = replace(ENDED[outcome], scheduled=scheduled, warnings=("look here",))
-	report(ended, as_json=True)
+	print_result(ended, as_json=True)
 	written = capsys.readouterr()
 	assert json.loads(written.out) == ended.as_dict()
 	assert written.out.count("\n") == 1
@@ -105,14 +105,14 @@ def test_json_is_one_object_on_stdout_whatever_the_outcome(
 
 
 def test_warnings_come_first_and_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
-	report(replace(ENDED["failed"], warnings=("one", "two")))
+	print_result(replace(ENDED["failed"], warnings=("one", "two")))
 	assert capsys.readouterr().err.splitlines()[:2] == ["Warning: one", "Warning: two"]
 
 
 def test_a_dry_run_prints_the_payload_and_as_json_the_result(capsys: pytest.CaptureFixture[str]) -> None:
-	report(ENDED["dry_run"])
+	print_result(ENDED["dry_run"])
 	assert json.loads(capsys.readouterr().out) == PAYLOAD
-	report(ENDED["dry_run"], as_json=True)
+	print_result(ENDED["dry_run"], as_json=True)
 	assert json.loads(capsys.readouterr().out)["payload"] == PAYLOAD
 
 

@@ -16,9 +16,9 @@ from prego_metrics.agent.bench.locate import open_bench
 from prego_metrics.agent.collectors.census import Census, Site
 from prego_metrics.desk import scan_job as prego_collection
 from prego_metrics.desk.adapters.jobs import Workers
-from prego_metrics.desk.doctor import queues as frappe_queue_checks
-from prego_metrics.desk.doctor.chosen_site import ChosenSite
-from prego_metrics.doctor.check import Check, Examination
+from prego_metrics.desk.doctor import bench_frappe
+from prego_metrics.doctor.check import Examination, Finding
+from prego_metrics.doctor.running_frappe import workers
 from prego_metrics.node_metrics.doctype.prego_node.test_prego_node import set_to
 from prego_metrics.node_metrics.frappe_tests import FrappeTestCase
 from prego_metrics.node_metrics.report.prego_tenants import figures_message, prego_tenants
@@ -157,7 +157,7 @@ class TestPregoCollection(FrappeTestCase):
 		by_hand = self.answer_where(queued=False, living=0, under_way=True)
 		self.assertIn("being collected already", by_hand)
 
-	def workers_check(self, living: int, **variables: str) -> Check:
+	def workers_check(self, living: int, **variables: str) -> Finding:
 		"""Return what the doctor says of the workers where one takes pushes, and so many the collection."""
 
 		def workers_of(queue: str, _: object) -> Workers:
@@ -165,10 +165,9 @@ class TestPregoCollection(FrappeTestCase):
 
 		environ = {f"PREGO_METRICS_{name}": value for name, value in variables.items()}
 		environ["PREGO_METRICS_SITE"] = frappe.local.site
-		seen = Examination(open_bench(os.path.abspath(frappe.local.sites_path)), environ)
-		with patch.object(frappe_queue_checks, "workers_of", workers_of):
-			(check,) = frappe_queue_checks.check_workers(seen, ChosenSite())
-		return check
+		bench = open_bench(os.path.abspath(frappe.local.sites_path))
+		with patch.object(bench_frappe, "workers_of", workers_of):
+			return workers(Examination(bench, environ, connect=bench_frappe.BenchFrappe))
 
 	def test_the_doctor_warns_when_no_worker_takes_the_job(self) -> None:
 		check = self.workers_check(0)

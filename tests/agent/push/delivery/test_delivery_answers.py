@@ -25,7 +25,7 @@ from hostile_server import Behaviour, Exchange, HostileServer, answer, echo, hea
 from pushing import KEY, aim, kept, leaked, push_now, state_of
 
 from prego_metrics import __version__
-from prego_metrics.cli.ui.output import report
+from prego_metrics.cli.ui.push_result import print_result
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ def test_each_kind_of_answer_ends_in_time_with_the_right_outcome_and_without_the
 		started = time.monotonic()
 		ended = push_now(bench)
 		seconds = time.monotonic() - started
-	report(ended)
+	print_result(ended)
 	written = capfd.readouterr()
 
 	assert (ended.outcome, ended.status_code, ended.attempts) == (

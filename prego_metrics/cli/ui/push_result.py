@@ -1,0 +1,60 @@
+"""How a push ended: its result on stdout, warnings and errors on stderr. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+from prego_metrics.agent.bench.locate import Bench
+from prego_metrics.agent.push.result import Result, summary
+from prego_metrics.agent.push.triggers import started_by_systemd
+from prego_metrics.agent.state.outcomes import DRY_RUN
+from prego_metrics.cli.ui.output import print_line
+
+
+def print_result(result: Result, *, as_json: bool = False) -> None:
+	"""Print how a push ended.
+
+	A scheduled push that had nothing to do, or that was delivered, prints nothing on stdout unless somebody
+	is looking or systemd's journal takes it: cron mails every line.
+	"""
+	print_problems(result, failure=not as_json)
+	if as_json:
+		print_line(json.dumps(result.as_dict()), sys.stdout)
+	elif result.outcome == DRY_RUN:
+		print_line(json.dumps(result.payload), sys.stdout)
+	elif result.exit_code == 0 and (not result.scheduled or _has_reader()):
+		print_line(summary(result), sys.stdout)
+
+
+def print_problems(result: Result, *, failure: bool = True) -> None:
+	"""Print warnings to stderr and, with `failure`, why a push was not delivered."""
+	for warning in result.warnings:
+		print_line(f"Warning: {warning}", sys.stderr)
+	if failure and result.exit_code:
+		print_line(summary(result), sys.stderr)
+
+
+def print_alerts(result: Result, bench: Bench, channel: str) -> None:
+	"""Print the alerts that `channel` has not sent yet, and nothing else. Raises ChannelError.
+
+	A failure that could not be recorded cannot be marked as sent either, and is printed each time.
+	"""
+	from prego_metrics.agent.alerts.outbox import take_unsent_alerts
+	from prego_metrics.agent.config.config import load_config
+	from prego_metrics.agent.state.model import OUTCOMES
+	from prego_metrics.agent.state.store import StateFolder
+
+	folder = StateFolder(bench.sites)
+	alerts = take_unsent_alerts(folder, channel, load_config(bench, os.environ))
+	if alerts is not None:
+		print_line(alerts, sys.stdout)
+	elif result.outcome in OUTCOMES:
+		last = folder.read()[0].last
+		if last is None or last.at < result.at:
+			print_problems(result)
+
+
+def _has_reader() -> bool:
+	return bool(sys.stdout and sys.stdout.isatty()) or started_by_systemd(os.environ)

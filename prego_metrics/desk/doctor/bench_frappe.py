@@ -1,0 +1,146 @@
+"""What this bench's Frappe says of itself, for the doctor: its Redis, its workers, and the database of one site."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, TypeVar
+
+import frappe
+
+from prego_metrics.agent.base.messages import message, message_of
+from prego_metrics.desk.adapters.compat import APP
+from prego_metrics.desk.adapters.jobs import COLLECTING_QUEUE, PUSH_JOB, QUEUE, age_seconds, workers_of
+from prego_metrics.desk.adapters.site_thread import NoAnswer, ask_site
+from prego_metrics.doctor.check import Examination
+from prego_metrics.doctor.frappe_facts import JobRow, Queue, SiteFacts, StartedJob
+
+_REDIS_SECONDS = 2.0
+# Without an operator site, this many sites are asked whether they have the app, each for this long.
+_MAX_SITES = 20
+_SECONDS_EACH = 1.0
+
+Answer = TypeVar("Answer")
+
+
+class BenchFrappe:
+	"""The Frappe of the node's bench; doctor.frappe_facts says what each answer means."""
+
+	def __init__(self, node: Examination) -> None:
+		self._node = node
+
+	@cached_property
+	def site(self) -> str | None:
+		sites = self._node.bench.sites
+		if self._node.config.site:
+			exists = os.path.isfile(os.path.join(sites, self._node.config.site, "site_config.json"))
+			return self._node.config.site if exists else None
+		from frappe.utils import get_sites
+
+		for site in get_sites(sites)[:_MAX_SITES]:
+			try:
+				if ask_site(self._node.bench, site, _has_app, _SECONDS_EACH):
+					return str(site)
+			except NoAnswer:
+				continue  # a site whose database does not answer says nothing
+		return None
+
+	def redis_error(self, key: str) -> str | None:
+		import redis
+
+		try:
+			self._connection(key).ping()
+		except redis.exceptions.ResponseError:
+			return None  # it answers, with a refusal
+		except (redis.exceptions.RedisError, ValueError, NoAnswer) as error:
+			return message_of(error)
+		return None
+
+	def queues(self) -> tuple[Queue, Queue] | str:
+		def ask() -> tuple[Queue, Queue]:
+			connection = self._connection("redis_queue")
+			return (
+				Queue(QUEUE, *workers_of(QUEUE, connection)),
+				Queue(COLLECTING_QUEUE, *workers_of(COLLECTING_QUEUE, connection)),
+			)
+
+		return self._asked(ask)
+
+	def site_facts(self) -> SiteFacts | str:
+		return self._asked(_site_facts)
+
+	def started_job(self) -> StartedJob | str | None:
+		def ask() -> StartedJob | None:
+			from frappe.utils.background_jobs import create_job_id
+			from rq.exceptions import NoSuchJobError
+			from rq.job import Job
+
+			frappe.connect()
+			row = frappe.db.get_value("Scheduled Job Type", {"method": PUSH_JOB})
+			if row is None:
+				return None
+			job_id = create_job_id(frappe.get_doc("Scheduled Job Type", row).rq_job_id)
+			try:
+				job = Job.fetch(job_id, connection=self._connection("redis_queue"))
+			except NoSuchJobError:
+				return None
+			if str(getattr(job.get_status(), "value", job.get_status())) != "started":
+				return None
+			return StartedJob(job_id, age_seconds(job.started_at))
+
+		return self._asked(ask)
+
+	def _asked(self, ask: Callable[[], Answer]) -> Answer | str:
+		assert self.site is not None
+		try:
+			return ask_site(self._node.bench, self.site, ask)
+		except NoAnswer as reason:
+			return message_of(reason)
+
+	def _connection(self, key: str) -> Any:
+		import redis
+
+		common = self._node.common
+		url = common.get(key)
+		if not isinstance(url, str):
+			raise NoAnswer(message("{key} is not set in the common configuration", key=key))
+		credentials = {}
+		if key == "redis_queue" and common.get("use_rq_auth"):
+			credentials = {"username": common.get("rq_username"), "password": common.get("rq_password")}
+		return redis.from_url(
+			url, socket_connect_timeout=_REDIS_SECONDS, socket_timeout=_REDIS_SECONDS, **credentials
+		)
+
+
+def _has_app() -> bool:
+	frappe.connect()
+	return APP in (frappe.get_installed_apps() or [])
+
+
+def _site_facts() -> SiteFacts:
+	from frappe.utils import cint
+
+	has_app = _has_app()
+	enabled = frappe.db.get_single_value("System Settings", "enable_scheduler", cache=False)
+	return SiteFacts(has_app, bool(cint(enabled)), _is_dormant(), _job_row())
+
+
+def _is_dormant() -> bool:
+	"""Return Frappe's verdict without the hour's cache that Frappe keeps of it; later versions have no such rule."""
+	from frappe.utils import scheduler
+
+	is_dormant = getattr(scheduler, "is_dormant", None)
+	return bool(is_dormant and is_dormant())
+
+
+def _job_row() -> JobRow | None:
+	from frappe.utils import get_datetime, now_datetime
+
+	rows = frappe.get_all(
+		"Scheduled Job Type", filters={"method": PUSH_JOB}, fields=["name", "stopped", "last_execution"]
+	)
+	if not rows:
+		return None
+	name, stopped, last = rows[0].name, bool(rows[0].stopped), rows[0].last_execution
+	return JobRow(name, stopped, str(last)[:19], bool(last and get_datetime(last) > now_datetime()))

@@ -1,0 +1,190 @@
+"""The doctor on the count, the disk, the lock and the state."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from examining import GOOD, URL, Write, examined, judge, remember
+
+from prego_metrics.doctor import bench as bench_checks
+
+# --- tenants and host --------------------------------------------------------------------------------
+
+
+def test_an_empty_bench_is_a_failure(
+	environ: dict[str, str], make_bench: Callable[..., Path], tmp_path: Path
+) -> None:
+	check = judge(make_bench(tmp_path / "empty-bench"), environ, "tenants")
+	assert check.state == "fail" and "holds no site at all" in check.seen
+
+
+def test_a_bench_that_cannot_be_read_is_a_failure(
+	bench: Path, environ: dict[str, str], settings: Callable[..., Path]
+) -> None:
+	settings(bench, node_id="node-1", control_plane_url=URL, benches=[str(bench), "/no/such/bench"])
+	assert judge(bench, environ, "tenants").state == "fail"
+
+
+def test_all_sites_excluded_is_a_warning(
+	bench: Path, environ: dict[str, str], settings: Callable[..., Path]
+) -> None:
+	settings(bench, node_id="node-1", control_plane_url=URL, exclude_sites=["*"])
+	check = judge(bench, environ, "tenants")
+	assert (check.state, check.seen) == ("warn", "0 tenants of 3 sites: all are excluded")
+
+
+def test_a_site_that_cannot_be_judged_is_a_warning_that_names_it(
+	bench: Path, environ: dict[str, str], make_site: Callable[..., Path]
+) -> None:
+	(make_site(bench, "half\x1b[31m.example") / "site_config.json").write_text("{")
+	check = judge(bench, environ, "tenants")
+	assert check.state == "warn"
+	assert check.seen.startswith("4 tenants of 4 sites\nsite half\\x1b[31m.example: counted, though")
+
+
+def test_the_operators_own_site_that_is_counted_is_said_with_how_to_exclude_it(
+	bench: Path, environ: dict[str, str], settings: Callable[..., Path]
+) -> None:
+	settings(bench, node_id="node-1", control_plane_url=URL, site="acme.example")
+	check = judge(bench, environ, "tenants")
+	assert check.state == "warn"
+	assert "the operator's site acme.example is counted as a tenant" in check.seen
+	assert "prego-metrics configure --exclude-sites acme.example" in check.action
+	settings(bench, node_id="node-1", control_plane_url=URL, site="acme.example", exclude_sites=["acme.*"])
+	assert judge(bench, environ, "tenants").state == "pass"
+
+
+def test_a_figure_of_the_host_that_cannot_be_read_is_a_warning(
+	bench: Path, environ: dict[str, str], settings: Callable[..., Path]
+) -> None:
+	settings(bench, node_id="node-1", control_plane_url=URL, disk_paths=["/no/such/disk"])
+	check = judge(bench, environ, "host")
+	assert check.state == "warn"
+	assert "disk unknown" in check.seen and "/no/such/disk" in check.seen
+
+
+def test_an_empty_bench_that_may_be_empty_is_a_warning(
+	make_bench: Callable[..., Path], settings: Write, tmp_path: Path
+) -> None:
+	bench = make_bench(tmp_path / "empty")
+	settings(bench, **GOOD, allow_empty=True)
+	check = examined(bench, "tenants")
+	assert check.state == "warn" and "lost mount" in check.action
+
+
+@pytest.mark.parametrize(
+	("kind", "state"), [("ext4", "pass"), ("nfs4", "warn"), ("fuse.sshfs", "warn"), ("overlay", "pass")]
+)
+def test_sites_on_another_machines_disk_is_a_warning(
+	idle_bench: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, state: str
+) -> None:
+	device = os.stat(idle_bench / "sites").st_dev
+	line = f"36 35 {os.major(device)}:{os.minor(device)} / /mnt rw,noatime master:1 - {kind} host:/x rw\n"
+	(tmp_path / "mountinfo").write_text("1 0 0:1 / /proc rw - proc proc rw\n" + line)
+	monkeypatch.setattr(bench_checks, "MOUNTS_FILE", str(tmp_path / "mountinfo"))
+	check = examined(idle_bench, "file_system")
+	assert (check.state, kind in check.seen) == (state, True)
+
+
+def test_the_file_system_of_this_machine_is_known(idle_bench: Path) -> None:
+	assert examined(idle_bench, "file_system").state == "pass"
+
+
+@pytest.mark.parametrize(
+	("blocks", "inodes", "state"),
+	[
+		(10**6, 10**6, "pass"),
+		(10_000, 10**6, "warn"),
+		(10, 10**6, "fail"),
+		(10**6, 5, "fail"),
+		(10**6, 500, "warn"),
+	],
+)
+def test_a_disk_that_fills_up_is_named_before_it_is_full(
+	idle_bench: Path, monkeypatch: pytest.MonkeyPatch, blocks: int, inodes: int, state: str
+) -> None:
+	figures = os.statvfs_result((4096, 4096, 10**7, blocks, blocks, 10**7, inodes, inodes, 0, 255))
+	monkeypatch.setattr(bench_checks.os, "statvfs", lambda path: figures)
+	check = examined(idle_bench, "state_disk")
+	assert check.state == state
+	assert f"{inodes} inodes" in check.seen
+
+
+def test_a_file_system_without_a_number_of_inodes_passes(
+	idle_bench: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	figures = os.statvfs_result((4096, 4096, 10**7, 10**6, 10**6, 0, 0, 0, 0, 255))
+	monkeypatch.setattr(bench_checks.os, "statvfs", lambda path: figures)
+	assert examined(idle_bench, "state_disk").state == "pass"
+
+
+# --- lock and state ----------------------------------------------------------------------------------
+
+
+def test_a_lock_that_another_process_holds_is_a_warning(
+	bench: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+	monkeypatch.setattr(bench_checks, "LOCK_WAIT_SECONDS", 0.3)
+	holder = subprocess.Popen(
+		[
+			sys.executable,
+			"-c",
+			"import sys, time; from prego_metrics.agent.state.lock import PushLock\n"
+			"with PushLock(sys.argv[1]) as lock: lock.acquire(); print('held', flush=True); time.sleep(60)",
+			str(bench / "sites"),
+		],
+		stdout=subprocess.PIPE,
+	)
+	assert holder.stdout and holder.stdout.readline() == b"held\n"
+	try:
+		check = judge(bench, environ, "lock")
+	finally:
+		holder.kill()
+		holder.communicate()
+	assert (check.state, check.seen) == ("warn", "held for more than 0.3 s")
+	assert judge(bench, environ, "lock").state == "pass"
+
+
+def test_a_doctor_gives_the_lock_back(bench: Path, environ: dict[str, str]) -> None:
+	for _ in range(2):
+		assert judge(bench, environ, "lock").state == "pass"
+
+
+def test_a_state_that_cannot_be_written_is_a_failure(
+	bench: Path, environ: dict[str, str], tmp_path: Path
+) -> None:
+	folder = bench / "sites" / ".prego-metrics"
+	folder.rename(tmp_path / "elsewhere")
+	folder.symlink_to(tmp_path / "elsewhere")
+	check = judge(bench, environ, "state")
+	assert check.state == "fail" and "cannot be written" in check.seen
+
+
+def test_a_state_folder_of_somebody_else_is_a_failure(
+	make_bench: Callable[..., Path],
+	shared_folder: Path,
+	environ: dict[str, str],
+	as_user: Callable[..., Any],
+) -> None:
+	bench = make_bench(shared_folder / "frappe-bench", "acme.example")
+	remember(bench)
+	found = as_user(65534, lambda: judge(bench, environ, "state").as_dict())
+	assert found["state"] == "fail"
+	assert "Permission denied" in found["seen"]
+
+
+def test_a_state_that_is_not_ours_is_a_warning(bench: Path, environ: dict[str, str]) -> None:
+	(bench / "sites" / ".prego-metrics" / "state.json").write_text('{"version": "\x1b[31m"}')
+	check = judge(bench, environ, "state")
+	assert check.state == "warn" and "state.json" in check.seen
+
+
+def test_looking_at_the_state_leaves_nothing_behind(bench: Path, environ: dict[str, str]) -> None:
+	judge(bench, environ, "state")
+	assert sorted(os.listdir(bench / "sites" / ".prego-metrics")) == ["state.json", "tick-frappe.json"]
