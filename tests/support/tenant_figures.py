@@ -9,7 +9,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from prego_metrics.agent.collectors.census import Site
+from prego_metrics.agent.collectors.sites import Site
 from prego_metrics.agent.state.store import FOLDER_NAME
 from prego_metrics.tenants.inventory.backups import Backups
 from prego_metrics.tenants.inventory.database import DatabaseFigures

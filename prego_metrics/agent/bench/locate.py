@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from prego_metrics.agent.base.errors import BenchError, NotABench
-from prego_metrics.agent.base.messages import message
+from prego_metrics.agent.base.messages import coded, message
 from prego_metrics.agent.base.sanitize import sanitize
 
 _MARKERS = ("apps.txt", "common_site_config.json")
@@ -51,19 +51,11 @@ def open_bench(path: str) -> Bench:
 			raise _unreadable(path, message("no file has such a name")) from None
 		if identity:
 			return Bench(sites, identity)
-	raise NotABench(
-		message(
-			"{folder} is not a bench: neither {folder}/sites nor the folder itself holds apps.txt or "
-			"common_site_config.json. Name the bench, or its sites folder",
-			folder=sanitize(path),
-		)
-	)
+	raise NotABench(coded("not_a_bench", folder=sanitize(path)))
 
 
 def _unreadable(path: str, reason: str | None) -> BenchError:
-	return BenchError(
-		message("the bench {bench} cannot be read: {reason}", bench=sanitize(path), reason=reason)
-	)
+	return BenchError(coded("bench_unreadable", bench=sanitize(path), reason=reason))
 
 
 def find_bench(path: str | None) -> Bench:
@@ -83,10 +75,7 @@ def find_bench(path: str | None) -> Bench:
 		except NotABench:
 			pass
 		if folder == os.path.dirname(folder):
-			raise BenchError(
-				f"neither {sanitize(here)} nor a folder above it is a bench: go into the bench, or name it "
-				"with --bench PATH"
-			)
+			raise BenchError(coded("bench_not_found", folder=sanitize(here)))
 		folder = os.path.dirname(folder)
 
 
@@ -117,7 +106,7 @@ def _working_directory() -> str:
 		return os.getcwd()
 	except OSError as error:
 		raise BenchError(
-			f"the working directory is not there any more ({error.strerror}): name the bench with --bench and "
+			f"the working directory no longer exists ({error.strerror}): name the bench with --bench and "
 			"an absolute path"
 		) from None
 
@@ -142,18 +131,10 @@ def _matches(pattern: str) -> list[str]:
 		try:
 			matches = [found for folder in matches for found in _step(folder, part)]
 		except OSError as error:
-			raise BenchError(
-				message(
-					"benches: {folder}, which {pattern} may match, cannot be read: {reason}",
-					folder=sanitize(error.filename or pattern),
-					pattern=sanitize(pattern),
-					reason=error.strerror,
-				)
-			) from None
+			reason = f"{sanitize(error.filename or pattern)}: {error.strerror}"
+			raise _unreadable(pattern, reason) from None
 	if not matches:
-		raise BenchError(
-			message("benches: the pattern {pattern} matches no folder", pattern=sanitize(pattern))
-		)
+		raise BenchError(coded("bench_pattern_empty", pattern=sanitize(pattern)))
 	return sorted(matches)
 
 

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 
 from prego_metrics.agent.base.errors import BenchError
 from prego_metrics.agent.base.files import UnfitFile, read_limited
+from prego_metrics.agent.base.messages import coded
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.common_site_config import read_common_config
 from prego_metrics.agent.bench.locate import Bench, open_benches
 from prego_metrics.agent.bench.site_config import Unreadable, read_site_config
-from prego_metrics.agent.collectors.census import Census, Site
+from prego_metrics.agent.collectors.census import Census
+from prego_metrics.agent.collectors.sites import Site
 from prego_metrics.agent.config.config import Config
 from prego_metrics.tenants.inventory.backups import Backups, read_backups
 from prego_metrics.tenants.inventory.disk_usage import DiskUsage, disk_usage
@@ -92,7 +94,8 @@ def _of_bench(bench: Bench, sites: list[Site], quota_gb: float) -> Iterator[Loca
 		names = {sanitize(name): name for name in os.listdir(bench.sites)}
 		common = read_common_config(bench)
 	except OSError as error:
-		raise BenchError(f"{sanitize(bench.sites)} cannot be read: {error.strerror or error}") from None
+		reason = error.strerror or error
+		raise BenchError(coded("bench_unreadable", bench=sanitize(bench.sites), reason=reason)) from None
 	except ValueError:
 		common = {}
 	apps = _bench_apps(bench)

@@ -8,7 +8,7 @@ from typing import Any
 
 from prego_metrics.agent.base.formatting import size_text
 from prego_metrics.agent.base.messages import Message, as_kept, message, recalled
-from prego_metrics.agent.collectors.census import Site
+from prego_metrics.agent.collectors.sites import Site
 from prego_metrics.tenants.inventory.backups import Backups
 from prego_metrics.tenants.inventory.database import DatabaseFigures
 from prego_metrics.tenants.inventory.quota import NO_QUOTA, SITE_KEY, Quota, Used

@@ -77,8 +77,9 @@ def test_a_marker_may_be_a_link_to_a_file(tmp_path: Path) -> None:
 def test_a_folder_of_sites_without_a_marker_is_no_bench(bench_folder: Path) -> None:
 	(bench_folder / "sites" / "apps.txt").unlink()
 	(bench_folder / "sites" / "common_site_config.json").unlink()
-	with pytest.raises(NotABench, match=r"is not a bench: .* apps\.txt or common_site_config\.json"):
+	with pytest.raises(NotABench) as raised:
 		open_bench(str(bench_folder))
+	assert raised.value.code == "not_a_bench"
 
 
 @pytest.mark.parametrize("make", ["a folder", "a dangling link"])
@@ -97,14 +98,15 @@ def test_a_marker_that_is_no_file_is_none(tmp_path: Path, make: str) -> None:
 def test_what_is_not_there_is_no_bench(tmp_path: Path, name: str) -> None:
 	(tmp_path / "file").write_text("")
 	(tmp_path / "dangling").symlink_to("gone")
-	with pytest.raises(NotABench, match="is not a bench"):
+	with pytest.raises(NotABench):
 		open_bench(str(tmp_path / name))
 
 
 def test_a_link_that_leads_to_itself_is_an_error(tmp_path: Path) -> None:
 	(tmp_path / "sites").symlink_to("sites")
-	with pytest.raises(BenchError, match="cannot be read"):
+	with pytest.raises(BenchError) as raised:
 		open_bench(str(tmp_path))
+	assert raised.value.code == "bench_unreadable"
 
 
 def test_a_name_that_no_file_can_have_is_an_error_that_shows_it_escaped() -> None:
@@ -123,12 +125,13 @@ def test_a_bench_that_may_not_be_looked_into_is_an_error(
 	bench_folder = make_bench(shared_folder / "bench", "a.example")
 	(bench_folder / closed).chmod(0o700)
 
-	def error() -> str:
+	def error() -> list[object]:
 		with pytest.raises(BenchError) as raised:
 			open_bench(str(bench_folder))
-		return str(raised.value)
+		return [raised.value.code, raised.value.message.params]
 
-	assert as_user(OTHER_USER, error) == f"the bench {bench_folder} cannot be read: Permission denied"
+	params = {"bench": str(bench_folder), "reason": "Permission denied"}
+	assert as_user(OTHER_USER, error) == ["bench_unreadable", params]
 
 
 # The bench around the working directory
@@ -147,8 +150,10 @@ def test_outside_of_any_bench_the_error_names_the_option(
 	tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
 	monkeypatch.chdir(tmp_path)
-	with pytest.raises(BenchError, match=rf"neither {tmp_path} nor a folder above it is a bench.*--bench"):
+	with pytest.raises(BenchError) as raised:
 		find_bench(None)
+	assert (raised.value.code, raised.value.message.params) == ("bench_not_found", {"folder": str(tmp_path)})
+	assert "--bench" in str(raised.value)
 
 
 @pytest.mark.parametrize("path", [None, ".", "some/bench"])
@@ -229,18 +234,21 @@ def test_a_pattern_that_matches_a_folder_which_is_no_bench_is_an_error(
 ) -> None:
 	make_bench(tmp_path / "bench-1")
 	(tmp_path / "bench-2").mkdir()
-	with pytest.raises(NotABench, match=f"{tmp_path}/bench-2 is not a bench"):
+	with pytest.raises(NotABench) as raised:
 		opened(tmp_path / "bench-*")
+	assert raised.value.message.params == {"folder": f"{tmp_path}/bench-2"}
 
 
 @pytest.mark.parametrize("pattern", ["nothing-*", "*/nothing", "frappe-bench/sites/*.nowhere", "missing/*/x"])
 def test_a_pattern_that_matches_nothing_is_an_error(tmp_path: Path, bench_folder: Path, pattern: str) -> None:
-	with pytest.raises(BenchError, match="matches no folder"):
+	with pytest.raises(BenchError) as raised:
 		opened(bench_folder, tmp_path / pattern)
+	params = {"pattern": f"{tmp_path}/{pattern}"}
+	assert (raised.value.code, raised.value.message.params) == ("bench_pattern_empty", params)
 
 
 def test_one_bench_that_is_not_there_fails_all_of_them(tmp_path: Path, bench_folder: Path) -> None:
-	with pytest.raises(NotABench, match="missing is not a bench"):
+	with pytest.raises(NotABench):
 		opened(bench_folder, tmp_path / "missing")
 
 
@@ -251,17 +259,20 @@ def test_a_folder_on_a_patterns_way_that_may_not_be_listed_is_an_error(
 	make_bench(shared_folder / "bob" / "bench", "b.example")
 	(shared_folder / "bob").chmod(0o700)
 
-	def errors() -> list[str]:
-		texts = []
+	def errors() -> list[object]:
+		found: list[object] = []
 		for pattern in ("*/bench", "*/b*"):
 			with pytest.raises(BenchError) as raised:
 				opened(shared_folder / pattern)
-			texts.append(str(raised.value))
-		return texts
+			found.append([raised.value.code, raised.value.message.params])
+		return found
 
-	for text in as_user(OTHER_USER, errors):
-		assert f"{shared_folder}/bob" in text
-		assert text.endswith("cannot be read: Permission denied")
+	by_name, by_list = as_user(OTHER_USER, errors)
+	assert by_name == [
+		"bench_unreadable",
+		{"bench": f"{shared_folder}/*/bench", "reason": f"{shared_folder}/bob/bench: Permission denied"},
+	]
+	assert by_list[1]["reason"] == f"{shared_folder}/bob: Permission denied"
 
 
 def test_a_hostile_name_in_an_error_is_escaped(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from censuses import OTHER_USER, MakeBench, MakeSite, counted, reason, verdicts, write_config
 
-from prego_metrics.agent.base.errors import BenchError
+from prego_metrics.agent.base.errors import BenchError, CensusError
 from prego_metrics.agent.bench.locate import open_benches
 from prego_metrics.agent.collectors.census import take_census
 from prego_metrics.sandbox.sample_bench import (
@@ -211,12 +211,13 @@ def test_a_sites_folder_that_may_not_be_listed_is_an_error(
 	bench_folder = make_bench(shared_folder / "bench", "open.example")
 	(bench_folder / "sites").chmod(0o711)
 
-	def error() -> str:
+	def error() -> list[object]:
 		with pytest.raises(BenchError) as raised:
 			counted(bench_folder)
-		return str(raised.value)
+		return [raised.value.code, raised.value.message.params]
 
-	assert as_user(OTHER_USER, error) == f"{bench_folder}/sites cannot be read: Permission denied"
+	params = {"bench": f"{bench_folder}/sites", "reason": "Permission denied"}
+	assert as_user(OTHER_USER, error) == ["bench_unreadable", params]
 
 
 def test_names_of_sites_are_shown_with_what_a_terminal_would_obey_escaped(
@@ -241,3 +242,33 @@ def test_names_of_sites_are_shown_with_what_a_terminal_would_obey_escaped(
 	assert {entry.name for entry in census.not_sites} == {"stray\\x0d", "link\\x9b"}
 	shown = [site.name + site.reason + site.bench for site in census.sites]
 	assert all(text.isprintable() for text in (*shown, *census.warnings))
+
+
+# No site at all
+
+
+def test_a_bench_without_a_site_is_a_doubt_and_not_a_zero(tmp_path: Path, make_bench: MakeBench) -> None:
+	bench_folder = make_bench(tmp_path / "bench")
+	(bench_folder / "sites" / "assets").mkdir()
+	with pytest.raises(CensusError) as raised:
+		counted(bench_folder)
+	assert raised.value.code == "no_site"
+	assert raised.value.message.params == {"folder": f"{bench_folder}/sites"}
+	census = counted(bench_folder, allow_empty=True)
+	assert (census.tenant_count, census.sites) == (0, ())
+
+
+def test_one_empty_bench_of_two_is_a_doubt_about_both(
+	tmp_path: Path, make_bench: MakeBench, bench_folder: Path
+) -> None:
+	benches = open_benches([str(bench_folder), str(make_bench(tmp_path / "empty"))])
+	with pytest.raises(CensusError) as raised:
+		take_census(benches)
+	assert raised.value.message.params == {"folder": f"{tmp_path}/empty/sites"}
+	assert take_census(benches, allow_empty=True).tenant_count == 3
+
+
+def test_all_sites_excluded_is_a_true_zero(bench_folder: Path) -> None:
+	census = counted(bench_folder, "*")
+	assert census.tenant_count == 0
+	assert len(census.sites) == 3

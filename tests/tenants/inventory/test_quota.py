@@ -14,7 +14,7 @@ import pytest
 
 from prego_metrics.agent.base.messages import Message, translated
 from prego_metrics.agent.bench.locate import open_bench
-from prego_metrics.agent.collectors.census import Site
+from prego_metrics.agent.collectors.sites import Site
 from prego_metrics.agent.config.config import load_config
 from prego_metrics.tenants.inventory.backups import Backups
 from prego_metrics.tenants.inventory.database import DatabaseFigures

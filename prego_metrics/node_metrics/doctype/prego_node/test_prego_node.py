@@ -63,9 +63,9 @@ class TestPregoNode(FrappeTestCase):
 	def test_a_fault_shows_no_password_and_no_environment_in_a_traceback_with_variables(self) -> None:
 		report = frappe.get_attr("prego_metrics.node_metrics.report.prego_tenants.prego_tenants.execute")
 		for broken, ask in (
-			("agent.collectors.census.Site", api.tenants),
-			("agent.collectors.census.Site", report),
-			("agent.collectors.census.Site", lambda: api.push(dry_run=True)),
+			("agent.collectors.sites.Site", api.tenants),
+			("agent.collectors.sites.Site", report),
+			("agent.collectors.sites.Site", lambda: api.push(dry_run=True)),
 			("desk.page.metrics.openmetrics", api.metrics),
 			("doctor.runner.Examination", api.doctor),
 			("agent.config.api_key._load", api.status),

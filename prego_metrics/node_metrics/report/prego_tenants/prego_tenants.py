@@ -14,7 +14,7 @@ from prego_metrics.agent.base.errors import NotSent
 from prego_metrics.agent.base.formatting import size_text
 from prego_metrics.agent.base.messages import message_of, translated
 from prego_metrics.agent.base.sanitize import spreadsheet_cell
-from prego_metrics.agent.collectors.census import Site
+from prego_metrics.agent.collectors.sites import Site
 from prego_metrics.agent.collectors.tenant_count import count_tenants
 from prego_metrics.agent.config.config import Config
 from prego_metrics.desk.adapters.site_locale import local_time

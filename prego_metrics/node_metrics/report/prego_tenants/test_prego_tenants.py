@@ -13,7 +13,8 @@ import frappe
 from prego_metrics import api
 from prego_metrics.agent.base.errors import NotSent
 from prego_metrics.agent.bench.locate import open_bench
-from prego_metrics.agent.collectors.census import Census, Site
+from prego_metrics.agent.collectors.census import Census
+from prego_metrics.agent.collectors.sites import Site
 from prego_metrics.desk import scan_job as prego_collection
 from prego_metrics.desk.adapters.jobs import Workers
 from prego_metrics.desk.doctor import bench_frappe

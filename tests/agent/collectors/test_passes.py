@@ -13,7 +13,8 @@ import pytest
 from censuses import Kernel, MakeSite, counted, verdicts, write_config
 
 from prego_metrics.agent.bench.locate import open_bench
-from prego_metrics.agent.collectors.census import MAX_PASSES, SETTLED_SECONDS, take_census
+from prego_metrics.agent.collectors.census import take_census
+from prego_metrics.agent.collectors.passes import MAX_PASSES, SETTLED_SECONDS
 
 # Configurations that are being written
 

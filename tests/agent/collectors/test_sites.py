@@ -1,4 +1,4 @@
-"""What the operator excludes is left out, and nothing else; no site at all is a doubt."""
+"""What the operator excludes is left out, and nothing else."""
 
 from __future__ import annotations
 
@@ -7,10 +7,6 @@ from pathlib import Path
 
 import pytest
 from censuses import MakeBench, MakeSite, counted, reason, verdicts, write_config
-
-from prego_metrics.agent.base.errors import CensusError
-from prego_metrics.agent.bench.locate import open_benches
-from prego_metrics.agent.collectors.census import take_census
 
 # What is left out
 
@@ -117,30 +113,3 @@ def test_maintenance_and_a_paused_scheduler_change_the_reason_and_not_the_count(
 	census = counted(bench_folder)
 	assert census.tenant_count == 4
 	assert reason(census, "x.example") == expected
-
-
-# No site at all
-
-
-def test_a_bench_without_a_site_is_a_doubt_and_not_a_zero(tmp_path: Path, make_bench: MakeBench) -> None:
-	bench_folder = make_bench(tmp_path / "bench")
-	(bench_folder / "sites" / "assets").mkdir()
-	with pytest.raises(CensusError, match=r"/bench/sites holds no site at all.*allow_empty"):
-		counted(bench_folder)
-	census = counted(bench_folder, allow_empty=True)
-	assert (census.tenant_count, census.sites) == (0, ())
-
-
-def test_one_empty_bench_of_two_is_a_doubt_about_both(
-	tmp_path: Path, make_bench: MakeBench, bench_folder: Path
-) -> None:
-	benches = open_benches([str(bench_folder), str(make_bench(tmp_path / "empty"))])
-	with pytest.raises(CensusError, match=f"{tmp_path}/empty/sites holds no site"):
-		take_census(benches)
-	assert take_census(benches, allow_empty=True).tenant_count == 3
-
-
-def test_all_sites_excluded_is_a_true_zero(bench_folder: Path) -> None:
-	census = counted(bench_folder, "*")
-	assert census.tenant_count == 0
-	assert len(census.sites) == 3

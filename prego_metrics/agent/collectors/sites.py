@@ -1,0 +1,101 @@
+"""A site and its verdict: whether it counts as a tenant, and why.
+
+The verdict follows from the site's name and its site_config.json alone. Only what the operator excludes is
+left out; a site whose file cannot be read occupies the node and counts.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from prego_metrics.agent.base.messages import message
+from prego_metrics.agent.base.sanitize import sanitize
+
+# Made once: nearly every site has one of these.
+_TENANT = message("tenant")
+_IN_MAINTENANCE = message("tenant, in maintenance mode")
+_PAUSED = message("tenant, scheduler paused")
+
+
+class Site(NamedTuple):
+	"""One site folder and its verdict. name and bench are fit to show.
+
+	maintenance and paused (the scheduler) are what its site_config.json says; None where it cannot be read.
+	"""
+
+	name: str
+	bench: str
+	counted: bool
+	reason: str
+	warning: bool = False
+	maintenance: bool | None = None
+	paused: bool | None = None
+
+
+class NotASite(NamedTuple):
+	"""A folder or link beside the sites that is none, and why."""
+
+	name: str
+	bench: str
+	reason: str
+
+
+class Exclusion:
+	"""Which names `exclude_sites` leaves out, and by which of its patterns."""
+
+	def __init__(self, patterns: Iterable[str]) -> None:
+		self._patterns = [(pattern, re.compile(fnmatch.translate(pattern)).match) for pattern in patterns]
+
+	def matching(self, name: str) -> str | None:
+		for pattern, match in self._patterns:
+			if name == pattern or match(name):
+				return pattern
+		return None
+
+
+def judge(name: str, bench: str, config: dict[str, object] | str, exclude: Exclusion) -> Site:
+	"""Decide whether a site is a tenant. `config` is what was read, or why it could not be."""
+	verdict = _verdict(name, bench, config, exclude)
+	if isinstance(config, str):
+		return verdict
+	return verdict._replace(
+		maintenance=bool(config.get("maintenance_mode")), paused=bool(config.get("pause_scheduler"))
+	)
+
+
+def _verdict(name: str, bench: str, config: dict[str, object] | str, exclude: Exclusion) -> Site:
+	pattern = exclude.matching(name)
+	safe_name = sanitize(name)
+	if pattern is not None:
+		reason = message("excluded by exclude_sites: {pattern}", pattern=sanitize(pattern))
+		return Site(safe_name, bench, False, reason)
+	if isinstance(config, str):
+		reason = message(
+			"counted, though its site_config.json {problem}: it occupies the node", problem=config
+		)
+		return Site(safe_name, bench, True, reason, True)
+	if "prego_tenant" in config:
+		tenant = config["prego_tenant"]
+		if tenant is False or (type(tenant) in (int, float) and tenant == 0):
+			reason = message('"prego_tenant" is false in its site_config.json')
+			return Site(safe_name, bench, False, reason)
+		if tenant is not True and tenant != 1:
+			reason = message(
+				'counted: "prego_tenant" is {value}, and only 0 or false leaves a site out',
+				value=_value_word(tenant),
+			)
+			return Site(safe_name, bench, True, reason, True)
+	if config.get("maintenance_mode"):
+		return Site(safe_name, bench, True, _IN_MAINTENANCE)
+	if config.get("pause_scheduler"):
+		return Site(safe_name, bench, True, _PAUSED)
+	return Site(safe_name, bench, True, _TENANT)
+
+
+def _value_word(value: object) -> str:
+	# A list or an object may be nested deeper than json.dumps can follow.
+	return type(value).__name__ if isinstance(value, list | dict) else sanitize(json.dumps(value), 40)
