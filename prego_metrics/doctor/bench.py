@@ -10,10 +10,9 @@ from prego_metrics.agent.base.messages import joined, message, message_of
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.collectors.instance import (
 	ask_metadata,
-	differing,
 	instance_on_disk,
 	is_at_hetzner,
-	remedy,
+	other_instance,
 )
 from prego_metrics.agent.collectors.tenant_count import operator_site_note
 from prego_metrics.agent.state.lock import PushLock
@@ -52,7 +51,8 @@ def instance(node: Examination) -> Finding:
 	if instance_id is None:
 		return Finding(SKIP, message("instance_id is set, and nothing here says which server this is"))
 	if instance_id != recorded:
-		return Finding(FAIL, differing(node.config, instance_id), remedy(instance_id))
+		action = message("run the one of the two commands that fits this server")
+		return Finding(FAIL, other_instance(node.config, instance_id), action)
 	return Finding(
 		PASS,
 		message("this is {instance}, for which the settings were made", instance=sanitize(instance_id, 80)),

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 
 from prego_metrics.agent.base.errors import OtherInstance
 from prego_metrics.agent.base.files import UnfitFile, read_limited
-from prego_metrics.agent.base.messages import Message, joined, message
+from prego_metrics.agent.base.messages import Message, coded
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.config.config import Config
 
@@ -73,25 +73,16 @@ def check_instance(config: Config) -> None:
 		return
 	found = instance_on_disk()
 	if found is not None and found != config.instance_id:
-		raise OtherInstance(joined((differing(config, found), remedy(found)), ": "))
+		raise OtherInstance(other_instance(config, found))
 
 
-def differing(config: Config, found: str) -> Message:
-	"""Say that this server is not the one that the settings were made for."""
-	return message(
-		"this server is the instance {found}, and its settings were made for {recorded}, which pushes as {node}",
-		found=sanitize(found, 80),
+def other_instance(config: Config, instance_id: str) -> Message:
+	"""Say that this server is not the one that the settings were made for, and what to do in either case."""
+	return coded(
+		"other_instance",
+		found=sanitize(instance_id, 80),
 		recorded=sanitize(config.instance_id or "", 80),
 		node=sanitize(config.node_id),
-	)
-
-
-def remedy(found: str) -> Message:
-	"""Say what to do about it: the two cases differ, and only the operator knows which it is."""
-	return message(
-		"a clone must not push as its original. Give it its own node: `prego-metrics configure --node-id NODE`; or, "
-		"if it replaces the original: `prego-metrics configure --instance-id {found}`",
-		found=sanitize(found, 80),
 	)
 
 

@@ -73,8 +73,9 @@ def test_a_clone_sends_nothing_and_says_what_to_do(bench: Path, control_plane: A
 	say(tmp_path, "222")
 	ended = push_now(bench, INTERNAL_API_KEY=control_plane.key)
 	assert (ended.outcome, ended.exit_code) == ("not_sent", 2)
-	assert "this server is the instance 222, and its settings were made for 111" in str(ended.error)
-	assert "--node-id NODE" in str(ended.error) and "--instance-id 222" in str(ended.error)
+	assert ended.error.code == "other_instance"
+	assert ended.error.params == {"found": "222", "recorded": "111", "node": "node-1"}
+	assert "--node-id NODE" in ended.error and "--instance-id 222" in ended.error
 	assert control_plane.answers == []
 	assert state_of(bench).last_attempt_at is None
 	assert push_now(bench, scheduled(), INTERNAL_API_KEY=control_plane.key).outcome == "not_sent"
