@@ -147,7 +147,7 @@ import netrc, os, pkgutil, pwd, random, secrets, stringprep, sys, tempfile, thre
 import psutil, requests, rich.console, rich.table
 import prego_metrics
 for found in pkgutil.walk_packages(prego_metrics.__path__, "prego_metrics."):
-	if found.name.split(".")[1] not in ("desk", "node_metrics", "api", "prego_push") and not found.name.endswith("__main__"):
+	if found.name.split(".")[1] not in ("desk", "node_metrics", "api") and not found.name.endswith("__main__"):
 		importlib.import_module(found.name)
 from prego_metrics.cli.__main__ import main
 uid = int(sys.argv.pop(1))

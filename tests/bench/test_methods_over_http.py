@@ -120,6 +120,14 @@ def test_what_acts_wants_a_post_and_a_period_is_one_of_three(people: dict[str, V
 	assert "day, week, month" in refused.text
 
 
+def test_parameters_that_a_method_does_not_have_are_ignored(people: dict[str, Visitor]) -> None:
+	answer = people["manager"].get(
+		"/api/method/prego_metrics.api.series", period="week", config="mine", limit="1"
+	)
+	assert answer.status_code == 200, answer.text[:300]
+	assert answer.json()["message"]["period"] == "week"
+
+
 def test_the_tenants_figures_are_as_many_as_asked_for_and_a_days_history_is_one_tenants(
 	people: dict[str, Visitor],
 ) -> None:

@@ -19,7 +19,7 @@ sys.meta_path.insert(0, NoFrappe())
 import prego_metrics
 count = 0
 for found in pkgutil.walk_packages(prego_metrics.__path__, "prego_metrics."):
-	if found.name.split(".")[1] not in ("desk", "node_metrics", "api", "prego_push"):
+	if found.name.split(".")[1] not in ("desk", "node_metrics", "api"):
 		importlib.import_module(found.name)
 		count += 1
 print(count, "frappe" in sys.modules)

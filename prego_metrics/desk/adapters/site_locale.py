@@ -1,4 +1,4 @@
-"""Times and texts as a site shows them: its time zone and its languages."""
+"""The time zone and the languages of a site."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def local_time(at: float) -> datetime.datetime:
 
 
 def translator(language: str | None = None) -> Callable[[str], str]:
-	"""Return what translates a text into `language`, or else the site's: for what its reader does not ask for."""
+	"""Return a function that translates into `language`, or else into the site's: for what no user's request shows."""
 	language = language or frappe.db.get_default("lang") or "en"
 
 	def translate(text: str) -> str:

@@ -5,6 +5,7 @@ Who is refused over HTTP is tested over HTTP: `frappe.only_for` lets everybody p
 
 from __future__ import annotations
 
+import inspect
 import io
 import os
 from contextlib import redirect_stderr
@@ -13,6 +14,7 @@ from unittest.mock import patch
 import frappe
 
 from prego_metrics import api
+from prego_metrics.agent.base.errors import NotSent
 from prego_metrics.desk import operator_site
 from prego_metrics.desk.error_boundary import Unforeseen
 from prego_metrics.desk.page.status import node_page
@@ -85,6 +87,25 @@ class TestPregoNode(FrappeTestCase):
 				self.assertIn("unforeseen KeyError", error_log)
 				self.assertNotIn("db_password", error_log)
 				self.assertNotIn("environ(", error_log)
+
+	def test_an_error_of_ours_reaches_the_caller_with_its_message_as_text(self) -> None:
+		def refuse(config: object) -> None:
+			raise NotSent("/srv/<img src=x onerror=alert(1)> is no bench")
+
+		with (
+			set_to(frappe.local.site),
+			patch("prego_metrics.agent.collectors.tenant_count.count_tenants", refuse),
+			self.assertRaises(frappe.ValidationError) as raised,
+		):
+			api.tenants()
+		self.assertEqual(str(raised.exception), "/srv/&lt;img src=x onerror=alert(1)&gt; is no bench")
+
+	def test_frappe_sees_the_parameters_of_a_method_and_not_the_settings(self) -> None:
+		self.assertEqual(list(inspect.signature(api.tenant_sizes).parameters), ["days", "top", "contains"])
+		self.assertEqual(set(api.tenant_sizes.__annotations__), {"days", "top", "contains", "return"})
+		for method in vars(api).values():
+			if getattr(method, "__module__", None) == api.__name__:
+				self.assertIn(method, frappe.whitelisted)
 
 	def test_a_fault_of_ours_keeps_no_desk_shut(self) -> None:
 		with (
