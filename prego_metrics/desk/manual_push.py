@@ -10,7 +10,7 @@ from typing import Any
 import frappe
 
 from prego_metrics.agent.base.errors import ConfigurationError, PregoMetricsError
-from prego_metrics.agent.base.messages import Message, message, message_of, translated
+from prego_metrics.agent.base.messages import Message, coded, message, translated
 from prego_metrics.agent.bench.privileges import drop_privileges
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.push.push import dry_run, preload, push
@@ -35,7 +35,7 @@ def push_from_command_line(*, without_sending: bool, save_snapshot: bool) -> dic
 		drop_privileges(bench, preload)
 		result = dry_run(bench) if without_sending else push(bench, Request(save_snapshot=save_snapshot))
 	except PregoMetricsError as error:
-		result = Result(NOT_SENT, time.time(), error=str(error))
+		result = Result(NOT_SENT, time.time(), error=error.message)
 	print_problems(result)
 	if result.exit_code:
 		sys.exit(result.exit_code)
@@ -68,11 +68,8 @@ def why_no_push(config: Config) -> Message | None:
 		load_api_key(config, os.environ)
 	except ConfigurationError as error:
 		if not config.scheduler_pushes:
-			return message(
-				"The key is not in reach of Frappe here, as the hardened mode wants it (scheduler_pushes is false): "
-				"the timer pushes, under its own user. To push by hand, start its service on the node."
-			)
-		return message("The key is not in reach of Frappe here: {error}", error=message_of(error))
+			return coded("key_with_timer_only")
+		return coded("key_out_of_reach", reason=error.message)
 	return None
 
 

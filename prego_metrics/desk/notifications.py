@@ -19,9 +19,10 @@ from frappe.utils.user import get_system_managers
 
 from prego_metrics.agent.alerts import messages as events
 from prego_metrics.agent.alerts.receipts import node_id_of_pushes, take_unsent, withdraw_receipt
+from prego_metrics.agent.base.alert_codes import ALERTS
 from prego_metrics.agent.base.messages import translated
 from prego_metrics.agent.config.config import Config
-from prego_metrics.agent.state.events import GOOD_NEWS, AlertEvent
+from prego_metrics.agent.state.events import AlertEvent
 from prego_metrics.agent.state.store import StateFolder
 from prego_metrics.desk.adapters.site_locale import local_time, translator
 from prego_metrics.desk.push_log import DOCTYPE
@@ -82,7 +83,7 @@ def _notification_log(event: AlertEvent, config: Config) -> None:
 
 def _error_log(event: AlertEvent, config: Config) -> None:
 	"""Write an Error Log with an explicit message: the default is a traceback with local variables."""
-	if event.kind not in GOOD_NEWS:
+	if not ALERTS[event.kind].all_clear:
 		title, description = _sentences(event, config, None)
 		frappe.log_error(title=f"{ERROR_TITLE}: {title}"[:140], message=description)
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
 from prego_metrics.agent.base.errors import ConfigurationError, NotSent
-from prego_metrics.agent.base.messages import code_of
+from prego_metrics.agent.base.messages import Message, code_of
 from prego_metrics.agent.base.secrets import Secret
 from prego_metrics.agent.bench.common_site_config import read_common_config
 from prego_metrics.agent.bench.locate import Bench
@@ -49,12 +49,17 @@ class Check:
 	seen: str
 	action: str = ""
 
+	@property
+	def code(self) -> str:
+		"""The code of the catalog, empty where `seen` is none of its errors."""
+		return code_of(self.seen)
+
 	def as_dict(self) -> dict[str, str]:
-		"""Return the check as JSON has it; `code` is that of the catalog, empty where `seen` is none of its errors."""
+		"""Return the check as JSON has it."""
 		return {
 			"name": self.name,
 			"state": self.state,
-			"code": code_of(self.seen),
+			"code": self.code,
 			"seen": self.seen,
 			"action": self.action,
 		}
@@ -106,7 +111,7 @@ class Examination:
 		return StateFolder(self.bench.sites)
 
 	@cached_property
-	def _state_read(self) -> tuple[State, list[str]]:
+	def _state_read(self) -> tuple[State, list[Message]]:
 		return self.folder.read()
 
 	@property
@@ -114,7 +119,7 @@ class Examination:
 		return self._state_read[0]
 
 	@property
-	def state_warnings(self) -> list[str]:
+	def state_warnings(self) -> list[Message]:
 		return self._state_read[1]
 
 	@cached_property

@@ -39,16 +39,15 @@ def control_plane(node: Examination) -> Finding:
 	key, answer = asked
 	if not isinstance(answer, NoAnswer):
 		return _judged(node, key, answer)
-	url = sanitize(node.config.control_plane_url)
 	proxy = proxy_of(node.config.control_plane_url)
 	return Finding(
 		FAIL,
-		message("{host} through the proxy {proxy}: {reason}", host=url, proxy=proxy, reason=answer.reason)
+		answer.reason,
+		message("check the proxy {proxy} first, which the requests go through", proxy=proxy)
 		if proxy
-		else message("{host}: {reason}", host=url, reason=answer.reason),
-		message(
-			"check control_plane_url, DNS, the firewall and the proxy; to trust a certificate of your own authority, "
-			"set REQUESTS_CA_BUNDLE"
+		else message(
+			"check control_plane_url, DNS and the firewall; to trust a certificate of your own authority, set "
+			"REQUESTS_CA_BUNDLE"
 		),
 	)
 
@@ -184,7 +183,7 @@ def _asked(node: Examination) -> _Asked | Message:
 
 
 def _get(node: Examination, key: Secret, path: str) -> Answer | NoAnswer:
-	from prego_metrics.agent.http.client import Answer, Client, NoAnswer
+	from prego_metrics.agent.http.client import Answer, Client, NoAnswer, no_answer
 	from prego_metrics.agent.http.deadline import within_deadline
 
 	client, timeout = Client(node.config.control_plane_url, key), node.config.timeout
@@ -193,8 +192,8 @@ def _get(node: Examination, key: Secret, path: str) -> Answer | NoAnswer:
 	)
 	if isinstance(answer, Answer | NoAnswer):
 		return answer
-	late = message("no answer within {seconds} s", seconds=f"{timeout:g}")
-	return NoAnswer(answer if isinstance(answer, str) else late, True)
+	late = no_answer(sanitize(node.config.control_plane_url), timeout)
+	return NoAnswer(answer if isinstance(answer, Message) else late, True)
 
 
 def proxy_of(url: str) -> str | None:

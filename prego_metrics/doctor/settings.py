@@ -141,7 +141,7 @@ def heartbeat(node: Examination) -> Finding:
 
 	try:
 		url = load_heartbeat_url(node.config)
-	except ValueError as error:
+	except ConfigurationError as error:
 		return Finding(
 			WARN,
 			message_of(error),

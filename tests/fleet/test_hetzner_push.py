@@ -222,7 +222,9 @@ def test_a_page_that_fails_is_named_and_the_servers_of_the_others_still_go(
 	control_plane.store.register_node("node-120", "sg", "10.0.0.1")
 	ended = sidecar("--by-name", counts={"node-1": 1, "node-60": 60, "node-120": 120})
 	assert ended.returncode == 1
-	assert "Not read: page 2 of 3 of the servers could not be read: 127.0.0.1" in ended.stderr
+	assert (
+		"Not read: page 2 of 3 of the servers could not be read: no connection to 127.0.0.1" in ended.stderr
+	)
 	assert hetzner.requests.count("servers?page=2") == 3
 	assert row_of(control_plane, "node-1") and row_of(control_plane, "node-120")
 	assert ended.stdout.splitlines()[-1].endswith(", and some servers could not be listed")
@@ -290,7 +292,7 @@ def test_without_a_bundle_in_the_environment_an_unknown_authority_gets_no_token(
 	trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
 	with HostileServer(answer(200), tls=context) as api:
 		ended = sidecar(HCLOUD_ENDPOINT=api.url + "/v1", REQUESTS_CA_BUNDLE="", CURL_CA_BUNDLE="")
-	assert ended.returncode == 2 and "TLS: the certificate is not to be trusted" in ended.stderr
+	assert ended.returncode == 2 and "the certificate is not to be trusted" in ended.stderr
 	assert (api.connections, api.requests) == (3, [])
 
 
@@ -347,5 +349,5 @@ def test_an_answer_that_drips_is_cut_off_when_the_time_is_over(hetzner, sidecar)
 	hetzner.trouble["servers?page=1"] = Answer(drip=True)
 	began = time.monotonic()
 	ended = sidecar("--time-limit", 1)
-	assert ended.returncode == 2 and "no answer within" in ended.stderr
+	assert ended.returncode == 2 and "no answer from" in ended.stderr
 	assert time.monotonic() - began < 8

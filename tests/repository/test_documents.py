@@ -221,5 +221,7 @@ class TestTheCodeIsInTheDocuments:
 			assert f"`prego_{part}_ratio`" in document
 
 	def test_every_field_of_the_payload(self, korean: bool) -> None:
-		payload = Payload("sg-1", 42, 12.5, 48.1, 61.0, save_snapshot=True)
+		payload = Payload(
+			node_id="sg-1", tenant_count=42, cpu_pct=12.5, memory_pct=48.1, disk_pct=61.0, save_snapshot=True
+		)
 		assert all(f'"{field}"' in PAIRS[0][korean].read_text() for field in payload.as_dict())

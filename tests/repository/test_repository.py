@@ -186,7 +186,9 @@ def test_every_command_is_in_the_documents(name: str) -> None:
 
 
 def test_the_readme_shows_every_field_of_the_payload() -> None:
-	payload = Payload("sg-1", 42, 12.5, 48.1, 61.0, save_snapshot=True)
+	payload = Payload(
+		node_id="sg-1", tenant_count=42, cpu_pct=12.5, memory_pct=48.1, disk_pct=61.0, save_snapshot=True
+	)
 	assert all(f'"{field}"' in README for field in payload.as_dict())
 
 

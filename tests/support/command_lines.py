@@ -28,7 +28,7 @@ COMMANDS = {
 ON_A_BENCH = ("push", "tenants", "status", "doctor", "configure")
 
 
-RESULT_KEYS = ["outcome", "payload", "status_code", "attempts", "duration_ms", "error", "at"]
+RESULT_KEYS = ["outcome", "payload", "status_code", "attempts", "duration_ms", "error", "error_code", "at"]
 
 
 KOREAN = "한국상사.example"

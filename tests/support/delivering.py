@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import time
+from dataclasses import replace
 from typing import Any
 
 from hostile_server import Behaviour, Exchange, HostileServer, head
@@ -17,10 +18,10 @@ from prego_metrics.agent.push.payload import Payload
 DEADLINE_SECONDS = 4.0
 
 
-PAYLOAD = Payload("node-1", 3, 1.0, 2.0, 3.0)
+PAYLOAD = Payload(node_id="node-1", tenant_count=3, cpu_pct=1.0, memory_pct=2.0, disk_pct=3.0)
 
 
-SNAPSHOT = Payload("node-1", 3, 1.0, 2.0, 3.0, save_snapshot=True)
+SNAPSHOT = replace(PAYLOAD, save_snapshot=True)
 
 
 def deliver(

@@ -75,7 +75,7 @@ DELIVERED = Push("0123456789abcdef", 0.0, "frappe", "delivered", PAYLOAD, 200, 1
 
 def tick(bench: Path, trigger: str = "frappe", ago: float = 20, **values: Any) -> None:
 	fields = {"push_interval": 60.0, "node_id": "node-1", "outcome": "delivered", **values}
-	assert folder_of(bench).tick(Tick(trigger=trigger, at=time.time() - ago, **fields)) is None
+	assert folder_of(bench).write_tick(Tick(trigger=trigger, at=time.time() - ago, **fields)) is None
 
 
 def settings_of(bench: Path, ago: float) -> None:

@@ -9,8 +9,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from prego_metrics.agent.base.alert_codes import ALERTS
 from prego_metrics.agent.collectors.host import CpuReading
-from prego_metrics.agent.state.events import KINDS, AlertEvent
+from prego_metrics.agent.state.events import AlertEvent
 from prego_metrics.agent.state.model import OUTCOMES, TRIGGERS, Push, State
 
 times = st.floats(min_value=0, max_value=1e11, allow_nan=False)
@@ -45,7 +46,7 @@ events = st.builds(
 	AlertEvent,
 	id=push_ids,
 	at=times,
-	kind=st.sampled_from(KINDS),
+	kind=st.sampled_from(tuple(ALERTS)),
 	failures=counts,
 	error=st.none() | texts,
 	since=st.none() | times,

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from prego_metrics.agent.base import error_codes
+from prego_metrics.agent.base import alert_codes, error_codes
 
 PACKAGE = Path(__file__).parents[2] / "prego_metrics"
 # Texts in the documents that Frappe imports, wherever they stand in them. link_to names what is shown by its name.
@@ -94,6 +94,8 @@ def all_texts() -> dict[str, str]:
 					found.setdefault(text, str(path.relative_to(PACKAGE.parent)))
 	for template in error_codes.TEMPLATES.values():
 		found[template] = "prego_metrics/agent/base/error_codes.py"
+	for alert in alert_codes.ALERTS.values():
+		found[alert.title] = found[alert.description] = "prego_metrics/agent/base/alert_codes.py"
 	# A hook, and a role that the installation makes.
 	found["Prego Metrics"] = "prego_metrics/hooks.py"
 	found["Prego Metrics Reader"] = "prego_metrics/desk/lifecycle/install.py"

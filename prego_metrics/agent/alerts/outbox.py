@@ -14,12 +14,13 @@ from dataclasses import replace
 
 from prego_metrics.agent.alerts.messages import description, title
 from prego_metrics.agent.alerts.receipts import node_id_of_pushes, take_unsent, withdraw_receipt
+from prego_metrics.agent.base.alert_codes import FAILING, RECOVERED, STALE
 from prego_metrics.agent.base.errors import LockUnsupported, PregoMetricsError
 from prego_metrics.agent.base.formatting import iso_utc
-from prego_metrics.agent.base.messages import message
+from prego_metrics.agent.base.messages import coded
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.config.config import Config
-from prego_metrics.agent.state.events import FAILING, RECOVERED, STALE, AlertEvent
+from prego_metrics.agent.state.events import AlertEvent
 from prego_metrics.agent.state.lock import PushLock
 from prego_metrics.agent.state.model import EVENTS_LENGTH
 from prego_metrics.agent.state.schedule import fresh_seconds
@@ -38,7 +39,7 @@ class ChannelError(PregoMetricsError):
 def check_channel(channel: str) -> None:
 	"""Raise ChannelError if that is no name of a channel."""
 	if not _CHANNEL.fullmatch(channel):
-		raise ChannelError(f"'{sanitize(channel, 80)}' cannot name a channel: it must be {CHANNEL_FORM}")
+		raise ChannelError(coded("channel_invalid", channel=sanitize(channel, 80)))
 
 
 def take_unsent_alerts(
@@ -79,15 +80,8 @@ def record_silence(folder: StateFolder, config: Config, *, clock: Callable[[], f
 
 		state, _ = folder.read()
 		now = clock()
-		if state.last:
-			error = message(
-				"no push was recorded since {time}: what should push does not get that far. Look at its log",
-				time=iso_utc(state.last.at),
-			)
-		else:
-			error = message(
-				"no push was recorded yet: what should push does not get that far. Look at its log"
-			)
+		last_at = iso_utc(state.last.at) if state.last else coded("set_up")
+		error = coded("nothing_recorded", time=last_at)
 		begun = state.failing_since or now
 		event = AlertEvent(secrets.token_hex(8), now, FAILING, state.failures_in_a_row, error, begun)
 		events = (*state.events, event)[-EVENTS_LENGTH:]

@@ -9,10 +9,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from prego_metrics.agent.base.alert_codes import STALE
 from prego_metrics.agent.base.messages import message
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.state.effective import as_pushed
-from prego_metrics.agent.state.events import STALE, AlertEvent
+from prego_metrics.agent.state.events import AlertEvent
 from prego_metrics.agent.state.model import State
 from prego_metrics.agent.state.schedule import fresh_seconds
 from prego_metrics.agent.state.store import StateFolder

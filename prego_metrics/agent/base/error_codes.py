@@ -30,6 +30,11 @@ ERRORS: Mapping[str, str] = {
 		"plane, and give the new one by INTERNAL_API_KEY in the environment or by api_key_file, a 0600 file "
 		"outside sites/"
 	),
+	"key_out_of_reach": "The key is not in reach of Frappe here: {reason}",
+	"key_with_timer_only": (
+		"The key is not in reach of Frappe here, as the hardened mode wants it (scheduler_pushes is false): the "
+		"timer pushes, under its own user. To push now, start its service on the node"
+	),
 	"key_not_written": "{file} cannot be written: {reason}",
 	# The bench and its sites.
 	"bench_not_found": (
@@ -52,7 +57,7 @@ ERRORS: Mapping[str, str] = {
 	),
 	"privileges": ("root cannot become the owner of {folder} (uid {uid}): {reason}. Run this as that user"),
 	# The push itself.
-	"push_running": "another push has been running for {age} s; waited {waited} s for it. Nothing was sent",
+	"push_running": "another push has been running for at least {age} s; waited {waited} s for it. Nothing was sent",
 	"lock_failed": "{folder} cannot be locked: {reason}",
 	"lock_unsupported": (
 		"{folder} cannot be locked ({reason}): its file system has no flock, so two triggers could push at once. "
@@ -86,7 +91,7 @@ ERRORS: Mapping[str, str] = {
 	"state_invalid": "{file} {problem}: {fate}",
 	"state_not_writable": "{folder} cannot be written: {reason}",
 	# Beside a push.
-	"heartbeat_invalid": "{source}: {problem}",
+	"heartbeat_invalid": "heartbeat_url_file: {problem}",
 	"heartbeat_failed": "the heartbeat was not delivered: {reason}",
 	"channel_invalid": "'{channel}' cannot name a channel: it must be 1 to 32 of a-z, 0-9 and -",
 	# Apart from a push.
@@ -101,6 +106,8 @@ ERRORS: Mapping[str, str] = {
 
 # Parts of the sentences above, with codes of their own so that they can be translated; nobody matches on them.
 PARTS: Mapping[str, str] = {
+	"set_up": "this node was set up",
+	"answers": "{url} answers {status_code}",
 	"answer_says": "{status_code}, and the server says: {words}",
 	"answer_asks_to_wait": "{answer}; it asks to wait {seconds} s, longer than this push may last",
 	"certificate_untrusted": "the certificate is not to be trusted: {reason}",

@@ -46,6 +46,11 @@ def coded(code: str, /, **params: object) -> Message:
 	return _filled(code, TEMPLATES[code], params)
 
 
+def from_catalog(code: str, template: str, /, **params: object) -> Message:
+	"""Return a sentence of another catalog; of `params` it keeps those that the template has."""
+	return _filled(code, template, {name: params[name] for name in _fields(template)})
+
+
 def plain(text: str, code: str = "") -> Message:
 	"""Return `text` as a sentence that stays as it is in every language."""
 	return _made(text, code, "", {})
@@ -87,6 +92,11 @@ def message_of(error: Exception) -> str:
 def code_of(sentence: str | None) -> str:
 	"""Return the code of a sentence, empty for one without."""
 	return sentence.code if isinstance(sentence, Message) else ""
+
+
+def shortened(sentence: Message, limit: int) -> Message:
+	"""Return `sentence`, or its first `limit` characters: what is cut can no longer be translated."""
+	return sentence if len(sentence) <= limit else plain(sentence[:limit], sentence.code)
 
 
 def first_line(sentence: str, limit: int) -> str:

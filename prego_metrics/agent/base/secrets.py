@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from prego_metrics.agent.base.messages import coded
 from prego_metrics.agent.base.sanitize import sanitize
@@ -92,3 +92,22 @@ def _decoded(coded_bytes: str) -> str:
 	return base64.urlsafe_b64decode(
 		coded_bytes.replace("+", "-").replace("/", "_") + "A" * (-len(coded_bytes) % 4)
 	).decode("utf-8", "replace")
+
+
+class HiddenEnvironment(Mapping[str, str]):
+	"""An environment, which may hold a secret, with a repr that shows nothing: tracebacks show local variables."""
+
+	def __init__(self, environ: Mapping[str, str]) -> None:
+		self._values = environ
+
+	def __getitem__(self, name: str) -> str:
+		return self._values[name]
+
+	def __iter__(self) -> Iterator[str]:
+		return iter(self._values)
+
+	def __len__(self) -> int:
+		return len(self._values)
+
+	def __repr__(self) -> str:
+		return "<environment>"

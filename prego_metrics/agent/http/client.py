@@ -22,7 +22,7 @@ import requests
 import urllib3
 
 from prego_metrics import __version__
-from prego_metrics.agent.base.messages import Message, message
+from prego_metrics.agent.base.messages import Message, coded
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.base.secrets import Secret
 from prego_metrics.agent.base.urls import is_loopback
@@ -48,7 +48,7 @@ class Answer:
 class NoAnswer:
 	"""Why there is none. unclear: the request may have reached the server."""
 
-	reason: str
+	reason: Message
 	unclear: bool
 
 
@@ -89,6 +89,7 @@ class Client:
 		# Hetzner's metadata service, on the link itself, is no proxy's to answer either.
 		self._session.trust_env = not (is_loopback(host.strip("[]")) or host.startswith("169.254."))
 		self._base_url = base_url
+		self._shown_url = sanitize(base_url)
 
 	@property
 	def unclear(self) -> bool:
@@ -140,14 +141,15 @@ class Client:
 				with contextlib.closing(response):
 					if self._connection.cut:
 						# To http.client, headers that were cut off are headers that are complete.
-						return NoAnswer(_too_late(timeout_seconds), unclear=True)
+						return NoAnswer(no_answer(self._shown_url, timeout_seconds), unclear=True)
 					wanted = words_of_success or not 200 <= response.status_code < 300
 					words = self._words(response, words_bytes, words_seconds) if wanted else ""
 					return Answer(response.status_code, dict(response.headers.lower_items()), words)
 		except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
 			if self._connection.cut:
-				return NoAnswer(_too_late(timeout_seconds), self._connection.reached)
-			return NoAnswer(why_no_answer(error, timeout_seconds, self._shown), self._connection.reached)
+				return NoAnswer(no_answer(self._shown_url, timeout_seconds), self._connection.reached)
+			reason = why_no_answer(error, self._shown_url, timeout_seconds, self._shown)
+			return NoAnswer(reason, self._connection.reached)
 		finally:
 			self._session.close()
 			self._connection.end()
@@ -175,25 +177,28 @@ class _NoAuth(requests.auth.AuthBase):
 		return request
 
 
-def _too_late(seconds: float) -> Message:
-	return message("no answer within {seconds} s", seconds=f"{seconds:g}")
+def no_answer(url: str, seconds: float) -> Message:
+	"""Return that `url`, which is fit to show, did not answer in time."""
+	return coded("no_answer", url=url, seconds=float(f"{seconds:.3g}"))
 
 
-def why_no_answer(error: BaseException, timeout_seconds: float, shown: Callable[[str], str]) -> Message:
-	"""Say in a few words why there was no answer: the innermost cause, not the wrappings around it.
+def why_no_answer(
+	error: BaseException, url: str, timeout_seconds: float, shown: Callable[[str], str]
+) -> Message:
+	"""Say in a few words why there was no answer from `url`: the innermost cause, not the wrappings around it.
 
 	`shown` makes what the other side may have had a hand in fit to show.
 	"""
 	causes = _causes(error)
 	for cause in causes:
 		if isinstance(cause, ssl.SSLCertVerificationError):
-			reason = shown(cause.verify_message)
-			return message("TLS: the certificate is not to be trusted: {reason}", reason=reason)
+			untrusted = coded("certificate_untrusted", reason=shown(cause.verify_message))
+			return coded("tls_failed", url=url, reason=untrusted)
 	for cause in causes:
 		if isinstance(cause, socket.gaierror):
-			return message("the host name cannot be resolved: {reason}", reason=cause.strerror)
+			return coded("name_unresolved", url=url, reason=cause.strerror)
 		if isinstance(cause, ssl.SSLError):
-			return message("TLS: {reason}", reason=shown(cause.reason or str(cause)))
+			return coded("tls_failed", url=url, reason=shown(cause.reason or str(cause)))
 	# Before the time-outs: urllib3 1.x derives "connection refused" from its time-out.
 	for cause in causes:
 		if (
@@ -202,16 +207,15 @@ def why_no_answer(error: BaseException, timeout_seconds: float, shown: Callable[
 			and cause.errno
 			and cause.strerror
 		):
-			return message("no connection: {reason}", reason=cause.strerror)
+			return coded("no_connection", url=url, reason=cause.strerror)
 	for cause in causes:
 		if isinstance(cause, TimeoutError | requests.Timeout | urllib3.exceptions.TimeoutError):
-			return _too_late(timeout_seconds)
+			return no_answer(url, timeout_seconds)
 	# urllib3 before 2.0 compares host names itself, with an error that is none of ssl's.
 	is_tls = any(isinstance(cause, urllib3.exceptions.SSLError) for cause in causes)
 	last = shown(str(causes[-1]) or type(causes[-1]).__name__)
-	return (
-		message("TLS: {reason}", reason=last) if is_tls else message("no connection: {reason}", reason=last)
-	)
+	code = "tls_failed" if is_tls else "no_connection"
+	return coded(code, url=url, reason=last)
 
 
 def _causes(error: BaseException) -> list[BaseException]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from prego_metrics.agent.base.messages import message
+from prego_metrics.agent.base.messages import coded
 
 
 def within_deadline(
@@ -22,7 +22,7 @@ def within_deadline(
 		try:
 			results.append(work())
 		except BaseException as error:  # noqa: BLE001 - a thread has nobody to pass it on to
-			results.append(message("unexpected {error} while sending", error=type(error).__name__))
+			results.append(coded("unexpected", error=type(error).__name__))
 		finally:
 			done.set()
 

@@ -19,12 +19,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from prego_metrics.agent.base.messages import Message, message
+from prego_metrics.agent.base.messages import Message, coded
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.base.secrets import Secret
-from prego_metrics.agent.http.client import Answer, Client
+from prego_metrics.agent.http.client import Answer, Client, no_answer
 from prego_metrics.agent.http.deadline import within_deadline
 from prego_metrics.agent.http.retry import ATTEMPTS, Attempt, retry_after_seconds, with_retries
 from prego_metrics.agent.push.payload import Payload
@@ -33,6 +33,8 @@ from prego_metrics.agent.state.outcomes import DELIVERED, FAILED, REFUSED
 ROUTE = "/internal/server-metrics"
 NODES_ROUTE = "/internal/nodes"
 _RETRIED = frozenset((408, 429))
+# What is tried again; any other answer stands.
+_FAILURES = frozenset(("rate_limited", "server_error"))
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Delivery:
 	payload: Payload
 	status_code: int | None
 	attempts: int
-	error: str | None
+	error: Message | None
 	snapshot_taken: bool = False
 
 
@@ -69,39 +71,28 @@ class _Sending:
 
 	def run(self, max_attempts: int, sleep: Callable[[float], None]) -> Delivery:
 		client = self._client = Client(self._url, self.key)
-		ended = with_retries(
+		return with_retries(
 			lambda number: self._attempt(client, number),
 			self._remaining,
 			max_attempts=max_attempts,
 			sleep=sleep,
-		)
-		delivery = ended.last.result
-		if ended.late_seconds is None or ended.last.asked_seconds is None:
-			return delivery
-		error = message(
-			"{error}; it asks to wait {seconds} s, longer than this push may last",
-			error=delivery.error,
-			seconds=f"{ended.late_seconds:.0f}",
-		)
-		return replace(delivery, error=error)
+		).last.result
 
 	def _attempt(self, client: Client, number: int) -> Attempt[Delivery]:
 		if self._abandoned.is_set():
-			return Attempt(self._ended(FAILED, None, message("abandoned")))
+			return Attempt(self._ended(FAILED, None, None))
 		if self._unclear:
 			self.payload = self.payload.without_snapshot()
 		self.attempts = number
 		seconds = min(self._attempt_seconds, max(0.05, self._remaining()))
 		reply = client.request("POST", ROUTE, seconds, self.payload.encoded())
-		asked_seconds = None
 		if isinstance(reply, Answer):
-			outcome, error = self._judge(reply.status_code, reply.words)
-			self._unclear = outcome == FAILED and reply.status_code not in _RETRIED
 			asked_seconds = retry_after_seconds(reply.headers.get("retry-after"))
+			outcome, error = self._judge(reply, asked_seconds)
+			self._unclear = outcome == FAILED and reply.status_code not in _RETRIED
 			status_code: int | None = reply.status_code
 		else:
-			outcome, status_code = FAILED, None
-			error = message("{reason} ({url})", reason=reply.reason, url=sanitize(self._url))
+			outcome, status_code, error, asked_seconds = FAILED, None, reply.reason, None
 			self._unclear = reply.unclear
 		if self.payload.save_snapshot and (outcome == DELIVERED or self._unclear):
 			self.snapshot_taken = True
@@ -114,23 +105,23 @@ class _Sending:
 			self.snapshot_taken = self.snapshot_taken or (self.payload.save_snapshot and self._client.unclear)
 			self._client.abandon()
 
-	def _judge(self, status_code: int, words: str) -> tuple[str, str | None]:
+	def _judge(self, answer: Answer, asked_seconds: float | None) -> tuple[str, Message | None]:
 		"""Return the outcome that an answer means, and what is wrong."""
+		status_code = answer.status_code
 		if 200 <= status_code < 300:
 			return DELIVERED, None
-		shown = self.key.excerpt(words)
-		answer_text: object = status_code
-		if shown:
-			answer_text = message(
-				"{status_code}, and the server says: {words}", status_code=status_code, words=shown
-			)
-		if status_code in _RETRIED or 500 <= status_code < 600:
-			return FAILED, message("the control plane answers {answer}", answer=answer_text)
-		return REFUSED, message(
-			"{meaning}: it answers {answer}", meaning=_meaning(status_code), answer=answer_text
-		)
+		told: object = status_code
+		server_words = self.key.excerpt(answer.words)
+		if server_words:
+			told = coded("answer_says", status_code=status_code, words=server_words)
+		code = _error_code(status_code)
+		if code not in _FAILURES:
+			return REFUSED, coded(code, answer=told)
+		if asked_seconds is not None and asked_seconds >= self._remaining():
+			told = coded("answer_asks_to_wait", answer=told, seconds=round(asked_seconds))
+		return FAILED, coded(code, answer=told)
 
-	def _ended(self, outcome: str, status_code: int | None, error: str | None) -> Delivery:
+	def _ended(self, outcome: str, status_code: int | None, error: Message | None) -> Delivery:
 		return Delivery(
 			outcome,
 			self.payload,
@@ -163,18 +154,18 @@ def send(
 	ended = within_deadline(lambda: sending.run(max_attempts, sleep), sending.abandon, deadline_seconds)
 	if isinstance(ended, Delivery):
 		return ended
-	late = message("no answer within the deadline of {seconds} s", seconds=f"{deadline_seconds:.3g}")
-	reason = ended if isinstance(ended, str) else late
+	reason = ended if isinstance(ended, Message) else no_answer(sanitize(url), deadline_seconds)
 	return Delivery(FAILED, sending.payload, None, sending.attempts, reason, sending.snapshot_taken)
 
 
-def _meaning(status_code: int) -> Message:
+def _error_code(status_code: int) -> str:
+	"""Return the code of what is wrong, for the status code of an answer other than 2xx."""
 	if status_code in (401, 403):
-		return message("the control plane refuses the key")
+		return "key_refused"
 	if 300 <= status_code < 400:
-		return message(
-			"control_plane_url leads to a redirect, which is not followed since the key must not travel"
-		)
+		return "redirected"
 	if status_code == 404:
-		return message("the control plane does not know this node_id, or control_plane_url is wrong")
-	return message("the control plane refuses this push (control_plane_url, node_id or the payload)")
+		return "node_unknown"
+	if status_code == 429:
+		return "rate_limited"
+	return "server_error" if status_code == 408 or 500 <= status_code < 600 else "payload_refused"

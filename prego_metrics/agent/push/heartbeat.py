@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from prego_metrics.agent.base.messages import message, message_of
+from prego_metrics.agent.base.errors import ConfigurationError, Problem
+from prego_metrics.agent.base.messages import Message, coded, message, message_of
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.base.secrets import Secret
 from prego_metrics.agent.config.config import Config
@@ -16,45 +17,49 @@ LIMIT_SECONDS = 5.0
 
 
 def load_heartbeat_url(config: Config) -> Secret | None:
-	"""Return the heartbeat URL, which is a secret, or None if there is none. Raises ValueError."""
+	"""Return the heartbeat URL, which is a secret, or None if there is none. Raises ConfigurationError."""
 	if config.heartbeat_url_file:
-		url = read_secret_file(config.heartbeat_url_file)
 		try:
-			return Secret(SecretUrl().parse(url), "heartbeat_url_file")
+			return Secret(_parsed(read_secret_file(config.heartbeat_url_file)), "heartbeat_url_file")
 		except ValueError as error:
-			raise ValueError(
-				message("heartbeat_url_file: the URL in it {problem}", problem=message_of(error))
-			) from None
+			problem = coded("heartbeat_invalid", problem=message_of(error))
+			raise ConfigurationError([Problem("heartbeat_url_file", problem)]) from None
 	if config.heartbeat_url:
 		return Secret(config.heartbeat_url, config.sources["heartbeat_url"])
 	return None
 
 
-def ping(config: Config) -> str | None:
-	"""Ping the heartbeat URL, without the bearer and without redirects; return what went wrong, or None."""
-	from prego_metrics.agent.http.client import Answer, Client, NoAnswer
+def _parsed(url: str) -> str:
+	try:
+		return SecretUrl().parse(url)
+	except ValueError as error:
+		raise ValueError(message("the URL in it {problem}", problem=message_of(error))) from None
+
+
+def ping(config: Config) -> tuple[Message, ...]:
+	"""Ping the heartbeat URL, without the bearer and without redirects; return warnings of what went wrong."""
+	from prego_metrics.agent.http.client import Answer, Client, NoAnswer, no_answer
 
 	try:
 		url = load_heartbeat_url(config)
-	except ValueError as error:
-		return message_of(error)
+	except ConfigurationError as error:
+		return (error.message,)
 	if url is None:
-		return None
+		return ()
 	base, path = _split(url)
 	client = Client(base, hidden=path)
 	answer = within_deadline(
 		lambda: client.request("GET", path.reveal(), LIMIT_SECONDS), client.abandon, LIMIT_SECONDS
 	)
-	if isinstance(answer, Answer) and 200 <= answer.status_code < 300:
-		return None
-	host = sanitize(urlsplit(base).hostname or "", 80)
 	if isinstance(answer, Answer):
-		return message(
-			"the heartbeat at {host} answers {status_code}", host=host, status_code=answer.status_code
-		)
-	late = message("no answer within {seconds} s", seconds=f"{LIMIT_SECONDS:g}")
-	reason = answer.reason if isinstance(answer, NoAnswer) else late
-	return message("the heartbeat at {host} was not reached: {reason}", host=host, reason=reason)
+		if 200 <= answer.status_code < 300:
+			return ()
+		reason = coded("answers", url=sanitize(base), status_code=answer.status_code)
+	elif isinstance(answer, NoAnswer):
+		reason = answer.reason
+	else:
+		reason = answer if isinstance(answer, Message) else no_answer(sanitize(base), LIMIT_SECONDS)
+	return (coded("heartbeat_failed", reason=reason),)
 
 
 def _split(url: Secret) -> tuple[str, Secret]:

@@ -1,40 +1,41 @@
-"""The wire format: what one push says."""
+"""What one push says: the fields of its payload, and how they are collected. A new field is added here."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
+
+from prego_metrics.agent.state import schedule
+
+if TYPE_CHECKING:
+	from prego_metrics.agent.collectors.host import CpuReading
+	from prego_metrics.agent.config.config import Config
+	from prego_metrics.agent.state.model import State
 
 NODE_PUSH = "node_push"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Payload:
-	"""One row for the control plane. Percentages are 0 to 100, None where unknown.
+	"""One row for the control plane, its fields in the order in which they are sent.
 
-	tenant_count is required: the control plane reads an omitted one as 0, and places tenants accordingly.
+	What is None or False is left out: it is unknown, or not asked for. Percentages are 0 to 100. tenant_count is
+	required: the control plane reads an omitted one as 0, and places tenants accordingly.
 	"""
 
 	node_id: str
-	tenant_count: int
 	cpu_pct: float | None = None
 	memory_pct: float | None = None
 	disk_pct: float | None = None
+	tenant_count: int
 	save_snapshot: bool = False
 	source: str = NODE_PUSH
 
 	def as_dict(self) -> dict[str, object]:
-		"""Return the fields as sent, in the order of the runbook; what is unknown or false is left out."""
-		fields: dict[str, object | None] = {
-			"node_id": self.node_id,
-			"cpu_pct": self.cpu_pct,
-			"memory_pct": self.memory_pct,
-			"disk_pct": self.disk_pct,
-			"tenant_count": self.tenant_count,
-			"save_snapshot": self.save_snapshot or None,
-			"source": self.source,
-		}
-		return {name: value for name, value in fields.items() if value is not None}
+		"""Return the fields as they are sent."""
+		values = {field.name: getattr(self, field.name) for field in fields(self)}
+		return {name: value for name, value in values.items() if value is not None and value is not False}
 
 	def encoded(self) -> bytes:
 		"""Return the request's body."""
@@ -43,3 +44,34 @@ class Payload:
 	def without_snapshot(self) -> Payload:
 		"""Return the same row, asking for no snapshot: its insertion may already have happened."""
 		return replace(self, save_snapshot=False)
+
+
+@dataclass(frozen=True)
+class Collected:
+	"""A payload, the reading that the next push measures the CPU from, and what was doubtful."""
+
+	payload: Payload
+	cpu: CpuReading | None
+	warnings: tuple[str, ...]
+
+
+def collect_payload(config: Config, state: State, at: float, *, save_snapshot: bool) -> Collected:
+	"""Count the tenants and sample the host; `at` is in seconds since the epoch.
+
+	Raises NotSent where there is no count.
+	"""
+	from prego_metrics.agent.collectors.host import sample_host
+	from prego_metrics.agent.collectors.tenant_count import count_tenants
+
+	census = count_tenants(config)
+	host = sample_host(state.cpu, config.disk_paths)
+	payload = Payload(
+		node_id=config.node_id,
+		cpu_pct=host.cpu_pct,
+		memory_pct=host.memory_pct,
+		disk_pct=host.disk_pct,
+		tenant_count=census.tenant_count,
+		save_snapshot=save_snapshot
+		or schedule.is_snapshot_due(at, state.last_snapshot_at, config.snapshot_interval),
+	)
+	return Collected(payload, host.cpu, (*census.warnings, *host.warnings))

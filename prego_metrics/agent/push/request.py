@@ -4,13 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from prego_metrics.agent.push.triggers import started_by_systemd
-
-if TYPE_CHECKING:
-	pass
-
 
 MANUAL = "manual"
 

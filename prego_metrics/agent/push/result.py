@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from prego_metrics.agent.base.formatting import percent_word
-from prego_metrics.agent.base.messages import Message, joined, message
-from prego_metrics.agent.base.sanitize import sanitize
-from prego_metrics.agent.state.outcomes import BUSY, DELIVERED, DRY_RUN, NOT_DUE, NOT_SENT, REFUSED
-
-if TYPE_CHECKING:
-	pass
-
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from prego_metrics.agent.base.formatting import iso_utc
-from prego_metrics.agent.state.outcomes import FAILED
+from prego_metrics.agent.base.formatting import iso_utc, percent_word
+from prego_metrics.agent.base.messages import Message, joined, message
+from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.state.outcomes import BUSY, DELIVERED, DRY_RUN, FAILED, NOT_DUE, NOT_SENT, REFUSED
 
 _EXIT_CODES = {DELIVERED: 0, NOT_DUE: 0, DRY_RUN: 0, BUSY: 1, REFUSED: 1, FAILED: 1, NOT_SENT: 2}
 
@@ -36,7 +27,7 @@ class Result:
 	status_code: int | None = None
 	attempts: int = 0
 	duration_ms: int = 0
-	error: str | None = None
+	error: Message | None = None
 	scheduled: bool = False
 	warnings: tuple[str, ...] = ()
 
@@ -44,6 +35,11 @@ class Result:
 	def exit_code(self) -> int:
 		"""0 delivered or nothing to do, 1 not delivered, 2 nothing could be counted or configured."""
 		return 0 if self.outcome == BUSY and self.scheduled else _EXIT_CODES[self.outcome]
+
+	@property
+	def error_code(self) -> str | None:
+		"""The code of the catalog for what went wrong; None if nothing did."""
+		return self.error.code if self.error else None
 
 	def as_dict(self) -> dict[str, Any]:
 		"""Return the result as JSON has it."""
@@ -54,6 +50,7 @@ class Result:
 			"attempts": self.attempts,
 			"duration_ms": self.duration_ms,
 			"error": self.error,
+			"error_code": self.error_code,
 			"at": iso_utc(self.at),
 		}
 

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-	pass
 
 
 def started_by_systemd(environ: Mapping[str, str]) -> bool:

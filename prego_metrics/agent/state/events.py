@@ -1,36 +1,16 @@
-"""What can be alerted: pushes fail, stop or arrive again, the count fell, a disk is full or free again."""
+"""A change that people are alerted of: pushes fail, stop or arrive again, the count fell, a disk is full or free."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-FAILING = "failing"
-
-
-STALE = "stale"
-
-
-RECOVERED = "recovered"
-
-
-TENANTS_FELL = "tenants_fell"
-
-
-DISK_FULL = "disk_full"
-
-
-DISK_FREED = "disk_freed"
-
-
-KINDS = (FAILING, STALE, RECOVERED, TENANTS_FELL, DISK_FULL, DISK_FREED)
-
-
-GOOD_NEWS = (RECOVERED, DISK_FREED)
+from prego_metrics.agent.base.alert_codes import ALERTS
+from prego_metrics.agent.base.messages import Message
 
 
 @dataclass(frozen=True)
 class AlertEvent:
-	"""One change, at `at` in seconds since the epoch.
+	"""One change, at `at` in seconds since the epoch; kind is its code in the catalog of alerts.
 
 	id is that of the push that made it, for `stale` that of the last delivered one. since is when the first
 	of the failed pushes was tried, or when the last one was delivered before nothing was.
@@ -40,8 +20,12 @@ class AlertEvent:
 	at: float
 	kind: str
 	failures: int = 0
-	error: str | None = None
+	error: Message | None = None
 	since: float | None = None
 	tenants_before: int | None = None
 	tenants: int | None = None
 	disk_pct: float | None = None
+
+	def __post_init__(self) -> None:
+		if self.kind not in ALERTS:
+			raise ValueError(f"no such alert: {self.kind}")

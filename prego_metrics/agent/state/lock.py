@@ -15,7 +15,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from prego_metrics.agent.base.errors import LockUnsupported
-from prego_metrics.agent.base.messages import message
+from prego_metrics.agent.base.messages import coded
 from prego_metrics.agent.base.sanitize import sanitize
 
 _POLL_SECONDS = 0.05
@@ -48,12 +48,7 @@ class PushLock:
 				except OSError as error:
 					if error.errno not in (errno.EAGAIN, errno.EACCES, errno.EINTR):
 						raise LockUnsupported(
-							message(
-								"{folder} cannot be locked ({reason}): its file system has no flock, so two triggers "
-								"could push at once. Mount it with locking, or push by hand",
-								folder=sanitize(self._sites),
-								reason=error.strerror,
-							)
+							coded("lock_unsupported", folder=sanitize(self._sites), reason=error.strerror)
 						) from None
 				else:
 					self._descriptor, descriptor = descriptor, -1

@@ -6,20 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from prego_metrics.agent.collectors.host import CpuReading
-from prego_metrics.agent.state.events import (
+from prego_metrics.agent.base.alert_codes import (
 	DISK_FREED,
 	DISK_FULL,
 	FAILING,
 	RECOVERED,
 	STALE,
 	TENANTS_FELL,
-	AlertEvent,
 )
+from prego_metrics.agent.base.messages import Message
+from prego_metrics.agent.collectors.host import CpuReading
+from prego_metrics.agent.state.events import AlertEvent
 from prego_metrics.agent.state.outcomes import DELIVERED, FAILED, NOT_SENT, REFUSED
 from prego_metrics.agent.state.schedule import CLOCK_STEP_SECONDS
 
-VERSION = 1
+VERSION = 2
+READ_VERSIONS = (1, 2)
 EVENTS_LENGTH = 20
 # A disk that hovers about the threshold is told of once: it counts as freed only this far below it.
 DISK_HYSTERESIS_PCT = 5.0
@@ -40,7 +42,7 @@ class Push:
 	status_code: int | None
 	attempts: int
 	duration_ms: int
-	error: str | None
+	error: Message | None
 	who: str | None = None
 
 	@property

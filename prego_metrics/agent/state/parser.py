@@ -7,15 +7,17 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from prego_metrics.agent.base.messages import message, recalled
+from prego_metrics.agent.base.alert_codes import ALERTS
+from prego_metrics.agent.base.messages import Message, message, plain, restore
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.collectors.host import CpuReading
 from prego_metrics.agent.config.settings import SETTING_BY_NAME
-from prego_metrics.agent.state.events import KINDS, AlertEvent
+from prego_metrics.agent.state.events import AlertEvent
 from prego_metrics.agent.state.model import (
 	EVENTS_LENGTH,
 	MAX_WHO,
 	OUTCOMES,
+	READ_VERSIONS,
 	TRIGGERS,
 	VERSION,
 	Push,
@@ -25,14 +27,17 @@ from prego_metrics.agent.state.model import (
 
 _MAX_TEXT = 2000
 _MAX_NUMBER = 1e11
+_MAX_FIELDS = 50
 _PUSH_ID = re.compile("[0-9a-f]{16}")
+# A code of the catalog, or the name of a field.
+_IDENTIFIER = re.compile("[a-z][a-z0-9_]{0,63}")
 
 
 def parse_state(content: str) -> State:
 	"""Return the state that `content` holds. Raises ValueError with what is not ours in it."""
 	written = parse_object(content)
 	version = written.get("version")
-	if type(version) is not int or version != VERSION:
+	if type(version) is not int or version not in READ_VERSIONS:
 		raise ValueError(
 			message(
 				"has version {found}, and this prego_metrics writes {ours}",
@@ -56,7 +61,9 @@ def parse_state(content: str) -> State:
 		last_delivered=parse_push(Fields(delivered, "last_delivered")) if delivered else None,
 		totals={outcome: totals.count(outcome) for outcome in OUTCOMES if outcome in totals},
 		last=parse_push(Fields(last, "last")) if last else None,
-		events=tuple(_transition(entry) for entry in fields.each("transitions", EVENTS_LENGTH)),
+		events=tuple(
+			_event(entry) for entry in fields.each("transitions" if version == 1 else "events", EVENTS_LENGTH)
+		),
 	)
 
 
@@ -125,10 +132,17 @@ class Fields:
 			raise self._wrong(name)
 		return value if value is None else str(value)
 
-	def error(self) -> str | None:
-		"""An error, as a sentence that can be translated where what it was made of is kept beside it."""
+	def error(self) -> Message | None:
+		"""An error with its code; one that does not fit the catalog, or has no code, is shown as it stands."""
 		text = self.text("error", required=False)
-		return text and recalled(text, self._written.get("error_wording"))
+		if text is None:
+			return None
+		code = self.get("error_code", str) or ""
+		if not code:
+			return plain(text)
+		if not _IDENTIFIER.fullmatch(code):
+			raise self._wrong("error_code")
+		return restore(code, self._written.get("error_params"), text)
 
 	def name(self, name: str, allowed: tuple[str, ...]) -> str:
 		value = self._written.get(name)
@@ -147,13 +161,30 @@ class Fields:
 
 	def numbers(self, name: str) -> dict[str, float]:
 		inner = self.within(name)
-		if len(inner._written) > 50:
+		if len(inner._written) > _MAX_FIELDS:
 			raise self._wrong(name)
 		return {key: inner.number(key) for key in inner._written}
 
+	def scalars(self) -> dict[str, Any]:
+		"""Return a whole flat object of texts, numbers and booleans."""
+		if len(self._written) > _MAX_FIELDS:
+			raise self._wrong("its size")
+		for name, value in self._written.items():
+			if not _IDENTIFIER.fullmatch(name):
+				raise self._wrong(name)
+			if isinstance(value, str):
+				self.text(name)
+			elif not isinstance(value, bool):
+				self.number(name)
+		return dict(self._written)
+
 	def _wrong(self, name: str) -> ValueError:
 		return ValueError(
-			message("is not ours: {name} in {place} is not what it should be", name=name, place=self._where)
+			message(
+				"is not ours: {name} in {place} is not what it should be",
+				name=sanitize(name, 40),
+				place=self._where,
+			)
 		)
 
 
@@ -161,7 +192,7 @@ def parse_push(fields: Fields) -> Push:
 	return Push(
 		id=fields.push_id("id"),
 		at=fields.number("at"),
-		trigger=fields.name("driver", TRIGGERS),
+		trigger=fields.name("trigger" if "trigger" in fields else "driver", TRIGGERS),
 		outcome=fields.name("outcome", OUTCOMES),
 		payload=_payload(fields.get("payload", dict)),
 		status_code=fields.optional_count("status_code"),
@@ -178,25 +209,24 @@ def _who(fields: Fields) -> str | None:
 
 
 def _payload(written: dict[str, Any] | None) -> dict[str, Any] | None:
+	"""Return a payload with all its fields, also those of another version; the ones that we use have their type."""
 	if written is None:
 		return None
 	fields = Fields(written, "payload")
-	checked: dict[str, Any] = {"node_id": fields.text("node_id")}
+	payload = fields.scalars()
+	payload["node_id"] = fields.text("node_id")
+	payload["tenant_count"] = fields.count("tenant_count")
 	for name in ("cpu_pct", "memory_pct", "disk_pct"):
 		if name in fields:
-			checked[name] = fields.number(name)
-	checked["tenant_count"] = fields.count("tenant_count")
-	if "save_snapshot" in fields:
-		checked["save_snapshot"] = fields.required("save_snapshot", bool)
-	checked["source"] = fields.text("source")
-	return checked
+			payload[name] = fields.number(name)
+	return payload
 
 
-def _transition(fields: Fields) -> AlertEvent:
+def _event(fields: Fields) -> AlertEvent:
 	return AlertEvent(
 		id=fields.push_id("id"),
 		at=fields.number("at"),
-		kind=fields.name("kind", KINDS),
+		kind=fields.name("kind", tuple(ALERTS)),
 		failures=fields.count("failures"),
 		error=fields.error(),
 		since=fields.optional_number("since"),

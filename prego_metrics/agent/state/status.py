@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prego_metrics.agent.base.formatting import duration, iso_utc
-from prego_metrics.agent.base.messages import Message, first_line, message
+from prego_metrics.agent.base.messages import Message, code_of, first_line, message
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.state.model import Push, State
@@ -157,4 +157,5 @@ def _push_as_dict(push: Push | None) -> dict[str, Any] | None:
 		"attempts": push.attempts,
 		"duration_ms": push.duration_ms,
 		"error": sanitize(push.error) if push.error else None,
+		"error_code": code_of(push.error) or None,
 	}

@@ -22,7 +22,7 @@ from dataclasses import asdict
 from typing import Any
 
 from prego_metrics.agent.base.files import opened_folder, read_limited, replace_atomically
-from prego_metrics.agent.base.messages import Message, as_kept, message, message_of
+from prego_metrics.agent.base.messages import Message, coded, message_of, params_as_json
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.state.model import TRIGGERS, VERSION, Push, State, Tick
 from prego_metrics.agent.state.parser import Fields, parse_object, parse_push, parse_state, parse_tick
@@ -49,7 +49,7 @@ class StateFolder:
 	def __init__(self, sites: str) -> None:
 		self.path = os.path.join(sites, FOLDER_NAME)
 
-	def read(self, *, set_aside: bool = False) -> tuple[State, list[str]]:
+	def read(self, *, set_aside: bool = False) -> tuple[State, list[Message]]:
 		"""Return the state; a corrupt, foreign or future one counts as none.
 
 		With `set_aside` such a one is moved away, to be looked at later. Only who holds the lock may ask
@@ -61,30 +61,19 @@ class StateFolder:
 				return State(), []
 			return parse_state(content), []
 		except OSError as error:
-			return State(), [
-				message(
-					"the state in {folder} cannot be read ({reason}): what happened before is not known",
-					folder=sanitize(self.path),
-					reason=error.strerror or error,
-				)
-			]
+			reason = error.strerror or error
+			return State(), [coded("state_unreadable", folder=sanitize(self.path), reason=reason)]
 		except ValueError as error:
-			ignored = message("it is ignored, and the next push sets it aside")
-			return State(), [
-				message(
-					"{file} {problem}: {fate}",
-					file=f"{sanitize(self.path)}/{STATE_NAME}",
-					problem=message_of(error),
-					fate=self._set_aside() if set_aside else ignored,
-				)
-			]
+			file = f"{sanitize(self.path)}/{STATE_NAME}"
+			fate = self._set_aside() if set_aside else coded("set_aside_later")
+			return State(), [coded("state_invalid", file=file, problem=message_of(error), fate=fate)]
 
-	def write(self, state: State) -> str | None:
+	def write(self, state: State) -> Message | None:
 		"""Replace the state atomically; return what went wrong, or None."""
 		content = json.dumps({"version": VERSION, **asdict(state, dict_factory=as_stored)})
 		return self._write(STATE_NAME, content.encode("ascii"), locked=True)
 
-	def tick(self, tick: Tick) -> str | None:
+	def write_tick(self, tick: Tick) -> Message | None:
 		"""Leave a trigger's sign of life; return what went wrong, or None."""
 		return self._write(
 			f"tick-{tick.trigger}.json",
@@ -92,7 +81,7 @@ class StateFolder:
 			locked=False,
 		)
 
-	def append_history(self, push: Push) -> str | None:
+	def append_history(self, push: Push) -> Message | None:
 		"""Add a push to the history; return what went wrong, or None. The caller holds the lock."""
 		line = json.dumps(asdict(push, dict_factory=as_stored)).encode("ascii") + b"\n"
 		try:
@@ -178,7 +167,7 @@ class StateFolder:
 		with _Folder(self.path) as folder:
 			os.close(folder.create(name, os.O_RDWR))
 
-	def unwritable(self) -> str | None:
+	def unwritable(self) -> Message | None:
 		"""Return why the folder cannot be written, or None; tries it with a file of its own."""
 		return self._write("write-test", b"", locked=False) or self._remove("write-test")
 
@@ -189,7 +178,7 @@ class StateFolder:
 		except FileNotFoundError:
 			return None
 
-	def _write(self, name: str, content: bytes, *, locked: bool) -> str | None:
+	def _write(self, name: str, content: bytes, *, locked: bool) -> Message | None:
 		try:
 			with _Folder(self.path) as folder:
 				replace_atomically(
@@ -204,7 +193,7 @@ class StateFolder:
 			return self._unwritten(error)
 		return None
 
-	def _remove(self, name: str) -> str | None:
+	def _remove(self, name: str) -> Message | None:
 		try:
 			with _Folder(self.path) as folder:
 				_remove(name, folder.descriptor)
@@ -212,9 +201,8 @@ class StateFolder:
 			return self._unwritten(error)
 		return None
 
-	def _unwritten(self, error: OSError) -> str:
-		reason = error.strerror or error
-		return message("{folder} cannot be written: {reason}", folder=sanitize(self.path), reason=reason)
+	def _unwritten(self, error: OSError) -> Message:
+		return coded("state_not_writable", folder=sanitize(self.path), reason=error.strerror or error)
 
 	def _set_aside(self) -> Message:
 		try:
@@ -223,19 +211,17 @@ class StateFolder:
 					STATE_NAME, SET_ASIDE_NAME, src_dir_fd=folder.descriptor, dst_dir_fd=folder.descriptor
 				)
 		except OSError as error:
-			return message("it is ignored, and cannot be set aside ({reason})", reason=error.strerror)
-		return message("it was set aside as {name}, and a new one is begun", name=SET_ASIDE_NAME)
-
-
-_NAMES_ON_DISK = {"trigger": "driver", "events": "transitions"}
+			return coded("not_set_aside", reason=error.strerror)
+		return coded("set_aside", name=SET_ASIDE_NAME)
 
 
 def as_stored(fields: list[tuple[str, Any]]) -> dict[str, Any]:
-	"""Return a record as JSON has it; beside an error of ours what it was made of, so that it can be translated."""
-	kept = {_NAMES_ON_DISK.get(name, name): value for name, value in fields}
-	if isinstance(kept.get("error"), Message):
-		kept["error_wording"] = as_kept(kept["error"])
-	return kept
+	"""Return a record as JSON has it; beside an error stand its code and parameters."""
+	stored = dict(fields)
+	error = stored.get("error")
+	if isinstance(error, Message) and error.code:
+		stored |= {"error_code": error.code, "error_params": params_as_json(error)}
+	return stored
 
 
 class _Folder:

@@ -60,6 +60,6 @@ def push(
 		else:
 			result = pushes.push(bench, Request(save_snapshot=save_snapshot))
 	except PregoMetricsError as error:
-		result = Result(NOT_SENT, time.time(), error=str(error))
+		result = Result(NOT_SENT, time.time(), error=error.message)
 	print_result(result, as_json=as_json)
 	sys.exit(result.exit_code)

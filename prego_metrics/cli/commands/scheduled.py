@@ -68,7 +68,7 @@ def scheduled_push(bench_path: str | None, channel: str | None = None) -> int:
 			print_alerts(result, bench, channel)
 			return result.exit_code
 	except PregoMetricsError as error:
-		result = Result(NOT_SENT, time.time(), error=str(error))
+		result = Result(NOT_SENT, time.time(), error=error.message)
 	except KeyboardInterrupt:
 		return 130
 	print_result(result)

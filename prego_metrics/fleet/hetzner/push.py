@@ -140,9 +140,9 @@ def _push(
 		reason = f"its CPU could not be read: {error}"
 		return _outcome(node, NOT_PUSHED, reason), (reason if error.final else None)
 	payload = Payload(
-		node.node_id,
-		known.counts[node.node_id],
-		cpu_pct,
+		node_id=node.node_id,
+		cpu_pct=cpu_pct,
+		tenant_count=known.counts[node.node_id],
 		save_snapshot=save_snapshot,
 		source=HETZNER_API,
 	)

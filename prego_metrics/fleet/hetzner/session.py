@@ -29,7 +29,7 @@ from prego_metrics.agent.base.errors import PregoMetricsError
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.base.secrets import Secret
 from prego_metrics.agent.base.urls import is_loopback
-from prego_metrics.agent.http.client import Bearer, why_no_answer
+from prego_metrics.agent.http.client import Bearer, no_answer, why_no_answer
 from prego_metrics.agent.http.connection import Connection, CuttableAdapter
 from prego_metrics.agent.http.retry import Attempt, with_retries
 
@@ -89,7 +89,7 @@ class HetznerSession(requests.Session):
 			self._wait(self._pace_seconds, "its rate limit is nearly used up")
 			answer = self._attempt(method, url, options)
 			if not isinstance(answer, requests.Response):
-				return Attempt(f"{self._where}: {answer}", retry=True)
+				return Attempt(answer, retry=True)
 			self._pace_seconds = _pace(answer.headers)
 			return Attempt(answer) if answer.ok and not answer.is_redirect else self._judge(answer)
 
@@ -134,11 +134,11 @@ class HetznerSession(requests.Session):
 						"verify": os.environ.get("REQUESTS_CA_BUNDLE") or True,
 					},
 				)
-			return f"no answer within {seconds:.3g} s" if self._connection.cut else answer
+			return no_answer(self._where, seconds) if self._connection.cut else answer
 		except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
 			if self._connection.cut:
-				return f"no answer within {seconds:.3g} s"
-			return why_no_answer(error, seconds, self._shown)
+				return no_answer(self._where, seconds)
+			return why_no_answer(error, self._where, seconds, self._shown)
 		except BaseException as interruption:  # noqa: BLE001 - it is passed on, only without its traceback
 			interruption.__context__ = None
 			raise interruption.with_traceback(None) from None

@@ -55,7 +55,7 @@ def ask_nodes(url: str, api_key_file: str | None, environ: Mapping[str, str]) ->
 	source = f"GET {sanitize(base_url)}{NODES_ROUTE}"
 	if answer is None or isinstance(answer, NoAnswer | str):
 		reason = answer.reason if isinstance(answer, NoAnswer) else answer or "no answer in time"
-		raise ExportError(f"{source}: {reason}")
+		raise ExportError(reason)
 	status_code, words = getattr(answer, "status_code", None), str(getattr(answer, "words", ""))
 	if status_code != 200:
 		raise ExportError(f"{source} answers {status_code} {key.excerpt(words)}".rstrip())

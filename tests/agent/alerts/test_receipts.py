@@ -16,11 +16,12 @@ from pushing import KEY, aim, folder_of, push_now, scheduled, spare_the_sample, 
 
 from prego_metrics.agent.alerts.messages import description, title
 from prego_metrics.agent.alerts.receipts import current_events, take_unsent, withdraw_receipt
+from prego_metrics.agent.base.alert_codes import ALERTS
 from prego_metrics.agent.base.messages import Message, translated
 from prego_metrics.agent.bench.locate import open_bench
 from prego_metrics.agent.config.config import Config, load_config
 from prego_metrics.agent.push.request import Request
-from prego_metrics.agent.state.events import KINDS, AlertEvent
+from prego_metrics.agent.state.events import AlertEvent
 from prego_metrics.agent.state.lock import PushLock
 from prego_metrics.agent.state.model import Push, State
 from prego_metrics.sandbox.server import LocalControlPlane
@@ -156,7 +157,7 @@ def test_silence_is_told_too_when_the_clock_went_back_by_hours_before_it() -> No
 	assert tried.stale("node-1", NOW - 89_980, 300.0) is None
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ALERTS)
 def test_each_sentence_can_be_translated_and_shows_hostile_text_as_escapes(kind: str) -> None:
 	event = AlertEvent("0" * 16, NOW, kind, 3, "a\x1b[2J\u202e{failures}\nmore", NOW - 60, 9, 1, 93.5)
 	for sentence in (title(event, "n\u202e\n{x}"), description(event)):

@@ -68,13 +68,13 @@ def echo_path(exchange: Exchange) -> None:
 
 
 @pytest.mark.parametrize(
-	("behaviour", "says"),
+	("behaviour", "code", "status_code"),
 	[
-		(answer(404, BEAT.encode()), "answers 404"),
-		(answer(302, b"", "Location: http://127.0.0.1:1/elsewhere"), "answers 302"),
-		(Exchange.reset, "was not reached: no connection"),
-		(echo_path, "was not reached: no connection"),
-		(Exchange.wait, "was not reached: no answer within 0.3 s"),
+		(answer(404, BEAT.encode()), "answers", 404),
+		(answer(302, b"", "Location: http://127.0.0.1:1/elsewhere"), "answers", 302),
+		(Exchange.reset, "no_connection", None),
+		(echo_path, "no_connection", None),
+		(Exchange.wait, "no_answer", None),
 	],
 	ids=["404", "302", "reset", "echo", "silence"],
 )
@@ -82,7 +82,8 @@ def echo_path(exchange: Exchange) -> None:
 def test_a_heartbeat_that_fails_is_a_warning_without_its_url(
 	place: str,
 	behaviour: Callable[[Exchange], object],
-	says: str,
+	code: str,
+	status_code: int | None,
 	bench: Path,
 	control_plane: LocalControlPlane,
 	tmp_path: Path,
@@ -90,7 +91,8 @@ def test_a_heartbeat_that_fails_is_a_warning_without_its_url(
 ) -> None:
 	monkeypatch.setattr("prego_metrics.agent.push.heartbeat.LIMIT_SECONDS", 0.3)
 	with HostileServer(behaviour) as switch:
-		url = switch.url + BEAT
+		server_url = switch.url
+		url = server_url + BEAT
 		if place == "file":
 			secret = tmp_path / "heartbeat"
 			secret.write_text(url + "\n")
@@ -100,7 +102,14 @@ def test_a_heartbeat_that_fails_is_a_warning_without_its_url(
 			aim(bench, control_plane.url, heartbeat_url=url)
 		ended = push_now(bench)
 	assert (ended.outcome, ended.exit_code) == ("delivered", 0)
-	assert f"the heartbeat at 127.0.0.1 {says}" in ended.warnings[-1]
+	warning = ended.warnings[-1]
+	reason = warning.params["reason"]
+	assert (warning.code, reason.code, reason.params.get("status_code")) == (
+		"heartbeat_failed",
+		code,
+		status_code,
+	)
+	assert reason.params["url"] == server_url
 	assert not leaked("\n".join([*ended.warnings, kept(bench), repr(ended)]), BEAT)
 
 

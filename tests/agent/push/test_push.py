@@ -69,6 +69,7 @@ def test_the_result_is_the_same_json_everywhere(bench: Path) -> None:
 		"attempts",
 		"duration_ms",
 		"error",
+		"error_code",
 		"at",
 	}
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -16,10 +17,14 @@ from raw_states import PUSH, in_one_folder, write_raw, written
 from strategies_push import json_values, mutated, pushes, states
 
 from prego_metrics.agent.alerts.messages import description, title
-from prego_metrics.agent.state.events import KINDS, AlertEvent
+from prego_metrics.agent.base.alert_codes import ALERTS
+from prego_metrics.agent.base.messages import coded
+from prego_metrics.agent.state.events import AlertEvent
 from prego_metrics.agent.state.model import Push, State, Tick
 from prego_metrics.agent.state.parser import parse_state
 from prego_metrics.agent.state.store import StateFolder, as_stored
+
+PAYLOAD = dict(PUSH.payload or {})
 
 # --- round trip ------------------------------------------------------------------------------------
 
@@ -38,12 +43,12 @@ def test_every_state_that_follows_can_be_read_again_and_its_transitions_told(
 	following = state.recorded(push, alert_after, disk_alert_pct)
 	assert parse_state(json.dumps(written(following))) == following
 	for event in following.events:
-		assert event.kind in KINDS
+		assert event.kind in ALERTS
 		assert title(event, "n").isprintable() and description(event, str).isprintable()
 
 
 def test_the_largest_state_of_ours_can_be_read_again(folder: StateFolder) -> None:
-	error = "\U0001f4a5" * 1000
+	error = coded("unexpected", error="\U0001f4a5" * 970)
 	payload = {"node_id": "\U0001f4a5" * 255, "tenant_count": 10**9, "source": "node_push"}
 	push = Push("0" * 16, 1e9, "frappe", "failed", payload, 503, 3, 120000, error)
 	events = tuple(
@@ -120,28 +125,33 @@ def test_a_state_that_was_tampered_with_never_raises_and_is_ours_or_set_aside(
 		b"[]",
 		b'"state"',
 		b"\xff\xfe{}",
-		b'{"version": 2}',
+		b'{"version": 3}',
 		b'{"version": "1"}',
 		b'{"version": true}',
 		b'{"version": 1.5}',
-		b'{"version": 1, "last_attempt_at": NaN}',
-		b'{"version": 1, "last_attempt_at": Infinity}',
-		b'{"version": 1, "last_attempt_at": -1}',
-		b'{"version": 1, "last_attempt_at": true}',
-		b'{"version": 1, "last_attempt_at": "1"}',
-		b'{"version": 1, "last_attempt_at": 1e300}',
-		b'{"version": 1, "last_attempt_at": ' + b"9" * 5000 + b"}",
-		b'{"version": 1, "failures_in_a_row": -1}',
-		b'{"version": 1, "failures_in_a_row": 1.5}',
-		b'{"version": 1, "alerted": 1}',
+		b'{"version": 2, "last_attempt_at": NaN}',
+		b'{"version": 2, "last_attempt_at": Infinity}',
+		b'{"version": 2, "last_attempt_at": -1}',
+		b'{"version": 2, "last_attempt_at": true}',
+		b'{"version": 2, "last_attempt_at": "1"}',
+		b'{"version": 2, "last_attempt_at": 1e300}',
+		b'{"version": 2, "last_attempt_at": ' + b"9" * 5000 + b"}",
+		b'{"version": 2, "failures_in_a_row": -1}',
+		b'{"version": 2, "failures_in_a_row": 1.5}',
+		b'{"version": 2, "alerted": 1}',
+		b'{"version": 2, "events": {}}',
+		b'{"version": 2, "events": [1]}',
+		b'{"version": 2, "events": [' + b",".join([b"{}"] * 21) + b"]}",
+		b'{"version": 2, "cpu": {"boot_id": "x"}}',
+		b'{"version": 2, "last": {"id": "x"}}',
+		b'{"version": 2, "totals": {"delivered": "many"}}',
 		b'{"version": 1, "transitions": {}}',
-		b'{"version": 1, "transitions": [1]}',
-		b'{"version": 1, "transitions": [' + b",".join([b"{}"] * 21) + b"]}",
-		b'{"version": 1, "cpu": {"boot_id": "x"}}',
-		b'{"version": 1, "last": {"id": "x"}}',
-		b'{"version": 1, "totals": {"delivered": "many"}}',
+		b'{"version": 2, "last": {"id": "0123456789abcdef", "at": 1, "trigger": "cron", "outcome": "failed", '
+		b'"error": "x", "error_code": "\\u001b[2J"}}',
+		b'{"version": 2, "last": {"id": "0123456789abcdef", "at": 1, "trigger": "cron", "outcome": "failed", '
+		b'"error": "x", "error_code": 3}}',
 		b"[" * 100_000,
-		b'{"version": 1, "ballast": "' + b"x" * (1 << 20) + b'"}',
+		b'{"version": 2, "ballast": "' + b"x" * (1 << 20) + b'"}',
 	],
 	ids=lambda content: repr(content[:50]),
 )
@@ -151,31 +161,93 @@ def test_what_no_state_of_ours_holds_is_set_aside(folder: StateFolder, content: 
 
 def test_a_state_of_a_future_version_says_which(folder: StateFolder) -> None:
 	write_raw(folder, b'{"version": 7}')
-	assert "has version 7, and this prego_metrics writes 1" in folder.read()[1][0]
+	(warning,) = folder.read()[1]
+	assert warning.code == "state_invalid"
+	assert warning.params["problem"] == "has version 7, and this prego_metrics writes 2"
 
 
 def test_names_of_fields_that_a_later_version_may_add_are_no_reason_to_start_anew(
 	folder: StateFolder,
 ) -> None:
-	write_raw(folder, b'{"version": 1, "last_attempt_at": 5, "new": {"a": 1}}')
+	write_raw(folder, b'{"version": 2, "last_attempt_at": 5, "new": {"a": 1}}')
 	assert folder.read() == (State(last_attempt_at=5.0), [])
 
 
-def test_a_state_of_before_there_were_claims_of_their_own_is_read(folder: StateFolder) -> None:
-	event = {
-		"id": "0" * 16,
-		"at": 1e9,
-		"kind": "failing",
-		"failures": 3,
-		"error": "no",
-		"claimed": {"x": 1},
-	}
-	push = {key: value for key, value in asdict(PUSH, dict_factory=as_stored).items() if key != "who"}
-	old = {"version": 1, "alerted": True, "last": push, "transitions": [event]}
-	write_raw(folder, json.dumps(old).encode())
+def test_a_field_that_another_version_pushed_stays_in_the_payload(folder: StateFolder) -> None:
+	payload = {**PAYLOAD, "swap_pct": 3.5, "region": "sg", "drained": True}
+	push = replace(PUSH, payload=payload)
+	folder.write(State(last=push, last_delivered=push))
+	folder.append_history(push)
 	state, warnings = folder.read()
-	assert (warnings, state.last, state.disk_alerted) == ([], PUSH, False)
-	assert state.events == (AlertEvent("0" * 16, 1e9, "failing", 3, "no"),)
+	assert warnings == [] and state.last_delivered
+	assert state.last_delivered.payload == folder.history()[0].payload == payload
+
+
+@pytest.mark.parametrize(
+	"odd",
+	[
+		{"node_id": 5},
+		{"tenant_count": "many"},
+		{"tenant_count": True},
+		{"cpu_pct": "a lot"},
+		{"cpu_pct": float("nan")},
+		{"a field": 1},
+		{"\x1b[2J": 1},
+		{"nested": {}},
+		{"words": "x" * 2001},
+		{f"field_{number}": number for number in range(60)},
+	],
+	ids=range(10),
+)
+def test_a_payload_that_no_version_pushes_is_no_state_of_ours(
+	folder: StateFolder, odd: dict[str, object]
+) -> None:
+	last = {**asdict(PUSH, dict_factory=as_stored), "payload": {**PAYLOAD, **odd}}
+	assert_ignored_and_set_aside(folder, json.dumps({"version": 2, "last": last}).encode())
+
+
+def test_a_state_of_version_1_is_read(folder: StateFolder) -> None:
+	shutil.copytree(Path(__file__).parent / "version_1", folder.path)
+	state, warnings = folder.read()
+	assert warnings == []
+	assert state.last and state.last_delivered
+	assert (state.failures_in_a_row, state.alerted, state.disk_alerted) == (1, True, True)
+	assert (state.last.trigger, state.last_delivered.trigger) == ("frappe", "timer")
+	assert [(event.kind, event.at) for event in state.events] == [
+		("failing", 1795000060.25),
+		("disk_full", 1795000060.25),
+	]
+	assert folder.history() == [state.last_delivered, state.last]
+	assert folder.ticks() == [Tick("timer", 1795000061.0, 60.0, "sg-1", "refused")]
+	# Its errors had no codes: they stay as they were written.
+	assert state.last.error and state.last.error.code == ""
+	assert state.last.error.startswith("the control plane refuses the key")
+	assert folder.write(state) is None and folder.read() == (state, [])
+
+
+def test_an_error_comes_back_with_its_code_and_can_be_translated(folder: StateFolder) -> None:
+	push = replace(PUSH, outcome="refused", error=coded("key_refused", answer=401))
+	folder.write(State().recorded(push, 1))
+	folder.append_history(push)
+	state, _ = folder.read()
+	assert state.last
+	for error in (state.last.error, state.events[0].error, folder.history()[0].error):
+		assert error and (error.code, error.params) == ("key_refused", {"answer": 401})
+		assert error.template == coded("key_refused", answer=401).template
+
+
+@pytest.mark.parametrize(
+	"params", [None, 3, [], {"reason": "x"}, {"answer": "\x1b[2J"}, {"answer": {"code": 1}}]
+)
+def test_an_error_whose_parameters_are_not_ours_is_shown_as_it_was_written(
+	folder: StateFolder, params: object
+) -> None:
+	last = {**asdict(PUSH, dict_factory=as_stored), "outcome": "failed", "error": "abc"}
+	last |= {"error_code": "key_refused", "error_params": params}
+	write_raw(folder, json.dumps({"version": 2, "last": last}).encode())
+	state, warnings = folder.read()
+	assert warnings == [] and state.last and state.last.error
+	assert (state.last.error, state.last.error.code, state.last.error.template) == ("abc", "key_refused", "")
 
 
 @pytest.mark.parametrize("push_id", ["../../etc/passwd", "0123", "0123456789ABCDEF", "0" * 17, "", None, 5])
@@ -183,7 +255,7 @@ def test_an_id_that_becomes_a_files_name_is_one_of_ours_or_refused(
 	folder: StateFolder, push_id: object
 ) -> None:
 	event = {"id": push_id, "at": 1e9, "kind": "failing", "failures": 3}
-	assert_ignored_and_set_aside(folder, json.dumps({"version": 1, "transitions": [event]}).encode())
+	assert_ignored_and_set_aside(folder, json.dumps({"version": 2, "events": [event]}).encode())
 
 
 def test_a_symlink_in_place_of_the_file_is_not_followed(folder: StateFolder, tmp_path: Path) -> None:
@@ -221,7 +293,7 @@ def test_a_symlink_in_place_of_the_folder_is_not_followed(folder: StateFolder, t
 	assert folder.read(set_aside=True)[1]
 	for trouble in (folder.write(State()), folder.append_history(PUSH), folder.unwritable()):
 		assert "cannot be written" in trouble
-	assert folder.tick(Tick("cron", 1.0, 60.0, "n", "not_due")) is not None
+	assert folder.write_tick(Tick("cron", 1.0, 60.0, "n", "not_due")) is not None
 	assert folder.history() == folder.ticks() == []
 	assert list(elsewhere.iterdir()) == []
 
@@ -236,7 +308,7 @@ def test_a_fifo_holds_nobody_up(folder: StateFolder) -> None:
 	folder.append_history(PUSH)
 	folder.write(State())
 	assert folder.write(State()) is None
-	assert folder.tick(Tick("cron", 1.0, 60.0, "n", "not_due")) is None
+	assert folder.write_tick(Tick("cron", 1.0, 60.0, "n", "not_due")) is None
 	assert time.monotonic() - started < 1
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from raw_states import PUSH, in_one_folder, write_raw
 from strategies_push import json_values
 
-from prego_metrics.agent.base.messages import message
+from prego_metrics.agent.base.messages import coded
 from prego_metrics.agent.state import store as state_folder_module
 from prego_metrics.agent.state.model import TRIGGERS, Push, State, Tick
 from prego_metrics.agent.state.store import StateFolder
@@ -53,9 +53,7 @@ def test_the_history_is_bounded_and_keeps_the_newest(
 
 def test_the_history_reaches_back_a_day_while_the_key_is_refused(folder: StateFolder) -> None:
 	words = '{"error": "the Authorization header must be exactly: Bearer INTERNAL_API_KEY"}'
-	answer = message("{status_code}, and the server says: {words}", status_code=401, words=words)
-	meaning = message("the control plane refuses the key")
-	error = message("{meaning}: it answers {answer}", meaning=meaning, answer=answer)
+	error = coded("key_refused", answer=coded("answer_says", status_code=401, words=words))
 	percents = {"cpu_pct": 12.5, "memory_pct": 48.1, "disk_pct": 61.0}
 	payload = {"node_id": "sg-1", **percents, "tenant_count": 42, "source": "node_push"}
 	refused = replace(PUSH, outcome="refused", payload=payload, status_code=401, error=error)
@@ -107,7 +105,7 @@ def test_a_history_that_somebody_filled_is_cut_back(folder: StateFolder, size: i
 def test_each_driver_has_its_last_tick(folder: StateFolder) -> None:
 	for number, trigger in enumerate(TRIGGERS):
 		for at in (number, number + 10):
-			assert folder.tick(Tick(trigger, float(at), 60.0, "노드-1", "not_due")) is None
+			assert folder.write_tick(Tick(trigger, float(at), 60.0, "노드-1", "not_due")) is None
 	assert folder.ticks() == [
 		Tick(trigger, number + 10.0, 60.0, "노드-1", "not_due") for number, trigger in enumerate(TRIGGERS)
 	]
@@ -116,13 +114,13 @@ def test_each_driver_has_its_last_tick(folder: StateFolder) -> None:
 @in_one_folder
 @given(st.binary(max_size=100) | json_values.map(lambda value: json.dumps(value).encode()))
 def test_a_tick_that_is_not_ours_is_left_out(folder: StateFolder, content: bytes) -> None:
-	folder.tick(Tick("cron", 1.0, 60.0, "n", "not_due"))
+	folder.write_tick(Tick("cron", 1.0, 60.0, "n", "not_due"))
 	write_raw(folder, content, "tick-timer.json")
 	assert [tick.trigger for tick in folder.ticks()] == ["cron"]
 
 
 def test_a_tick_leaves_no_other_file_behind(folder: StateFolder) -> None:
-	folder.tick(Tick("cron", 1.0, 60.0, "n", "not_due"))
+	folder.write_tick(Tick("cron", 1.0, 60.0, "n", "not_due"))
 	folder.write(State())
 	folder.append_history(PUSH)
 	assert folder.unwritable() is None
@@ -140,7 +138,7 @@ def modes(folder: StateFolder) -> dict[str, int]:
 def write_everything(folder: StateFolder) -> None:
 	assert folder.write(State()) is None
 	assert folder.append_history(PUSH) is None
-	assert folder.tick(Tick("cron", 1.0, 60.0, "n", "not_due")) is None
+	assert folder.write_tick(Tick("cron", 1.0, 60.0, "n", "not_due")) is None
 
 
 EVERYTHING = ("state.json", "history.jsonl", "tick-cron.json")
@@ -188,7 +186,11 @@ def test_in_the_hardened_mode_bench_and_timer_write_in_turn(
 	def write_all() -> list[object]:
 		state, warnings = folder.read()
 		tick = Tick("cron", 1.0, 60.0, "n", "not_due")
-		trouble = [folder.write(state.recorded(PUSH, 3)), folder.append_history(PUSH), folder.tick(tick)]
+		trouble = [
+			folder.write(state.recorded(PUSH, 3)),
+			folder.append_history(PUSH),
+			folder.write_tick(tick),
+		]
 		return [state.totals.get("delivered", 0), warnings, trouble]
 
 	for number, user in enumerate((timer_user, bench_user, timer_user)):
@@ -226,7 +228,7 @@ def test_ticks_of_one_driver_in_many_processes_never_fail(folder: StateFolder) -
 		"from prego_metrics.agent.state.store import StateFolder\n"
 		"folder = StateFolder(sys.argv[1])\n"
 		"for at in range(300):\n"
-		"	assert folder.tick(Tick('cron', float(at), 60.0, 'n', 'not_due')) is None\n"
+		"	assert folder.write_tick(Tick('cron', float(at), 60.0, 'n', 'not_due')) is None\n"
 		"	assert len(folder.ticks()) == 1\n"
 	)
 	# In containers that share sites/, two processes may well have the same id.

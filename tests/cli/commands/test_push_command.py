@@ -38,7 +38,7 @@ def test_push_json_has_the_shape_of_the_design(
 	written = json.loads(ended.stdout)
 	assert list(written) == RESULT_KEYS
 	assert (written["outcome"], written["status_code"], written["attempts"]) == ("delivered", 200, 1)
-	assert written["error"] is None
+	assert (written["error"], written["error_code"]) == (None, None)
 	assert type(written["duration_ms"]) is int
 	assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", written["at"])
 	assert list(written["payload"]) == [
@@ -70,6 +70,7 @@ def test_a_refused_push_as_json_names_the_status_code_and_says_nothing_else(
 	assert list(written) == RESULT_KEYS
 	assert (written["outcome"], written["status_code"]) == ("refused", 401)
 	assert "401" in written["error"]
+	assert written["error_code"] == "key_refused"
 	assert "987654321" not in ended.stdout
 
 
@@ -79,7 +80,7 @@ def test_a_push_that_reaches_nobody_exits_1_after_three_attempts(
 	ended = run_agent("push", "--bench", bench, PREGO_METRICS_CONTROL_PLANE_URL="http://127.0.0.1:9")
 	assert (ended.returncode, ended.stdout) == (1, "")
 	assert ended.stderr == (
-		"Failed: no connection: Connection refused (http://127.0.0.1:9) (after 3 attempts)\n"
+		"Failed: no connection to http://127.0.0.1:9: Connection refused (after 3 attempts)\n"
 	)
 
 

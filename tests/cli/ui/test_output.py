@@ -15,6 +15,7 @@ import pytest
 from hostile_server import HostileServer, answer
 from pushing import ENVIRON, KEY, aim, leaked, spare_the_sample
 
+from prego_metrics.agent.base.messages import coded, plain
 from prego_metrics.agent.push.result import Result, summary
 from prego_metrics.cli.ui.push_result import print_result
 
@@ -29,13 +30,11 @@ PAYLOAD = {
 DELIVERED = Result("delivered", 0.0, PAYLOAD, 200, 1, 87)
 ENDED = {
 	"delivered": DELIVERED,
-	"refused": Result(
-		"refused", 0.0, PAYLOAD, 401, 1, 5, "the control plane refuses the key: it answers 401"
-	),
-	"failed": Result("failed", 0.0, PAYLOAD, 503, 3, 900, "the control plane answers 503"),
-	"not_sent": Result("not_sent", 0.0, error="node_id is not set\ncontrol_plane_url is not set"),
+	"refused": Result("refused", 0.0, PAYLOAD, 401, 1, 5, coded("key_refused", answer=401)),
+	"failed": Result("failed", 0.0, PAYLOAD, 503, 3, 900, coded("server_error", answer=503)),
+	"not_sent": Result("not_sent", 0.0, error=plain("node_id is not set\ncontrol_plane_url is not set")),
 	"not_due": Result("not_due", 0.0),
-	"busy": Result("busy", 0.0, error="another push is running"),
+	"busy": Result("busy", 0.0, error=plain("another push is running")),
 	"dry_run": Result("dry_run", 0.0, PAYLOAD),
 }
 SENTENCES = {

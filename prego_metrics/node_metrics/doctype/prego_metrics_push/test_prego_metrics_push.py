@@ -71,7 +71,7 @@ class TestPregoMetricsPush(FrappeTestCase):
 		for number, node in ((1, "another-node"), (2, "test-node")):
 			folder.append_history(push(number, payload={**PAYLOAD, "node_id": node, "disk_pct": number}))
 		folder.append_history(push(3, outcome="not_sent", payload=None))
-		folder.tick(Tick("timer", time.time(), 60.0, "test-node", "delivered"))
+		folder.write_tick(Tick("timer", time.time(), 60.0, "test-node", "delivered"))
 		catch_up(folder, config)
 		self.assertEqual(frappe.db.get_value(DOCTYPE, push(3).id, "node_id"), "test-node")
 		os.remove(os.path.join(folder.path, "history.jsonl"))

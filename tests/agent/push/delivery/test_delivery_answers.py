@@ -25,6 +25,7 @@ from hostile_server import Behaviour, Exchange, HostileServer, answer, echo, hea
 from pushing import KEY, aim, kept, leaked, push_now, state_of
 
 from prego_metrics import __version__
+from prego_metrics.agent.base.messages import code_of
 from prego_metrics.cli.ui.push_result import print_result
 
 
@@ -37,6 +38,7 @@ class Case:
 	outcome: str
 	status_code: int | None = None
 	attempts: int = 1
+	code: str | None = None
 	says: str = ""
 	settings: dict[str, object] = field(default_factory=dict)
 
@@ -45,12 +47,22 @@ def delivered(name: str, *behaviours: Behaviour, status: int = 200, **more: Any)
 	return Case(name, behaviours, "delivered", status, **more)
 
 
-def refused(name: str, *behaviours: Behaviour, status: int, **more: Any) -> Case:
-	return Case(name, behaviours, "refused", status, says=more.pop("says", str(status)), **more)
+def refused(
+	name: str, *behaviours: Behaviour, status: int, code: str = "payload_refused", **more: Any
+) -> Case:
+	return Case(name, behaviours, "refused", status, code=code, says=more.pop("says", str(status)), **more)
 
 
-def failed(name: str, *behaviours: Behaviour, status: int | None = None, **more: Any) -> Case:
-	return Case(name, behaviours, "failed", status, attempts=more.pop("attempts", 3), **more)
+def failed(
+	name: str,
+	*behaviours: Behaviour,
+	status: int | None = None,
+	attempts: int = 3,
+	code: str = "",
+	**more: Any,
+) -> Case:
+	code = code or ("no_connection" if status is None else "server_error")
+	return Case(name, behaviours, "failed", status, attempts, code, **more)
 
 
 ENDLESS = head(200, "Transfer-Encoding: chunked"), b"5\r\nhello\r\n"
@@ -84,23 +96,32 @@ CASES = [
 		attempts=2,
 	),
 	delivered("reset, then 200", Exchange.reset, answer(200), attempts=2),
-	refused("300", answer(300, b""), status=300),
-	refused("304", answer(304, b""), status=304, says="304"),
+	refused("300", answer(300, b""), status=300, code="redirected"),
+	refused("304", answer(304, b""), status=304, code="redirected"),
 	refused("400", answer(400, b'{"error": "disk_pct is wrong"}'), status=400, says="disk_pct is wrong"),
-	refused("401 echoing the key", echo(401, str), status=401, says="refuses the key"),
-	refused("401 echoing it as JSON", echo(401, lambda key: json.dumps(key)[1:-1]), status=401),
-	refused("401 echoing it percent-encoded", echo(401, lambda key: quote(key, safe="")), status=401),
+	refused("401 echoing the key", echo(401, str), status=401, code="key_refused"),
+	refused(
+		"401 echoing it as JSON", echo(401, lambda key: json.dumps(key)[1:-1]), status=401, code="key_refused"
+	),
+	refused(
+		"401 echoing it percent-encoded",
+		echo(401, lambda key: quote(key, safe="")),
+		status=401,
+		code="key_refused",
+	),
 	refused(
 		"403 echoing it in base64",
 		echo(403, lambda key: base64.b64encode(key.encode()).decode()),
 		status=403,
-		says="refuses the key",
+		code="key_refused",
 	),
-	refused("403 echoing it, cut by a closed connection", echo(403, str, cut=20), status=403),
+	refused(
+		"403 echoing it, cut by a closed connection", echo(403, str, cut=20), status=403, code="key_refused"
+	),
 	refused(
 		"400 echoing it across the cut of what is shown", answer(400, b"x" * 270 + KEY.encode()), status=400
 	),
-	refused("404", answer(404, b"no such node"), status=404, says="node_id, or control_plane_url"),
+	refused("404", answer(404, b"no such node"), status=404, code="node_unknown", says="no such node"),
 	refused("405", answer(405), status=405),
 	refused("409", answer(409), status=409),
 	refused("413", answer(413), status=413),
@@ -124,13 +145,21 @@ CASES = [
 		says=r"\x1b]0;owned\x07\x1b[2Jbad\x0d\x0a\x00\u202e\xff",
 	),
 	failed("408", answer(408), status=408),
-	failed("429", answer(429, b"slow down"), status=429, says="slow down"),
-	failed("429 with Retry-After in seconds", answer(429, b"", "Retry-After: 1"), status=429),
-	failed("429 with Retry-After as a date", answer(429, b"", f"Retry-After: {http_date(1)}"), status=429),
+	failed("429", answer(429, b"slow down"), status=429, code="rate_limited", says="slow down"),
+	failed(
+		"429 with Retry-After in seconds", answer(429, b"", "Retry-After: 1"), status=429, code="rate_limited"
+	),
+	failed(
+		"429 with Retry-After as a date",
+		answer(429, b"", f"Retry-After: {http_date(1)}"),
+		status=429,
+		code="rate_limited",
+	),
 	failed(
 		"429 with Retry-After beyond the deadline",
 		answer(429, b"", "Retry-After: 3600"),
 		status=429,
+		code="rate_limited",
 		attempts=1,
 		says="asks to wait 3600 s",
 	),
@@ -141,12 +170,23 @@ CASES = [
 		attempts=1,
 		says="longer than this push may last",
 	),
-	failed("429 with garbage in Retry-After", answer(429, b"", "Retry-After: soon, \xb2"), status=429),
-	failed("429 with a negative Retry-After", answer(429, b"", "Retry-After: -5"), status=429),
+	failed(
+		"429 with garbage in Retry-After",
+		answer(429, b"", "Retry-After: soon, \xb2"),
+		status=429,
+		code="rate_limited",
+	),
+	failed(
+		"429 with a negative Retry-After",
+		answer(429, b"", "Retry-After: -5"),
+		status=429,
+		code="rate_limited",
+	),
 	failed(
 		"429 with absurdly many digits",
 		answer(429, b"", f"Retry-After: {'9' * 5000}"),
 		status=429,
+		code="rate_limited",
 		attempts=1,
 		says="asks to wait",
 	),
@@ -156,20 +196,27 @@ CASES = [
 	failed("500 and a body that never ends", sends_for_ever(head(500), b"x" * 4096), status=500),
 	failed("599", answer(599), status=599),
 	failed("500 echoing the key", echo(500, str), status=500),
-	failed("reset before the headers", Exchange.reset, says="no connection"),
-	failed("reset within the headers", sends_and_resets(b"HTTP/1.1 200 OK\r\nX-A: b"), says="no connection"),
-	failed("closed without a word", lambda exchange: None, says="no connection"),
-	failed("silence", Exchange.wait, says="no answer within 0.4 s"),
-	failed("a status line that drips", drips(b"HTTP/1.1 200 OK\r\n\r\n"), says="no answer within 0.4 s"),
+	failed("reset before the headers", Exchange.reset),
+	failed("reset within the headers", sends_and_resets(b"HTTP/1.1 200 OK\r\nX-A: b")),
+	failed("closed without a word", lambda exchange: None),
+	failed("silence", Exchange.wait, code="no_answer", says="within 0.4 s"),
+	failed(
+		"a status line that drips", drips(b"HTTP/1.1 200 OK\r\n\r\n"), code="no_answer", says="within 0.4 s"
+	),
 	failed(
 		"headers that drip",
 		sends_for_ever(b"HTTP/1.1 200 OK\r\nX-Dripping: ", b"y", 0.05),
-		says="no answer within 0.4 s",
+		code="no_answer",
+		says="within 0.4 s",
 	),
 	failed("headers without end", sends_for_ever(b"HTTP/1.1 200 OK\r\n", b"X-Header: y\r\n")),
 	failed("one header without end", sends_for_ever(b"HTTP/1.1 200 OK\r\nX-Header: ", b"y" * 1024)),
-	failed("100 Continue without end", sends_for_ever(b"", b"HTTP/1.1 100 Continue\r\n\r\n", 0.001)),
-	failed("garbage", sends(b"\x16\x03\x01 SSH-2.0-OpenSSH\x1b[2J\r\n\r\n"), says="no connection"),
+	failed(
+		"100 Continue without end",
+		sends_for_ever(b"", b"HTTP/1.1 100 Continue\r\n\r\n", 0.001),
+		code="no_answer",
+	),
+	failed("garbage", sends(b"\x16\x03\x01 SSH-2.0-OpenSSH\x1b[2J\r\n\r\n")),
 	failed("a line of garbage without end", sends_for_ever(b"", b"garbage ")),
 	failed("a status code of four digits", sends(b"HTTP/1.1 2000 OK\r\n\r\n")),
 	failed("a status code that is a word", sends(b"HTTP/1.1 fine OK\r\n\r\n")),
@@ -198,11 +245,13 @@ def test_each_kind_of_answer_ends_in_time_with_the_right_outcome_and_without_the
 		case.status_code,
 		case.attempts,
 	), ended.error
+	assert ended.error_code == case.code
 	assert ended.exit_code == (0 if case.outcome == "delivered" else 1)
 	assert case.says in (ended.error or "")
 	assert seconds < DEADLINE_SECONDS
 	assert server.connections == case.attempts
-	assert state_of(bench).last.outcome == case.outcome
+	last = state_of(bench).last
+	assert (last.outcome, code_of(last.error) or None) == (case.outcome, case.code)
 	assert len(ended.error or "") < 1000
 	assert "Traceback" not in written.out + written.err
 	assert all(character.isprintable() or character == "\n" for character in written.out + written.err)
