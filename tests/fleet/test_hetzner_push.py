@@ -117,7 +117,7 @@ def test_a_mapping_file_names_what_has_no_other_side_or_too_many(
 	(tmp_path / "mapping.json").write_text(json.dumps({"nodes": nodes}))
 	ended = sidecar("--mapping", tmp_path / "mapping.json", rows=None)
 	assert ended.returncode == 1 and ended.stdout.splitlines()[-1] == "1 pushed, 0 left alone, 4 not pushed"
-	assert "node sg-4: the mapping names server app-9, which there is not" in ended.stderr
+	assert "node sg-4: the mapping names server app-9, which does not exist" in ended.stderr
 	assert "server app-3 (3) is not in the mapping" in ended.stderr
 	for node_id in ("sg-2", "sg-3"):
 		assert (
@@ -217,10 +217,10 @@ def test_two_servers_for_one_node_are_both_named_and_neither_is_pushed(
 def test_a_page_that_fails_is_named_and_the_servers_of_the_others_still_go(
 	hetzner, control_plane, sidecar
 ) -> None:
-	hetzner.servers = [server(n, f"node-{n}") for n in range(1, 121)]
+	hetzner.servers = [server(n, prego_node_id=f"node-{n}") for n in range(1, 121)]
 	hetzner.trouble["servers?page=2"] = Answer(cut=True)
 	control_plane.store.register_node("node-120", "sg", "10.0.0.1")
-	ended = sidecar("--by-name", counts={"node-1": 1, "node-60": 60, "node-120": 120})
+	ended = sidecar(counts={"node-1": 1, "node-60": 60, "node-120": 120})
 	assert ended.returncode == 1
 	assert (
 		"Not read: page 2 of 3 of the servers could not be read: no connection to 127.0.0.1" in ended.stderr

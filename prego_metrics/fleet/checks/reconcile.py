@@ -6,22 +6,20 @@ from collections import Counter
 from collections.abc import Mapping
 
 from prego_metrics.fleet.checks.verdict import AGREES, DIFFERS, NEVER, Verdict
-from prego_metrics.fleet.sources.records import Metrics
-
-# The sidecar's counts come from tenants_master itself: comparing them would prove nothing.
-HETZNER_API = "hetzner_api"
+from prego_metrics.fleet.sources.records import HETZNER_API, Metrics
 
 
 def judge_counts(
 	metrics: Mapping[str, Metrics], placed: Counter[str], tolerance: int = 0
 ) -> tuple[list[Verdict], list[str]]:
-	"""Compare every node that pushed or has tenants, and name those that are not compared.
+	"""Compare every node that pushed or has tenants; return the verdicts, and the nodes that are not compared.
 
-	Counts that differ by at most `tolerance` agree.
+	Counts that differ by at most `tolerance` agree. The sidecar's counts come from tenants_master itself:
+	comparing them would prove nothing.
 	"""
 	verdicts = []
 	not_compared = []
-	# A node that is joined with nothing, as live answers have it, never pushed.
+	# In a live answer, a node that never pushed has a row of nulls.
 	pushed = {
 		node_id: row
 		for node_id, row in metrics.items()
@@ -32,11 +30,11 @@ def judge_counts(
 		if row and row.source == HETZNER_API:
 			not_compared.append(node_id)
 		else:
-			verdicts.append(_judged(node_id, row, placed[node_id], tolerance))
+			verdicts.append(_judge_count(node_id, row, placed[node_id], tolerance))
 	return verdicts, not_compared
 
 
-def _judged(node_id: str, row: Metrics | None, placed: int, tolerance: int) -> Verdict:
+def _judge_count(node_id: str, row: Metrics | None, placed: int, tolerance: int) -> Verdict:
 	count = row.tenant_count if row else None
 	if row is None:
 		name, note = NEVER, f"{placed} tenants are placed here, and no push has arrived"

@@ -1,4 +1,4 @@
-"""What is said of one node of the fleet, and what somebody is to be told."""
+"""The verdict on one node of the fleet, and an alert."""
 
 from __future__ import annotations
 
@@ -16,10 +16,9 @@ AGREES = "agrees"
 
 @dataclass(frozen=True)
 class Verdict:
-	"""One node. failing: it is not well; a zero that may be true is shown, and is no failure.
+	"""One node. A zero that may be true is not failing.
 
-	note is fit to show; node_id and source are as the export has them. age_seconds and placed are None where
-	they are not known, placed also where nobody asked.
+	note is sanitized; node_id and source are as exported. age_seconds and placed are None where unknown.
 	"""
 
 	node_id: str
@@ -38,7 +37,7 @@ class Verdict:
 		return self.updated_at_seconds or 0.0
 
 	def as_dict(self) -> dict[str, object]:
-		"""Return the verdict as JSON has it."""
+		"""Return the verdict as `--json` prints it."""
 		return {
 			"node_id": self.node_id,
 			"verdict": self.name,
@@ -53,12 +52,12 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Alert:
-	"""One thing to tell. about is `node` or `control_plane`; sentence is fit to show."""
+	"""An alert about a `node` or the `control_plane`; sentence is sanitized."""
 
 	about: str
 	sentence: str
 	node_ids: tuple[str, ...]
 
 	def as_dict(self) -> dict[str, object]:
-		"""Return the alert as JSON has it."""
+		"""Return the alert as `--json` prints it."""
 		return {"about": self.about, "sentence": self.sentence, "node_ids": list(self.node_ids)}

@@ -1,7 +1,7 @@
-"""What the sidecar reads of the control plane's tables: when each node last pushed, and tenant counts.
+"""What the sidecar reads from exports: when each node last pushed, and tenant counts.
 
-Exports are read as `prego-metrics fleet` reads them. Here they must be young too: a row that was stale an
-hour ago may be that of a node that pushes for itself again, and an old count is one too low.
+Exports are read as `prego-metrics fleet` reads them, and must be recent: a node whose row was stale an hour
+ago may push for itself again, and an old count is too low.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from prego_metrics.agent.base.errors import ExportError
 from prego_metrics.agent.base.sanitize import sanitize
-from prego_metrics.fleet.hetzner.push import LastRow
+from prego_metrics.fleet.hetzner.push_nodes import LastRow
 from prego_metrics.fleet.sources.exports import read_export
 from prego_metrics.fleet.sources.records import epoch_seconds, read_metrics, read_placement
 
@@ -74,6 +74,6 @@ def _check_age(path: str) -> None:
 		raise ExportError(f"{sanitize(path)} cannot be read: {error.strerror}") from None
 	if age > MAX_AGE_SECONDS:
 		raise ExportError(
-			f"{sanitize(path)} was written {age:.0f} s ago: export it anew, at most {MAX_AGE_SECONDS:.0f} s "
+			f"{sanitize(path)} was written {age:.0f} s ago: export it again, at most {MAX_AGE_SECONDS:.0f} s "
 			"before the push"
 		)

@@ -17,6 +17,8 @@ from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.push.payload import NODE_PUSH
 from prego_metrics.fleet.sources.exports import Export, Row
 
+# The source of the sidecar's rows.
+HETZNER_API = "hetzner_api"
 # Tenants without a site on any node; the platform's present and coming names for them.
 STATUSES_WITHOUT_SITE = frozenset(("data_purged", "failed", "deleted"))
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,18}(\.0*)?")

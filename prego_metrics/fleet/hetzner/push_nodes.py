@@ -1,33 +1,32 @@
-"""One run of the sidecar, from the servers to the control plane, and what became of each node.
+"""Which nodes the sidecar pushes, and what became of each.
 
-A node is pushed only if it is known that nothing is lost by it: the row is an upsert without memory and
-disk, and would blind placement to a node that pushes for itself.
+A node is pushed only where nothing is lost by it: the row is an upsert without memory and disk, and would
+blind placement to a node that pushes for itself.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from prego_metrics.agent.push.payload import Payload
-from prego_metrics.agent.state.outcomes import DELIVERED
-from prego_metrics.fleet.hetzner.mapping import MappedNode, describe
+from prego_metrics.fleet.hetzner.mapping import MappedNode, describe_server
 from prego_metrics.fleet.hetzner.servers import RUNNING, HetznerServer
 from prego_metrics.fleet.hetzner.session import HetznerError
+from prego_metrics.fleet.sources.records import HETZNER_API
 
-HETZNER_API = "hetzner_api"
 PUSHED = "pushed"
 WOULD_PUSH = "would_push"
 LEFT_ALONE = "left_alone"
 NOT_PUSHED = "not_pushed"
-# A row this far in the future is no clock's doing, and cannot be told fresh from stale.
+# A row further in the future than this is not explained by a clock, and could be fresh or stale.
 MAX_CLOCK_SKEW_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
 class LastRow:
-	"""What an export of server_metrics says of a node; updated_at in seconds since the epoch."""
+	"""A node's row in an export of server_metrics; updated_at in seconds since the epoch."""
 
 	updated_at: float
 	source: str
@@ -48,7 +47,7 @@ class Known:
 
 @dataclass(frozen=True)
 class Outcome:
-	"""What became of a node, or of a server that is none (node_id is None)."""
+	"""What became of a node, or of a server that is mapped to no node (node_id is None)."""
 
 	node_id: str | None
 	outcome: str
@@ -58,7 +57,7 @@ class Outcome:
 	warning: str | None = None
 
 	def as_dict(self) -> dict[str, Any]:
-		"""Return it as JSON has it."""
+		"""Return the outcome as `--json` prints it."""
 		return {
 			"node_id": self.node_id,
 			"server": self.server,
@@ -82,29 +81,34 @@ Send = Callable[[Payload], Sent]
 
 
 def push_nodes(
-	nodes: list[MappedNode], known: Known, cpu_of: CpuOf, send: Send | None, *, save_snapshot: bool = False
+	nodes: Iterable[MappedNode],
+	known: Known,
+	cpu_of: CpuOf,
+	send: Send | None,
+	*,
+	save_snapshot: bool = False,
 ) -> Iterator[Outcome]:
-	"""Push each node that is to be pushed, and tell what became of every one. Without `send`, only tell.
+	"""Push each node that is to be pushed, and yield the outcome of every one. Without `send`, nothing is sent.
 
-	Where the token, the rate limit, the key or the time end everything, the rest are told so one by one,
-	and nothing more is asked or sent.
+	Where the token, the rate limit, the key or the time end the run, each node that remains gets that as its
+	reason, and nothing more is asked or sent.
 	"""
-	over: str | None = None
+	end_of_run: str | None = None
 	for node in nodes:
-		kept_from = not_to_push(node, known)
-		if kept_from:
-			yield kept_from
-		elif over:
-			yield _outcome(node, NOT_PUSHED, over)
+		excluded = _exclude(node, known)
+		if excluded:
+			yield excluded
+		elif end_of_run:
+			yield _outcome(node, NOT_PUSHED, end_of_run)
 		else:
-			outcome, over = _push(node, known, cpu_of, send, save_snapshot)
+			outcome, end_of_run = _push_node(node, known, cpu_of, send, save_snapshot)
 			yield outcome
 
 
-def not_to_push(node: MappedNode, known: Known) -> Outcome | None:
-	"""Return why a node is not to be pushed, or None if it is."""
+def _exclude(node: MappedNode, known: Known) -> Outcome | None:
+	"""Return the outcome of a node that must not be pushed, or None if it may."""
 	if node.server.status != RUNNING:
-		return _outcome(node, NOT_PUSHED, f"its {describe(node.server)} is {node.server.status}")
+		return _outcome(node, NOT_PUSHED, f"its {describe_server(node.server)} is {node.server.status}")
 	if node.node_id not in known.counts:
 		return _outcome(node, NOT_PUSHED, "there is no tenant count for it, and an omitted one is read as 0")
 	row = known.rows.get(node.node_id) if known.rows is not None else None
@@ -130,7 +134,7 @@ def not_to_push(node: MappedNode, known: Known) -> Outcome | None:
 	return _outcome(node, LEFT_ALONE, f"it pushed for itself {max(0.0, age):.0f} s ago")
 
 
-def _push(
+def _push_node(
 	node: MappedNode, known: Known, cpu_of: CpuOf, send: Send | None, save_snapshot: bool
 ) -> tuple[Outcome, str | None]:
 	"""Push one node; return what became of it, and why nothing more can be pushed, if so."""
@@ -170,21 +174,3 @@ def _outcome(
 		payload.as_dict() if payload else None,
 		warning,
 	)
-
-
-def control_plane_sender(
-	url: str, key: Any, time_left: Callable[[], float], *, attempt_seconds: float, node_seconds: float
-) -> Send:
-	"""Return what sends one payload through the agent's own exchange, within a node's share of the time."""
-	from prego_metrics.agent.push.delivery import send
-
-	def deliver(payload: Payload) -> Sent:
-		seconds = min(node_seconds, time_left())
-		if seconds <= 0:
-			return Sent("the time for this run is over", final=True)
-		delivery = send(url, key, payload, attempt_seconds=attempt_seconds, deadline_seconds=seconds)
-		if delivery.outcome == DELIVERED:
-			return Sent(None)
-		return Sent(delivery.error or "it was not delivered", final=delivery.status_code in (401, 403))
-
-	return deliver
