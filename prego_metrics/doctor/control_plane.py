@@ -57,8 +57,8 @@ def _judged(node: Examination, key: Secret, answer: Answer) -> Finding:
 	from prego_metrics.agent.http.client import Answer
 	from prego_metrics.agent.push.delivery import NODES_ROUTE
 
-	status, words = answer.status_code, key.excerpt(answer.words)
-	says = coded("answer_says", status_code=status, words=words) if words else status
+	status, body = answer.status_code, key.excerpt(answer.words)
+	says = coded("answer_says", status_code=status, words=body) if body else status
 	if status == 200 and _holds_node_id(answer.words, node.config.node_id):
 		return Finding(PASS, message("the URL is right, the key is accepted, the node is registered"))
 	if status in (401, 403):
@@ -86,7 +86,7 @@ def _judged(node: Examination, key: Secret, answer: Answer) -> Finding:
 			message(
 				"there is no route {route} here, so only the last real push tells: {words}",
 				route=NODES_ROUTE,
-				words=words,
+				words=body,
 			),
 			message("if pushes are not delivered either, control_plane_url is wrong"),
 		)
@@ -125,10 +125,10 @@ def clock(node: Examination) -> Finding:
 	if moment is None:
 		return Finding(SKIP, message("the control plane's answer has no date to compare with"))
 	skew = time.time() - moment
-	shown = message("{seconds} s beside the control plane's", seconds=f"{skew:+.0f}")
+	difference = message("{seconds} s beside the control plane's", seconds=f"{skew:+.0f}")
 	if abs(skew) > MAX_CLOCK_SKEW_SECONDS:
-		return Finding(WARN, shown, message("set the clock by NTP (timedatectl)"))
-	return Finding(PASS, shown)
+		return Finding(WARN, difference, message("set the clock by NTP (timedatectl)"))
+	return Finding(PASS, difference)
 
 
 def tls(node: Examination) -> Finding:
@@ -153,12 +153,12 @@ def tls(node: Examination) -> Finding:
 	if not isinstance(expires_at, float):
 		return Finding(SKIP, message("no connection to read a certificate from"))
 	days = (expires_at - time.time()) / _DAY_SECONDS
-	shown = message("the certificate is trusted, and expires in {days} days", days=f"{days:.0f}")
+	expiry = message("the certificate is trusted, and expires in {days} days", days=f"{days:.0f}")
 	if days < CERTIFICATE_DAYS:
 		return Finding(
-			WARN, shown, message("see that it is renewed: pushes fail on all nodes when it expires")
+			WARN, expiry, message("see that it is renewed: pushes fail on all nodes when it expires")
 		)
-	return Finding(PASS, shown)
+	return Finding(PASS, expiry)
 
 
 class _Asked(NamedTuple):
@@ -223,10 +223,10 @@ def _expires_at(host: str, port: int, seconds: float) -> float | None:
 		return None
 
 
-def _holds_node_id(words: str, node_id: str) -> bool:
+def _holds_node_id(body: str, node_id: str) -> bool:
 	"""Tell whether a JSON answer holds this node_id, wherever in it: the exact shape is not published."""
 	try:
-		waiting: list[object] = [json.loads(words)]
+		waiting: list[object] = [json.loads(body)]
 	except (ValueError, RecursionError):
 		return False
 	while waiting:

@@ -22,7 +22,7 @@ def _asks_frappe(check: Callable[[Examination, Frappe], Finding]) -> Callable[[E
 	"""Skip a check where Frappe cannot be asked."""
 
 	@functools.wraps(check)
-	def made(node: Examination) -> Finding:
+	def asking(node: Examination) -> Finding:
 		if node.frappe is None:
 			return Finding(
 				SKIP,
@@ -30,7 +30,7 @@ def _asks_frappe(check: Callable[[Examination, Frappe], Finding]) -> Callable[[E
 			)
 		return check(node, node.frappe)
 
-	return made
+	return asking
 
 
 def _asks_site(check: Callable[[Examination, str, Frappe], Finding]) -> Callable[[Examination], Finding]:
@@ -38,14 +38,14 @@ def _asks_site(check: Callable[[Examination, str, Frappe], Finding]) -> Callable
 
 	@_asks_frappe
 	@functools.wraps(check)
-	def made(node: Examination, frappe: Frappe) -> Finding:
+	def asking(node: Examination, frappe: Frappe) -> Finding:
 		if frappe.site is None:
 			return Finding(
 				SKIP, message("no site to ask: `prego-metrics configure --site SITE` names the operator's")
 			)
 		return check(node, frappe.site, frappe)
 
-	return made
+	return asking
 
 
 def _asks_app(check: Callable[[Examination, str, SiteFacts], Finding]) -> Callable[[Examination], Finding]:
@@ -53,7 +53,7 @@ def _asks_app(check: Callable[[Examination, str, SiteFacts], Finding]) -> Callab
 
 	@_asks_site
 	@functools.wraps(check)
-	def made(node: Examination, site: str, frappe: Frappe) -> Finding:
+	def asking(node: Examination, site: str, frappe: Frappe) -> Finding:
 		facts = node.once(_site_facts)
 		if not isinstance(facts, SiteFacts):
 			return Finding(SKIP, message("the database of {site} cannot be asked", site=sanitize(site)))
@@ -61,7 +61,7 @@ def _asks_app(check: Callable[[Examination, str, SiteFacts], Finding]) -> Callab
 			return Finding(SKIP, message("the app is not installed on {site}", site=sanitize(site)))
 		return check(node, sanitize(site), facts)
 
-	return made
+	return asking
 
 
 def _site_facts(node: Examination) -> SiteFacts | str | None:

@@ -181,14 +181,14 @@ def interval(node: Examination) -> Finding:
 				"they start (`bench restart`)"
 			),
 		)
-	shown = joined(
+	all_lengths = joined(
 		(
 			message("{trigger} ticks every {seconds} s", trigger=trigger, seconds=f"{length:g}")
 			for trigger, length in lengths.items()
 		),
 		", ",
 	)
-	return Finding(PASS, shown)
+	return Finding(PASS, all_lengths)
 
 
 def _usual_gap(node: Examination) -> float | None:

@@ -18,7 +18,8 @@ from prego_metrics.agent.config.writer import as_written
 from prego_metrics.agent.config.writer import configure as write_settings
 from prego_metrics.agent.setup.nodes_row import REGIONS
 from prego_metrics.agent.setup.onboarding import TICK_SECONDS_ALLOWED, Onboarding
-from prego_metrics.cli.ui.options import bench_option, json_option, open_bench_as_owner
+from prego_metrics.cli.ui.bench import open_bench_as_owner
+from prego_metrics.cli.ui.options import bench_option, json_option
 from prego_metrics.cli.ui.output import fail, print_json
 from prego_metrics.cli.ui.prompts import ask
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from prego_metrics.cli.ui.options import bench_option, json_option, open_bench_as_owner
+from prego_metrics.cli.ui.bench import open_bench_as_owner
+from prego_metrics.cli.ui.options import bench_option, json_option
 from prego_metrics.cli.ui.output import print_json
 
 if TYPE_CHECKING:

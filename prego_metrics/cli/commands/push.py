@@ -9,7 +9,8 @@ import click
 
 from prego_metrics.agent.push.request import Request, scheduled_request
 from prego_metrics.agent.state.outcomes import NOT_SENT
-from prego_metrics.cli.ui.options import bench_option, json_option, open_bench_as_owner
+from prego_metrics.cli.ui.bench import open_bench_as_owner
+from prego_metrics.cli.ui.options import bench_option, json_option
 
 
 @click.command()

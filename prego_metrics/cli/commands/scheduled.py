@@ -48,12 +48,11 @@ def scheduled_push(bench_path: str | None, channel: str | None = None) -> int:
 	import time
 
 	from prego_metrics.agent.base.errors import PregoMetricsError
-	from prego_metrics.agent.bench.locate import find_bench
-	from prego_metrics.agent.bench.privileges import drop_privileges
-	from prego_metrics.agent.push.push import preload, push
+	from prego_metrics.agent.push.push import push
 	from prego_metrics.agent.push.request import scheduled_request
 	from prego_metrics.agent.push.result import Result
 	from prego_metrics.agent.state.outcomes import NOT_SENT
+	from prego_metrics.cli.ui.bench import open_bench_as_owner
 	from prego_metrics.cli.ui.push_result import print_alerts, print_result
 
 	try:
@@ -61,8 +60,7 @@ def scheduled_push(bench_path: str | None, channel: str | None = None) -> int:
 			from prego_metrics.agent.alerts.outbox import check_channel
 
 			check_channel(channel)
-		bench = find_bench(bench_path)
-		drop_privileges(bench, preload)
+		bench = open_bench_as_owner(bench_path)
 		result = push(bench, scheduled_request(os.environ))
 		if channel is not None:
 			print_alerts(result, bench, channel)
@@ -79,16 +77,13 @@ def print_unsent_alerts(bench_path: str | None, channel: str) -> int:
 	"""Print the alerts that `channel` has not sent yet; return 0, or 1 for none, 2 for a bench that cannot be read."""
 	from prego_metrics.agent.alerts.outbox import record_silence, take_unsent_alerts
 	from prego_metrics.agent.base.errors import PregoMetricsError
-	from prego_metrics.agent.bench.locate import find_bench
-	from prego_metrics.agent.bench.privileges import drop_privileges
 	from prego_metrics.agent.config.config import load_config
-	from prego_metrics.agent.push.push import preload
 	from prego_metrics.agent.state.store import StateFolder
+	from prego_metrics.cli.ui.bench import open_bench_as_owner
 	from prego_metrics.cli.ui.output import print_line
 
 	try:
-		bench = find_bench(bench_path)
-		drop_privileges(bench, preload)
+		bench = open_bench_as_owner(bench_path)
 		folder, config = StateFolder(bench.sites), load_config(bench, os.environ)
 		record_silence(folder, config)
 		alerts = take_unsent_alerts(folder, channel, config)

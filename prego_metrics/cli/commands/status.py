@@ -17,7 +17,8 @@ from prego_metrics.agent.config.config import load_config
 from prego_metrics.agent.state.effective import as_pushed
 from prego_metrics.agent.state.status import judge_status
 from prego_metrics.agent.state.store import StateFolder
-from prego_metrics.cli.ui.options import bench_option, json_option, open_bench_as_owner
+from prego_metrics.cli.ui.bench import open_bench_as_owner
+from prego_metrics.cli.ui.options import bench_option, json_option
 from prego_metrics.cli.ui.output import fail, print_json
 
 WATCH_SECONDS = 5.0
@@ -104,7 +105,7 @@ def _draw(line: str, folder: StateFolder, now: float) -> None:
 	click.echo("\nLast pushes")
 	for push in reversed(folder.history()[-8:]):
 		tenants = push.payload["tenant_count"] if push.payload else "?"
-		words = sanitize((push.error or "").splitlines()[0], 60) if push.error else f"{tenants} tenants"
+		note = sanitize((push.error or "").splitlines()[0], 60) if push.error else f"{tenants} tenants"
 		click.echo(
-			f"  {iso_utc(push.at)}  {push.trigger:<8} {push.outcome:<10} {push.duration_ms:>6} ms  {words}"
+			f"  {iso_utc(push.at)}  {push.trigger:<8} {push.outcome:<10} {push.duration_ms:>6} ms  {note}"
 		)

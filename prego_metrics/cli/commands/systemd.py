@@ -20,6 +20,7 @@ from prego_metrics.agent.setup.systemd_units import (
 	refuse_untrusted,
 )
 from prego_metrics.cli.ui.options import bench_option
+from prego_metrics.cli.ui.output import fail
 
 _SYSTEM_FOLDER = "/etc/systemd/system"
 
@@ -60,15 +61,14 @@ def systemd(
 	try:
 		settings = _checked_settings(given) if hardened else None
 		units = _units(bench_path, key_file, instance, settings)
-		texts = units.render()
+		files = units.render()
 		if output is None:
-			click.echo("\n".join(f"# ==== {name}\n{text}" for name, text in texts.items()), nl=False)
+			click.echo("\n".join(f"# ==== {name}\n{unit}" for name, unit in files.items()), nl=False)
 		else:
-			_write(texts, output)
+			_write(files, output)
 	except PregoMetricsError as error:
-		click.echo(f"Error: {error}", err=True)
-		sys.exit(2)
-	click.echo(_next_steps(units, texts, output), err=output is None)
+		fail(str(error))
+	click.echo(_next_steps(units, list(files), output), err=output is None)
 
 
 def _units(
@@ -125,16 +125,16 @@ def _checked_settings(given: dict[str, str | None]) -> dict[str, str]:
 	return settings
 
 
-def _write(texts: dict[str, str], folder: str) -> None:
+def _write(files: dict[str, str], folder: str) -> None:
 	try:
 		os.makedirs(folder, exist_ok=True)
-		for name, text in texts.items():
-			replace_atomically(os.path.join(folder, name), text.encode("utf-8"), mode=0o644)
+		for name, unit in files.items():
+			replace_atomically(os.path.join(folder, name), unit.encode("utf-8"), mode=0o644)
 	except OSError as error:
 		raise UnitError(f"{sanitize(folder)} cannot be written: {error.strerror}") from None
 
 
-def _next_steps(units: Units, texts: dict[str, str], output: str | None) -> str:
+def _next_steps(units: Units, names: list[str], output: str | None) -> str:
 	steps = []
 	if units.hardened is not None:
 		steps += [
@@ -146,12 +146,12 @@ def _next_steps(units: Units, texts: dict[str, str], output: str | None) -> str:
 	if output is None:
 		steps.append("Write them with --output DIR, and look at them. Then:")
 	else:
-		steps.append("Written: " + ", ".join(texts) + ". Enable them:")
+		steps.append("Written: " + ", ".join(names) + ". Enable them:")
 	if output is not None and os.path.realpath(output) == _SYSTEM_FOLDER:
 		steps.append("  sudo systemctl daemon-reload")
 	else:
-		files = " ".join(os.path.join(output or "DIR", name) for name in texts)
-		steps.append(f"  sudo install -m 644 -t {_SYSTEM_FOLDER} {files}")
+		paths = " ".join(os.path.join(output or "DIR", name) for name in names)
+		steps.append(f"  sudo install -m 644 -t {_SYSTEM_FOLDER} {paths}")
 	steps.append(f"  sudo systemctl enable --now {units.name}.timer")
 	return "\n".join(steps)
 

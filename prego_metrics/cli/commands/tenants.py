@@ -16,7 +16,8 @@ from prego_metrics.agent.base.errors import PregoMetricsError
 from prego_metrics.agent.collectors.census import census_as_dict
 from prego_metrics.agent.collectors.tenant_count import count_tenants
 from prego_metrics.agent.config.config import QUOTA_KEYS, Config, load_config
-from prego_metrics.cli.ui.options import bench_option, json_option, open_bench_as_owner
+from prego_metrics.cli.ui.bench import open_bench_as_owner
+from prego_metrics.cli.ui.options import bench_option, json_option
 from prego_metrics.cli.ui.output import fail, print_json
 from prego_metrics.tenants.inventory.database import read_databases
 from prego_metrics.tenants.inventory.database_session import import_libraries

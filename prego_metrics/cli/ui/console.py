@@ -12,9 +12,9 @@ def console() -> Console:
 	return Console(highlight=False, markup=False, emoji=False)
 
 
-def table(*headings: str, right: tuple[str, ...] = (), footer: bool = False) -> Table:
+def table(*headings: str, right: tuple[str, ...] = ()) -> Table:
 	"""Return an empty table whose long cells go on in the next line; the columns `right` are aligned there."""
-	made = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, show_footer=footer)
+	empty = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False)
 	for heading in headings:
-		made.add_column(heading, overflow="fold", justify="right" if heading in right else "left")
-	return made
+		empty.add_column(heading, overflow="fold", justify="right" if heading in right else "left")
+	return empty

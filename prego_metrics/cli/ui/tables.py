@@ -40,9 +40,13 @@ def print_settings(config: Config, environ: Mapping[str, str]) -> None:
 	settings = table("Setting", "Value", "From")
 	for setting in SETTINGS:
 		value = shown_value(config, setting)
-		text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+		written = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 		style = "dim" if config.sources[setting.name] == "default" else ""
-		cells = (setting.name, "" if value is None else sanitize(text), _short_source(config, setting.name))
+		cells = (
+			setting.name,
+			"" if value is None else sanitize(written),
+			_short_source(config, setting.name),
+		)
 		settings.add_row(*(Text(cell, style=style) for cell in cells))
 	source, no_key_reason = key_source(config, environ)
 	settings.add_row(Text("the key"), Text("set" if source else "not set"), Text(source or ""))
@@ -50,8 +54,8 @@ def print_settings(config: Config, environ: Mapping[str, str]) -> None:
 	screen.print(settings)
 	for problem in config.problems:
 		screen.print(Text(f"Error: {problem.message}", style="bold red"))
-	for text in (*config.warnings, *([no_key_reason] if no_key_reason and not config.problems else [])):
-		screen.print(Text(f"Warning: {text}", style="yellow"))
+	for warning in (*config.warnings, *([no_key_reason] if no_key_reason and not config.problems else [])):
+		screen.print(Text(f"Warning: {warning}", style="yellow"))
 
 
 def print_operator_site_note(config: Config) -> None:

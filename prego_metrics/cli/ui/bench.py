@@ -1,0 +1,21 @@
+"""The bench that a command is about. Imports nothing heavy: a scheduled push uses it every minute."""
+
+from __future__ import annotations
+
+from prego_metrics.agent.bench.locate import Bench, find_bench
+from prego_metrics.agent.bench.privileges import drop_privileges
+
+
+def open_bench_as_owner(bench_path: str | None) -> Bench:
+	"""Find the bench and, started by root, become its owner before anything is read. Raises PregoMetricsError."""
+	bench = find_bench(bench_path)
+	drop_privileges(bench, _preload)
+	return bench
+
+
+def _preload() -> None:
+	"""Import what root's interpreter may keep where the owner cannot read it."""
+	import prego_metrics.doctor.runner  # noqa: F401
+	from prego_metrics.agent.push.push import preload
+
+	preload()
