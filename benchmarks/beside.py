@@ -1,4 +1,4 @@
-"""A push while the tenants' figures are read or shown: beside a collection, and beside a scrape.
+"""A push while the tenants' figures are read or shown: beside a scan, and beside a scrape.
 
 Each of them goes on without a pause in a process of its own, which no node does, and is stopped for every other
 push. The pushes alone and beside it come by turns; the ratio is the median of the ratios pair by pair. Lateness
@@ -37,10 +37,10 @@ PAIRS = 15
 # From 1 s on the reading of the CPU before serves a push, which else samples for a second.
 PAUSE_SECONDS = 1.3
 AGENT = [sys.executable, "-m", "prego_metrics.cli"]
-COLLECT = """
+SCAN = """
 import subprocess, sys
 while True:
-	subprocess.run([*sys.argv[2:], "tenants", "--collect", "--bench", sys.argv[1]], check=True, stdout=-3)
+	subprocess.run([*sys.argv[2:], "tenants", "--scan", "--bench", sys.argv[1]], check=True, stdout=-3)
 """
 SCRAPE = """
 import os, sys
@@ -74,7 +74,7 @@ def main() -> None:
 		large.mkdir()
 		many.mkdir()
 		tenants.lay_out(large)
-		show("a collection of 200 sites with 200,000 files", large, COLLECT, environ, arrivals)
+		show("a scan of 200 sites with 200,000 files", large, SCAN, environ, arrivals)
 		census.lay_out(many)
 		time.sleep(0.1)
 		scrape.fill_cache(load_config(open_bench(str(many)), {}))

@@ -62,7 +62,7 @@ def measure(folder: str, series: int, target_ms: int) -> None:
 
 
 def fill_cache(config: Config) -> None:
-	"""Keep the same figures for each site, as a collection would."""
+	"""Keep the same figures for each site, as a scan would."""
 	located = locate_sites(config, count_tenants(config))
 	disk, now = read_site(located[0], sizes=True), time.time()
 	disk = dataclasses.replace(disk, backups=dataclasses.replace(disk.backups, newest_at=now))

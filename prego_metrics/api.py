@@ -89,9 +89,9 @@ def push(config: Config, dry_run: bool = False) -> dict[str, Any]:
 @node_method()
 def collect(config: Config) -> dict[str, Any]:
 	"""Queue the scan of the tenants' usage, which continues one that was not finished."""
-	from prego_metrics.desk.scan_job import request_collection
+	from prego_metrics.desk.scan_job import request_scan
 
-	return request_collection(config)
+	return request_scan(config)
 
 
 @frappe.whitelist(methods=["POST"])

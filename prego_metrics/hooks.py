@@ -10,10 +10,10 @@ app_license = "MIT"
 # operator configured is applied inside, from the file. A plain "* * * * *" would lose ticks: Frappe writes
 # last_execution when the job ends, and one that ends in the next minute is not due at the next tick.
 #
-# The collection asks every hour whether the night's is due or has to be continued, on the queue of long jobs.
+# The scan asks every hour whether the night's is due or has to be continued, on the queue of long jobs.
 scheduler_events = {
 	"cron": {"* * * * * */10": ["prego_metrics.prego_push.push_if_due"]},
-	"hourly_long": ["prego_metrics.desk.scan_job.collect_if_due"],
+	"hourly_long": ["prego_metrics.desk.scan_job.scan_if_due"],
 }
 
 add_to_apps_screen = [

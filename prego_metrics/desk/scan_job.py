@@ -1,4 +1,4 @@
-"""Frappe's part in collecting the tenants' figures: by night, on the operator's site alone, on the queue `long`.
+"""The nightly scan of the tenants' usage: by Frappe, on the operator site alone, on the queue `long`.
 
 A job reads for ten seconds and queues the next one behind whatever waits by then. So the push, whose
 queue a worker serves first, is on time even where one worker does everything, and a job that was killed costs
@@ -23,11 +23,11 @@ from prego_metrics.agent.bench.privileges import drop_privileges
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.push.push import preload
 from prego_metrics.desk.adapters.bench_log import log_to_bench
-from prego_metrics.desk.adapters.jobs import COLLECTING_QUEUE, age_seconds, workers_of
+from prego_metrics.desk.adapters.jobs import SCAN_QUEUE, age_seconds, workers_of
 from prego_metrics.desk.error_boundary import guarded
 from prego_metrics.desk.operator_site import operator_config
-from prego_metrics.tenants.usage.scan import Collected, CollectionRunning, collect
-from prego_metrics.tenants.usage.scan_status import collection_status, is_due, is_under_way
+from prego_metrics.tenants.usage.scan import ScanResult, ScanRunning, scan_tenants
+from prego_metrics.tenants.usage.scan_status import is_due, is_under_way, last_scan
 from prego_metrics.tenants.usage.store import HistoryError
 
 # Less than the slack of the rule when a push is due: one that waits for it is no reason to let the next tick pass.
@@ -35,8 +35,8 @@ RUN_SECONDS = 10.0
 # A single tenant may have more files than can be walked in Frappe's 1,500 s, and would never be passed.
 TIMEOUT_SECONDS = 6 * 3600
 # Two, since a job queues the next one while its own id is still taken.
-JOB_IDS = ("prego_metrics_collect_tenants_0", "prego_metrics_collect_tenants_1")
-ERROR_TITLE = "Prego Metrics: the tenants' figures were not collected"
+JOB_IDS = ("prego_metrics_scan_tenants_0", "prego_metrics_scan_tenants_1")
+ERROR_TITLE = "Prego Metrics: the tenants' usage was not scanned"
 _NICENESS = 10
 # RQ lets the heart of a running job beat every 30 s.
 _DEAD_AFTER_SECONDS = 180.0
@@ -44,11 +44,11 @@ _TOLD_AGAIN_HOURS = 20
 
 
 class NotQueued(PregoMetricsError):
-	"""The collection could not be queued."""
+	"""The scan could not be queued."""
 
 
-def collect_if_due() -> None:
-	"""Queue the collection if the night's is due or was not finished: what Frappe's scheduler runs every hour.
+def scan_if_due() -> None:
+	"""Queue the scan if the night's is due or was not finished: what Frappe's scheduler runs every hour.
 
 	On any site but the operator's it does nothing. Never raises for a foreseen condition; Frappe drops what else is
 	raised, so the bench's log has it.
@@ -58,21 +58,21 @@ def collect_if_due() -> None:
 
 def _queue_if_due() -> None:
 	config = operator_config()
-	if config is None or not config.collect_tenants:
+	if config is None or not config.scan_tenants:
 		return
 	try:
-		status = collection_status(config.bench.sites)
+		status = last_scan(config.bench.sites)
 	except HistoryError:
-		status = None  # the collection sets a damaged cache aside, and tells of what it cannot mend
+		status = None  # the scan sets a damaged cache aside, and tells of what it cannot mend
 	if is_due(status, time.time(), now_datetime().hour):
 		try:
-			queue_collection(config)
+			queue_scan(config)
 		except redis.exceptions.RedisError:
 			pass  # without it this would not have run: it went a moment ago, and the next hour tries again
 
 
-def queue_collection(config: Config) -> bool:
-	"""Queue the collection; False where it is waiting or under way already. Raises redis.exceptions.RedisError."""
+def queue_scan(config: Config) -> bool:
+	"""Queue the scan; False where it is waiting or under way already. Raises redis.exceptions.RedisError."""
 	if is_under_way(config.bench.sites):
 		return False
 	for job_id in JOB_IDS:
@@ -83,10 +83,10 @@ def queue_collection(config: Config) -> bool:
 	return True
 
 
-def request_collection(config: Config) -> dict[str, Any]:
-	"""Queue the collection for somebody who waits for a page; return whether it was, and a message."""
+def request_scan(config: Config) -> dict[str, Any]:
+	"""Queue the scan for somebody who waits for a page; return whether it was, and a message."""
 	try:
-		queued = queue_collection(config)
+		queued = queue_scan(config)
 		is_waiting = is_nobody_there(config)
 	except redis.exceptions.RedisError:
 		raise NotQueued(message("Redis does not answer, so nothing was queued")) from None
@@ -96,27 +96,27 @@ def request_collection(config: Config) -> dict[str, Any]:
 		)
 	elif queued:
 		sentence = frappe._(
-			"Queued: a worker of the queue long collects them. Refresh to see how far it has come."
+			"Queued: a worker of the queue long scans the tenants. Refresh to see the progress."
 		)
 	else:
-		sentence = frappe._("They are being collected already. Refresh to see how far that has come.")
+		sentence = frappe._("A scan is already running. Refresh to see the progress.")
 	return {"queued": queued, "message": sentence}
 
 
 def is_nobody_there(config: Config) -> bool:
-	"""Tell whether the collection waits for a worker that there is not. Raises redis.exceptions.RedisError."""
+	"""Tell whether the scan waits for a worker that there is not. Raises redis.exceptions.RedisError."""
 	if is_under_way(config.bench.sites):
 		return False
-	return not workers_of(COLLECTING_QUEUE, get_redis_conn()).living
+	return not workers_of(SCAN_QUEUE, get_redis_conn()).living
 
 
-def collect_a_while(turn: int = 0) -> None:
-	"""Go on with the collection for a while, and queue the next job where something is left. Never raises."""
+def scan_a_while(turn: int = 0) -> None:
+	"""Go on with the scan for a while, and queue the next job where something is left. Never raises."""
 	try:
 		config = operator_config()
 		if config is None:
 			return
-		ended, trouble = _collect_apart(config)
+		ended, trouble = _scan_in_thread(config)
 		if trouble:
 			_tell(trouble)
 		if ended is not None and ended.left:
@@ -127,29 +127,29 @@ def collect_a_while(turn: int = 0) -> None:
 		_tell(f"It ended with {type(error).__name__}, and is tried again within the hour")
 
 
-def _collect_apart(config: Config) -> tuple[Collected | None, str | None]:
-	"""Collect in a thread of its own; return how it ended, and what somebody has to be told.
+def _scan_in_thread(config: Config) -> tuple[ScanResult | None, str | None]:
+	"""Scan in a thread of its own; return how it ended, and the error to report.
 
 	Linux has a niceness for each thread. So whoever runs this (a fork of RQ's, a worker that does not fork, a test)
 	has its own again afterwards, and no exception that is raised into it from outside, such as a job's time-out,
 	passes a frame that holds a site's configuration.
 	"""
-	ended: list[Collected] = []
+	ended: list[ScanResult] = []
 	trouble: list[str] = []
 
 	def work() -> None:
 		try:
 			os.nice(_NICENESS)
 			drop_privileges(config.bench, preload)
-			ended.append(collect(config, os.environ, most_seconds=RUN_SECONDS))
-		except CollectionRunning:
-			pass  # `prego-metrics tenants --collect` may run beside it
+			ended.append(scan_tenants(config, os.environ, most_seconds=RUN_SECONDS))
+		except ScanRunning:
+			pass  # `prego-metrics tenants --scan` may run beside it
 		except PregoMetricsError as error:
 			trouble.append(str(error))
 		except Exception as error:  # noqa: BLE001 its frames hold what no log may show
 			trouble.append(f"It ended with {type(error).__name__}, and is tried again within the hour")
 
-	thread = threading.Thread(target=work, name="prego-metrics-collection", daemon=True)
+	thread = threading.Thread(target=work, name="prego-metrics-scan", daemon=True)
 	thread.start()
 	thread.join()
 	if ended and ended[0].set_aside:
@@ -162,8 +162,8 @@ def _queue(turn: int) -> None:
 	if job is not None and not _is_alive(job):
 		job.delete()  # a worker that was killed leaves it as started, which Frappe takes for running
 	frappe.enqueue(
-		"prego_metrics.desk.scan_job.collect_a_while",
-		queue=COLLECTING_QUEUE,
+		"prego_metrics.desk.scan_job.scan_a_while",
+		queue=SCAN_QUEUE,
 		timeout=TIMEOUT_SECONDS,
 		job_id=JOB_IDS[turn],
 		deduplicate=True,
@@ -182,7 +182,7 @@ def _is_alive(job: Any) -> bool:
 
 def _tell(text: str) -> None:
 	"""Write an Error Log with a message of our own, and the same one no oftener than once a day."""
-	log_to_bench(f"The tenants' figures: {text}")
+	log_to_bench(f"Scan of the tenants' usage: {text}")
 	told = {
 		"method": ERROR_TITLE,
 		"error": text,

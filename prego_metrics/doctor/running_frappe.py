@@ -125,18 +125,18 @@ def workers(node: Examination, site: str, frappe: Frappe) -> Finding:
 				"see what they do (`bench doctor`), or start more: pushes of Frappe's scheduler wait behind"
 			),
 		)
-	if not scans.living and node.config.site and node.config.collect_tenants:
+	if not scans.living and node.config.site and node.config.scan_tenants:
 		return Finding(
 			WARN,
 			message(
-				"no worker takes jobs of the queue {queue}, so nobody collects what the tenants take: jobs waiting "
+				"no worker takes jobs of the queue {queue}, so the tenants' usage is not scanned: jobs waiting "
 				"{waiting}",
 				queue=scans.name,
 				waiting=scans.waiting,
 			),
 			message(
-				"start one: `bench worker --queue {queue}`. If these figures are not wanted: `prego-metrics configure "
-				"--collect-tenants false`",
+				"start one: `bench worker --queue {queue}`. To do without the scan: `prego-metrics configure "
+				"--scan-tenants false`",
 				queue=scans.name,
 			),
 		)

@@ -73,8 +73,8 @@ def test_a_system_manager_reads_pushes_and_checks(people: dict[str, Visitor]) ->
 	assert KEY not in ask(manager, "status").text
 
 
-def test_what_was_collected_is_exported_as_numbers(people: dict[str, Visitor]) -> None:
-	real_bench.bench("prego-metrics", "tenants", "--collect")
+def test_what_was_scanned_is_exported_as_numbers(people: dict[str, Visitor]) -> None:
+	real_bench.bench("prego-metrics", "tenants", "--scan")
 	answer = people["manager"].post(
 		"/api/method/frappe.desk.query_report.export_query",
 		report_name="Prego Tenants",
@@ -134,7 +134,7 @@ def test_the_tenants_figures_are_as_many_as_asked_for_and_a_days_history_is_one_
 	manager, path = people["manager"], "/api/method/prego_metrics.api."
 	now = time.time()
 	with cache_of(Path(BENCH)) as cache:
-		assert "tenants --collect" in ask(manager, "tenant_sizes").json()["message"]["nothing"]
+		assert "tenants --scan" in ask(manager, "tenant_sizes").json()["message"]["nothing"]
 		tenants = [made_tenant(f"t{number}.example", now, number, 0, 0) for number in range(60)]
 		keep(Path(BENCH) / "sites", tenants)
 		give_to_owner(cache)

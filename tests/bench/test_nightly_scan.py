@@ -1,4 +1,4 @@
-"""The nightly collection by a bench's own scheduler and worker, and what it must never do.
+"""The nightly scan by a bench's own scheduler and worker, and what it must never do.
 
 Needs a bench, see real_bench.py, with its scheduler and a worker running, and MariaDB's root in its common
 configuration. Sites are made for the tests and removed; settings and cache are put back.
@@ -24,10 +24,10 @@ from nightly_bench import (
 	STATE,
 	as_root,
 	cache_set_aside,
-	collecting_process,
 	is_complete,
 	let_the_scheduler_ask_now,
 	read_times,
+	scanning_process,
 	site,
 	slow_database,
 	wait_for,
@@ -47,7 +47,7 @@ NODE_ID = "node-of-the-nightly-tests"
 TICK_SECONDS = 140.0
 SLOW_SITES = [f"slow{number}.nightly" for number in range(40)]
 SLOW_SECONDS = 3.0
-COLLECTION = "from prego_metrics.desk import scan_job"
+SCAN_JOB = "from prego_metrics.desk import scan_job"
 
 
 @pytest.fixture(scope="module")
@@ -61,17 +61,17 @@ def plane() -> Iterator[LocalControlPlane]:
 
 @pytest.fixture
 def empty_cache(plane: LocalControlPlane) -> Iterator[None]:
-	wait_for(lambda: collecting_process() is None, 60)
+	wait_for(lambda: scanning_process() is None, 60)
 	with cache_set_aside():
 		yield
 		# A job that is queued yet would fill it again afterwards.
-		wait_for(lambda: in_site(SITE, f"{COLLECTION} as c\nprint([i for i in c.JOB_IDS if c.get_job(i) "
+		wait_for(lambda: in_site(SITE, f"{SCAN_JOB} as c\nprint([i for i in c.JOB_IDS if c.get_job(i) "
 			"and c._is_alive(c.get_job(i))])").strip() == "[]", 120)  # fmt: skip
 
 
 @pytest.fixture
 def slow_sites() -> Iterator[None]:
-	"""Sites of which each takes seconds to be read, so that there is a middle of the collection."""
+	"""Sites of which each takes seconds to be read, so that there is a middle of the scan."""
 	with slow_database(SLOW_SECONDS) as port, contextlib.ExitStack() as made:
 		for name in SLOW_SITES:
 			made.enter_context(
@@ -147,7 +147,7 @@ def test_database_sizes_are_those_that_mariadb_gives_its_root(empty_cache: None)
 		return {str(name): (int(str(data)), int(str(index))) for name, data, index in rows}
 
 	before = by_root()
-	in_site(SITE, f"{COLLECTION}\nscan_job.queue_collection(scan_job.operator_config())")
+	in_site(SITE, f"{SCAN_JOB}\nscan_job.queue_scan(scan_job.operator_config())")
 	wait_for(is_complete, 60)
 	after = by_root()
 	compared = 0
@@ -163,9 +163,9 @@ def test_database_sizes_are_those_that_mariadb_gives_its_root(empty_cache: None)
 def test_a_worker_killed_half_way_costs_the_one_site_and_the_next_hour_goes_on(
 	empty_cache: None, slow_sites: None
 ) -> None:
-	in_site(SITE, f"{COLLECTION}\nscan_job.collect_if_due()")
-	wait_for(lambda: len(read_times()) >= 3 and collecting_process() is not None, 90)
-	horse = collecting_process()
+	in_site(SITE, f"{SCAN_JOB}\nscan_job.scan_if_due()")
+	wait_for(lambda: len(read_times()) >= 3 and scanning_process() is not None, 90)
+	horse = scanning_process()
 	assert horse is not None
 	os.kill(horse, signal.SIGKILL)
 	wait_for(lambda: not os.path.exists(f"/proc/{horse}"), 10)
@@ -182,25 +182,25 @@ def test_pushes_in_the_middle_of_it_are_on_time_though_one_worker_does_both(
 ) -> None:
 	folder = StateFolder(str(SITES))
 	begun = time.time()
-	in_site(SITE, f"{COLLECTION}\nscan_job.collect_if_due()")
-	wait_for(lambda: collecting_process() is not None, 60)
+	in_site(SITE, f"{SCAN_JOB}\nscan_job.scan_if_due()")
+	wait_for(lambda: scanning_process() is not None, 60)
 	at = time.monotonic()
 	pushed = run_bench("prego-metrics", "push", "--json")
 	assert json.loads(pushed.stdout)["outcome"] == "delivered"
-	assert time.monotonic() - at < 15 and collecting_process() is not None
+	assert time.monotonic() - at < 15 and scanning_process() is not None
 	# Once it is over, another begins: there is no moment without one for as long as pushes are watched.
 	over = threading.Event()
 
-	def collect_again() -> None:
+	def scan_again() -> None:
 		while not over.wait(1):
 			if is_complete():
 				in_site(
 					SITE,
-					f"{COLLECTION}\nscan_job.queue_collection(scan_job.operator_config())",
+					f"{SCAN_JOB}\nscan_job.queue_scan(scan_job.operator_config())",
 				)
 				time.sleep(15)
 
-	again = threading.Thread(target=collect_again)
+	again = threading.Thread(target=scan_again)
 	again.start()
 
 	def by_frappe() -> list[float]:
@@ -213,7 +213,7 @@ def test_pushes_in_the_middle_of_it_are_on_time_though_one_worker_does_both(
 		again.join()
 	gaps = [later - earlier for earlier, later in itertools.pairwise(sorted(by_frappe()))]
 	# The interval, and a run of 10 s with its last site before the worker is free. A tick that is let pass, or a
-	# whole collection that is waited for, would be more.
+	# whole scan that is waited for, would be more.
 	assert all(gap <= 60 + 10 + SLOW_SECONDS + 15 for gap in gaps), gaps
 	wait_for(is_complete, 240)
 
@@ -223,7 +223,7 @@ def test_on_a_tenants_site_nothing_is_queued_and_nothing_written(empty_cache: No
 		before = sorted(os.listdir(STATE))
 		seen = in_site(
 			TENANT_SITE,
-			f"{COLLECTION} as c\nc.collect_if_due()\nc.collect_a_while()\n"
+			f"{SCAN_JOB} as c\nc.scan_if_due()\nc.scan_a_while()\n"
 			"print(any(c.get_job(i) for i in c.JOB_IDS), frappe.db.count('Error Log', {'method': c.ERROR_TITLE}))",
 		)
 		assert seen.split() == ["False", "0"]
@@ -233,15 +233,15 @@ def test_on_a_tenants_site_nothing_is_queued_and_nothing_written(empty_cache: No
 
 def test_a_cache_that_cannot_be_used_is_in_the_error_log_once_and_in_the_doctor(empty_cache: None) -> None:
 	begun = in_site(SITE, "print(frappe.utils.now_datetime())").strip()
-	in_site(SITE, f"{COLLECTION} as c\nfrappe.db.delete('Error Log', {{'method': c.ERROR_TITLE}})")
+	in_site(SITE, f"{SCAN_JOB} as c\nfrappe.db.delete('Error Log', {{'method': c.ERROR_TITLE}})")
 	CACHE.symlink_to("/tmp")
 	try:
 		for _ in range(2):
-			in_site(SITE, f"{COLLECTION}\nscan_job.collect_a_while()")
+			in_site(SITE, f"{SCAN_JOB}\nscan_job.scan_a_while()")
 		told = [text for text in errors_since(begun) if "tenants.sqlite" in text]
 		assert len(told) == 1 and "symbolic links" in told[0] and "Traceback" not in told[0]
 		checked = run_bench("prego-metrics", "doctor", "--only", "tenant_figures")
 		assert "warn tenant_figures" in checked.stdout and "symlink" in checked.stdout
 	finally:
 		CACHE.unlink()
-		in_site(SITE, f"{COLLECTION} as c\nfrappe.db.delete('Error Log', {{'method': c.ERROR_TITLE}})")
+		in_site(SITE, f"{SCAN_JOB} as c\nfrappe.db.delete('Error Log', {{'method': c.ERROR_TITLE}})")

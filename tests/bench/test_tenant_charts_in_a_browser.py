@@ -49,8 +49,8 @@ def cache(manager: None) -> Iterator[Path]:
 
 
 @pytest.fixture
-def collected(cache: Path) -> Path:
-	"""Forty days of made figures; on days 20 to 16 before now nothing was collected."""
+def scanned(cache: Path) -> Path:
+	"""Forty days of made figures; on days 20 to 16 before now nothing was scanned."""
 	now = time.time()
 	tenants = []
 	for ago in [*range(40, 20, -1), *range(15, -1, -1)]:
@@ -113,7 +113,7 @@ def choose(page: Page, name: str) -> None:
 
 
 def test_the_largest_and_the_fastest_are_drawn_and_said_and_sites_that_do_not_count_are_marked(
-	collected: Path, open_page: Callable[..., Page]
+	scanned: Path, open_page: Callable[..., Page]
 ) -> None:
 	page = open_page()
 	page.wait_for("151 GB (Files 100 GB, Backups 50.0 GB, Database 1.0 GB)", LARGEST)
@@ -130,7 +130,7 @@ def test_the_largest_and_the_fastest_are_drawn_and_said_and_sites_that_do_not_co
 
 
 def test_a_tenants_gaps_are_drawn_as_gaps_and_read_by_keyboard(
-	collected: Path, open_page: Callable[..., Page]
+	scanned: Path, open_page: Callable[..., Page]
 ) -> None:
 	page = open_page()
 	choose(page, "large.example")
@@ -143,15 +143,15 @@ def test_a_tenants_gaps_are_drawn_as_gaps_and_read_by_keyboard(
 	assert "Total 151 GB (Files 100 GB" in page.text(f"{ONE} .prego-readout")
 	assert "Total 151" in str(focused.get_attribute("aria-valuetext"))
 	focused.send_keys("\ue010" + "\ue012" * 16)  # End, and 16 days back
-	assert "not collected" in page.text(f"{ONE} .prego-readout")
+	assert "not scanned" in page.text(f"{ONE} .prego-readout")
 	focused.send_keys("\ue014" * 6)  # six days on: the database was not read
 	assert "Total unknown" in page.text(f"{ONE} .prego-readout")
 	page.run("document.querySelector(`${arguments[0]} summary`).click()", ONE)
-	page.wait_for("not collected", f"{ONE} table")
+	page.wait_for("not scanned", f"{ONE} table")
 	assert page.errors() == []
 
 
-def test_a_name_that_is_html_stays_text(collected: Path, open_page: Callable[..., Page]) -> None:
+def test_a_name_that_is_html_stays_text(scanned: Path, open_page: Callable[..., Page]) -> None:
 	page = open_page()
 	choose(page, HOSTILE)
 	page.run("document.querySelectorAll('.prego-tenants summary').forEach((summary) => summary.click())")
@@ -161,7 +161,7 @@ def test_a_name_that_is_html_stays_text(collected: Path, open_page: Callable[...
 
 
 def test_tenants_beyond_the_first_ones_are_found_by_name(
-	collected: Path, open_page: Callable[..., Page]
+	scanned: Path, open_page: Callable[..., Page]
 ) -> None:
 	page = open_page()
 	page.wait_for("large.example", LARGEST)
@@ -185,20 +185,18 @@ def test_few_days_are_said_to_be_few(cache: Path, open_page: Callable[..., Page]
 	page.wait_for("The figures go back 2 days, not 30: growth is over these.", FASTEST)
 
 
-def test_without_figures_the_page_says_what_collects_them(
-	cache: Path, open_page: Callable[..., Page]
-) -> None:
+def test_without_figures_the_page_says_how_to_scan_them(cache: Path, open_page: Callable[..., Page]) -> None:
 	page = open_page()
-	page.wait_for("prego-metrics tenants --collect", ".prego-age")
+	page.wait_for("prego-metrics tenants --scan", ".prego-age")
 	assert page.run("return $('.prego-details').is(':hidden')")
 	assert not cache.exists()
 	assert page.errors() == []
 
 
 def test_a_cache_that_cannot_be_read_is_said_in_a_sentence(
-	collected: Path, open_page: Callable[..., Page]
+	scanned: Path, open_page: Callable[..., Page]
 ) -> None:
-	collected.write_bytes(b"this is no database" * 1000)
+	scanned.write_bytes(b"this is no database" * 1000)
 	page = open_page()
 	page.wait_for("The tenants' figures cannot be read:", ".prego-notes")
 	assert "tenants.sqlite" in page.text(".prego-notes")
@@ -207,7 +205,7 @@ def test_a_cache_that_cannot_be_read_is_said_in_a_sentence(
 
 
 def test_korean_on_a_telephone_fits_and_has_no_english_left(
-	collected: Path, open_page: Callable[..., Page]
+	scanned: Path, open_page: Callable[..., Page]
 ) -> None:
 	real_bench.execute(SITE, "frappe.client.set_value", "User", MANAGER, {"language": "ko"})
 	try:
@@ -224,7 +222,7 @@ def test_korean_on_a_telephone_fits_and_has_no_english_left(
 
 
 def test_the_tenants_are_asked_for_once_and_only_when_somebody_looks(
-	collected: Path, open_page: Callable[..., Page]
+	scanned: Path, open_page: Callable[..., Page]
 ) -> None:
 	page = open_page(height=500, look=False)
 	asked = "return performance.getEntriesByType('resource').filter((one) => one.name.includes(arguments[0])).length"

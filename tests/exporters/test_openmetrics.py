@@ -18,7 +18,7 @@ from prego_metrics.agent.config.config import Config, load_config
 from prego_metrics.agent.state.model import Push, State
 from prego_metrics.exporters import openmetrics as exporter
 from prego_metrics.exporters.openmetrics import openmetrics
-from prego_metrics.tenants.usage.scan import collect
+from prego_metrics.tenants.usage.scan import scan_tenants
 
 NOW = 1_795_000_000.0
 PAYLOAD = {"node_id": "sg-1", "cpu_pct": 12.5, "memory_pct": 48.1, "tenant_count": 2, "source": "node_push"}
@@ -118,7 +118,7 @@ def test_figures_of_the_tenants_come_from_the_cache_with_the_labels_as_they_are(
 	name = 'say-"hi"-\\.example'
 	make_site(bench_folder, name)
 	config = config_of(bench_folder)
-	collect(config, {})
+	scan_tenants(config, {})
 	found = samples(openmetrics(config, State(), now=NOW))
 	assert found["prego_tenant_files_bytes", (("site", sanitize(name)),)] >= 0
 	assert len([1 for metric, _ in found if metric == "prego_tenant_files_bytes"]) == 4

@@ -1,4 +1,4 @@
-"""What the tests of the nightly collection need of a real bench: sites made for them, MariaDB's root, the workers."""
+"""What the tests of the nightly scan need of a real bench: sites made for them, MariaDB's root, the workers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from prego_metrics.tenants.usage.store import TenantHistory
 SITES = Path(BENCH) / "sites"
 STATE = SITES / ".prego-metrics"
 CACHE = STATE / "tenants.sqlite"
-JOB = "prego_metrics.desk.scan_job.collect_if_due"
+JOB = "prego_metrics.desk.scan_job.scan_if_due"
 # Found nowhere else, so that it can be looked for.
 PASSWORD = "a-password-that-no-log-may-show-5311"
 
@@ -92,7 +92,7 @@ def slow_database(seconds: float) -> Iterator[int]:
 
 @contextlib.contextmanager
 def cache_set_aside() -> Iterator[None]:
-	"""Let the bench have collected nothing yet, and give it back what it had."""
+	"""Let the bench have scanned nothing yet, and give it back what it had."""
 	kept = STATE / "kept-by-the-tests.sqlite"
 	with contextlib.suppress(FileNotFoundError):
 		CACHE.replace(kept)
@@ -113,16 +113,16 @@ def read_times() -> dict[str, float]:
 
 
 def is_complete(since: float = 0.0) -> bool:
-	"""Tell whether the last collection began at this time or later, and ended."""
+	"""Tell whether the last scan began at this time or later, and ended."""
 	if not CACHE.exists():
 		return False
 	with TenantHistory(str(SITES)) as history:
-		times = history.collection()
+		times = history.scan_times()
 		return times is not None and times.begun_at >= since and times.ended_at is not None
 
 
-def collecting_process() -> int | None:
-	"""Return the process that holds the collection's lock, as the kernel lists it."""
+def scanning_process() -> int | None:
+	"""Return the process that holds the scan's lock, as the kernel lists it."""
 	with contextlib.suppress(FileNotFoundError):
 		inode = (STATE / "tenants.lock").stat().st_ino
 		for line in Path(LOCKS_FILE).read_text().splitlines():

@@ -52,7 +52,7 @@ def made_tenant(
 
 
 def keep(sites: Path, tenants: Iterable[Tenant]) -> None:
-	"""Keep the figures as collections do, each tenant at its own time; then say that the collection is over."""
+	"""Keep the figures as scans do, each tenant at its own time; then say that the scan is over."""
 	kept = list(tenants)
 	with TenantHistory(str(sites), write=True) as history:
 		history.begin(min(tenant.read_at for tenant in kept))

@@ -73,7 +73,7 @@ class Settings:
 	disk_alert_pct: float = _setting(
 		Percent(1, 100, or_zero=True), 90.0, "usage of the fullest disk from which an alert is sent; 0: none"
 	)
-	collect_tenants: bool = _setting(Flag(), True, "Frappe scans the tenants' usage every night")
+	scan_tenants: bool = _setting(Flag(), True, "Frappe scans the tenants' usage every night")
 	tenant_series: int = _setting(
 		WholeNumber(0, 1_000_000),
 		1000,

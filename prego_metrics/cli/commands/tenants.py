@@ -36,7 +36,7 @@ class _Asked:
 	database: bool
 	sort: str
 	top: int | None
-	collecting: bool
+	scan: bool
 	as_csv: bool
 	as_json: bool
 
@@ -49,10 +49,8 @@ class _Asked:
 		if self.as_csv and self.as_json:
 			raise click.UsageError("--csv and --json are two forms of the same: give one of them")
 		shaped = self.as_csv or self.top or self.sort != "name"
-		if self.collecting and (self.detailed or shaped or self.as_json):
-			raise click.UsageError(
-				"--collect reads everything into the cache and shows nothing: give it alone"
-			)
+		if self.scan and (self.detailed or shaped or self.as_json):
+			raise click.UsageError("--scan fills the cache and shows nothing: use it alone")
 		if not self.detailed and shaped:
 			raise click.UsageError("--sort, --top and --csv go with --sizes or --database")
 		if self.sort in ("total", "quota") and not (self.sizes or self.database):
@@ -78,8 +76,7 @@ class _Asked:
 )
 @click.option("--top", type=click.IntRange(min=1), metavar="N", help="Show the first N; totals are of all.")
 @click.option(
-	"--collect",
-	"collecting",
+	"--scan",
 	is_flag=True,
 	help="Read all of it into the cache, a site at a time at low priority; goes on where it was killed.",
 )
@@ -88,7 +85,7 @@ class _Asked:
 def tenants(bench_path: str | None, **options: Any) -> None:
 	"""Show every site, counted or not, and why; with --sizes and --database also what each takes.
 
-	Exit codes: 0 shown, 1 another process is collecting, 2 the sites cannot be counted.
+	Exit codes: 0 shown, 1 another process is scanning, 2 the sites cannot be counted.
 	"""
 	asked = _Asked(**options)
 	asked.refuse_what_does_not_fit()
@@ -96,8 +93,8 @@ def tenants(bench_path: str | None, **options: Any) -> None:
 	try:
 		bench = open_bench_as_owner(bench_path)
 		config = load_config(bench, os.environ)
-		if asked.collecting:
-			_collect(config)
+		if asked.scan:
+			_scan(config)
 		elif not asked.detailed:
 			from prego_metrics.cli.ui import tables
 
@@ -118,11 +115,11 @@ def _import_now(asked: _Asked) -> None:
 	"""Import what not every call needs before root is given up: who it becomes may not be able to read it."""
 	import prego_metrics.cli.ui.tables
 
-	if asked.collecting:
+	if asked.scan:
 		import prego_metrics.tenants.usage.scan
 	elif not (asked.detailed and asked.as_json):
 		import prego_metrics.cli.ui.tenant_tables  # noqa: F401
-	if (asked.collecting or asked.database) and os.geteuid() == 0:
+	if (asked.scan or asked.database) and os.geteuid() == 0:
 		import_libraries()
 
 
@@ -192,13 +189,13 @@ def _as_dict(found: list[Tenant], top: int | None, now: float) -> dict[str, Any]
 	}
 
 
-def _collect(config: Config) -> None:
-	from prego_metrics.tenants.usage.scan import CollectionRunning, collect
+def _scan(config: Config) -> None:
+	from prego_metrics.tenants.usage.scan import ScanRunning, scan_tenants
 
 	os.nice(10)  # for good: this process does nothing else
 	try:
-		ended = collect(config, os.environ, progress=_progress)
-	except CollectionRunning as error:
+		ended = scan_tenants(config, os.environ, progress=_progress)
+	except ScanRunning as error:
 		_busy(str(error))
 	if ended.set_aside:
 		click.echo(f"Warning: {ended.set_aside}", err=True)

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 
 # What the rows of Scheduled Job Type have as `method`.
 PUSH_JOB = "prego_metrics.prego_push.push_if_due"
-SCAN_JOB = "prego_metrics.desk.scan_job.collect_if_due"
+SCAN_JOB = "prego_metrics.desk.scan_job.scan_if_due"
 
 QUEUE = "default"
-COLLECTING_QUEUE = "long"
+SCAN_QUEUE = "long"
 
 
 class Workers(NamedTuple):

@@ -11,7 +11,7 @@ import frappe
 
 from prego_metrics.agent.base.messages import message, message_of
 from prego_metrics.desk.adapters.compat import APP
-from prego_metrics.desk.adapters.jobs import COLLECTING_QUEUE, PUSH_JOB, QUEUE, age_seconds, workers_of
+from prego_metrics.desk.adapters.jobs import PUSH_JOB, QUEUE, SCAN_QUEUE, age_seconds, workers_of
 from prego_metrics.desk.adapters.site_thread import NoAnswer, ask_site
 from prego_metrics.doctor.check import Examination
 from prego_metrics.doctor.frappe_facts import JobRow, Queue, SiteFacts, StartedJob
@@ -62,7 +62,7 @@ class BenchFrappe:
 			connection = self._connection("redis_queue")
 			return (
 				Queue(QUEUE, *workers_of(QUEUE, connection)),
-				Queue(COLLECTING_QUEUE, *workers_of(COLLECTING_QUEUE, connection)),
+				Queue(SCAN_QUEUE, *workers_of(SCAN_QUEUE, connection)),
 			)
 
 		return self._asked(ask)

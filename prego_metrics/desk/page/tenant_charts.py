@@ -40,8 +40,8 @@ def sizes(config: Config, now: float, *, days: int, top: int, contains: str) -> 
 	if found is None:
 		return _nothing(
 			message(
-				"No tenant's figures were collected yet: the nightly job collects them. For figures at once, run "
-				"`prego-metrics tenants --collect` on the node."
+				"The tenants' usage was not scanned yet: the nightly job does that. To scan it now, run "
+				"`prego-metrics tenants --scan` on the node."
 			)
 		)
 	growth = found.growth
@@ -67,15 +67,13 @@ def sizes(config: Config, now: float, *, days: int, top: int, contains: str) -> 
 
 
 def history(config: Config, now: float, *, bench: str, site: str) -> dict[str, Any]:
-	"""Return one tenant's days, each `null` where it was not collected; `nothing` says why there are none."""
+	"""Return one tenant's days, each `null` where it was not scanned; `nothing` says why there are none."""
 	try:
 		found = tenant_days(config.bench.sites, _stored(bench), _stored(site), now)
 	except HistoryError as error:
 		return _nothing(_unreadable(error), trouble=True)
 	if found is None:
-		return _nothing(
-			message("No day of {site} is kept: its figures were not collected.", site=_visible(site))
-		)
+		return _nothing(message("No usage of {site} is stored: it was never scanned.", site=_visible(site)))
 	return {
 		"nothing": None,
 		"trouble": False,
@@ -92,22 +90,22 @@ def _nothing(sentence: Message, *, trouble: bool = False) -> dict[str, Any]:
 
 
 def _unreadable(error: HistoryError) -> Message:
-	return message("The tenants' figures cannot be read: {error}", error=message_of(error))
+	return message("The tenants' usage cannot be read: {error}", error=message_of(error))
 
 
 def _notes(found: Overview, now: float) -> list[Message]:
 	if now - found.ages.newest_at > OLD_SECONDS:
 		return [
 			message(
-				"No tenant was collected for more than a day: see whether the nightly job runs, or run "
-				"`prego-metrics tenants --collect` on the node."
+				"No tenant was scanned for more than a day. Check whether the nightly job runs, or run "
+				"`prego-metrics tenants --scan` on the node."
 			)
 		]
-	if found.collection and found.collection.ended_at is None:
+	if found.scan and found.scan.ended_at is None:
 		return [
 			message(
-				"The last collection has not ended: it is still running, or it was stopped and the next one goes on "
-				"from there. Some tenants may be missing or older."
+				"The last scan has not finished: it is still running, or it was stopped and the next one continues "
+				"it. Some tenants may be missing or older."
 			)
 		]
 	return []
@@ -149,7 +147,7 @@ def _day(day: Day) -> dict[str, Any]:
 
 
 def _verdict(tenant: Tenant | None) -> dict[str, Any]:
-	"""Return whether a site counted when it was collected, and why not; nothing is known of one that is gone."""
+	"""Return whether a site counted when it was scanned, and why not; nothing is known of one that is gone."""
 	if tenant is None:
 		return {"counted": None, "reason": None}
 	reason = tenant.site.reason

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from prego_metrics.agent.state.store import FOLDER_NAME
 from prego_metrics.tenants.inventory.tenant import Tenant
 from prego_metrics.tenants.usage.queries import Ages, TenantReader
-from prego_metrics.tenants.usage.store import DAY_SECONDS, FILE_NAME, KEPT_DAYS, CollectionTimes, Day
+from prego_metrics.tenants.usage.store import DAY_SECONDS, FILE_NAME, KEPT_DAYS, Day, ScanTimes
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Overview:
 	"""The largest tenants and the fastest growing, and how old that is."""
 
 	ages: Ages
-	collection: CollectionTimes | None
+	scan: ScanTimes | None
 	largest: tuple[Tenant, ...]
 	growth: Growth
 	# The latest figures of those in `growth.fastest`, in its order.
@@ -65,7 +65,7 @@ class TenantDays:
 
 
 def overview(sites: str, now: float, *, days: int, most: int, name_contains: str = "") -> Overview | None:
-	"""Return the `most` largest and fastest growing in the last `days`, None before the first collection.
+	"""Return the `most` largest and fastest growing in the last `days`, None before the first scan.
 
 	Raises HistoryError.
 	"""
@@ -78,7 +78,7 @@ def overview(sites: str, now: float, *, days: int, most: int, name_contains: str
 		growth = growth_of(history.ends(now - days * DAY_SECONDS, now, name_contains), most)
 		return Overview(
 			ages,
-			history.collection(),
+			history.scan_times(),
 			tuple(history.largest_tenants(most, name_contains)),
 			growth,
 			tuple(history.tenant(one.bench, one.site) for one in growth.fastest),
@@ -136,7 +136,7 @@ def _difference(first: Day, last: Day) -> int | None:
 def in_order(days: Sequence[Day], today: int) -> tuple[Day | None, ...]:
 	"""Return one entry for each day from the first of `days` to yesterday, None where there are no figures.
 
-	Today has one only if it has figures: it is not over, and its collection may be due yet.
+	Today has one only if it has figures: it is not over, and its scan may be due yet.
 	"""
 	known = {day.day: day for day in days}
 	if not known:

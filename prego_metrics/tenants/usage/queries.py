@@ -51,7 +51,7 @@ class TenantReader(TenantHistory):
 		return next(tenants_in(rows), None)
 
 	def ends(self, since: float, until: float, name_contains: str = "") -> list[Day]:
-		"""Return the first and the last day from `since` to `until` of each tenant that was last collected.
+		"""Return the first and the last day from `since` to `until` of each tenant that was last scanned.
 
 		Two seeks for each tenant, however many days there are: the page asks this of ten thousand.
 		"""

@@ -1,4 +1,4 @@
-"""Collecting the tenants' figures into the cache: one tenant at a time, and continued where it was killed.
+"""The usage scan: reads one tenant after the other into the cache, and continues where it was killed.
 
 Never on a push's path: it takes neither the push's lock nor the state file.
 """
@@ -24,16 +24,16 @@ from prego_metrics.tenants.inventory.tenant import Tenant
 from prego_metrics.tenants.usage.scan_status import LOCK_NAME
 from prego_metrics.tenants.usage.store import HistoryError, TenantHistory, set_aside_if_corrupt
 
-# An unfinished collection older than this is not continued: its first figures are too old.
+# An unfinished scan older than this is not continued: its first figures are too old.
 RESUMED_SECONDS = 20 * 3600.0
 
 
-class CollectionRunning(PregoMetricsError):
-	"""Another process is collecting on this bench."""
+class ScanRunning(PregoMetricsError):
+	"""Another process is scanning on this bench."""
 
 
 @dataclass(frozen=True)
-class Collected:
+class ScanResult:
 	"""How a run ended: the tenants it read, those it found already read, and those left for the next.
 
 	`set_aside` says, if so, that the cache was damaged and a new one was begun.
@@ -49,7 +49,7 @@ class Collected:
 		return self.left == 0
 
 
-def collect(
+def scan_tenants(
 	config: Config,
 	environ: Mapping[str, str],
 	*,
@@ -58,11 +58,11 @@ def collect(
 		lambda: None
 	),
 	clock: Callable[[], float] = time.time,
-) -> Collected:
-	"""Read every tenant that the collection under way has not read yet, and keep its figures.
+) -> ScanResult:
+	"""Read every tenant that the scan under way has not read yet, and keep its figures.
 
 	Stops after `most_seconds` at the next tenant; the next run goes on from there. `progress` is told how many
-	are to be read and gives what is called after each. Raises CollectionRunning, NotSent where the tenants
+	are to be read and gives what is called after each. Raises ScanRunning, NotSent where the tenants
 	cannot be counted or their quota is wrong, and HistoryError.
 	"""
 	config.require(QUOTA_KEYS)
@@ -76,7 +76,7 @@ def collect(
 		read_at = history.read_times()
 		# What was read in the future was read before the clock went back.
 		waiting = [located for located in sites if not begun_at <= read_at.get(_key(located), 0.0) <= now]
-		# Where no collection ever ends in its time, nobody's figures grow older than everybody's.
+		# Where no scan ever ends in its time, nobody's figures grow older than everybody's.
 		waiting.sort(key=lambda located: read_at.get(_key(located), 0.0))
 		started, over = time.monotonic(), 0
 		advance = held.enter_context(progress(len(waiting)))
@@ -89,11 +89,11 @@ def collect(
 		left = len(waiting) - over
 		if not left:
 			history.end(clock(), {_key(located) for located in sites})
-		return Collected(over, len(sites) - len(waiting), left, set_aside)
+		return ScanResult(over, len(sites) - len(waiting), left, set_aside)
 
 
 def _begin_or_go_on(history: TenantHistory, now: float) -> float:
-	last = history.collection()
+	last = history.scan_times()
 	if last is not None and last.ended_at is None and 0 <= now - last.begun_at < RESUMED_SECONDS:
 		return last.begun_at
 	history.begin(now)
@@ -112,7 +112,7 @@ def _key(located: LocatedSite) -> tuple[str, str]:
 
 @contextlib.contextmanager
 def _only_one(sites: str) -> Iterator[None]:
-	"""Hold a lock of the collection's own, gone with its holder.
+	"""Hold a lock of the scan's own, gone with its holder.
 
 	On a file of its own: to close any descriptor of SQLite's file would take away SQLite's own locks.
 	"""
@@ -135,6 +135,6 @@ def _lock(descriptor: int, path: str) -> None:
 	try:
 		fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
 	except BlockingIOError:
-		raise CollectionRunning("another process is collecting the tenants' figures") from None
+		raise ScanRunning("another process is scanning the tenants") from None
 	except OSError as error:
 		raise HistoryError(f"{sanitize(path)} cannot be locked: {error.strerror or error}") from None

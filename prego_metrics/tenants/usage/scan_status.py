@@ -1,4 +1,4 @@
-"""How far the collection of the tenants' figures has come, and how old what it left is."""
+"""How far the scan of the tenants' figures has come, and how old what it left is."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ MISSED_SECONDS = 26 * 3600.0
 
 
 @dataclass(frozen=True)
-class CollectionStatus:
-	"""The last collection: when it began and ended (None: not yet, or it was killed), in Unix seconds.
+class ScanStatus:
+	"""The last scan: when it began and ended (None: not yet, or it was killed), in Unix seconds.
 
 	read counts the sites that it has read; oldest_read_at is when the site was read that was read longest ago,
 	None where the cache holds none.
@@ -33,10 +33,10 @@ class CollectionStatus:
 		return max(0.0, now - (self.begun_at if self.oldest_read_at is None else self.oldest_read_at))
 
 
-def is_due(status: CollectionStatus | None, now: float, hour: int) -> bool:
+def is_due(status: ScanStatus | None, now: float, hour: int) -> bool:
 	"""Tell whether to read on, or to begin anew: `hour` is the local one, of a clock that asks every hour.
 
-	A new collection begins once a night, or by day where a night was missed, which happens to a site that nobody
+	A new scan begins once a night, or by day where a night was missed, which happens to a site that nobody
 	logs in to. What was begun is continued at any hour.
 	"""
 	if status is None or status.ended_at is None:
@@ -46,20 +46,20 @@ def is_due(status: CollectionStatus | None, now: float, hour: int) -> bool:
 
 
 def is_under_way(sites: str) -> bool:
-	"""Tell whether a process collects on this bench now, as far as the kernel tells."""
+	"""Tell whether a process scans on this bench now, as far as the kernel tells."""
 	return is_locked(os.path.join(sites, FOLDER_NAME, LOCK_NAME)) is True
 
 
-def collection_status(sites: str) -> CollectionStatus | None:
-	"""Return how far the last collection has come, or None before the first. Raises HistoryError."""
+def last_scan(sites: str) -> ScanStatus | None:
+	"""Return how far the last scan has come, or None before the first. Raises HistoryError."""
 	if not os.path.lexists(os.path.join(sites, FOLDER_NAME, FILE_NAME)):
 		return None
 	with TenantHistory(sites) as history:
-		times = history.collection()
+		times = history.scan_times()
 		read_at = history.read_times().values() if times else ()
 	if times is None:
 		return None
-	return CollectionStatus(
+	return ScanStatus(
 		times.begun_at,
 		times.ended_at,
 		sum(at >= times.begun_at for at in read_at),

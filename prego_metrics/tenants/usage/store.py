@@ -1,4 +1,4 @@
-"""What was collected of the tenants: the latest figures of each, and one row a day for 400 days.
+"""What was scanned of the tenants: the latest figures of each, and one row a day for 400 days.
 
 A SQLite file in the state folder, with the folder's own modes. It is input too, since any app of the bench can
 write it: a file that is none of ours is an error that says so, and figures that are none are left out.
@@ -27,7 +27,7 @@ FILE_NAME = "tenants.sqlite"
 SET_ASIDE_NAMES = (f"{FILE_NAME}.set-aside", f"{FILE_NAME}.set-aside-2", f"{FILE_NAME}.set-aside-3")
 KEPT_DAYS = 400
 DAY_SECONDS = 86400
-_VERSION = 1
+_VERSION = 2
 _BUSY_SECONDS = 5.0
 _LATEST_SECOND = 1e11
 # The slowest question is asked of four million days, and takes a second or two.
@@ -42,7 +42,7 @@ CREATE TABLE days (
 	bench TEXT, site TEXT, day INTEGER, files_bytes INTEGER, backups_bytes INTEGER, database_bytes INTEGER,
 	enabled_users INTEGER, PRIMARY KEY (bench, site, day)
 ) WITHOUT ROWID;
-CREATE TABLE collection (id INTEGER PRIMARY KEY CHECK (id = 1), begun_at REAL NOT NULL, ended_at REAL);
+CREATE TABLE scan (id INTEGER PRIMARY KEY CHECK (id = 1), begun_at REAL NOT NULL, ended_at REAL);
 """
 
 
@@ -58,8 +58,8 @@ class CorruptHistory(HistoryError):
 
 
 @dataclass(frozen=True)
-class CollectionTimes:
-	"""When the last collection began, and ended (None: it has not, or was killed). Unix seconds."""
+class ScanTimes:
+	"""When the last scan began, and ended (None: it has not, or was killed). Unix seconds."""
 
 	begun_at: float
 	ended_at: float | None
@@ -67,7 +67,7 @@ class CollectionTimes:
 
 @dataclass(frozen=True)
 class Day:
-	"""One tenant on one day, numbered from the epoch in UTC; None is what was not collected."""
+	"""One tenant on one day, numbered from the epoch in UTC; None is what was not scanned."""
 
 	bench: str
 	site: str
@@ -159,7 +159,7 @@ class TenantHistory:
 			if type(error) is sqlite3.DatabaseError:
 				raise CorruptHistory(
 					message(
-						"{path}: {error}. Run `prego-metrics tenants --collect`: it sets the file aside and begins "
+						"{path}: {error}. Run `prego-metrics tenants --scan`: it sets the file aside and starts "
 						"a new one",
 						path=sanitize(self.path),
 						error=error_text,
@@ -179,18 +179,18 @@ class TenantHistory:
 			if found != "ok":
 				raise sqlite3.DatabaseError(found)
 
-	def collection(self) -> CollectionTimes | None:
-		"""Return when the last collection began and ended, None before the first."""
+	def scan_times(self) -> ScanTimes | None:
+		"""Return when the last scan began and ended, None before the first."""
 		with self._said():
-			row = self._connection.execute("SELECT begun_at, ended_at FROM collection").fetchone()
+			row = self._connection.execute("SELECT begun_at, ended_at FROM scan").fetchone()
 		if row is None or not _is_time(row[0]) or not (row[1] is None or _is_time(row[1])):
 			return None
-		return CollectionTimes(*row)
+		return ScanTimes(*row)
 
 	def begin(self, now: float) -> None:
-		"""Note that a new collection begins."""
+		"""Note that a new scan begins."""
 		with self._said():
-			self._connection.execute("REPLACE INTO collection VALUES (1, ?, NULL)", (now,))
+			self._connection.execute("REPLACE INTO scan VALUES (1, ?, NULL)", (now,))
 
 	def read_times(self) -> dict[tuple[str, str], float]:
 		"""Return when each tenant was last read, in Unix seconds, by bench and site."""
@@ -229,7 +229,7 @@ class TenantHistory:
 			)
 
 	def end(self, now: float, present: Collection[tuple[str, str]]) -> None:
-		"""Note that the collection is over: forget the latest of sites that are gone, and days too old.
+		"""Note that the scan is over: forget the latest of sites that are gone, and days too old.
 
 		So are days to come, of a clock that went back: growth would be reckoned from them.
 		"""
@@ -239,7 +239,7 @@ class TenantHistory:
 			self._connection.executemany("DELETE FROM latest WHERE bench = ? AND site = ?", gone)
 			today = int(now // DAY_SECONDS)
 			self._connection.execute("DELETE FROM days WHERE day <= ? OR day > ?", (today - KEPT_DAYS, today))
-			self._connection.execute("UPDATE collection SET ended_at = ?", (now,))
+			self._connection.execute("UPDATE scan SET ended_at = ?", (now,))
 
 	def latest(self) -> list[Tenant]:
 		"""Return the latest figures of each tenant; what is none of ours is left out."""
@@ -264,7 +264,7 @@ class TenantHistory:
 def set_aside_if_corrupt(sites: str) -> str | None:
 	"""Move a damaged file away, to be looked at later; return what was done in words, or None.
 
-	Only who holds the collection's lock may ask for that. Raises HistoryError.
+	Only who holds the scan's lock may ask for that. Raises HistoryError.
 	"""
 	try:
 		with TenantHistory(sites, write=True) as history:
@@ -286,7 +286,7 @@ def set_aside_if_corrupt(sites: str) -> str | None:
 
 
 def cached_series(sites: str, most: int) -> list[tuple[Any, ...]]:
-	"""Return what `TenantHistory.largest` has, an empty list before the first collection. Raises HistoryError."""
+	"""Return what `TenantHistory.largest` has, an empty list before the first scan. Raises HistoryError."""
 	if not os.path.lexists(os.path.join(sites, FOLDER_NAME, FILE_NAME)):
 		return []
 	with TenantHistory(sites) as history:
@@ -294,7 +294,7 @@ def cached_series(sites: str, most: int) -> list[tuple[Any, ...]]:
 
 
 def cached_tenants(sites: str) -> list[Tenant]:
-	"""Return what was last collected, an empty list before the first collection. Raises HistoryError."""
+	"""Return what was last scanned, an empty list before the first scan. Raises HistoryError."""
 	if not os.path.lexists(os.path.join(sites, FOLDER_NAME, FILE_NAME)):
 		return []
 	with TenantHistory(sites) as history:

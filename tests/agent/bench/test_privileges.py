@@ -269,7 +269,7 @@ main()
 		("tenants",),
 		("tenants", "--sizes", "--database"),
 		("tenants", "--database", "--csv"),
-		("tenants", "--collect"),
+		("tenants", "--scan"),
 		("doctor", "--offline"),
 		("status",),
 		("push",),

@@ -288,7 +288,7 @@ def test_the_table_is_the_designs() -> None:
 		"timeout": 10,
 		"alert_after": 3,
 		"disk_alert_pct": 90,
-		"collect_tenants": True,
+		"scan_tenants": True,
 		"tenant_series": 1000,
 		"tenant_quota_gb": 0,
 		"heartbeat_url": None,

@@ -240,10 +240,10 @@ def test_one_wrong_password_one_dropped_database_one_dead_server_and_the_rest_is
 		assert by_name[name]["data_bytes"] is None
 	shown = run_agent("tenants", "--database", "--bench", bench_folder)
 	assert shown.returncode == 0 and "! wrong.example: database:" in shown.stdout
-	collected = run_agent("tenants", "--collect", "--bench", bench_folder)
-	assert collected.returncode == 0
+	scanned = run_agent("tenants", "--scan", "--bench", bench_folder)
+	assert scanned.returncode == 0
 	kept = (bench_folder / "sites" / ".prego-metrics" / "tenants.sqlite").read_bytes()
-	for output in (shown.stdout, shown.stderr, collected.stdout, collected.stderr, kept.decode("latin-1")):
+	for output in (shown.stdout, shown.stderr, scanned.stdout, scanned.stderr, kept.decode("latin-1")):
 		assert "hunter2" not in output
 
 

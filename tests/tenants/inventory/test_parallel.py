@@ -216,7 +216,7 @@ def test_root_gives_itself_up_before_the_first_reader_begins(
 
 
 def test_the_bar_is_for_a_terminal_alone(bench: Path, run_agent: Run) -> None:
-	for asked in (["--sizes"], ["--collect"]):
+	for asked in (["--sizes"], ["--scan"]):
 		screen = on_a_terminal("tenants", *asked, "--bench", bench).screen
 		assert "Reading  [####" in screen and "100%" in screen
 		assert run_agent("tenants", *asked, "--bench", bench).stderr == ""

@@ -21,7 +21,7 @@ from prego_metrics.tenants.inventory.database import DatabaseFigures
 from prego_metrics.tenants.inventory.quota import NO_QUOTA, Quota, quota_of
 from prego_metrics.tenants.inventory.site_folder import SiteOnDisk
 from prego_metrics.tenants.inventory.tenant import Tenant, tenant_as_dict, tenant_from_dict, warnings_of
-from prego_metrics.tenants.usage.scan import collect
+from prego_metrics.tenants.usage.scan import scan_tenants
 from prego_metrics.tenants.usage.store import cached_tenants
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -140,12 +140,12 @@ def test_a_quota_in_the_cache_that_is_none_is_refused(quota: Any) -> None:
 		tenant_from_dict({**tenant_as_dict(tenant(), NOW), "quota": quota})
 
 
-def test_a_collection_keeps_the_quota_of_each_site(
+def test_a_scan_keeps_the_quota_of_each_site(
 	bench_folder: Path, make_site: Callable[..., Path], settings: Callable[..., Path]
 ) -> None:
 	settings(bench_folder, tenant_quota_gb=2)
 	make_site(bench_folder, "own.example", prego_quota_gb=1)
-	collect(load_config(open_bench(str(bench_folder)), {}), {})
+	scan_tenants(load_config(open_bench(str(bench_folder)), {}), {})
 	found = {one.site.name: one.quota for one in cached_tenants(str(bench_folder / "sites"))}
 	assert found["own.example"] == Quota(GB, own=True) and found["acme.example"] == Quota(2 * GB)
 
@@ -162,7 +162,7 @@ def test_a_bad_quota_of_a_site_changes_no_count_and_one_of_the_node_is_an_error(
 	payload = json.loads(run_agent("push", "--dry-run", "--bench", bench_folder).stdout)
 	assert payload["tenant_count"] == 4 and "quota" not in json.dumps(payload)
 	settings(bench_folder, tenant_quota_gb="5")
-	for option in ("--sizes", "--collect"):
+	for option in ("--sizes", "--scan"):
 		ended = run_agent("tenants", option, "--bench", bench_folder)
 		assert ended.returncode == 2 and 'tenant_quota_gb = "5"' in ended.stderr
 	assert cached_tenants(str(bench_folder / "sites")) == []

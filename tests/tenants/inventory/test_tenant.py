@@ -29,7 +29,7 @@ from prego_metrics.tenants.inventory.database_session import (
 from prego_metrics.tenants.inventory.disk_usage import disk_usage
 from prego_metrics.tenants.inventory.site_folder import LocatedSite
 from prego_metrics.tenants.inventory.tenant import Tenant, warnings_of
-from prego_metrics.tenants.usage import scan as collection
+from prego_metrics.tenants.usage import scan
 from prego_metrics.tenants.usage.store import HistoryError, TenantHistory, cached_tenants
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -66,12 +66,12 @@ def test_a_dump_that_a_full_disk_left_empty_is_no_backup(tmp_path: Path) -> None
 	assert read_backups(str(tmp_path / "acme.example")).count == 0
 
 
-def test_a_collection_that_was_killed_goes_on_where_it_was(
+def test_a_scan_that_was_killed_goes_on_where_it_was(
 	bench_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
 	config = load_config(open_bench(str(bench_folder)), {})
 	read: list[str] = []
-	genuine = collection._read
+	genuine = scan._read
 
 	def killed_at_the_second(located: LocatedSite, *rest: object) -> Tenant:
 		if len(read) == 1:
@@ -79,11 +79,11 @@ def test_a_collection_that_was_killed_goes_on_where_it_was(
 		read.append(located.site.name)
 		return genuine(located, *rest)  # type: ignore[arg-type]
 
-	monkeypatch.setattr(collection, "_read", killed_at_the_second)
+	monkeypatch.setattr(scan, "_read", killed_at_the_second)
 	with pytest.raises(KeyboardInterrupt):
-		collection.collect(config, {})
-	monkeypatch.setattr(collection, "_read", genuine)
-	ended = collection.collect(config, {})
+		scan.scan_tenants(config, {})
+	monkeypatch.setattr(scan, "_read", genuine)
+	ended = scan.scan_tenants(config, {})
 	assert (ended.read, ended.already, ended.left) == (2, 1, 0)
 	assert len(cached_tenants(str(bench_folder / "sites"))) == 3
 
@@ -91,13 +91,13 @@ def test_a_collection_that_was_killed_goes_on_where_it_was(
 def test_days_older_than_four_hundred_are_forgotten(bench_folder: Path) -> None:
 	config = load_config(open_bench(str(bench_folder)), {})
 	now = 1_795_000_000.0
-	collection.collect(config, {}, clock=lambda: now - 401 * 86400)
-	collection.collect(config, {}, clock=lambda: now)
+	scan.scan_tenants(config, {}, clock=lambda: now - 401 * 86400)
+	scan.scan_tenants(config, {}, clock=lambda: now)
 	assert kept_days(bench_folder / "sites") == {int(now // 86400)}
 
 
 def test_the_cache_is_the_owners_alone_and_never_a_symlink(bench_folder: Path, tmp_path: Path) -> None:
-	collection.collect(load_config(open_bench(str(bench_folder)), {}), {})
+	scan.scan_tenants(load_config(open_bench(str(bench_folder)), {}), {})
 	cache = bench_folder / "sites" / ".prego-metrics" / "tenants.sqlite"
 	assert cache.stat().st_mode & 0o777 == 0o600
 	cache.rename(tmp_path / "elsewhere")
@@ -126,7 +126,7 @@ def test_a_scrape_shows_the_cache_of_as_many_sites_as_allowed(
 	bench_folder: Path, most: str, series: int
 ) -> None:
 	config = load_config(open_bench(str(bench_folder)), {"PREGO_METRICS_TENANT_SERIES": most})
-	collection.collect(config, {})
+	scan.scan_tenants(config, {})
 	text = openmetrics(config, State())
 	assert text.count("prego_tenant_files_bytes{") == series
 	assert ("prego_tenant_info{" in text) == (series == 3)
@@ -138,7 +138,7 @@ def test_what_the_cache_says_of_a_site_is_still_ours_to_translate(
 	settings(bench_folder, exclude_sites=["pool-*"])
 	make_site(bench_folder, "kim.example", db_type="oracle")
 	make_site(bench_folder, "pool-9.example", db_name=None)
-	collection.collect(load_config(open_bench(str(bench_folder)), {}), {})
+	scan.scan_tenants(load_config(open_bench(str(bench_folder)), {}), {})
 	found = {tenant.site.name: tenant for tenant in cached_tenants(str(bench_folder / "sites"))}
 	[warning] = (one for one in warnings_of(found["kim.example"], 0.0) if one.startswith("database"))
 	assert warning == "database: db_type oracle is not supported: only mariadb and postgres"
@@ -149,7 +149,7 @@ def test_what_the_cache_says_of_a_site_is_still_ours_to_translate(
 
 
 def test_a_sentence_that_somebody_else_wrote_into_the_cache_stays_as_it_stands(bench_folder: Path) -> None:
-	collection.collect(load_config(open_bench(str(bench_folder)), {}), {})
+	scan.scan_tenants(load_config(open_bench(str(bench_folder)), {}), {})
 	sites = str(bench_folder / "sites")
 	with TenantHistory(sites, write=True) as history:
 		forged = json.dumps({"reason": {"template": "{a}", "values": {"a": "0 tenants"}}})

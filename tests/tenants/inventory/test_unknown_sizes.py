@@ -1,4 +1,4 @@
-"""Where sizes cannot be known, or the collection's own files are not what they were: said, and never a hang."""
+"""Where sizes cannot be known, or the scan's own files are not what they were: said, and never a hang."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from prego_metrics.agent.config.config import load_config
 from prego_metrics.tenants.inventory import backups
 from prego_metrics.tenants.inventory.backups import read_backups
 from prego_metrics.tenants.inventory.disk_usage import DiskUsage, disk_usage
-from prego_metrics.tenants.usage.scan import collect
+from prego_metrics.tenants.usage.scan import scan_tenants
 from prego_metrics.tenants.usage.store import DAY_SECONDS, HistoryError, TenantHistory
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
@@ -79,11 +79,11 @@ def test_backups_that_cannot_be_read_whole_have_a_lower_bound(
 	assert read_backups(str(tmp_path / "acme.example"), sizes=True).unreadable == 2
 
 
-def test_a_fifo_in_place_of_the_collections_lock_holds_nobody_up(bench_folder: Path, run_agent: Run) -> None:
+def test_a_fifo_in_place_of_the_scans_lock_holds_nobody_up(bench_folder: Path, run_agent: Run) -> None:
 	folder = bench_folder / "sites" / ".prego-metrics"
 	folder.mkdir(mode=0o700)
 	os.mkfifo(folder / "tenants.lock")
-	ended = run_agent("tenants", "--collect", "--bench", bench_folder)
+	ended = run_agent("tenants", "--scan", "--bench", bench_folder)
 	assert (ended.returncode, ended.stderr) == (0, "")
 
 
@@ -95,15 +95,15 @@ def test_a_file_system_without_flock_is_one_clear_error(
 
 	monkeypatch.setattr(fcntl, "flock", refused)
 	with pytest.raises(HistoryError, match=r"tenants.lock cannot be locked: No locks available"):
-		collect(load_config(open_bench(str(bench_folder)), {}), {})
+		scan_tenants(load_config(open_bench(str(bench_folder)), {}), {})
 
 
 def test_a_clock_that_went_back_makes_no_figures_that_are_never_read_again(bench_folder: Path) -> None:
 	config = load_config(open_bench(str(bench_folder)), {})
 	now = time.time()
 	ahead = now + 300 * DAY_SECONDS
-	collect(config, {}, clock=lambda: ahead)
-	ended = collect(config, {}, clock=lambda: now)
+	scan_tenants(config, {}, clock=lambda: ahead)
+	ended = scan_tenants(config, {}, clock=lambda: now)
 	assert (ended.read, ended.already) == (3, 0)
 	with TenantHistory(str(bench_folder / "sites")) as history:
 		assert {tenant.read_at for tenant in history.latest()} == {now}
@@ -111,22 +111,22 @@ def test_a_clock_that_went_back_makes_no_figures_that_are_never_read_again(bench
 	assert kept_days(bench_folder / "sites") == {int(now // DAY_SECONDS)}
 
 
-def test_times_that_are_none_are_those_of_no_collection(bench_folder: Path) -> None:
+def test_times_that_are_none_are_those_of_no_scan(bench_folder: Path) -> None:
 	config = load_config(open_bench(str(bench_folder)), {})
-	collect(config, {})
+	scan_tenants(config, {})
 	cache = sqlite3.connect(bench_folder / "sites" / ".prego-metrics" / "tenants.sqlite")
 	with cache:
-		cache.execute("UPDATE collection SET begun_at = 'now', ended_at = NULL")
+		cache.execute("UPDATE scan SET begun_at = 'now', ended_at = NULL")
 		cache.execute("UPDATE latest SET read_at = 9e999")
 	cache.close()
-	assert collect(config, {}).read == 3
+	assert scan_tenants(config, {}).read == 3
 
 
 def test_a_cache_that_never_comes_to_an_end_is_given_up(
 	bench_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
 	config = load_config(open_bench(str(bench_folder)), {})
-	collect(config, {})
+	scan_tenants(config, {})
 	cache = sqlite3.connect(bench_folder / "sites" / ".prego-metrics" / "tenants.sqlite")
 	cache.executescript(
 		"""DROP TABLE latest; CREATE VIEW latest AS

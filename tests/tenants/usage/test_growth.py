@@ -147,7 +147,7 @@ def test_a_name_is_looked_for_whatever_its_case_and_a_wildcard_is_a_letter(sites
 	assert nothing is not None and nothing.largest == () and nothing.ages.sites == 3
 
 
-def test_a_tenants_days_have_a_gap_where_it_was_not_collected(sites: Path) -> None:
+def test_a_tenants_days_have_a_gap_where_it_was_not_scanned(sites: Path) -> None:
 	found = tenant_days(str(sites), BENCH, "grows.example", NOW)
 	assert found is not None
 	assert [day is not None for day in found.days] == [True] * 3 + [False] * 3 + [True] * 4
@@ -157,7 +157,7 @@ def test_a_tenants_days_have_a_gap_where_it_was_not_collected(sites: Path) -> No
 	assert tenant_days(str(sites), BENCH, "not-there.example", NOW) is None
 
 
-def test_before_the_first_collection_there_is_nothing_and_no_file_is_made(tmp_path: Path) -> None:
+def test_before_the_first_scan_there_is_nothing_and_no_file_is_made(tmp_path: Path) -> None:
 	assert overview(str(tmp_path), NOW, days=7, most=10) is None
 	assert tenant_days(str(tmp_path), BENCH, "x", NOW) is None
 	assert list(tmp_path.iterdir()) == []
@@ -166,9 +166,9 @@ def test_before_the_first_collection_there_is_nothing_and_no_file_is_made(tmp_pa
 def test_a_cache_that_cannot_be_read_is_an_error_that_names_it(sites: Path) -> None:
 	path = sites / ".prego-metrics" / "tenants.sqlite"
 	path.write_bytes(b"this is no database" * 100)
-	with pytest.raises(HistoryError, match=r"tenants\.sqlite.*tenants --collect"):
+	with pytest.raises(HistoryError, match=r"tenants\.sqlite.*tenants --scan"):
 		overview(str(sites), NOW, days=7, most=10)
-	with pytest.raises(HistoryError, match="tenants --collect"):
+	with pytest.raises(HistoryError, match="tenants --scan"):
 		tenant_days(str(sites), BENCH, "grows.example", NOW)
 
 

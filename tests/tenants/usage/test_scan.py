@@ -1,4 +1,4 @@
-"""`tenants --collect` as a process of its own: killed half-way it is gone on with, and a push is on time beside it."""
+"""`tenants --scan` as a process of its own: killed half-way it is gone on with, and a push is on time beside it."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ NAMES = [f"t{number}.example" for number in range(8)]
 # The command line, with a line for each site that is begun; from the fourth on they take long to read.
 SLOWLY = """
 import time
-from prego_metrics.tenants.usage import scan as collection
-genuine = collection.read_site
+from prego_metrics.tenants.usage import scan
+genuine = scan.read_site
 def slow(located, *, sizes):
 	print(located.site.name, flush=True)
 	time.sleep(0.2 if located.site.name < "t3" else 6)
 	return genuine(located, sizes=sizes)
-collection.read_site = slow
+scan.read_site = slow
 from prego_metrics.cli.__main__ import main
 main()
 """
@@ -40,10 +40,10 @@ def bench(tmp_path: Path, make_bench: Callable[..., Path], settings: Callable[..
 
 
 @pytest.fixture
-def collecting(bench: Path) -> Iterator[subprocess.Popen[str]]:
-	"""A collection that has begun its fourth site, of eight."""
+def scanning(bench: Path) -> Iterator[subprocess.Popen[str]]:
+	"""A scan that has begun its fourth site, of eight."""
 	process = subprocess.Popen(
-		[sys.executable, "-c", SLOWLY, "tenants", "--collect", "--bench", str(bench)],
+		[sys.executable, "-c", SLOWLY, "tenants", "--scan", "--bench", str(bench)],
 		stdout=subprocess.PIPE,
 		text=True,
 		env=dict(os.environ),
@@ -63,28 +63,28 @@ def read_at(bench: Path) -> dict[str, float]:
 		return {tenant.site.name: tenant.read_at for tenant in history.latest()}
 
 
-def test_the_next_collection_goes_on_where_a_killed_one_was(
-	bench: Path, collecting: subprocess.Popen[str], run_agent: Run
+def test_the_next_scan_goes_on_where_a_killed_one_was(
+	bench: Path, scanning: subprocess.Popen[str], run_agent: Run
 ) -> None:
-	os.kill(collecting.pid, signal.SIGKILL)
-	assert collecting.wait() == -signal.SIGKILL
+	os.kill(scanning.pid, signal.SIGKILL)
+	assert scanning.wait() == -signal.SIGKILL
 	kept = read_at(bench)
 	assert list(kept) == NAMES[:3]
-	ended = run_agent("tenants", "--collect", "--bench", bench)
+	ended = run_agent("tenants", "--scan", "--bench", bench)
 	assert (ended.returncode, ended.stderr) == (0, "")
 	assert ended.stdout == "5 sites read, 3 already read by the run before.\n"
 	after = read_at(bench)
 	assert sorted(after) == NAMES and all(after[name] == at for name, at in kept.items())
 	with TenantHistory(str(bench / "sites")) as history:
-		times = history.collection()
+		times = history.scan_times()
 		assert times and times.ended_at
-	again = run_agent("tenants", "--collect", "--bench", bench)
+	again = run_agent("tenants", "--scan", "--bench", bench)
 	assert again.stdout == "8 sites read, 0 already read by the run before.\n"
 
 
-def test_a_push_in_the_middle_of_a_collection_is_on_time(
+def test_a_push_in_the_middle_of_a_scan_is_on_time(
 	bench: Path,
-	collecting: subprocess.Popen[str],
+	scanning: subprocess.Popen[str],
 	control_plane: WatchedControlPlane,
 	settings: Callable[..., Path],
 	run_agent: Run,
@@ -94,13 +94,13 @@ def test_a_push_in_the_middle_of_a_collection_is_on_time(
 	assert (pushed.returncode, pushed.stderr) == (0, "")
 	assert control_plane.answers == ["POST /internal/server-metrics 200"]
 	assert control_plane.store.server_metrics("node-1")["tenant_count"] == 8
-	# The collection is still at it: the push waited neither for its lock nor for its sites.
-	assert collecting.poll() is None and len(read_at(bench)) < 8
+	# The scan is still at it: the push waited neither for its lock nor for its sites.
+	assert scanning.poll() is None and len(read_at(bench)) < 8
 
 
-def test_a_second_collection_says_that_one_is_going_on(
-	bench: Path, collecting: subprocess.Popen[str], run_agent: Run
+def test_a_second_scan_says_that_one_is_going_on(
+	bench: Path, scanning: subprocess.Popen[str], run_agent: Run
 ) -> None:
-	ended = run_agent("tenants", "--collect", "--bench", bench)
+	ended = run_agent("tenants", "--scan", "--bench", bench)
 	assert ended.returncode == 1
-	assert ended.stderr == "Busy: another process is collecting the tenants' figures\n"
+	assert ended.stderr == "Busy: another process is scanning the tenants\n"

@@ -1,4 +1,4 @@
-"""When a collection is due, which site it reads first, and what the doctor says of its age."""
+"""When a scan is due, which site it reads first, and what the doctor says of its age."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from prego_metrics.doctor.check import Check
 from prego_metrics.doctor.runner import examine
 from prego_metrics.tenants.inventory.site_folder import LocatedSite
 from prego_metrics.tenants.inventory.tenant import Tenant
-from prego_metrics.tenants.usage import scan as collection
-from prego_metrics.tenants.usage.scan_status import CollectionStatus, collection_status, is_due, is_under_way
+from prego_metrics.tenants.usage import scan
+from prego_metrics.tenants.usage.scan_status import ScanStatus, is_due, is_under_way, last_scan
 from prego_metrics.tenants.usage.store import TenantHistory
 
 HOUR = 3600.0
 NOW = 1_800_000_000.0
 
 
-def begun(hours_ago: float, *, ended: bool = True) -> CollectionStatus:
+def begun(hours_ago: float, *, ended: bool = True) -> ScanStatus:
 	at = NOW - hours_ago * HOUR
-	return CollectionStatus(at, at + 60 if ended else None, 3, at)
+	return ScanStatus(at, at + 60 if ended else None, 3, at)
 
 
 @pytest.mark.parametrize(
@@ -45,33 +45,33 @@ def begun(hours_ago: float, *, ended: bool = True) -> CollectionStatus:
 		(begun(-5), 12, True),
 	],
 )
-def test_a_collection_begins_once_a_night_by_day_when_that_was_missed_and_goes_on_at_any_hour(
-	status: CollectionStatus | None, hour: int, due: bool
+def test_a_scan_begins_once_a_night_by_day_when_that_was_missed_and_goes_on_at_any_hour(
+	status: ScanStatus | None, hour: int, due: bool
 ) -> None:
 	assert is_due(status, NOW, hour) is due
 
 
-def collect_each_hour(hours: int) -> list[int]:
-	"""Return at which of so many hours a collection begins, where each ends at once and the first is at noon."""
-	last: CollectionStatus | None = None
+def scan_each_hour(hours: int) -> list[int]:
+	"""Return at which of so many hours a scan begins, where each ends at once and the first is at noon."""
+	last: ScanStatus | None = None
 	begins = []
 	for hour in range(hours):
 		at = hour * HOUR
 		if is_due(last, at, (12 + hour) % 24):
 			begins.append(hour)
-			last = CollectionStatus(at, at + 60, 3, at)
+			last = ScanStatus(at, at + 60, 3, at)
 	return begins
 
 
 def test_after_the_first_one_there_is_one_a_night() -> None:
-	assert [(12 + hour) % 24 for hour in collect_each_hour(24 * 7)] == [12] + [1] * 7
+	assert [(12 + hour) % 24 for hour in scan_each_hour(24 * 7)] == [12] + [1] * 7
 
 
 def test_the_site_that_was_read_longest_ago_is_read_first(
 	bench_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
 	config = load_config(open_bench(str(bench_folder)), {})
-	genuine = collection._read
+	genuine = scan._read
 	read: list[str] = []
 
 	def killed_at_the_second(located: LocatedSite, *rest: object) -> Tenant:
@@ -80,28 +80,28 @@ def test_the_site_that_was_read_longest_ago_is_read_first(
 		read.append(located.site.name)
 		return genuine(located, *rest)  # type: ignore[arg-type]
 
-	monkeypatch.setattr(collection, "_read", killed_at_the_second)
-	# Each run has time for one site, and the collection before it is too old to be continued.
+	monkeypatch.setattr(scan, "_read", killed_at_the_second)
+	# Each run has time for one site, and the scan before it is too old to be continued.
 	for at in (1e6, 2e6, 3e6):
 		rest_of_run = [True, False]
 		with pytest.raises(KeyboardInterrupt):
-			collection.collect(config, {}, clock=lambda at=at: at)
+			scan.scan_tenants(config, {}, clock=lambda at=at: at)
 	assert len(read) == len(set(read)) == 3
 
 
-def test_how_far_a_collection_came_is_known_from_outside(bench_folder: Path) -> None:
+def test_how_far_a_scan_came_is_known_from_outside(bench_folder: Path) -> None:
 	sites = str(bench_folder / "sites")
-	assert collection_status(sites) is None and not is_under_way(sites)
+	assert last_scan(sites) is None and not is_under_way(sites)
 	config = load_config(open_bench(str(bench_folder)), {})
-	seen: list[tuple[CollectionStatus | None, bool]] = []
+	seen: list[tuple[ScanStatus | None, bool]] = []
 
 	def look() -> None:
-		seen.append((collection_status(sites), is_under_way(sites)))
+		seen.append((last_scan(sites), is_under_way(sites)))
 
-	collection.collect(config, {}, progress=lambda total: contextlib.nullcontext(look))
+	scan.scan_tenants(config, {}, progress=lambda total: contextlib.nullcontext(look))
 	assert [status.read for status, _ in seen if status and status.ended_at is None] == [1, 2, 3]
 	assert all(under_way for _, under_way in seen)
-	ended = collection_status(sites)
+	ended = last_scan(sites)
 	assert ended and ended.ended_at and ended.read == 3 and not is_under_way(sites)
 
 
@@ -115,27 +115,27 @@ def check(bench_folder: Path, settings: Callable[..., Path]) -> Callable[..., Ch
 	return run
 
 
-def test_figures_that_were_never_collected_are_a_warning_where_they_ought_to_be(
+def test_figures_that_were_never_scanned_are_a_warning_where_they_ought_to_be(
 	check: Callable[..., Check],
 ) -> None:
 	assert check().state == "skip"
-	assert check(site="acme.example", collect_tenants=False).state == "skip"
+	assert check(site="acme.example", scan_tenants=False).state == "skip"
 	made = check(site="acme.example")
-	assert made.state == "warn" and "prego-metrics tenants --collect" in made.action
+	assert made.state == "warn" and "prego-metrics tenants --scan" in made.action
 
 
 def test_figures_are_a_warning_once_any_of_them_is_two_days_old(
 	bench_folder: Path, check: Callable[..., Check]
 ) -> None:
 	config = load_config(open_bench(str(bench_folder)), {})
-	collection.collect(config, {})
+	scan.scan_tenants(config, {})
 	assert check(site="acme.example").state == "pass"
 	ago = time.time() - 49 * HOUR
 	with TenantHistory(str(bench_folder / "sites"), write=True) as history:
 		history.keep(replace(history.latest()[0], read_at=ago))
 	made = check(site="acme.example")
 	assert made.state == "warn" and "49 h old" in made.seen
-	assert check(site="acme.example", collect_tenants=False).state == "skip"
+	assert check(site="acme.example", scan_tenants=False).state == "skip"
 
 
 def test_a_cache_that_cannot_be_read_is_a_warning_that_names_it(

@@ -17,7 +17,7 @@ frappe.query_reports["Prego Tenants"] = {
 	after_datatable_render() {
 		const report = frappe.query_report;
 		if (!report.data.some((row) => row.site)) return;
-		report.page.add_inner_button(__("Collect Now"), () =>
+		report.page.add_inner_button(__("Scan Now"), () =>
 			frappe
 				.xcall("prego_metrics.api.collect")
 				.then(({ message }) => frappe.show_alert(message, 10))

@@ -1,4 +1,4 @@
-"""Every site of this node, counted or not, and why, as of now; and what each takes, as it was last collected."""
+"""Every site of this node, counted or not, and why, as of now; and what each takes, as it was last scanned."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from prego_metrics.agent.config.config import Config
 from prego_metrics.desk.adapters.site_locale import local_time
 from prego_metrics.desk.error_boundary import guarded
 from prego_metrics.desk.operator_site import operator_config, refusal
-from prego_metrics.node_metrics.report.prego_tenants.figures_message import unreadable, usage_message
+from prego_metrics.node_metrics.report.prego_tenants.scan_message import unreadable, usage_message
 from prego_metrics.tenants.inventory.tenant import Tenant, total_of, warnings_of
 from prego_metrics.tenants.usage.store import HistoryError, cached_tenants
 
@@ -50,13 +50,13 @@ def _report(config: Config, wanted: frappe._dict) -> Report:
 	except NotSent as error:
 		reason = f"{_('The tenants cannot be counted')}: {translated(message_of(error), _)}"
 		return _columns(), [{"reason": _text(reason)}]
-	collected, message = _collected(config)
+	scanned, message = _scanned(config)
 	now = time.time()
-	found = [tenant for site in sites if _matches(tenant := _tenant(site, collected), wanted, now)]
+	found = [tenant for site in sites if _matches(tenant := _tenant(site, scanned), wanted, now)]
 	return _columns(), [_row(tenant, now) for tenant in found], message, None, _totals(found, now)
 
 
-def _collected(config: Config) -> tuple[dict[tuple[str, str], Tenant], str]:
+def _scanned(config: Config) -> tuple[dict[tuple[str, str], Tenant], str]:
 	"""Return the latest figures by bench and site, and what is to be said of them."""
 	try:
 		found = {
@@ -67,9 +67,9 @@ def _collected(config: Config) -> tuple[dict[tuple[str, str], Tenant], str]:
 		return {}, unreadable(error)
 
 
-def _tenant(site: Site, collected: dict[tuple[str, str], Tenant]) -> Tenant:
+def _tenant(site: Site, scanned: dict[tuple[str, str], Tenant]) -> Tenant:
 	"""Return the site as it counts now, with the figures of then."""
-	figures = collected.get((site.bench, site.name))
+	figures = scanned.get((site.bench, site.name))
 	return replace(figures, site=site) if figures else Tenant(site, None, None, 0.0)
 
 
@@ -93,7 +93,7 @@ def _columns() -> Rows:
 		_column("apps", _("Apps"), width=240),
 		_column("database_type", _("Database Type"), width=150),
 		_column("bench", _("Bench"), width=220),
-		_column("read_at", _("Figures Of"), "Datetime", 190),
+		_column("read_at", _("Scanned At"), "Datetime", 190),
 	]
 
 

@@ -15,7 +15,7 @@ frappe.provide("prego_metrics.node_page");
 		const line = (name) => ({ name, value: (day) => (day.known ? day[`${name}_bytes`] : null) });
 		const value_text = (day) => {
 			if (!day.known) {
-				return __("not collected");
+				return __("not scanned");
 			}
 			const parts = PARTS.map((part) => `${names[part]} ${labels.size(day[`${part}_bytes`])}`);
 			return `${__("Total")} ${labels.size(day.total_bytes)} (${parts.join(", ")})`;
@@ -24,7 +24,7 @@ frappe.provide("prego_metrics.node_page");
 		return {
 			name: "tenant",
 			label: site,
-			empty_text: __("not collected"),
+			empty_text: __("not scanned"),
 			lines: ["total", "files", "database"].map(line),
 			is_known: (day) => day.known,
 			top: (known) => Plot.round_up(Math.max(0, ...known.flatMap(sizes))),
@@ -140,9 +140,9 @@ frappe.provide("prego_metrics.node_page");
 			}
 			const age = labels.age(sizes.newest_age_seconds);
 			const oldest = labels.age(sizes.oldest_age_seconds);
-			const sentences = [__("Figures of {0}, {1} old; {2} sites.", [labels.time(sizes.newest_at), age, sizes.sites])];
+			const sentences = [__("As of {0} ({1} ago); {2} sites.", [labels.time(sizes.newest_at), age, sizes.sites])];
 			if (oldest !== age) {
-				sentences.push(__("The oldest are {0} old.", [oldest]));
+				sentences.push(__("The oldest data is {0} old.", [oldest]));
 			}
 			$age.text(sentences.join(" "));
 			this.$root.find(".prego-notes").html(sizes.notes.map((note) => this.note(note)).join(""));
@@ -186,7 +186,7 @@ frappe.provide("prego_metrics.node_page");
 
 		growth_sentence(growth) {
 			if (!growth.tenants) {
-				return __("Growth is not known yet: it needs the figures of a site on two days.");
+				return __("Growth is not known yet: it needs scans of a site on two days.");
 			}
 			const sentences = [
 				__("{0} a day, {1} sites together.", [signed(growth.bytes_a_day), growth.tenants]),
@@ -194,7 +194,7 @@ frappe.provide("prego_metrics.node_page");
 			// The last night may not be over yet.
 			if (growth.known_days < growth.days - 1) {
 				sentences.push(
-					__("The figures go back {0} days, not {1}: growth is over these.", [growth.known_days, growth.days])
+					__("Scans go back {0} days, not {1}: growth is over these.", [growth.known_days, growth.days])
 				);
 			}
 			if (!growth.fastest.length) {
@@ -264,7 +264,7 @@ frappe.provide("prego_metrics.node_page");
 				return `<span><svg width="34" height="12" aria-hidden="true" focusable="false"><path
 					class="prego-line prego-line-${line}" d="M 2,6 H 32"/></svg> ${labels.html(name)}</span>`;
 			});
-			const shaded = __("Days in UTC. Shaded: not collected. A line ends where its figure is unknown.");
+			const shaded = __("Days in UTC. Shaded: not scanned. A line ends where its value is unknown.");
 			return `<p class="prego-legend prego-keys text-muted">${entries.join("")}<span>${labels.html(shaded)}</span></p>`;
 		}
 	};
