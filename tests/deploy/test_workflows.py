@@ -1,4 +1,4 @@
-"""The scheduled workflow: its steps run here with stand-ins for `gh` and `npx`, and one issue is the alert."""
+"""The scheduled workflows: steps run here with stubs for `gh` and `npx`, and one issue is the alert."""
 
 from __future__ import annotations
 
@@ -106,8 +106,8 @@ class Runner:
 		judged = self.step("Judge", COLUMNS=STEPS["Judge"]["env"]["COLUMNS"])
 		assert (exported.returncode, judged.returncode) == (0, 0), exported.stderr + judged.stderr
 		state = (self.folder / "output").read_text().splitlines()[-1].removeprefix("state=")
-		told = self.step("Tell", GH_TOKEN="token", GH_REPO="owner/repository", STATE=state, **environ)
-		assert told.returncode == (1 if environ else 0), told.stderr
+		alerted = self.step("Alert", GH_TOKEN="token", GH_REPO="owner/repository", STATE=state, **environ)
+		assert alerted.returncode == (1 if environ else 0), alerted.stderr
 		return state
 
 	@property
@@ -179,3 +179,18 @@ def test_permissions_are_the_least_actions_are_pinned_and_secrets_stay_in_one_st
 	with_secret = [step.get("name") for step in JOB["steps"] if "secrets." in json.dumps(step)]
 	assert with_secret == ["Export"]
 	assert not any("${{" in step["run"] for step in STEPS.values())
+
+
+WORKFLOWS = sorted(WORKFLOW.parent.glob("*.yml"))
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_a_workflow_pins_its_actions_and_gives_secrets_by_the_environment_alone(workflow: Path) -> None:
+	text = workflow.read_text()
+	used = re.findall(r"uses: (\S+)", text)
+	assert used and all(re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", action) for action in used)
+	permissions = re.search(r"^permissions:(?: \{\}|\n  contents: read)$", text, re.M)
+	assert permissions and "contents: write" not in text
+	assert re.findall(r"^.*\$\{\{ secrets\..*$", text, re.M) == re.findall(
+		r"^ +[A-Z_]+: \$\{\{ secrets\.[A-Z_]+ \}\}$", text, re.M
+	)
