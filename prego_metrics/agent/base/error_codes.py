@@ -149,6 +149,24 @@ PARTS: Mapping[str, str] = {
 		"** is not supported"
 	),
 	"allowed_patterns": "must be a list of site names or patterns, such as {example}",
+	# Why a site counts as a tenant, or does not.
+	"tenant": "tenant",
+	"tenant_in_maintenance": "tenant, in maintenance mode",
+	"tenant_paused": "tenant, scheduler paused",
+	"tenant_unreadable": "counted, though its site_config.json {problem}: it occupies the node",
+	"tenant_unclear": 'counted: "prego_tenant" is {value}, and only 0 or false leaves a site out',
+	"excluded_by_pattern": "excluded by exclude_sites: {pattern}",
+	"excluded_by_site": '"prego_tenant" is false in its site_config.json',
+	# Why a site's database could not be asked.
+	"database_type_unsupported": "db_type {kind} is not supported: only mariadb and postgres",
+	"database_setting_missing": "its site_config.json has no {key}",
+	"database_port_invalid": "db_port {port} is no number",
+	"database_library_missing": (
+		"{library} is not installed: pip install 'prego_metrics[database]', or in a bench env/bin/pip install "
+		"{package}"
+	),
+	"database_late": "no answer within {seconds} s",
+	"database_failed": "it could not be asked ({error})",
 	# Files.
 	"no_json_object": "{name} is not a JSON object",
 }

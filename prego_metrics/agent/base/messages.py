@@ -9,6 +9,7 @@ What is stored or matched on has a code of the catalog (`coded`): the state keep
 
 from __future__ import annotations
 
+import re
 import string
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -20,6 +21,7 @@ from prego_metrics.agent.base.sanitize import is_sanitized, sanitize
 _MAX_LENGTH = 2000
 _MAX_DEPTH = 4
 _MAX_ITEMS = 100
+_CODE = re.compile("[a-z][a-z0-9_]{0,63}")
 
 
 class Message(str):
@@ -158,7 +160,7 @@ def _param_as_json(value: object) -> object:
 	return value if value is None or isinstance(value, bool | int | float) else str(value)
 
 
-def restore(code: str, params: object, text: str) -> Message:
+def restore(code: object, params: object, text: str) -> Message:
 	"""Return the sentence that was stored as `code` and `params`, with `text` as its English.
 
 	What was stored may be anybody's, or another version's. Where the code is not known, or the parameters are
@@ -167,7 +169,7 @@ def restore(code: str, params: object, text: str) -> Message:
 	try:
 		return _restored(code, params, _MAX_DEPTH)
 	except ValueError:
-		return plain(text, code)
+		return plain(text, code if isinstance(code, str) and _CODE.fullmatch(code) else "")
 
 
 def _restored(code: object, params: object, depth: int) -> Message:
@@ -194,59 +196,3 @@ def _restored_param(value: Any, depth: int) -> object:
 
 def _fields(template: str) -> list[str]:
 	return [name for _, name, _, _ in string.Formatter().parse(template) if name]
-
-
-def as_kept(sentence: Message) -> dict[str, object]:
-	"""Return what `sentence` was made of as JSON has it, to be kept beside its text."""
-	return {
-		"template": sentence.template,
-		"values": {
-			name: as_kept(value)
-			if isinstance(value, Message)
-			else as_kept(joined(value, "\n"))
-			if isinstance(value, list | tuple)
-			else str(value)
-			for name, value in sentence.params.items()
-		},
-	}
-
-
-def recalled(text: str, kept: object) -> str:
-	"""Return `text` as the sentence that it was, made of what was `kept` beside it.
-
-	Both may be anybody's. Only what yields exactly this text is used, and only if the text is fit to show as
-	it stands, so nothing is shown in any language that the text does not hold. Else the text stays a text.
-	"""
-	try:
-		sentence = _made_again(kept, 6)
-	except ValueError:
-		return text
-	fit = all(sanitize(line) == line for line in text.split("\n"))
-	return sentence if fit and sentence == text else text
-
-
-def _made_again(kept: object, depth: int) -> str:
-	if isinstance(kept, str):
-		return kept
-	template, values = (kept.get("template"), kept.get("values")) if isinstance(kept, dict) else (None, None)
-	if (
-		not depth
-		or not isinstance(template, str)
-		or not isinstance(values, dict)
-		or len(template) > _MAX_LENGTH
-	):
-		raise ValueError("no sentence of ours")
-	fields = [field for field in string.Formatter().parse(template) if field[1] is not None]
-	# A format or an attribute in it could make much of little.
-	if any(
-		not name.isidentifier() or spec or conversion
-		for _, name, spec, conversion in fields
-		if name is not None
-	):
-		raise ValueError("no template of ours")
-	if {name for _, name, _, _ in fields} != set(values):
-		raise ValueError("not the values of the template")
-	sentence = _filled("", template, {name: _made_again(value, depth - 1) for name, value in values.items()})
-	if len(sentence) > _MAX_LENGTH:
-		raise ValueError("longer than a sentence of ours")
-	return sentence

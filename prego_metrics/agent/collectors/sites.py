@@ -12,13 +12,13 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from prego_metrics.agent.base.messages import message
+from prego_metrics.agent.base.messages import coded
 from prego_metrics.agent.base.sanitize import sanitize
 
 # Made once: nearly every site has one of these.
-_TENANT = message("tenant")
-_IN_MAINTENANCE = message("tenant, in maintenance mode")
-_PAUSED = message("tenant, scheduler paused")
+_TENANT = coded("tenant")
+_IN_MAINTENANCE = coded("tenant_in_maintenance")
+_PAUSED = coded("tenant_paused")
 
 
 class Site(NamedTuple):
@@ -71,23 +71,18 @@ def _verdict(name: str, bench: str, config: dict[str, object] | str, exclude: Ex
 	pattern = exclude.matching(name)
 	safe_name = sanitize(name)
 	if pattern is not None:
-		reason = message("excluded by exclude_sites: {pattern}", pattern=sanitize(pattern))
+		reason = coded("excluded_by_pattern", pattern=sanitize(pattern))
 		return Site(safe_name, bench, False, reason)
 	if isinstance(config, str):
-		reason = message(
-			"counted, though its site_config.json {problem}: it occupies the node", problem=config
-		)
+		reason = coded("tenant_unreadable", problem=config)
 		return Site(safe_name, bench, True, reason, True)
 	if "prego_tenant" in config:
 		tenant = config["prego_tenant"]
 		if tenant is False or (type(tenant) in (int, float) and tenant == 0):
-			reason = message('"prego_tenant" is false in its site_config.json')
+			reason = coded("excluded_by_site")
 			return Site(safe_name, bench, False, reason)
 		if tenant is not True and tenant != 1:
-			reason = message(
-				'counted: "prego_tenant" is {value}, and only 0 or false leaves a site out',
-				value=_value_word(tenant),
-			)
+			reason = coded("tenant_unclear", value=_value_word(tenant))
 			return Site(safe_name, bench, True, reason, True)
 	if config.get("maintenance_mode"):
 		return Site(safe_name, bench, True, _IN_MAINTENANCE)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from prego_metrics.agent.base.alert_codes import ALERTS
-from prego_metrics.agent.base.messages import Message, message, plain, restore
+from prego_metrics.agent.base.messages import Message, message, restore
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.collectors.host import CpuReading
 from prego_metrics.agent.config.settings import SETTING_BY_NAME
@@ -29,8 +29,7 @@ _MAX_TEXT = 2000
 _MAX_NUMBER = 1e11
 _MAX_FIELDS = 50
 _PUSH_ID = re.compile("[0-9a-f]{16}")
-# A code of the catalog, or the name of a field.
-_IDENTIFIER = re.compile("[a-z][a-z0-9_]{0,63}")
+_FIELD = re.compile("[a-z][a-z0-9_]{0,63}")
 
 
 def parse_state(content: str) -> State:
@@ -137,12 +136,7 @@ class Fields:
 		text = self.text("error", required=False)
 		if text is None:
 			return None
-		code = self.get("error_code", str) or ""
-		if not code:
-			return plain(text)
-		if not _IDENTIFIER.fullmatch(code):
-			raise self._wrong("error_code")
-		return restore(code, self._written.get("error_params"), text)
+		return restore(self._written.get("error_code"), self._written.get("error_params"), text)
 
 	def name(self, name: str, allowed: tuple[str, ...]) -> str:
 		value = self._written.get(name)
@@ -170,7 +164,7 @@ class Fields:
 		if len(self._written) > _MAX_FIELDS:
 			raise self._wrong("its size")
 		for name, value in self._written.items():
-			if not _IDENTIFIER.fullmatch(name):
+			if not _FIELD.fullmatch(name):
 				raise self._wrong(name)
 			if isinstance(value, str):
 				self.text(name)

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone, tzinfo
 from typing import Any
 
-from prego_metrics.agent.base.messages import message, message_of
+from prego_metrics.agent.base.messages import coded, message_of
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.tenants.inventory.database_session import (
 	POSTGRES,
@@ -204,7 +204,7 @@ def read_databases(
 			figures = read(sites[number], environ)
 		except Exception as error:  # noqa: BLE001 the others must be asked, and the caller not wait for ever
 			kind = type(error).__name__
-			figures = DatabaseFigures(error=message("it could not be asked ({error})", error=kind))
+			figures = DatabaseFigures(error=coded("database_failed", error=kind))
 		answers.put((number, figures))
 
 	def ask_next() -> None:
@@ -220,7 +220,7 @@ def read_databases(
 		try:
 			number, figures = answers.get(timeout=max(0.0, given_up_at[first] - time.monotonic()))
 		except queue.Empty:
-			late = message("no answer within {seconds} s", seconds=f"{limit_seconds:g}")
+			late = coded("database_late", seconds=f"{limit_seconds:g}")
 			number, figures = first, DatabaseFigures(error=late)
 		if given_up_at.pop(number, None) is not None:  # else it answers too late
 			ask_next()

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from prego_metrics.agent.base.messages import Message, message, message_of
+from prego_metrics.agent.base.messages import Message, coded, message_of
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.base.secrets import Secret
 
@@ -68,22 +68,18 @@ def credentials(merged: Mapping[str, object], environ: Mapping[str, str]) -> Cre
 	"""Read a site's credentials as Frappe does. Raises DatabaseError with what is missing."""
 	kind = merged.get("db_type") or MARIADB
 	if kind not in (MARIADB, POSTGRES):
-		raise DatabaseError(
-			message(
-				"db_type {kind} is not supported: only mariadb and postgres", kind=sanitize(str(kind), 40)
-			)
-		)
+		raise DatabaseError(coded("database_type_unsupported", kind=sanitize(str(kind), 40)))
 	name = merged.get("db_name")
 	password = merged.get("db_password")
 	for key, value in (("db_name", name), ("db_password", password)):
 		if not isinstance(value, str) or not value:
-			raise DatabaseError(message("its site_config.json has no {key}", key=key))
+			raise DatabaseError(coded("database_setting_missing", key=key))
 	host = environ.get("FRAPPE_DB_HOST") or merged.get("db_host") or "127.0.0.1"
 	port = environ.get("FRAPPE_DB_PORT") or merged.get("db_port") or (3306 if kind == MARIADB else 5432)
 	try:
 		number = int(str(port))
 	except ValueError:
-		raise DatabaseError(message("db_port {port} is no number", port=sanitize(str(port), 40))) from None
+		raise DatabaseError(coded("database_port_invalid", port=sanitize(str(port), 40))) from None
 	socket = environ.get("FRAPPE_DB_SOCKET") or merged.get("db_socket")
 	return Credentials(
 		kind=kind,
@@ -123,14 +119,7 @@ def open_session(access: Credentials) -> Iterator[Cursor]:
 
 
 def _not_installed(library: str, package: str) -> DatabaseError:
-	return DatabaseError(
-		message(
-			"{library} is not installed: pip install 'prego_metrics[database]', or in a bench env/bin/pip install "
-			"{package}",
-			library=library,
-			package=package,
-		)
-	)
+	return DatabaseError(coded("database_library_missing", library=library, package=package))
 
 
 def _mariadb(access: Credentials) -> Any:
@@ -215,4 +204,4 @@ def _wait(connection: Any, seconds: float) -> None:
 		ready = select.poll()  # no limit for the descriptor's number, as select has
 		ready.register(connection.fileno(), select.POLLIN if state == POLL_READ else select.POLLOUT)
 		if not ready.poll(max(0.0, until - time.monotonic()) * 1000):
-			raise TimeoutError(message("no answer within {seconds} s", seconds=seconds))
+			raise TimeoutError(coded("database_late", seconds=seconds))

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from prego_metrics.agent.base.formatting import size_text
-from prego_metrics.agent.base.messages import Message, as_kept, message, recalled
+from prego_metrics.agent.base.messages import Message, message, params_as_json, plain, restore
 from prego_metrics.agent.collectors.sites import Site
 from prego_metrics.tenants.inventory.backups import Backups
 from prego_metrics.tenants.inventory.database import DatabaseFigures
@@ -169,26 +169,29 @@ def _quota_as_dict(tenant: Tenant) -> dict[str, Any]:
 	}
 
 
-def tenant_as_kept(tenant: Tenant) -> dict[str, Any]:
-	"""Return a tenant as the cache has it: beside the texts also what they were made of, to be translated."""
-	texts = {"reason": tenant.site.reason, "database_error": tenant.database and tenant.database.error}
-	wordings = {name: as_kept(text) for name, text in texts.items() if isinstance(text, Message)}
-	return {**tenant_as_dict(tenant, tenant.read_at), "wordings": wordings}
+def tenant_as_stored(tenant: Tenant) -> dict[str, Any]:
+	"""Return a tenant as the cache has it: beside its sentences also their codes, to be translated."""
+	sentences = {"reason": tenant.site.reason, "database_error": tenant.database and tenant.database.error}
+	codes = {
+		name: {"code": sentence.code, "params": params_as_json(sentence)}
+		for name, sentence in sentences.items()
+		if isinstance(sentence, Message)
+	}
+	return {**tenant_as_dict(tenant, tenant.read_at), "codes": codes}
 
 
 def tenant_from_dict(content: Mapping[str, Any]) -> Tenant:
-	"""Read back what `tenant_as_kept` gave. Raises ValueError for anything else: any app can write the cache."""
+	"""Read back what `tenant_as_stored` gave. Raises ValueError for anything else: any app can write the cache."""
 	try:
-		disk, database, wordings = content["disk"], content["database"], content.get("wordings") or {}
+		disk, database, codes = content["disk"], content["database"], content.get("codes") or {}
 		if database and database["error"] is not None:
-			error = recalled(_text(database["error"]), wordings.get("database_error"))
-			database = {**database, "error": error}
+			database = {**database, "error": _sentence(database["error"], codes.get("database_error"))}
 		tenant = Tenant(
 			Site(
 				_text(content["site"]),
 				_text(content["bench"]),
 				content["counted"] is True,
-				recalled(_text(content["reason"]), wordings.get("reason")),
+				_sentence(content["reason"], codes.get("reason")),
 				False,
 				content["maintenance"],
 				content["paused"],
@@ -211,6 +214,10 @@ def _quota(content: Mapping[str, Any] | None) -> Quota:
 	if size is not None and not (type(size) is int and size > 0):
 		raise ValueError("is no tenant of ours (a quota is none)")
 	return Quota(size, content["own"] is True, None if refused is None else _text(refused))
+
+
+def _sentence(text: object, stored: Mapping[str, Any] | None) -> Message:
+	return restore(stored["code"], stored["params"], _text(text)) if stored else plain(_text(text))
 
 
 def _text(value: object) -> str:

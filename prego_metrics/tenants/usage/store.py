@@ -20,7 +20,7 @@ from prego_metrics.agent.base.errors import PregoMetricsError
 from prego_metrics.agent.base.messages import Message, message
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.state.store import FOLDER_NAME, StateFolder
-from prego_metrics.tenants.inventory.tenant import Tenant, tenant_as_kept, tenant_from_dict
+from prego_metrics.tenants.inventory.tenant import Tenant, tenant_as_stored, tenant_from_dict
 
 FILE_NAME = "tenants.sqlite"
 # The first that was set aside may hold a year's history: only the last is ever replaced.
@@ -202,7 +202,7 @@ class TenantHistory:
 		"""Keep a tenant's figures: as the latest, and as this day's."""
 		key = (tenant.site.bench, tenant.site.name)
 		users = tenant.database.enabled_users if tenant.database else None
-		content = json.dumps(tenant_as_kept(tenant))
+		content = json.dumps(tenant_as_stored(tenant))
 		with self._said(), self._transaction():
 			self._connection.execute(
 				"REPLACE INTO latest VALUES (?, ?, ?, ?, ?, ?, ?, ?)",

@@ -146,10 +146,6 @@ def test_a_state_that_was_tampered_with_never_raises_and_is_ours_or_set_aside(
 		b'{"version": 2, "last": {"id": "x"}}',
 		b'{"version": 2, "totals": {"delivered": "many"}}',
 		b'{"version": 1, "transitions": {}}',
-		b'{"version": 2, "last": {"id": "0123456789abcdef", "at": 1, "trigger": "cron", "outcome": "failed", '
-		b'"error": "x", "error_code": "\\u001b[2J"}}',
-		b'{"version": 2, "last": {"id": "0123456789abcdef", "at": 1, "trigger": "cron", "outcome": "failed", '
-		b'"error": "x", "error_code": 3}}',
 		b"[" * 100_000,
 		b'{"version": 2, "ballast": "' + b"x" * (1 << 20) + b'"}',
 	],
@@ -234,6 +230,15 @@ def test_an_error_comes_back_with_its_code_and_can_be_translated(folder: StateFo
 	for error in (state.last.error, state.events[0].error, folder.history()[0].error):
 		assert error and (error.code, error.params) == ("key_refused", {"answer": 401})
 		assert error.template == coded("key_refused", answer=401).template
+
+
+@pytest.mark.parametrize("code", ["\x1b[2J", "", 3, ["key_refused"], "k" * 100])
+def test_a_code_that_is_none_is_not_kept(folder: StateFolder, code: object) -> None:
+	last = {**asdict(PUSH, dict_factory=as_stored), "outcome": "failed", "error": "abc", "error_code": code}
+	write_raw(folder, json.dumps({"version": 2, "last": last}).encode())
+	state, warnings = folder.read()
+	assert warnings == [] and state.last and state.last.error
+	assert (state.last.error, state.last.error.code) == ("abc", "")
 
 
 @pytest.mark.parametrize(

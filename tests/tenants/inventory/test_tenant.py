@@ -12,7 +12,7 @@ import pytest
 from korean_sentences import in_korean, still_english
 from tenant_figures import kept_days
 
-from prego_metrics.agent.base.messages import message
+from prego_metrics.agent.base.messages import coded
 from prego_metrics.agent.base.secrets import WITHHELD
 from prego_metrics.agent.bench.locate import open_bench
 from prego_metrics.agent.config.config import load_config
@@ -152,14 +152,17 @@ def test_a_sentence_that_somebody_else_wrote_into_the_cache_stays_as_it_stands(b
 	scan.scan_tenants(load_config(open_bench(str(bench_folder)), {}), {})
 	sites = str(bench_folder / "sites")
 	with TenantHistory(sites, write=True) as history:
-		forged = json.dumps({"reason": {"template": "{a}", "values": {"a": "0 tenants"}}})
+		forged = json.dumps({"reason": {"code": "tenant_unclear", "params": {"number": "0 tenants"}}})
 		history._connection.execute(
-			"UPDATE latest SET content = json_set(content, '$.wordings', json(?))", (forged,)
+			"UPDATE latest SET content = json_set(content, '$.codes', json(?))", (forged,)
 		)
-	assert [type(tenant.site.reason) for tenant in cached_tenants(sites)] == [str] * 3
-	with TenantHistory(sites, write=True) as history:
-		history._connection.execute("UPDATE latest SET content = json_set(content, '$.wordings', 7)")
-	assert cached_tenants(sites) == []
+	assert [tenant.site.reason.template for tenant in cached_tenants(sites)] == [""] * 3
+	for odd in ("7", '{"reason": 7}', '{"reason": {"code": "tenant"}}'):
+		with TenantHistory(sites, write=True) as history:
+			history._connection.execute(
+				"UPDATE latest SET content = json_set(content, '$.codes', json(?))", (odd,)
+			)
+		assert cached_tenants(sites) == []
 
 
 @pytest.mark.parametrize(
@@ -183,5 +186,5 @@ def test_a_servers_words_stay_and_ours_are_translated() -> None:
 	denied = "Access denied (using password: YES)"
 	assert error_line(access, OSError(1045, denied)) == denied
 	assert error_line(access, OSError(1045, "Access denied (using password secret-7)")) == WITHHELD
-	waited = TimeoutError(message("no answer within {seconds} s", seconds=20))
+	waited = TimeoutError(coded("database_late", seconds=20))
 	assert in_korean(error_line(access, waited)) != "no answer within 20 s"
