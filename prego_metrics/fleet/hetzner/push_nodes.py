@@ -129,7 +129,7 @@ def _exclude(node: MappedNode, known: Known) -> Outcome | None:
 		return _outcome(
 			node,
 			NOT_PUSHED,
-			f"it is said to be agentless, and pushed for itself {max(0.0, age):.0f} s ago ({row.source})",
+			f"it is marked agentless, but pushed for itself {max(0.0, age):.0f} s ago ({row.source})",
 		)
 	return _outcome(node, LEFT_ALONE, f"it pushed for itself {max(0.0, age):.0f} s ago")
 

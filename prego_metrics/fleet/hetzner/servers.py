@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from prego_metrics import __version__
 from prego_metrics.agent.base.secrets import Secret
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 	import hcloud
 
 PER_PAGE = 50
+Result = TypeVar("Result")
+
 RUNNING = "running"
 # The mean of the last five minutes: the cadence at which a sidecar usually runs.
 CPU_WINDOW_SECONDS = 300
@@ -47,7 +49,7 @@ class Listing:
 
 
 class HetznerApi:
-	"""The two questions that the sidecar asks; to be closed. Each raises HetznerError."""
+	"""The two requests of the sidecar; use it as a context manager. Each raises HetznerError."""
 
 	def __init__(
 		self,
@@ -81,11 +83,11 @@ class HetznerApi:
 		one nothing is known, not even how many there are.
 		"""
 		listing = Listing()
-		seen: set[int] = set()
+		known_ids: set[int] = set()
 		page = last_page = 1
 		while page <= last_page:
 			try:
-				result = self._page(page, selector)
+				servers, last_page = self._page(page, selector)
 			except HetznerError as error:
 				if page == 1:
 					raise
@@ -95,9 +97,8 @@ class HetznerApi:
 					break
 			else:
 				# A server that comes or goes meanwhile moves another one over the page's edge.
-				listing.servers += [server for server in result[0] if server.server_id not in seen]
-				seen.update(server.server_id for server in result[0])
-				last_page = result[1]
+				listing.servers += [server for server in servers if server.server_id not in known_ids]
+				known_ids.update(server.server_id for server in servers)
 			page += 1
 		return listing
 
@@ -110,44 +111,42 @@ class HetznerApi:
 		from hcloud.servers import Server
 
 		end = datetime.datetime.fromtimestamp(int(now), datetime.timezone.utc)
-		with _understood(f"the CPU of server {server.server_id}") as answer:
-			metrics = self._client.servers.get_metrics(
+
+		def ask() -> list[float]:
+			answer = self._client.servers.get_metrics(
 				Server(id=server.server_id),
 				type="cpu",
 				start=end - datetime.timedelta(seconds=CPU_WINDOW_SECONDS),
 				end=end,
 				step=CPU_STEP_SECONDS,
-			).metrics
-			answer.extend(_finite(value for _, value in metrics.time_series["cpu"]["values"]))
-		if not answer:
+			)
+			return _finite(value for _, value in answer.metrics.time_series["cpu"]["values"])
+
+		values = _checked(ask, f"the CPU of server {server.server_id}")
+		if not values:
 			return None
-		percent: float = sum(answer) / len(answer) / max(1, server.cores)
+		percent = sum(values) / len(values) / max(1, server.cores)
 		return round(min(100.0, max(0.0, percent)), 1)
 
 	def _page(self, page: int, selector: str | None) -> tuple[list[HetznerServer], int]:
 		"""Return the servers of one page, and the number of the last one."""
-		with _understood(f"page {page} of the servers") as answer:
-			result = self._client.servers.get_list(label_selector=selector, page=page, per_page=PER_PAGE)
-			pagination = result.meta.pagination if result.meta else None
-			last_page = (pagination.last_page if pagination else None) or page
-			answer.extend(map(_server, result.servers))
-		return answer, last_page
+
+		def ask() -> tuple[list[HetznerServer], int]:
+			answer = self._client.servers.get_list(label_selector=selector, page=page, per_page=PER_PAGE)
+			pagination = answer.meta.pagination if answer.meta else None
+			return list(map(_server, answer.servers)), (pagination.last_page if pagination else None) or page
+
+		return _checked(ask, f"page {page} of the servers")
 
 
-class _understood:
-	"""Turn whatever an answer of another shape raises inside hcloud into one sentence."""
+def _checked(ask: Callable[[], Result], subject: str) -> Result:
+	"""Return what `ask` does; whatever an answer of another shape raises inside hcloud becomes a HetznerError."""
+	from hcloud import HCloudException
 
-	def __init__(self, what: str) -> None:
-		self._what = what
-
-	def __enter__(self) -> list[Any]:
-		return []
-
-	def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-		from hcloud import HCloudException
-
-		if isinstance(error, HCloudException | LookupError | TypeError | ValueError | AttributeError):
-			raise HetznerError(f"{self._what}: the answer is not as the API describes it") from None
+	try:
+		return ask()
+	except (HCloudException, LookupError, TypeError, ValueError, AttributeError):
+		raise HetznerError(f"{subject}: the answer is not as the API describes it") from None
 
 
 def _server(bound: Any) -> HetznerServer:
@@ -161,7 +160,7 @@ def _server(bound: Any) -> HetznerServer:
 
 
 def _finite(values: Iterator[object]) -> list[float]:
-	"""Return the texts that are numbers; the API writes NaN where it has none."""
+	"""Return the finite numbers; the API writes numbers as strings, and NaN where it has none."""
 	numbers = [float(str(value)) for value in values]
 	return [number for number in numbers if math.isfinite(number)]
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from prego_metrics.agent.base.errors import ExportError
-from prego_metrics.agent.base.files import UnfitFile, read_descriptor
+from prego_metrics.agent.base.files import read_descriptor
 from prego_metrics.agent.base.sanitize import sanitize
 
 Row = Mapping[str, object]
@@ -55,33 +55,33 @@ def read_export(path: str) -> Export:
 	source = sanitize(path)
 	try:
 		with open(path, "rb") as file:
-			text = read_descriptor(file.fileno(), MAX_BYTES).decode("utf-8-sig")
+			content = read_descriptor(file.fileno(), MAX_BYTES).decode("utf-8-sig")
 	except OSError as error:
 		raise ExportError(f"{source} cannot be read: {error.strerror}") from None
 	except UnicodeDecodeError:
 		raise ExportError(f"{source} is not text in UTF-8") from None
-	except (UnfitFile, ValueError) as error:
+	except ValueError as error:
 		raise ExportError(f"{source} {error}") from None
-	if not text.strip():
+	if not content.strip():
 		raise ExportError(f"{source} is empty: the export failed")
-	json_list = _JSON_LIST.search(text)
+	json_list = _JSON_LIST.search(content)
 	if json_list:
-		return Export(source, _json_rows(text[json_list.start() :], source))
-	if text.lstrip().startswith(("{", "[")):
-		raise ExportError(f"{source} is not a JSON list of rows: {sanitize(text.strip(), 200)}")
-	return _from_csv(text, source)
+		return Export(source, _json_rows(content[json_list.start() :], source))
+	if content.lstrip().startswith(("{", "[")):
+		raise ExportError(f"{source} is not a JSON list of rows: {sanitize(content.lstrip()[:200])}")
+	return _from_csv(content, source)
 
 
-def parsed_json(text: str, source: str) -> object:
-	"""Return the value of a JSON text, or raise ExportError."""
+def parsed_json(content: str, source: str) -> object:
+	"""Return the value of a JSON document, or raise ExportError."""
 	try:
-		return json.loads(text)
+		return json.loads(content)
 	except (ValueError, RecursionError):
 		raise ExportError(f"{source} is not valid JSON: the export failed or was cut off") from None
 
 
-def _json_rows(text: str, source: str) -> list[Row]:
-	rows = parsed_json(text, source)
+def _json_rows(content: str, source: str) -> list[Row]:
+	rows = parsed_json(content, source)
 	if not isinstance(rows, list):
 		raise ExportError(f"{source} is not a JSON list of rows")
 	if any(isinstance(entry, dict) and _WRANGLER_KEYS & entry.keys() for entry in rows):
@@ -96,12 +96,12 @@ def _json_rows(text: str, source: str) -> list[Row]:
 	return rows
 
 
-def _from_csv(text: str, source: str) -> Export:
+def _from_csv(content: str, source: str) -> Export:
 	try:
-		lines = [line for line in csv.reader(io.StringIO(text, newline=""), strict=True) if line]
+		lines = [line for line in csv.reader(io.StringIO(content, newline=""), strict=True) if line]
 	except csv.Error as error:
 		raise ExportError(f"{source} is neither a JSON list nor valid CSV: {error}") from None
-	if len(lines) > 1 and not text.endswith(("\n", "\r")):
+	if len(lines) > 1 and not content.endswith(("\n", "\r")):
 		# A node_id that was cut off is another node's, and any number of rows may be missing.
 		raise ExportError(
 			f"{source} ends within a line: the export was cut off. If it is whole, add the end of the line"

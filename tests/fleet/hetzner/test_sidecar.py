@@ -189,7 +189,7 @@ def test_a_node_that_is_said_to_be_agentless_and_pushes_for_itself_is_not_overwr
 	hetzner.servers = [server(1, prego_node_id="node-1", prego_agentless="true")]
 	ended = sidecar(rows=[seen("node-1", 20)])
 	assert ended.returncode == 1
-	assert re.search("said to be agentless, and pushed for itself 2[0-9] s ago", ended.stderr)
+	assert re.search("marked agentless, but pushed for itself 2[0-9] s ago", ended.stderr)
 	assert row_of(control_plane) is None
 
 
