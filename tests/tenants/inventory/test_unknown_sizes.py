@@ -35,11 +35,65 @@ def elsewhere(tmp_path: Path) -> Path:
 	return folder
 
 
+def du(tree: Path) -> int:
+	"""Return the bytes that `du` has for a tree, also where it could not read all of it."""
+	ended = subprocess.run(
+		["du", "-s", "--block-size=1", str(tree)], capture_output=True, text=True, check=False
+	)
+	return int(ended.stdout.split()[0])
+
+
 def test_a_tree_that_a_symlink_stands_for_is_not_read_and_that_is_said(elsewhere: Path) -> None:
 	link = elsewhere.with_name("files")
 	link.symlink_to(elsewhere)
 	assert disk_usage(str(link)).unreadable == 1
 	assert disk_usage(str(elsewhere)).unreadable == 0
+
+
+def test_a_folder_that_may_not_be_read_counts_with_its_own_blocks_as_du_has_it(
+	elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	(elsewhere / "locked").mkdir()
+	expected = DiskUsage(du(elsewhere), 1)
+	genuine = os.open
+
+	def refused(path: str, flags: int, **options: int) -> int:
+		if path.endswith("/locked"):
+			raise PermissionError(errno.EACCES, "Permission denied")
+		return genuine(path, flags, **options)
+
+	monkeypatch.setattr(os, "open", refused)
+	assert disk_usage(str(elsewhere)) == expected
+
+
+def test_folders_whose_path_is_too_long_are_a_lower_bound(tmp_path: Path) -> None:
+	"""Any app of the bench can nest folders deeper than a path can say."""
+	top = tmp_path / "top"
+	top.mkdir()
+	descriptors = [os.open(top, os.O_RDONLY)]
+	try:
+		for _ in range(20):
+			os.mkdir("n" * 250, dir_fd=descriptors[-1])
+			descriptors.append(os.open("n" * 250, os.O_RDONLY, dir_fd=descriptors[-1]))
+		usage = disk_usage(str(top))
+		assert usage.unreadable == 1 and 0 < usage.bytes <= du(top)
+	finally:
+		for descriptor in reversed(descriptors[:-1]):
+			os.rmdir("n" * 250, dir_fd=descriptor)
+		for descriptor in descriptors:
+			os.close(descriptor)
+
+
+def test_a_deep_and_a_wide_tree_take_what_du_says(tmp_path: Path) -> None:
+	deep = tmp_path / "tree"
+	for number in range(300):
+		deep = deep / str(number)
+	deep.mkdir(parents=True)
+	(deep / "file").write_bytes(b"x" * 10_000)
+	for number in range(500):
+		(tmp_path / "tree" / f"beside-{number}").mkdir()
+	os.mkfifo(tmp_path / "tree" / "fifo")
+	assert disk_usage(str(tmp_path / "tree")) == DiskUsage(du(tmp_path / "tree"))
 
 
 def test_a_site_whose_files_lie_behind_a_symlink_has_a_lower_bound(
@@ -75,7 +129,7 @@ def test_backups_that_cannot_be_read_whole_have_a_lower_bound(
 	tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
 	(tmp_path / "acme.example" / "private" / "backups").mkdir(parents=True)
-	monkeypatch.setattr(backups, "disk_usage", lambda path: DiskUsage(4096, 0, 2))
+	monkeypatch.setattr(backups, "disk_usage", lambda path: DiskUsage(4096, 2))
 	assert read_backups(str(tmp_path / "acme.example"), sizes=True).unreadable == 2
 
 
