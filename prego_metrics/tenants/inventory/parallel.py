@@ -1,7 +1,7 @@
-"""Many sites' folders read at once, by a few processes.
+"""Many sites' folders read by a few processes.
 
-A walk is as much the interpreter's work as the kernel's, so threads would wait for each other: two were slower
-than one. The processes are forks: what they read, they have at hand, and no password goes through a pipe.
+A walk keeps the interpreter as busy as the kernel, so threads would wait for each other: two were slower than one.
+The processes are forks: they have the sites already, and no password goes through a pipe.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import cast
 from prego_metrics.agent.base.errors import PregoMetricsError
 from prego_metrics.tenants.inventory.site_folder import LocatedSite, SiteOnDisk, read_site
 
-MOST_READERS = 4
+MAX_PROCESSES = 4
 
 
 class ReaderLost(PregoMetricsError):
@@ -29,82 +29,64 @@ class ReaderLost(PregoMetricsError):
 def read_sites(sites: Sequence[LocatedSite], *, sizes: bool) -> Iterator[tuple[LocatedSite, SiteOnDisk]]:
 	"""Give each site as it has been read, in no order; with `sizes`, by as many processes as there are CPUs.
 
-	They end with the iteration, however that ends. Not beside other threads. Raises ReaderLost.
+	The processes end with the iteration, however that ends. Not to be used beside other threads. Raises ReaderLost.
 	"""
-	most = min(len(os.sched_getaffinity(0)), MOST_READERS, len(sites)) if sizes else 1
+	count = min(len(os.sched_getaffinity(0)), MAX_PROCESSES, len(sites)) if sizes else 1
 	with contextlib.ExitStack() as held:
-		readers = _start(most, sites, held) if most > 1 else {}
+		readers = _start(count, sites, held) if count > 1 else {}
 		if not readers:
-			for located in sites:
-				yield located, read_site(located, sizes=sizes)
+			yield from ((located, read_site(located, sizes=sizes)) for located in sites)
 			return
-		yield from _answers(readers, sites)
+		waiting = iter(range(len(sites)))
+		reading: dict[Connection, int] = {}
+		idle = list(readers)
+		while idle:
+			for connection, number in zip(idle, waiting, strict=False):
+				reading[connection] = number
+				with contextlib.suppress(ConnectionError):  # its process has ended: recv will say so
+					connection.send(number)
+			idle = cast("list[Connection]", wait(list(reading))) if reading else []
+			for connection in idle:
+				located = sites[reading.pop(connection)]
+				try:
+					disk = connection.recv()
+				except (EOFError, ConnectionError):
+					raise ReaderLost(_how_it_ended(readers[connection], located)) from None
+				yield located, disk
 
 
 def _start(
-	most: int, sites: Sequence[LocatedSite], held: contextlib.ExitStack
+	count: int, sites: Sequence[LocatedSite], held: contextlib.ExitStack
 ) -> dict[Connection, ForkProcess]:
 	context = get_context("fork")
 	readers: dict[Connection, ForkProcess] = {}
-	for _ in range(most):
+	for _ in range(count):
 		ours, theirs = context.Pipe()
 		held.enter_context(ours)
 		with theirs:
-			reader = context.Process(target=_serve, args=(theirs, [*readers, ours], sites), daemon=True)
+			process = context.Process(target=_serve, args=(theirs, [*readers, ours], sites), daemon=True)
 			try:
-				reader.start()
+				process.start()
 			except OSError:
 				break  # no more processes are allowed: those that are there do it, or this one alone
-		held.callback(_end, reader)
-		readers[ours] = reader
+		held.callback(process.join)
+		held.callback(process.kill)
+		readers[ours] = process
 	return readers
 
 
-def _end(reader: ForkProcess) -> None:
-	reader.kill()
-	reader.join()
-
-
-def _serve(asked: Connection, callers: list[Connection], sites: Sequence[LocatedSite]) -> None:
-	"""Read the sites whose numbers are asked for, until nobody is there to ask."""
-	signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C comes here too, and the caller speaks for all
-	for caller in callers:
-		caller.close()  # an end held here would hide that the caller is gone
+def _serve(requests: Connection, others: list[Connection], sites: Sequence[LocatedSite]) -> None:
+	"""Read the sites whose numbers are asked for, until the other process is gone."""
+	signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C comes here too, and the other process reports it
+	for connection in others:
+		connection.close()  # an end held here would hide that the other process is gone
 	with contextlib.suppress(EOFError, ConnectionError):
 		while True:
-			asked.send(read_site(sites[asked.recv()], sizes=True))
+			requests.send(read_site(sites[requests.recv()], sizes=True))
 
 
-def _answers(
-	readers: dict[Connection, ForkProcess], sites: Sequence[LocatedSite]
-) -> Iterator[tuple[LocatedSite, SiteOnDisk]]:
-	waiting = iter(range(len(sites)))
-	reading: dict[Connection, int] = {}
-
-	def ask(reader: Connection) -> None:
-		number = next(waiting, None)
-		if number is not None:
-			reading[reader] = number
-			with contextlib.suppress(
-				ConnectionError
-			):  # then it has ended, which shows when it is listened to
-				reader.send(number)
-
-	for reader in readers:
-		ask(reader)
-	while reading:
-		for reader in cast("list[Connection]", wait(list(reading))):
-			located = sites[reading.pop(reader)]
-			try:
-				disk = reader.recv()
-			except (EOFError, ConnectionError):
-				raise ReaderLost(_how_it_ended(readers[reader], located)) from None
-			ask(reader)
-			yield located, disk
-
-
-def _how_it_ended(reader: ForkProcess, located: LocatedSite) -> str:
-	reader.join()
-	code = reader.exitcode or 0
+def _how_it_ended(process: ForkProcess, located: LocatedSite) -> str:
+	process.join()
+	code = process.exitcode or 0
 	how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
 	return f"the process that read the files of {located.site.name} {how}: the sizes are not known. Try again"
