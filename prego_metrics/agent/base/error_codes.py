@@ -98,7 +98,6 @@ ERRORS: Mapping[str, str] = {
 	"units_impossible": "{problem}",
 	"usage_unreadable": "{problem}",
 	"scan_running": "{problem}",
-	"database_unreadable": "{problem}",
 	"export_invalid": "{problem}",
 	"hetzner_failed": "{problem}",
 	"command_failed": "{problem}",

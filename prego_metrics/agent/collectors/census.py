@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from prego_metrics.agent.base.errors import BenchError, CensusError
-from prego_metrics.agent.base.messages import coded, message
+from prego_metrics.agent.base.messages import code_of, coded, message
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.collectors.passes import read_sites
@@ -79,7 +79,13 @@ def census_as_dict(census: Census) -> dict[str, Any]:
 	return {
 		"tenant_count": census.tenant_count,
 		"sites": [
-			{"site": site.name, "bench": site.bench, "counted": site.counted, "reason": site.reason}
+			{
+				"site": site.name,
+				"bench": site.bench,
+				"counted": site.counted,
+				"reason": site.reason,
+				"reason_code": code_of(site.reason),
+			}
 			for site in census.sites
 		],
 		"not_sites": [

@@ -27,6 +27,8 @@ _PLACE = re.compile(r"\{([a-z_]+)\}")
 class UnitError(PregoMetricsError):
 	"""Something that a unit would name cannot be named in one, or must not be trusted by root."""
 
+	default_code = "units_impossible"
+
 
 @dataclass(frozen=True)
 class Units:

@@ -111,7 +111,7 @@ def configure(
 		written = bool(changes or unset or key is not None or others or asks)
 		config = load_config(bench, os.environ)
 	except PregoMetricsError as error:
-		fail(str(error), json_with={"settings": {}} if as_json else None)
+		fail(error, json_with={"settings": {}} if as_json else None)
 	notes = onboarding.notes(config, changes, scheduler_tick_interval)
 	if enable_scheduler:
 		notes.append(_enable_scheduler(bench, config))

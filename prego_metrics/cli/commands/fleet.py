@@ -95,7 +95,7 @@ def freshness(
 			exports, warnings = _ask_control_plane(str(url), api_key_file)
 		rows, more_warnings = read_fleet(*exports, read_export(tenants) if tenants else None, live=bool(url))
 	except PregoMetricsError as error:
-		fail(str(error), json_with={"ok": False, "nodes": []} if as_json else None)
+		fail(error, json_with={"ok": False, "nodes": []} if as_json else None)
 	warnings += more_warnings
 	verdicts = judge_freshness(rows, time.time(), max_age)
 	alerts = alerts_of(verdicts)
@@ -161,7 +161,7 @@ def reconcile(
 			(_, export), warnings = _ask_control_plane(str(url), api_key_file)
 		rows = read_metrics(export, needed=("tenant_count",))
 	except PregoMetricsError as error:
-		fail(str(error), json_with={"ok": False, "nodes": []} if as_json else None)
+		fail(error, json_with={"ok": False, "nodes": []} if as_json else None)
 	warnings += placement.warnings
 	verdicts, not_compared = judge_counts(rows, placement.tenants, tolerance)
 	if not verdicts:

@@ -93,7 +93,7 @@ def hetzner_push(as_json: bool, **options: Any) -> None:
 			track=_with_progress_bar,
 		)
 	except PregoMetricsError as error:
-		_fail(str(error), as_json)
+		_fail(error, as_json)
 	sys.exit(_print_outcomes(outcomes, unread, as_json=as_json))
 
 
@@ -110,7 +110,7 @@ def _check_options(options: dict[str, Any]) -> None:
 		raise click.UsageError("--max-age and --time-limit must be numbers of seconds")
 
 
-def _fail(error: str, as_json: bool) -> NoReturn:
+def _fail(error: PregoMetricsError | str, as_json: bool) -> NoReturn:
 	fail(error, json_with={"ok": False, "nodes": []} if as_json else None)
 
 

@@ -63,8 +63,7 @@ def status(bench_path: str | None, max_age: float | None, watch: float | None, a
 	try:
 		bench = open_bench_as_owner(bench_path)
 	except PregoMetricsError as error:
-		message = str(error)
-		fail(message, json_with={**_NO_STATUS, "sentence": message} if as_json else None)
+		fail(error, json_with={**_NO_STATUS, "sentence": error.message} if as_json else None)
 	code = _print_status(bench, max_age, as_json=as_json, watched=watch is not None)
 	try:
 		while watch is not None:

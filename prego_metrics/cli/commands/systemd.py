@@ -67,7 +67,7 @@ def systemd(
 		else:
 			_write(files, output)
 	except PregoMetricsError as error:
-		fail(str(error))
+		fail(error)
 	click.echo(_next_steps(units, list(files), output), err=output is None)
 
 

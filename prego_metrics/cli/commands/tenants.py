@@ -108,7 +108,7 @@ def tenants(bench_path: str | None, **options: Any) -> None:
 			found = _in_order(_read(config, sizes=asked.sizes, database=asked.database), asked.sort)
 			_show(found, asked)
 	except PregoMetricsError as error:
-		fail(str(error), json_with={"tenant_count": None, "sites": []} if asked.as_json else None)
+		fail(error, json_with={"tenant_count": None, "sites": []} if asked.as_json else None)
 
 
 def _import_now(asked: _Asked) -> None:

@@ -7,7 +7,12 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+
+from prego_metrics.agent.base.messages import code_of
+
+if TYPE_CHECKING:
+	from prego_metrics.agent.base.errors import PregoMetricsError
 
 
 def print_json(content: Mapping[str, Any]) -> None:
@@ -15,10 +20,11 @@ def print_json(content: Mapping[str, Any]) -> None:
 	print(json.dumps(content), flush=True)
 
 
-def fail(problem: str, *, json_with: Mapping[str, Any] | None = None) -> NoReturn:
+def fail(error: PregoMetricsError | str, *, json_with: Mapping[str, Any] | None = None) -> NoReturn:
 	"""Print one error and end with exit code 2; with `json_with`, which goes beside it, also as JSON on stdout."""
+	problem = error if isinstance(error, str) else error.message
 	if json_with is not None:
-		print_json({**json_with, "error": problem})
+		print_json({**json_with, "error": problem, "error_code": code_of(problem) or "command_failed"})
 	print_line(f"Error: {problem}", sys.stderr)
 	sys.exit(2)
 
@@ -30,7 +36,7 @@ def exit_on_error(run: Callable[[], None]) -> None:
 	try:
 		run()
 	except PregoMetricsError as error:
-		fail(str(error))
+		fail(error)
 
 
 def print_line(line: str, stream: TextIO | None) -> None:

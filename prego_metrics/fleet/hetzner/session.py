@@ -46,6 +46,8 @@ class HetznerError(PregoMetricsError):
 	final: it will give nothing else in this run either (the token, the rate limit, the time).
 	"""
 
+	default_code = "hetzner_failed"
+
 	def __init__(self, message: str, *, final: bool = False) -> None:
 		super().__init__(message)
 		self.final = final

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from prego_metrics.agent.base.formatting import size_text
-from prego_metrics.agent.base.messages import Message, message, params_as_json, plain, restore
+from prego_metrics.agent.base.messages import Message, code_of, message, params_as_json, plain, restore
 from prego_metrics.agent.collectors.sites import Site
 from prego_metrics.tenants.inventory.backups import Backups
 from prego_metrics.tenants.inventory.database import DatabaseFigures
@@ -149,6 +149,7 @@ def tenant_as_dict(tenant: Tenant, now: float) -> dict[str, Any]:
 		"bench": site.bench,
 		"counted": site.counted,
 		"reason": str(site.reason),
+		"reason_code": code_of(site.reason),
 		"maintenance": site.maintenance,
 		"paused": site.paused,
 		"read_at": tenant.read_at,

@@ -31,6 +31,8 @@ RESUMED_SECONDS = 20 * 3600.0
 class ScanRunning(PregoMetricsError):
 	"""Another process is scanning on this bench."""
 
+	default_code = "scan_running"
+
 
 @dataclass(frozen=True)
 class ScanResult:

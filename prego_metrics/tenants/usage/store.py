@@ -52,6 +52,8 @@ Opened = TypeVar("Opened", bound="TenantHistory")
 class HistoryError(PregoMetricsError):
 	"""The file of the tenants' figures cannot be read or written; the message says why."""
 
+	default_code = "usage_unreadable"
+
 
 class CorruptHistory(HistoryError):
 	"""The file is no SQLite database, or a damaged one."""

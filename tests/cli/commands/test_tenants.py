@@ -36,8 +36,11 @@ def test_tenants_json_has_the_shape_of_the_design(run_agent: Run, mixed_bench: P
 		"bench": str(mixed_bench),
 		"counted": False,
 		"reason": "excluded by exclude_sites: pool-*",
+		"reason_code": "excluded_by_pattern",
 	}
-	assert all(list(site) == ["site", "bench", "counted", "reason"] for site in written["sites"])
+	assert all(
+		list(site) == ["site", "bench", "counted", "reason", "reason_code"] for site in written["sites"]
+	)
 	assert {entry["name"] for entry in written["not_sites"]} == {"archived", "alias.example"}
 
 
@@ -61,7 +64,7 @@ def test_tenants_of_a_bench_without_sites_is_null_and_exit_2(
 	assert ended.returncode == 2
 	written = json.loads(ended.stdout)
 	assert (written["tenant_count"], written["sites"]) == (None, [])
-	assert "holds no site at all" in written["error"]
+	assert written["error_code"] == "no_site"
 	ended = run_agent("tenants", "--bench", empty)
 	assert (ended.returncode, ended.stdout) == (2, "")
 	assert ended.stderr.startswith("Error: ") and "holds no site at all" in ended.stderr
