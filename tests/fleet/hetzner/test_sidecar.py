@@ -333,6 +333,13 @@ def test_an_endpoint_that_would_carry_the_token_in_clear_is_refused(endpoint: st
 	assert ended.returncode == 2 and "HCLOUD_ENDPOINT must" in ended.stderr
 
 
+def test_with_json_a_refused_token_is_an_error_with_its_code(sidecar) -> None:
+	ended = sidecar("--json", HCLOUD_TOKEN="q8Z-w3Y_k5X.v7W~j2V")
+	report = json.loads(ended.stdout)
+	assert (ended.returncode, report["ok"], report["nodes"]) == (2, False, [])
+	assert report["error_code"] == "hetzner_failed"
+
+
 def test_a_project_without_a_server_is_no_success(hetzner, sidecar) -> None:
 	hetzner.servers = []
 	ended = sidecar()

@@ -81,7 +81,7 @@ def test_an_export_that_failed_is_an_error_and_exit_2(tmp_path: Path, which: str
 	ended = judged(tmp_path, **{which: content})
 	assert ended.code == 2
 	assert ended.stderr.startswith("Error: ") and ended.stderr.count("\n") == 1
-	assert ended.json["ok"] is False and ended.json["error"]
+	assert (ended.json["ok"], ended.json["error_code"]) == (False, "export_invalid")
 
 
 @pytest.mark.parametrize("content", ['[{"results": [], "success": true}]', "[]", "node_id,region\n"])
