@@ -103,7 +103,7 @@ class Examination:
 		"""The bench's whole common configuration, as Frappe reads it; empty where it cannot be read."""
 		try:
 			return read_common_config(self.bench)
-		except ValueError:
+		except ConfigurationError:
 			return {}  # the check of the configuration says so
 
 	@cached_property

@@ -20,6 +20,8 @@ SAME_IN_KOREAN = {
 	"{0} ms",
 	"{0} ({1} to {2})",
 	"{0} to {1}",
+	"{file} {problem}",
+	"{file} {problem}: {fate}",
 	"{path}: {reason}",
 	"{percent} %",
 	"heartbeat_url_file: {problem}",

@@ -246,15 +246,15 @@ SITUATIONS: list[tuple[str, Spoil, tuple[str, ...]]] = [
 	(
 		"a configuration that is no UTF-8",
 		common_holds(b'{"a": "\xff"}'),
-		("common_site_config.json is not valid JSON",),
+		("common_site_config.json cannot be parsed",),
 	),
-	("a configuration that is no object", common_holds("[]"), ("must hold a JSON object",)),
+	("a configuration that is no object", common_holds("[]"), ("does not hold a JSON object",)),
 	(
 		"a section that is no object",
 		common_holds('{"prego_metrics": []}'),
-		("cannot be read: prego_metrics is not a JSON object",),
+		("holds prego_metrics, which is not a JSON object",),
 	),
-	("a configuration nested too deeply", common_holds("[" * 100_000), ("nested too deeply",)),
+	("a configuration nested too deeply", common_holds("[" * 100_000), ("cannot be parsed",)),
 	("the configuration is a folder", replace_common(lambda path: path.mkdir()), ("not a regular file",)),
 	("the configuration is a pipe", replace_common(os.mkfifo), ("not a regular file",)),
 	(

@@ -15,7 +15,7 @@ ERRORS: Mapping[str, str] = {
 	"setting_invalid": "{setting} = {value} ({source}) {allowed}",
 	"setting_unknown": "{name} in {source} is not a setting: {hint}",
 	"settings_conflict": "{first} and {second} are both set: keep one of them",
-	"settings_unreadable": "{file} cannot be read: {reason}",
+	"settings_unreadable": "{file} {problem}",
 	"settings_not_written": "{file} cannot be written: {reason}",
 	"settings_invalid": "{problems}",
 	# The key.
@@ -35,7 +35,7 @@ ERRORS: Mapping[str, str] = {
 		"The key is not in reach of Frappe here, as the hardened mode wants it (scheduler_pushes is false): the "
 		"timer pushes, under its own user. To push now, start its service on the node"
 	),
-	"key_not_written": "{file} cannot be written: {reason}",
+	"key_not_written": "the key was not written: {problem}",
 	# The bench and its sites.
 	"bench_not_found": (
 		"neither {folder} nor a folder above it is a bench: go into the bench, or name it with --bench PATH"
@@ -43,6 +43,10 @@ ERRORS: Mapping[str, str] = {
 	"not_a_bench": (
 		"{folder} is not a bench: neither {folder}/sites nor the folder itself holds apps.txt or "
 		"common_site_config.json. Name the bench, or its sites folder"
+	),
+	"bench_name_empty": "the name of the bench is empty: give --bench a path, or leave it out",
+	"working_directory_gone": (
+		"the working directory no longer exists ({reason}): name the bench with --bench and an absolute path"
 	),
 	"bench_unreadable": "the bench {bench} cannot be read: {reason}",
 	"bench_pattern_empty": "benches: the pattern {pattern} matches no folder",
@@ -166,8 +170,29 @@ PARTS: Mapping[str, str] = {
 	),
 	"database_late": "no answer within {seconds} s",
 	"database_failed": "it could not be asked ({error})",
+	# The key.
+	"key_empty": "is empty",
+	"key_unprintable": (
+		"holds a character that is not printable ASCII (a space, a line end, a letter with an accent)"
+	),
 	# Files.
-	"no_json_object": "{name} is not a JSON object",
+	"file_problem": "{file} {problem}",
+	"file_unreadable": "cannot be read ({reason})",
+	"file_unreadable_by": "cannot be read by {user} ({reason})",
+	"file_unwritable": "cannot be written ({reason})",
+	"file_name_impossible": "no file can have this name",
+	"file_irregular": "is not a regular file",
+	"file_too_large": "is larger than {bytes} bytes",
+	"file_dangling": "is a link that leads nowhere",
+	"file_not_json": "is not valid JSON (line {line}, column {column})",
+	"file_not_parsable": "cannot be parsed",
+	"file_no_object": "does not hold a JSON object",
+	"section_no_object": "holds {key}, which is not a JSON object",
+	"secret_exposed": (
+		"{file} has mode {mode} and owner {owner}: it must be 0600 or 0400 of {user} (uid {uid}), or of root with "
+		"0640 or 0440 for a group of that user. Run: chown {uid} {file} && chmod 600 {file}"
+	),
+	"secret_in_sites": "lies under {folder}: move it outside sites/",
 }
 
 TEMPLATES: Mapping[str, str] = {**ERRORS, **PARTS}

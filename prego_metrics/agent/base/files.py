@@ -7,7 +7,7 @@ import os
 import stat
 from collections.abc import Callable, Iterator
 
-from prego_metrics.agent.base.messages import message
+from prego_metrics.agent.base.messages import coded
 
 _SMALL_BYTES = 1 << 12
 # O_NONBLOCK: a FIFO in place of the file must not hold up its reader.
@@ -66,7 +66,7 @@ def read_descriptor(descriptor: int, limit_bytes: int) -> bytes:
 	with open(descriptor, "rb", closefd=False) as file:
 		content = file.read(limit_bytes + 1)
 	if len(content) > limit_bytes:
-		raise UnfitFile(message("is larger than {bytes} bytes", bytes=limit_bytes))
+		raise UnfitFile(coded("file_too_large", bytes=limit_bytes))
 	return content
 
 
@@ -118,7 +118,7 @@ def replace_atomically(
 
 def _require_regular(descriptor: int) -> None:
 	if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-		raise UnfitFile(message("is not a regular file"))
+		raise UnfitFile(coded("file_irregular"))
 
 
 def _remove(path: str, dir_fd: int | None) -> None:

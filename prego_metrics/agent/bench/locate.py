@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from prego_metrics.agent.base.errors import BenchError, NotABench
-from prego_metrics.agent.base.messages import coded, message
+from prego_metrics.agent.base.messages import coded
 from prego_metrics.agent.base.sanitize import sanitize
 
 _MARKERS = ("apps.txt", "common_site_config.json")
@@ -48,7 +48,7 @@ def open_bench(path: str) -> Bench:
 		except OSError as error:
 			raise _unreadable(path, error.strerror) from None
 		except ValueError:
-			raise _unreadable(path, message("no file has such a name")) from None
+			raise _unreadable(path, coded("file_name_impossible")) from None
 		if identity:
 			return Bench(sites, identity)
 	raise NotABench(coded("not_a_bench", folder=sanitize(path)))
@@ -64,7 +64,7 @@ def find_bench(path: str | None) -> Bench:
 	Raises BenchError.
 	"""
 	if path == "":
-		raise BenchError("the name of the bench is empty: give --bench a path, or leave it out")
+		raise BenchError(coded("bench_name_empty"))
 	if path is not None:
 		return open_bench(path)
 	here = _working_directory()
@@ -105,17 +105,14 @@ def _working_directory() -> str:
 	try:
 		return os.getcwd()
 	except OSError as error:
-		raise BenchError(
-			f"the working directory no longer exists ({error.strerror}): name the bench with --bench and "
-			"an absolute path"
-		) from None
+		raise BenchError(coded("working_directory_gone", reason=error.strerror)) from None
 
 
 def _sites_identity(sites: str) -> tuple[int, int] | None:
 	for marker in _MARKERS:
 		if _is(stat.S_ISREG, os.path.join(sites, marker)):
-			found = os.stat(sites)
-			return found.st_dev, found.st_ino
+			status = os.stat(sites)
+			return status.st_dev, status.st_ino
 	return None
 
 
@@ -129,7 +126,7 @@ def _matches(pattern: str) -> list[str]:
 	matches = ["/"]
 	for part in pattern.strip("/").split("/"):
 		try:
-			matches = [found for folder in matches for found in _step(folder, part)]
+			matches = [path for folder in matches for path in _step(folder, part)]
 		except OSError as error:
 			reason = f"{sanitize(error.filename or pattern)}: {error.strerror}"
 			raise _unreadable(pattern, reason) from None

@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 
 from prego_metrics.agent.base.errors import PrivilegesError
+from prego_metrics.agent.base.messages import coded
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import Bench
 
@@ -36,8 +37,8 @@ def drop_privileges(bench: Bench, preload: Callable[[], None]) -> None:
 	"""
 	if os.geteuid() != 0:
 		return
-	found = os.stat(bench.sites)
-	if found.st_uid == 0:
+	owner = os.stat(bench.sites)
+	if owner.st_uid == 0:
 		return
 	preload()
 	for module in _LIBRARIES:
@@ -46,9 +47,9 @@ def drop_privileges(bench: Bench, preload: Callable[[], None]) -> None:
 		# It imports its table of widths with the first character that is none of ASCII's.
 		sys.modules["rich.cells"].cell_len("한")
 	try:
-		user = pwd.getpwuid(found.st_uid)
+		user = pwd.getpwuid(owner.st_uid)
 	except KeyError:
-		name, group, home = None, found.st_gid, "/"
+		name, group, home = None, owner.st_gid, "/"
 	else:
 		name, group, home = user.pw_name, user.pw_gid, user.pw_dir
 	try:
@@ -57,10 +58,9 @@ def drop_privileges(bench: Bench, preload: Callable[[], None]) -> None:
 		else:
 			os.initgroups(name, group)
 		os.setresgid(group, group, group)
-		os.setresuid(found.st_uid, found.st_uid, found.st_uid)
+		os.setresuid(owner.st_uid, owner.st_uid, owner.st_uid)
 	except OSError as error:
 		raise PrivilegesError(
-			f"root cannot become the owner of {sanitize(bench.sites)} (uid {found.st_uid}): {error.strerror}. "
-			"Run this as that user"
+			coded("privileges", folder=sanitize(bench.sites), uid=owner.st_uid, reason=error.strerror)
 		) from None
-	os.environ.update(HOME=home, USER=name or str(found.st_uid), LOGNAME=name or str(found.st_uid))
+	os.environ.update(HOME=home, USER=name or str(owner.st_uid), LOGNAME=name or str(owner.st_uid))

@@ -6,11 +6,9 @@ import errno
 import json
 
 from prego_metrics.agent.base.files import UnfitFile, read_limited
-from prego_metrics.agent.base.messages import message, message_of
+from prego_metrics.agent.base.messages import coded, message_of
 
-_MAX_CONFIG_BYTES = 1 << 20
-_JSON_SPACE = " \t\n\r"
-_parse_json = json.JSONDecoder().raw_decode
+_MAX_BYTES = 1 << 20
 
 
 class Unreadable(Exception):
@@ -27,12 +25,7 @@ def read_site_config(path: str, folder: int | None = None) -> dict[str, object]:
 	Raises FileNotFoundError or NotADirectoryError where Frappe would see none, Unreadable otherwise.
 	"""
 	try:
-		content = read_limited(path, _MAX_CONFIG_BYTES, dir_fd=folder)
-		# What json.loads does, less its searches for an encoding and for spaces.
-		text = content.decode().strip(_JSON_SPACE)
-		parsed, end = _parse_json(text)
-		if end != len(text):
-			raise ValueError
+		parsed = json.loads(read_limited(path, _MAX_BYTES, dir_fd=folder).decode())
 	except (FileNotFoundError, NotADirectoryError):
 		raise
 	except UnfitFile as error:
@@ -41,9 +34,11 @@ def read_site_config(path: str, folder: int | None = None) -> dict[str, object]:
 		if error.errno == errno.ELOOP:
 			raise FileNotFoundError from None
 		kind = Denied if isinstance(error, PermissionError) else Unreadable
-		raise kind(message("cannot be read ({reason})", reason=error.strerror)) from None
-	except (ValueError, RecursionError):
-		raise Unreadable(message("cannot be parsed")) from None
+		raise kind(coded("file_unreadable", reason=error.strerror)) from None
+	except json.JSONDecodeError as error:
+		raise Unreadable(coded("file_not_json", line=error.lineno, column=error.colno)) from None
+	except (ValueError, RecursionError):  # no UTF-8, a number of thousands of digits, or nested too deeply
+		raise Unreadable(coded("file_not_parsable")) from None
 	if not isinstance(parsed, dict):
-		raise Unreadable(message("holds no JSON object"))
+		raise Unreadable(coded("file_no_object"))
 	return parsed

@@ -1,4 +1,4 @@
-"""The bearer key: where it comes from, and how it is kept from being shown."""
+"""The bearer key: where it comes from, how it is kept from being shown, and how `configure` writes its file."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from prego_metrics.agent.base.errors import ConfigurationError, Problem
-from prego_metrics.agent.base.messages import message, message_of
+from prego_metrics.agent.base.messages import Message, coded, message, message_of
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.base.secrets import Secret
-from prego_metrics.agent.config.secret_files import read_secret_file
+from prego_metrics.agent.config.secret_files import read_secret_file, write_secret_file
 
 KEY_VARIABLE = "INTERNAL_API_KEY"
 CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
@@ -60,14 +60,7 @@ def _load(config: KeySettings, environ: Mapping[str, str]) -> tuple[Secret, list
 	raise ConfigurationError(
 		[
 			*(problem for problem in config.problems if problem.key == "api_key_file"),
-			Problem(
-				"api_key_file",
-				message(
-					"there is no key: set {variable} in the environment of the push, or api_key_file to a 0600 "
-					"file outside sites/",
-					variable=KEY_VARIABLE,
-				),
-			),
+			Problem("api_key_file", coded("key_missing", variable=KEY_VARIABLE)),
 		]
 	)
 
@@ -76,21 +69,30 @@ def _from_file(path: str, source: str, *, checked: bool) -> Secret:
 	try:
 		text = read_secret_file(path, checked=checked)
 	except ValueError as error:
-		text = message("{source}: {problem}", source=source, problem=message_of(error))
-		raise ConfigurationError([Problem("api_key_file", text)]) from None
+		raise _unusable(coded("key_unreadable", source=source, problem=message_of(error))) from None
 	return checked_key(text, source if not checked else f"{source} {sanitize(path)}")
 
 
 def checked_key(text: str, source: str) -> Secret:
 	"""Return a key that is one. Raises ConfigurationError, with no part of it."""
 	if not text:
-		wrong = message("the key from {source} is empty: write it anew", source=source)
-	elif not all(0x21 <= ord(character) <= 0x7E for character in text):
-		wrong = message(
-			"the key from {source} holds a character that is not printable ASCII (a space, a line end, a letter "
-			"with an accent): write it anew",
-			source=source,
-		)
-	else:
-		return Secret(text, source)
-	raise ConfigurationError([Problem("api_key_file", wrong)])
+		raise _unusable(coded("key_invalid", source=source, problem=coded("key_empty")))
+	if not all(0x21 <= ord(character) <= 0x7E for character in text):
+		raise _unusable(coded("key_invalid", source=source, problem=coded("key_unprintable")))
+	return Secret(text, source)
+
+
+def write_api_key(path: str, text: str) -> None:
+	"""Write the key in `text`, less a line end, to the file at `path`, as `write_secret_file` does.
+
+	Raises ConfigurationError, with no part of the key.
+	"""
+	key = checked_key(text.removesuffix("\n").removesuffix("\r"), "standard input")
+	try:
+		write_secret_file(path, key.reveal())
+	except ValueError as error:
+		raise _unusable(coded("key_not_written", problem=message_of(error))) from None
+
+
+def _unusable(sentence: Message) -> ConfigurationError:
+	return ConfigurationError([Problem("api_key_file", sentence)])

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prego_metrics.agent.base.errors import ConfigurationError, Problem
-from prego_metrics.agent.base.messages import Message, coded, message, message_of
+from prego_metrics.agent.base.messages import Message, coded, message
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.common_site_config import config_file, read_common_config
 from prego_metrics.agent.bench.locate import Bench
@@ -75,8 +75,8 @@ def load_config(
 	"""Read the effective settings. Never raises for wrong ones: they are in `problems`."""
 	try:
 		common = read_common_config(bench, sleep)
-	except ValueError as error:
-		return judge_config(bench, {}, environ, Problem("", message_of(error)))
+	except ConfigurationError as error:
+		return judge_config(bench, {}, environ, *error.problems)
 	return judge_config(bench, common, environ)
 
 
@@ -202,22 +202,25 @@ def _section(common: Mapping[str, object], file: str, problems: list[Problem]) -
 	if isinstance(section, dict):
 		return section
 	problems.append(
-		Problem("", coded("settings_unreadable", file=file, reason=coded("no_json_object", name=CONFIG_KEY)))
+		Problem(
+			"", coded("settings_unreadable", file=file, problem=coded("section_no_object", key=CONFIG_KEY))
+		)
 	)
 	return None
 
 
 def _unknown_names(section: Mapping[str, object], file: str, environ: Mapping[str, str]) -> Iterator[Problem]:
 	for name in sorted(section.keys() - SETTING_BY_NAME.keys()):
-		yield _unknown(name, name, file)
+		yield unknown_setting(name, name, file)
 	variables = {setting.variable for setting in SETTINGS} | _NOT_SETTINGS
 	for variable in sorted(environ.keys() - variables):
 		if variable.startswith("PREGO_METRICS_"):
 			name = variable.removeprefix("PREGO_METRICS_").lower()
-			yield _unknown(variable, name, coded("environment"))
+			yield unknown_setting(variable, name, coded("environment"))
 
 
-def _unknown(written_name: str, name: str, source: str) -> Problem:
+def unknown_setting(written_name: str, name: str, source: str) -> Problem:
+	"""Return the problem that `name` is no setting; `written_name` is how `source` spells it."""
 	if name.lower() in _KEY_NAMES:
 		return _misplaced_key(written_name, source)
 	import difflib

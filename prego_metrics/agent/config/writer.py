@@ -9,11 +9,12 @@ from typing import Any
 
 from prego_metrics.agent.base.errors import ConfigurationError, Problem
 from prego_metrics.agent.base.files import replace_atomically
+from prego_metrics.agent.base.messages import coded
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.common_site_config import config_file, read_common_config
 from prego_metrics.agent.bench.installed_frappe import TICK_KEY
 from prego_metrics.agent.bench.locate import Bench
-from prego_metrics.agent.config.config import CONFIG_KEY, Config, judge_config
+from prego_metrics.agent.config.config import COMMAND_LINE, CONFIG_KEY, Config, judge_config, unknown_setting
 from prego_metrics.agent.config.settings import SETTING_BY_NAME, SETTINGS, Setting
 
 _TRIES = 5
@@ -37,13 +38,10 @@ def configure(
 	path = os.path.realpath(config_file(bench))
 	for _ in range(_TRIES):
 		before = _stamp(path)
-		try:
-			common = read_common_config(bench)
-		except ValueError as error:
-			raise ConfigurationError([Problem("", str(error))]) from None
+		common = read_common_config(bench)
 		section = common.get(CONFIG_KEY, {})
 		if not isinstance(section, dict):
-			raise ConfigurationError([Problem("", f"{CONFIG_KEY} in {sanitize(path)} must be a JSON object")])
+			raise ConfigurationError(judge_config(bench, common, {}).problems)
 		unset = frozenset(_as_called(name, section) for name in names)
 		merged = {name: value for name, value in {**section, **changes}.items() if name not in unset}
 		wanted = {**common, CONFIG_KEY: merged}
@@ -59,9 +57,7 @@ def configure(
 			raise ConfigurationError(wrong)
 		if _replace(path, wanted, before):
 			return judge_config(bench, wanted, environ)
-	raise ConfigurationError(
-		[Problem("", f"{sanitize(path)} is being changed by another program: try again")]
-	)
+	raise _not_written(path, "another program is changing it: try again")
 
 
 def _as_called(name: str, section: Mapping[str, object]) -> str:
@@ -71,7 +67,7 @@ def _as_called(name: str, section: Mapping[str, object]) -> str:
 	for called in (name, name.replace("-", "_")):
 		if called in section or called in SETTING_BY_NAME:
 			return called
-	raise ConfigurationError([Problem("", f"{sanitize(name, 80)} cannot be removed: it is no setting")])
+	raise ConfigurationError([unknown_setting(name, name, COMMAND_LINE)])
 
 
 def _stamp(path: str) -> tuple[int, int, int] | None:
@@ -95,11 +91,15 @@ def _replace(path: str, content: Mapping[str, Any], before: tuple[int, int, int]
 			unchanged=lambda: _stamp(path) == before,
 		)
 	except OSError as error:
-		raise ConfigurationError(
-			[Problem("", f"{sanitize(path)} cannot be written: {error.strerror}")]
-		) from None
+		raise _not_written(path, error.strerror or str(error)) from None
 	except RecursionError:
-		raise ConfigurationError([Problem("", f"{sanitize(path)} is nested too deeply")]) from None
+		raise _not_written(path, "it is nested too deeply") from None
+
+
+def _not_written(path: str, reason: str) -> ConfigurationError:
+	return ConfigurationError(
+		[Problem("", coded("settings_not_written", file=sanitize(path), reason=reason))]
+	)
 
 
 def missing(config: Config) -> list[Setting]:

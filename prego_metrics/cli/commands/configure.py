@@ -11,9 +11,10 @@ import click
 
 from prego_metrics.agent.base.errors import PregoMetricsError
 from prego_metrics.agent.bench.locate import Bench
-from prego_metrics.agent.config.api_key_writer import MAX_KEY_BYTES, write_key
+from prego_metrics.agent.config.api_key import write_api_key
 from prego_metrics.agent.config.config import Config, load_config
 from prego_metrics.agent.config.display import settings_as_dict
+from prego_metrics.agent.config.secret_files import MAX_SECRET_BYTES
 from prego_metrics.agent.config.writer import as_written
 from prego_metrics.agent.config.writer import configure as write_settings
 from prego_metrics.agent.setup.nodes_row import REGIONS
@@ -104,7 +105,7 @@ def configure(
 		elif api_key_stdin:
 			key = _key_from_stdin()
 		if key is not None:
-			write_key(_key_path(config, changes), key)
+			write_api_key(_key_path(config, changes), key)
 		changes = onboarding.with_instance(changes)
 		if changes or unset or scheduler_tick_interval is not None:
 			write_settings(bench, changes, unset, os.environ, scheduler_tick_interval)
@@ -134,9 +135,9 @@ def _key_from_stdin() -> str:
 		raise click.UsageError("--api-key-stdin: there is no standard input")
 	if sys.stdin.isatty():
 		return str(click.prompt("The control plane's INTERNAL_API_KEY", hide_input=True, err=True))
-	text = sys.stdin.buffer.read(MAX_KEY_BYTES + 1)
-	if len(text) > MAX_KEY_BYTES:
-		raise click.UsageError(f"--api-key-stdin: more than {MAX_KEY_BYTES} bytes, which no key is")
+	text = sys.stdin.buffer.read(MAX_SECRET_BYTES + 1)
+	if len(text) > MAX_SECRET_BYTES:
+		raise click.UsageError(f"--api-key-stdin: more than {MAX_SECRET_BYTES} bytes, which no key is")
 	return text.decode("latin-1")
 
 

@@ -118,7 +118,7 @@ def _ask_scheduler(onboarding: Onboarding, answers: Answers) -> None:
 		return
 	try:
 		common = read_common_config(onboarding.bench)
-	except ValueError:
+	except ConfigurationError:
 		return  # what is written next says so
 	seconds = tick_seconds(onboarding.bench, common)
 	interval = onboarding.config.push_interval

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from prego_metrics.agent.base.errors import BenchError
+from prego_metrics.agent.base.errors import BenchError, ConfigurationError
 from prego_metrics.agent.base.files import UnfitFile, read_limited
 from prego_metrics.agent.base.messages import coded
 from prego_metrics.agent.base.sanitize import sanitize
@@ -96,7 +96,7 @@ def _of_bench(bench: Bench, sites: list[Site], quota_gb: float) -> Iterator[Loca
 	except OSError as error:
 		reason = error.strerror or error
 		raise BenchError(coded("bench_unreadable", bench=sanitize(bench.sites), reason=reason)) from None
-	except ValueError:
+	except ConfigurationError:
 		common = {}
 	apps = _bench_apps(bench)
 	for site in sites:

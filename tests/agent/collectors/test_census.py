@@ -127,13 +127,13 @@ def test_a_link_as_site_config_counts_if_it_leads_to_a_file(
 		(lambda path: path.symlink_to("/dev/null"), "is not a regular file"),
 		(lambda path: path.symlink_to("/dev/zero"), "is not a regular file"),
 		(lambda path: path.write_bytes(b" " * ((1 << 20) + 1)), "is larger than 1048576 bytes"),
-		(lambda path: path.write_bytes(b""), "cannot be parsed"),
+		(lambda path: path.write_bytes(b""), "is not valid JSON (line 1, column 1)"),
 		(lambda path: path.write_bytes(b'{"a": "\xff"}'), "cannot be parsed"),
-		(lambda path: path.write_bytes(b'{"db_name": '), "cannot be parsed"),
+		(lambda path: path.write_bytes(b'{"db_name": '), "is not valid JSON (line 1, column 13)"),
 		(lambda path: path.write_bytes(b"[" * 100_000), "cannot be parsed"),
 		(lambda path: path.write_bytes(b'{"a": ' + b"9" * 5000 + b"}"), ""),
-		(lambda path: path.write_bytes(b"[]"), "holds no JSON object"),
-		(lambda path: path.write_bytes(b"null"), "holds no JSON object"),
+		(lambda path: path.write_bytes(b"[]"), "does not hold a JSON object"),
+		(lambda path: path.write_bytes(b"null"), "does not hold a JSON object"),
 	],
 )
 def test_a_site_config_that_cannot_be_understood_counts_with_a_warning(

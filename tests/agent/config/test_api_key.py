@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
+from codes import codes_in
 
 from prego_metrics.agent.base.errors import ConfigurationError
-from prego_metrics.agent.base.messages import code_of
 from prego_metrics.agent.base.secrets import Secret
 from prego_metrics.agent.bench.locate import open_bench
 from prego_metrics.agent.config.api_key import load_api_key
@@ -27,10 +27,10 @@ def key_of(bench_folder: Path, environ: Mapping[str, str]) -> Secret:
 	return load_api_key(load_config(open_bench(str(bench_folder)), environ), environ)[0]
 
 
-def refusal(bench_folder: Path, environ: Mapping[str, str]) -> str:
+def refusal(bench_folder: Path, environ: Mapping[str, str]) -> ConfigurationError:
 	with pytest.raises(ConfigurationError) as raised:
 		key_of(bench_folder, environ)
-	return str(raised.value)
+	return raised.value
 
 
 @pytest.fixture
@@ -83,20 +83,18 @@ def test_an_empty_variable_is_unset_with_a_warning(
 
 
 def test_without_any_the_error_names_both_ways(bench_folder: Path) -> None:
-	assert refusal(bench_folder, {}) == (
-		"there is no key: set INTERNAL_API_KEY in the environment of the push, or api_key_file to a 0600 file "
-		"outside sites/"
-	)
+	error = refusal(bench_folder, {})
+	assert error.code == "key_missing"
+	assert "INTERNAL_API_KEY" in str(error) and "api_key_file" in str(error)
 
 
 def test_without_any_the_error_says_first_what_is_wrong_with_the_setting(
 	bench_folder: Path, settings: Write
 ) -> None:
 	settings(bench_folder, api_key_file="etc/key")
-	with pytest.raises(ConfigurationError) as raised:
-		key_of(bench_folder, {})
-	assert code_of(raised.value.problems[0].message) == "setting_invalid"
-	assert "etc/key" not in str(raised.value)  # somebody may have typed the key itself there
+	error = refusal(bench_folder, {})
+	assert codes_in(error.message) == ["settings_invalid", "setting_invalid", "allowed_path", "key_missing"]
+	assert "etc/key" not in str(error)  # somebody may have typed the key itself there
 
 
 def test_a_wrong_key_of_a_source_is_an_error_and_not_a_reason_to_take_the_next(
@@ -104,21 +102,27 @@ def test_a_wrong_key_of_a_source_is_an_error_and_not_a_reason_to_take_the_next(
 ) -> None:
 	settings(bench_folder, api_key_file=str(key_file))
 	environ = {"INTERNAL_API_KEY": "two words", "CREDENTIALS_DIRECTORY": str(credentials)}
-	assert "the key from INTERNAL_API_KEY" in refusal(bench_folder, environ)
+	assert codes_in(refusal(bench_folder, environ).message) == ["key_invalid", "key_unprintable"]
 	del environ["INTERNAL_API_KEY"]
 	(credentials / "internal_api_key").chmod(0o600)
 	(credentials / "internal_api_key").write_text("")
-	assert "the key from $CREDENTIALS_DIRECTORY/internal_api_key is empty" in refusal(bench_folder, environ)
+	error = refusal(bench_folder, environ)
+	assert codes_in(error.message) == ["key_invalid", "key_empty"]
+	assert error.message.params["source"] == "$CREDENTIALS_DIRECTORY/internal_api_key"
 	(credentials / "internal_api_key").unlink()
 	(credentials / "internal_api_key").mkdir()
-	assert "internal_api_key is not a regular file" in refusal(bench_folder, environ)
+	assert codes_in(refusal(bench_folder, environ).message) == [
+		"key_unreadable",
+		"file_problem",
+		"file_irregular",
+	]
 
 
 def test_in_the_hardened_mode_the_bench_cannot_name_a_file(
 	bench_folder: Path, settings: Write, key_file: Path
 ) -> None:
 	settings(bench_folder, api_key_file=str(key_file))
-	assert "there is no key" in refusal(bench_folder, {"PREGO_METRICS_HARDENED": "1"})
+	assert refusal(bench_folder, {"PREGO_METRICS_HARDENED": "1"}).code == "key_missing"
 
 
 @pytest.mark.parametrize("kind", ["missing", "folder", "pipe", "under sites", "readable by all", "too large"])
@@ -134,9 +138,10 @@ def test_an_api_key_file_that_will_not_do_is_an_error_that_names_it(
 		path.write_text(KEY * (200 if kind == "too large" else 1))
 		path.chmod(0o644 if kind == "readable by all" else 0o600)
 	settings(bench_folder, api_key_file=str(path))
-	expected = refusal(bench_folder, {})
-	assert expected.startswith(f"api_key_file: {path} ")
-	assert KEY[:8] not in expected
+	error = refusal(bench_folder, {})
+	assert (error.code, error.message.params["source"]) == ("key_unreadable", "api_key_file")
+	assert str(path) in str(error)
+	assert KEY[:8] not in str(error)
 
 
 # What it may be
@@ -166,22 +171,23 @@ WRONG_KEYS = (
 
 @pytest.mark.parametrize("text", WRONG_KEYS)
 def test_any_other_key_is_refused_without_being_shown(bench_folder: Path, text: str) -> None:
-	expected = refusal(bench_folder, {"INTERNAL_API_KEY": text})
-	assert expected.startswith("the key from INTERNAL_API_KEY holds a character that is not printable ASCII")
-	assert "wrong-part" not in expected
+	error = refusal(bench_folder, {"INTERNAL_API_KEY": text})
+	assert codes_in(error.message) == ["key_invalid", "key_unprintable"]
+	assert error.message.params["source"] == "INTERNAL_API_KEY"
+	assert "wrong-part" not in str(error)
 
 
 @pytest.mark.parametrize(
 	("content", "expected"),
 	[
-		(b"", "is empty"),
-		(b"\n", "is empty"),
-		(b"wrong-part\r\n", "holds a character"),
-		(b"wrong-part\n\n", "holds a character"),
-		(b"\xef\xbb\xbfwrong-part", "holds a character"),
-		(b"wrong-part\xc3\xa9", "holds a character"),
-		(b"w\0r\0o\0n\0g\0", "holds a character"),
-		(b"INTERNAL_API_KEY= wrong-part", "holds a character"),
+		(b"", "key_empty"),
+		(b"\n", "key_empty"),
+		(b"wrong-part\r\n", "key_unprintable"),
+		(b"wrong-part\n\n", "key_unprintable"),
+		(b"\xef\xbb\xbfwrong-part", "key_unprintable"),
+		(b"wrong-part\xc3\xa9", "key_unprintable"),
+		(b"w\0r\0o\0n\0g\0", "key_unprintable"),
+		(b"INTERNAL_API_KEY= wrong-part", "key_unprintable"),
 	],
 )
 def test_a_file_with_any_other_key_is_refused_without_being_shown(
@@ -189,9 +195,10 @@ def test_a_file_with_any_other_key_is_refused_without_being_shown(
 ) -> None:
 	key_file.write_bytes(content)
 	settings(bench_folder, api_key_file=str(key_file))
-	text = refusal(bench_folder, {})
-	assert text.startswith(f"the key from api_key_file {key_file} {expected}")
-	assert "wrong" not in text
+	error = refusal(bench_folder, {})
+	assert codes_in(error.message) == ["key_invalid", expected]
+	assert error.message.params["source"] == f"api_key_file {key_file}"
+	assert "wrong" not in str(error)
 
 
 # Nothing shows it

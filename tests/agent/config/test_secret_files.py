@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from codes import codes_in
 
+from prego_metrics.agent.base.messages import Message
 from prego_metrics.agent.config.secret_files import read_secret_file
 
 USER = 65534
 SECRET = "s3cret-0123456789"
 
 
-def refusal(path: Path, **options: Any) -> str:
+def refusal(path: Path, **options: Any) -> Message:
 	with pytest.raises(ValueError) as raised:
 		read_secret_file(str(path), **options)
 	assert type(raised.value) is ValueError
 	assert SECRET not in str(raised.value)
-	return str(raised.value)
+	sentence = raised.value.args[0]
+	assert isinstance(sentence, Message)
+	return sentence
+
+
+def problem(path: Path, **options: Any) -> str:
+	"""The code of what is wrong with the file."""
+	return codes_in(refusal(path, **options))[-1]
+
+
+def place_of(path: Path) -> object:
+	"""The sites folder under which a refused file lies."""
+	inner = refusal(path).params["problem"]
+	assert isinstance(inner, Message) and inner.code == "secret_in_sites"
+	return inner.params["folder"]
 
 
 @pytest.fixture
@@ -58,7 +75,7 @@ def test_a_secret_is_what_the_file_holds_without_one_final_newline(
 
 def test_a_file_that_is_too_large_for_a_key_is_refused(secret_file: Path) -> None:
 	secret_file.write_bytes(b"x" * 4097)
-	assert "is larger than 4096 bytes" in refusal(secret_file)
+	assert problem(secret_file) == "file_too_large"
 
 
 @pytest.mark.parametrize("checked", [True, False])
@@ -71,15 +88,15 @@ def test_what_is_no_file_is_refused_at_once(tmp_path: Path, kind: str, checked: 
 		os.mkfifo(path)
 	else:
 		path.symlink_to("/dev/zero")
-	assert refusal(path, checked=checked) == f"{path} is not a regular file"
+	assert problem(path, checked=checked) == "file_irregular"
 
 
 def test_what_is_not_there_is_named_with_who_looked_for_it(tmp_path: Path) -> None:
-	assert "/key cannot be read by " in refusal(tmp_path / "key")
-	assert refusal(tmp_path / "key").endswith(": No such file or directory")
 	(tmp_path / "loop").symlink_to("loop")
-	assert "Too many levels of symbolic links" in refusal(tmp_path / "loop")
-	assert "File name too long" in refusal(tmp_path / ("x" * 300))
+	for name, error in (("key", errno.ENOENT), ("loop", errno.ELOOP), ("x" * 300, errno.ENAMETOOLONG)):
+		sentence = refusal(tmp_path / name)
+		assert codes_in(sentence) == ["file_problem", "file_unreadable_by"]
+		assert os.strerror(error) in sentence
 
 
 def test_a_hostile_name_is_shown_escaped(tmp_path: Path) -> None:
@@ -108,12 +125,12 @@ def test_only_0600_and_0400_are_modes_of_a_users_own_file(secret_file: Path, mod
 		if candidate in (0o600, 0o400):
 			assert read_secret_file(str(secret_file)) == SECRET
 		elif os.geteuid() == 0:
-			assert f"has mode {candidate:04o} and owner 0: it must be 0600 or 0400 of " in refusal(
-				secret_file
-			)
+			sentence = refusal(secret_file)
+			assert sentence.code == "secret_exposed"
+			assert (sentence.params["mode"], sentence.params["owner"]) == (f"{candidate:04o}", 0)
 
 
-def test_a_refused_mode_says_how_to_mend_it(secret_file: Path) -> None:
+def test_a_refused_mode_says_how_to_fix_it(secret_file: Path) -> None:
 	secret_file.chmod(0o644)
 	assert refusal(secret_file).endswith(
 		f"Run: chown {os.geteuid()} {secret_file} && chmod 600 {secret_file}"
@@ -160,14 +177,16 @@ def test_a_file_is_of_the_pushing_user_alone_or_of_root_for_a_group_of_that_user
 		try:
 			return read_secret_file(str(path))
 		except ValueError as error:
-			return f"refused: {error}"
+			sentence: Message = error.args[0]
+			return " ".join(
+				[sentence.code, *(str(sentence.params[name]) for name in ("mode", "owner", "user", "uid"))]
+			)
 
 	expected = as_user(USER, read, groups=[4321])
 	if allowed:
 		assert expected == SECRET
 	else:
-		assert expected.startswith(f"refused: {path} has mode {mode:04o} and owner {owner}: it must be ")
-		assert "of nobody (uid 65534)" in expected
+		assert expected == f"secret_exposed {mode:04o} {owner} nobody 65534"
 
 
 @pytest.mark.parametrize(("owner", "group", "mode"), [(0, 0, 0o600), (0, 0, 0o640), (1000, 1000, 0o600)])
@@ -178,8 +197,7 @@ def test_what_the_user_may_not_read_is_refused_with_the_kernels_words(
 	path.write_text(SECRET)
 	os.chown(path, owner, group)
 	path.chmod(mode)
-	expected = as_user(USER, lambda: refusal(path))
-	assert expected == f"{path} cannot be read by nobody: Permission denied"
+	assert as_user(USER, lambda: problem(path)) == "file_unreadable_by"
 
 
 def test_root_takes_no_file_of_another_user(shared_folder: Path, as_user: Callable[..., Any]) -> None:
@@ -187,14 +205,14 @@ def test_root_takes_no_file_of_another_user(shared_folder: Path, as_user: Callab
 	path.write_text(SECRET)
 	path.chmod(0o600)
 	os.chown(path, USER, USER)
-	assert "owner 65534" in refusal(path)
+	assert refusal(path).params["owner"] == USER
 
 
 def test_a_user_without_a_name_is_called_by_number(shared_folder: Path, as_user: Callable[..., Any]) -> None:
 	path = shared_folder / "key"
 	path.write_text(SECRET)
 	path.chmod(0o600)
-	assert "cannot be read by uid 54321" in as_user(54321, lambda: refusal(path))
+	assert "cannot be read by uid 54321" in as_user(54321, lambda: str(refusal(path)))
 
 
 # Where it lies
@@ -208,8 +226,7 @@ def test_a_file_under_sites_is_refused(bench_folder: Path, place: str) -> None:
 	path.parent.mkdir(parents=True, exist_ok=True)
 	path.write_text(SECRET)
 	path.chmod(0o600)
-	assert refusal(path) == f"{path} lies under {bench_folder}/sites: move it outside sites/"
-	assert refusal(bench_folder / "sites" / ".." / "sites" / place)
+	assert problem(path) == problem(bench_folder / "sites" / ".." / "sites" / place) == "secret_in_sites"
 
 
 def test_a_file_of_the_bench_beside_sites_may_be_read(bench_folder: Path) -> None:
@@ -227,7 +244,7 @@ def test_links_do_not_hide_that_a_file_lies_under_sites(tmp_path: Path, bench_fo
 	(tmp_path / "to-the-folder").symlink_to(path.parent)
 	(tmp_path / "volume").symlink_to(bench_folder / "sites")
 	for name in ("to-the-file", "to-the-folder/key", "volume/acme.example/key"):
-		assert f"lies under {bench_folder}/sites" in refusal(tmp_path / name)
+		assert place_of(tmp_path / name) == f"{bench_folder}/sites"
 
 
 def test_a_sites_folder_that_is_a_link_is_one_too(tmp_path: Path, bench_folder: Path) -> None:
@@ -236,8 +253,8 @@ def test_a_sites_folder_that_is_a_link_is_one_too(tmp_path: Path, bench_folder: 
 	path = tmp_path / "volume" / "key"
 	path.write_text(SECRET)
 	path.chmod(0o600)
-	assert f"lies under {tmp_path}/volume" in refusal(bench_folder / "sites" / "key")
-	assert f"lies under {tmp_path}/volume" in refusal(path)
+	assert place_of(bench_folder / "sites" / "key") == f"{tmp_path}/volume"
+	assert place_of(path) == f"{tmp_path}/volume"
 
 
 def test_a_site_called_sites_does_not_hide_the_folder_that_it_lies_in(bench_folder: Path) -> None:
@@ -247,7 +264,7 @@ def test_a_site_called_sites_does_not_hide_the_folder_that_it_lies_in(bench_fold
 	path = bench_folder / "sites" / "key"
 	path.write_text(SECRET)
 	path.chmod(0o600)
-	assert f"lies under {bench_folder}/sites:" in refusal(path)
+	assert place_of(path) == f"{bench_folder}/sites"
 
 
 def test_a_link_under_sites_to_a_file_outside_is_judged_by_where_the_file_lies(
@@ -293,7 +310,7 @@ def test_under_run_secrets_the_container_engine_decides(
 def test_a_detour_through_run_secrets_is_none(run_secrets: Path, secret_file: Path) -> None:
 	secret_file.chmod(0o644)
 	for detour in (f"{run_secrets}/../..{secret_file}", f"/run/../run/secrets/../..{secret_file}"):
-		assert "has mode 0644" in refusal(Path(detour))
+		assert problem(Path(detour)) == "secret_exposed"
 
 
 def test_unchecked_owner_mode_and_place_are_the_service_managers_affair(bench_folder: Path) -> None:

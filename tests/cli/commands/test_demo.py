@@ -96,7 +96,7 @@ def test_it_shows_each_kind_of_entry_with_its_verdict(demos: Demos) -> None:
 	for reason in (
 		"tenant, in maintenance mode",
 		"tenant, scheduler paused",
-		"cannot be parsed: it occupies",
+		"is not valid JSON (line 3, column 2): it occupies",
 		"excluded by exclude_sites: pool-*",
 		'"prego_tenant" is false',
 	):

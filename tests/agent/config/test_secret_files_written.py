@@ -10,29 +10,32 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from codes import codes_in
 from pushing import KEY, leaked
 
 from prego_metrics.agent.base.errors import ConfigurationError
-from prego_metrics.agent.config.api_key_writer import write_key
+from prego_metrics.agent.config.api_key import write_api_key
 from prego_metrics.agent.config.secret_files import read_secret_file
+
+NOT_WRITTEN = ["key_not_written", "file_problem", "file_unwritable"]
 
 
 def mode_of(path: Path) -> int:
 	return stat.S_IMODE(path.stat().st_mode)
 
 
-def refused(path: object, text: str = KEY) -> str:
+def refusal(path: object, text: str = KEY) -> ConfigurationError:
 	with pytest.raises(ConfigurationError) as raised:
-		write_key(str(path), text)
+		write_api_key(str(path), text)
 	assert not leaked(str(raised.value), KEY)
-	return str(raised.value)
+	return raised.value
 
 
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
 def test_the_key_is_written_0600_in_folders_made_0700(tmp_path: Path, end: str) -> None:
 	old = os.umask(0)
 	try:
-		write_key(str(tmp_path / "a" / "b" / "key"), KEY + end)
+		write_api_key(str(tmp_path / "a" / "b" / "key"), KEY + end)
 	finally:
 		os.umask(old)
 	path = tmp_path / "a" / "b" / "key"
@@ -46,7 +49,7 @@ def test_an_old_key_is_replaced_whole_whatever_its_mode_was(tmp_path: Path) -> N
 	path.write_text("old")
 	path.chmod(0o644)
 	with path.open() as held:
-		write_key(str(path), KEY)
+		write_api_key(str(path), KEY)
 		assert held.read() == "old"  # who had it open sees nothing of the new one
 	assert read_secret_file(str(path)) == KEY
 
@@ -54,34 +57,41 @@ def test_an_old_key_is_replaced_whole_whatever_its_mode_was(tmp_path: Path) -> N
 def test_a_link_in_place_of_the_file_is_refused(tmp_path: Path) -> None:
 	(tmp_path / "target").write_text("kept")
 	(tmp_path / "key").symlink_to(tmp_path / "target")
-	assert "no regular file" in refused(tmp_path / "key")
+	assert codes_in(refusal(tmp_path / "key").message) == NOT_WRITTEN
 	assert (tmp_path / "target").read_text() == "kept"
 
 
 def test_a_link_in_the_path_is_refused_and_named(tmp_path: Path) -> None:
 	(tmp_path / "real").mkdir()
 	(tmp_path / "link").symlink_to(tmp_path / "real")
-	assert "link in its path is a link" in refused(tmp_path / "link" / "key")
+	error = refusal(tmp_path / "link" / "key")
+	assert codes_in(error.message) == NOT_WRITTEN
+	assert "link in its path" in str(error)
 	assert os.listdir(tmp_path / "real") == []
 
 
 @pytest.mark.parametrize("where", ["sites/key", "sites/acme.example/key", "sites/new/folder/key"])
 def test_below_sites_is_refused(bench_folder: Path, where: str) -> None:
-	assert "move it outside sites/" in refused(bench_folder / where)
+	assert codes_in(refusal(bench_folder / where).message) == [
+		"key_not_written",
+		"file_problem",
+		"secret_in_sites",
+	]
 	assert not (bench_folder / where).exists()
 
 
 def test_a_folder_that_everybody_can_write_is_refused(tmp_path: Path) -> None:
 	(tmp_path / "open").mkdir()
 	(tmp_path / "open").chmod(0o777)
-	assert "everybody can write" in refused(tmp_path / "open" / "key")
+	assert codes_in(refusal(tmp_path / "open" / "key").message) == NOT_WRITTEN
+	assert os.listdir(tmp_path / "open") == []
 
 
 @pytest.mark.parametrize(
 	"text", ["", "\n", "two words", "caf\xe9", "line\nline", "x" * 10 + "\x1b[31m"], ids=repr
 )
 def test_what_is_no_key_is_refused_and_nothing_is_written(tmp_path: Path, text: str) -> None:
-	assert "the key from standard input" in refused(tmp_path / "key", text)
+	assert refusal(tmp_path / "key", text).code == "key_invalid"
 	assert os.listdir(tmp_path) == []
 
 
