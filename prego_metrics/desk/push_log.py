@@ -10,7 +10,7 @@ import itertools
 
 import frappe
 
-from prego_metrics.agent.base.messages import translated
+from prego_metrics.agent.base.messages import code_of, translated
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.state.effective import as_pushed
@@ -91,6 +91,7 @@ def _row(push: Push, node_id: str) -> dict[str, object]:
 		"status_code": min(push.status_code or 0, _MAX_INT),
 		"attempts": min(push.attempts, _MAX_INT),
 		"duration_ms": min(push.duration_ms, _MAX_INT),
+		"error_code": code_of(push.error) or None,
 		# In the language of the site: the log is searched, and exported.
 		"error": _lines(translated(push.error, translator())) if push.error else None,
 	}

@@ -9,6 +9,8 @@ from pathlib import Path
 import click
 import pytest
 
+from prego_metrics.agent.base.alert_codes import ALERTS
+from prego_metrics.agent.base.error_codes import ERRORS, PARTS
 from prego_metrics.agent.config.kinds import Number, WholeNumber
 from prego_metrics.agent.config.settings import SETTINGS, Setting
 from prego_metrics.agent.push.payload import Payload
@@ -209,6 +211,19 @@ class TestTheCodeIsInTheDocuments:
 		assert any(
 			f"`{name}`" in line for line in document.read_text().splitlines() if line.startswith("| `")
 		)
+
+	def test_every_error_code(self, korean: bool) -> None:
+		document = ((KOREAN if korean else ROOT / "docs") / "error-codes.md").read_text()
+		_, errors, reasons, alerts = (
+			re.findall(r"^\| `(\w+)` \|", section, re.M) for section in document.split("\n## ")
+		)
+		assert sorted(errors) == sorted(ERRORS)
+		assert set(reasons) == {code for code in PARTS if code.split("_")[0] in ("tenant", "excluded")}
+		assert alerts == list(ALERTS)
+
+	def test_every_alert(self, korean: bool) -> None:
+		document = (KOREAN if korean else ROOT / "docs") / "alerts.md"
+		assert re.findall(r"^\| `(\w+)` \|", document.read_text(), re.M) == list(ALERTS)
 
 	def test_every_metric(self, korean: bool) -> None:
 		source = Path(openmetrics.__file__).read_text()

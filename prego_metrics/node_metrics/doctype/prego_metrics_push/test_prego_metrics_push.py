@@ -9,6 +9,7 @@ from unittest.mock import patch
 import frappe
 from frappe.desk.doctype.notification_settings.notification_settings import is_notifications_enabled
 
+from prego_metrics.agent.base.messages import coded
 from prego_metrics.agent.bench.locate import open_bench
 from prego_metrics.agent.config.config import load_config
 from prego_metrics.agent.state.model import Push, State, Tick
@@ -99,6 +100,13 @@ class TestPregoMetricsPush(FrappeTestCase):
 		self.assertEqual(catch_up(self.folder, self.config), 1)
 		row = frappe.get_doc(DOCTYPE, hostile.id)
 		self.assertTrue(row.node_id.isprintable() and row.pushed_by.isprintable())
+
+	def test_an_error_stands_in_the_log_with_its_code(self):
+		self.folder.append_history(push(3, outcome="refused", error=coded("key_refused", answer=401)))
+		self.assertEqual(catch_up(self.folder, self.config), 1)
+		row = frappe.get_doc(DOCTYPE, push(3).id)
+		self.assertEqual(row.error_code, "key_refused")
+		self.assertIn("401", row.error)
 
 	def test_what_a_server_said_is_no_html_in_the_log(self):
 		markup = "<img src=x onerror=alert(1)>"

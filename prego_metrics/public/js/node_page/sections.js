@@ -69,7 +69,7 @@ prego_metrics.node_page.sections = (() => {
 			[__("Pushed by"), html(labels.driver(last.driver))],
 			page.who && [__("Asked for by"), html(page.who)],
 		])}
-			${last.error ? `<p><strong>${html(__("Error:"))}</strong></p><pre tabindex="0">${html(last.error)}</pre>` : ""}
+			${last.error ? `<p><strong>${html(__("Error:"))}</strong>${last.error_code ? ` <code>${html(last.error_code)}</code>` : ""}</p><pre tabindex="0">${html(last.error)}</pre>` : ""}
 			<p><strong>${html(__("The payload, as sent:"))}</strong></p>${payload}`;
 	}
 
