@@ -54,74 +54,61 @@ def control_plane(node: Examination) -> Finding:
 
 def _judged(node: Examination, key: Secret, answer: Answer) -> Finding:
 	"""Return what an answer to `GET /internal/nodes/:node_id` means."""
-	from prego_metrics.agent.http.client import Answer
-	from prego_metrics.agent.push.delivery import NODES_ROUTE
+	from prego_metrics.agent.push.delivery import NODES_ROUTE, error_code, summary_of
 
-	status, body = answer.status_code, key.excerpt(answer.words)
-	says = coded("answer_says", status_code=status, words=body) if body else status
-	if status == 200 and _holds_node_id(answer.words, node.config.node_id):
+	code, summary = error_code(answer.status_code), summary_of(answer, key)
+	if answer.status_code == 200 and _holds_node_id(answer.words, node.config.node_id):
 		return Finding(PASS, message("the URL is right, the key is accepted, the node is registered"))
-	if status in (401, 403):
+	if 200 <= answer.status_code < 300 or code == "payload_refused":
 		return Finding(
-			FAIL,
-			coded("key_refused", answer=says),
-			message(
-				"give the node the same INTERNAL_API_KEY that the control plane has; this one is from {source}",
-				source=key.source,
-			),
+			WARN,
+			message("an answer that does not name this node: {answer}", answer=summary),
+			message("check that control_plane_url is the control plane's base URL"),
 		)
-	if status == 404:
-		listed = _get(node, key, NODES_ROUTE)
-		if isinstance(listed, Answer) and listed.status_code == 200:
-			return Finding(
-				FAIL,
-				coded("node_unknown", answer=says),
-				message(
-					"register exactly the node_id {node} in the control plane, or correct it",
-					node=sanitize(node.config.node_id),
-				),
-			)
+	if code == "node_unknown" and not _lists_nodes(_get(node, key, NODES_ROUTE)):
 		return Finding(
 			WARN,
 			message(
 				"there is no route {route} here, so only the last real push tells: {words}",
 				route=NODES_ROUTE,
-				words=body,
+				words=key.excerpt(answer.words),
 			),
 			message("if pushes are not delivered either, control_plane_url is wrong"),
 		)
-	if 300 <= status < 400:
-		return Finding(
-			FAIL,
-			coded("redirected", answer=says),
-			message(
-				"set control_plane_url to where it leads, if that is the control plane: {url}",
-				url=key.excerpt(answer.headers.get("location", ""), 200),
-			),
+	if code == "key_refused":
+		action = message(
+			"give the node the same INTERNAL_API_KEY that the control plane has; this one is from {source}",
+			source=key.source,
 		)
-	if status in (408, 429) or status >= 500:
-		return Finding(
-			FAIL,
-			coded("rate_limited" if status == 429 else "server_error", answer=says),
-			message(
-				"look at the control plane, and at what stands before it; pushes are tried again by themselves"
-			),
+	elif code == "node_unknown":
+		action = message(
+			"register exactly the node_id {node} in the control plane, or correct it",
+			node=sanitize(node.config.node_id),
 		)
-	return Finding(
-		WARN,
-		message("an answer that does not name this node: {answer}", answer=says),
-		message("check that control_plane_url is the control plane's base URL"),
-	)
+	elif code == "redirected":
+		action = message(
+			"set control_plane_url to where it leads, if that is the control plane: {url}",
+			url=key.excerpt(answer.headers.get("location", ""), 200),
+		)
+	else:
+		action = message(
+			"look at the control plane, and at what stands before it; pushes are tried again by themselves"
+		)
+	return Finding(FAIL, coded(code, answer=summary), action)
+
+
+def _lists_nodes(answer: Answer | NoAnswer) -> bool:
+	return getattr(answer, "status_code", None) == 200
 
 
 def clock(node: Examination) -> Finding:
 	"""This clock and the control plane's agree."""
 	from prego_metrics.agent.http.retry import http_date_seconds
 
-	asked = node.once(_asked)
-	if isinstance(asked, Message):
-		return Finding(SKIP, asked)
-	moment = http_date_seconds(getattr(asked.answer, "headers", {}).get("date", ""))
+	answer = _answer(node)
+	if isinstance(answer, Message):
+		return Finding(SKIP, answer)
+	moment = http_date_seconds(answer.headers.get("date", ""))
 	if moment is None:
 		return Finding(SKIP, message("the control plane's answer has no date to compare with"))
 	skew = time.time() - moment
@@ -133,23 +120,18 @@ def clock(node: Examination) -> Finding:
 
 def tls(node: Examination) -> Finding:
 	"""The certificate does not expire soon. Whether it is trusted, the check of the control plane says."""
-	from prego_metrics.agent.http.client import Answer
 	from prego_metrics.agent.http.deadline import within_deadline
 
-	asked = node.once(_asked)
-	if isinstance(asked, Message):
-		return Finding(SKIP, asked)
+	answer = _answer(node)
+	if isinstance(answer, Message):
+		return Finding(SKIP, answer)
 	url = urlsplit(node.config.control_plane_url)
 	if url.scheme != "https":
 		return Finding(SKIP, message("http on loopback has none"))
 	if proxy_of(node.config.control_plane_url):
 		return Finding(SKIP, message("not looked at through a proxy; the push itself verifies it"))
 	host, port, seconds = url.hostname or "", url.port or 443, node.config.timeout
-	expires_at = (
-		within_deadline(lambda: _expires_at(host, port, seconds), lambda: None, seconds + 1)
-		if isinstance(asked.answer, Answer)
-		else None
-	)
+	expires_at = within_deadline(lambda: _expires_at(host, port, seconds), lambda: None, seconds + 1)
 	if not isinstance(expires_at, float):
 		return Finding(SKIP, message("no connection to read a certificate from"))
 	days = (expires_at - time.time()) / _DAY_SECONDS
@@ -159,6 +141,18 @@ def tls(node: Examination) -> Finding:
 			WARN, expiry, message("see that it is renewed: pushes fail on all nodes when it expires")
 		)
 	return Finding(PASS, expiry)
+
+
+def _answer(node: Examination) -> Answer | Message:
+	"""Return the control plane's answer; a Message says why there is none."""
+	from prego_metrics.agent.http.client import NoAnswer
+
+	asked = node.once(_asked)
+	if isinstance(asked, Message):
+		return asked
+	if isinstance(asked.answer, NoAnswer):
+		return message("the control plane does not answer")
+	return asked.answer
 
 
 class _Asked(NamedTuple):

@@ -107,19 +107,14 @@ class _Sending:
 
 	def _judge(self, answer: Answer, asked_seconds: float | None) -> tuple[str, Message | None]:
 		"""Return the outcome that an answer means, and what is wrong."""
-		status_code = answer.status_code
-		if 200 <= status_code < 300:
+		if 200 <= answer.status_code < 300:
 			return DELIVERED, None
-		told: object = status_code
-		server_words = self.key.excerpt(answer.words)
-		if server_words:
-			told = coded("answer_says", status_code=status_code, words=server_words)
-		code = _error_code(status_code)
+		code, summary = error_code(answer.status_code), summary_of(answer, self.key)
 		if code not in _FAILURES:
-			return REFUSED, coded(code, answer=told)
+			return REFUSED, coded(code, answer=summary)
 		if asked_seconds is not None and asked_seconds >= self._remaining():
-			told = coded("answer_asks_to_wait", answer=told, seconds=round(asked_seconds))
-		return FAILED, coded(code, answer=told)
+			summary = coded("answer_asks_to_wait", answer=summary, seconds=round(asked_seconds))
+		return FAILED, coded(code, answer=summary)
 
 	def _ended(self, outcome: str, status_code: int | None, error: Message | None) -> Delivery:
 		return Delivery(
@@ -158,7 +153,13 @@ def send(
 	return Delivery(FAILED, sending.payload, None, sending.attempts, reason, sending.snapshot_taken)
 
 
-def _error_code(status_code: int) -> str:
+def summary_of(answer: Answer, key: Secret) -> object:
+	"""Return status code and, where there are any, the server's words, fit to show."""
+	words = key.excerpt(answer.words)
+	return coded("answer_says", status_code=answer.status_code, words=words) if words else answer.status_code
+
+
+def error_code(status_code: int) -> str:
 	"""Return the code of what is wrong, for the status code of an answer other than 2xx."""
 	if status_code in (401, 403):
 		return "key_refused"
