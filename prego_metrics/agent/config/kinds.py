@@ -10,7 +10,6 @@ import json
 import os
 import re
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeGuard, TypeVar
 from urllib.parse import unquote, urlsplit
 
@@ -128,15 +127,15 @@ class SecretUrl(Kind[str]):
 		return f"{parts.scheme}://{parts.netloc}/…"
 
 
-@dataclass(frozen=True)
 class Number(_Decimal[float]):
 	"""A number from low to high, and 0 with `or_zero`."""
 
-	low: float
-	high: float
-	or_zero: bool = False
-
 	unit: ClassVar[str]
+
+	def __init__(self, low: float, high: float, *, or_zero: bool = False) -> None:
+		self.low = low
+		self.high = high
+		self.or_zero = or_zero
 
 	@property
 	def allowed(self) -> Message:
@@ -169,12 +168,12 @@ class Gigabytes(Number):
 	unit = "GB"
 
 
-@dataclass(frozen=True)
 class WholeNumber(_Decimal[int]):
-	low: int
-	high: int
-
 	metavar = "N"
+
+	def __init__(self, low: int, high: int) -> None:
+		self.low = low
+		self.high = high
 
 	@property
 	def allowed(self) -> Message:

@@ -35,7 +35,7 @@ def _setting(kind: Kind[T], default: T, help: str, *, required: bool = False) ->
 	return field(default=default, metadata={"kind": kind, "help": help, "required": required})
 
 
-@dataclass(frozen=True, kw_only=True, repr=False, eq=False)
+@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class Settings:
 	"""A value for each setting."""
 
