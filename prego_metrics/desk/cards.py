@@ -12,10 +12,10 @@ from typing import Any
 import frappe
 from frappe.utils import add_days, format_datetime, getdate, nowdate
 
-from prego_metrics.agent.state.effective import as_pushed
 from prego_metrics.agent.state.outcomes import DELIVERED, FAILED, NOT_SENT, REFUSED
 from prego_metrics.agent.state.status import Status, judge_status
 from prego_metrics.agent.state.store import StateFolder
+from prego_metrics.agent.state.trigger_settings import as_pushed
 from prego_metrics.desk.adapters.site_locale import local_time
 from prego_metrics.desk.operator_site import operator_config
 from prego_metrics.desk.push_log import DOCTYPE, node_id_in_log

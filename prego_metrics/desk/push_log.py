@@ -13,9 +13,9 @@ import frappe
 from prego_metrics.agent.base.messages import code_of, translated
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.config.config import Config
-from prego_metrics.agent.state.effective import as_pushed
 from prego_metrics.agent.state.model import Push
 from prego_metrics.agent.state.store import StateFolder
+from prego_metrics.agent.state.trigger_settings import as_pushed
 from prego_metrics.desk.adapters.site_locale import local_time, translator
 
 DOCTYPE = "Prego Metrics Push"

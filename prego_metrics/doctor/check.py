@@ -16,9 +16,9 @@ from prego_metrics.agent.collectors.census import Census
 from prego_metrics.agent.collectors.tenant_count import count_tenants
 from prego_metrics.agent.config.api_key import load_api_key
 from prego_metrics.agent.config.config import Config, load_config
-from prego_metrics.agent.state.effective import as_pushed
 from prego_metrics.agent.state.model import Push, State, Tick
 from prego_metrics.agent.state.store import StateFolder
+from prego_metrics.agent.state.trigger_settings import as_pushed
 from prego_metrics.doctor.frappe_facts import Frappe
 
 PASS = "pass"

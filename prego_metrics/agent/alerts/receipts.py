@@ -12,11 +12,11 @@ from collections.abc import Callable
 from prego_metrics.agent.base.alert_codes import STALE
 from prego_metrics.agent.base.messages import message
 from prego_metrics.agent.config.config import Config
-from prego_metrics.agent.state.effective import as_pushed
 from prego_metrics.agent.state.events import AlertEvent
 from prego_metrics.agent.state.model import State
 from prego_metrics.agent.state.schedule import fresh_seconds
 from prego_metrics.agent.state.store import StateFolder
+from prego_metrics.agent.state.trigger_settings import as_pushed
 
 # Nobody is told what happened longer ago: a channel that was down for days, or is new, begins with today.
 ALERT_WITHIN_SECONDS = 86400.0

@@ -83,7 +83,7 @@ class Problem:
 	"""
 
 	key: str
-	message: str
+	message: Message
 
 
 class ConfigurationError(NotSent):

@@ -148,19 +148,22 @@ def _effective(
 	accepted = setting.kind.accept(raw)
 	if accepted is not None:
 		return accepted, source
-	problems.append(
-		Problem(
-			setting.name,
-			coded(
-				"setting_invalid",
-				setting=setting.name,
-				value="…" if setting.kind.secret else _refused_value(raw),
-				source=source,
-				allowed=setting.kind.allowed,
-			),
-		)
-	)
+	problems.append(invalid_setting(setting, raw, source))
 	return setting.default, source
+
+
+def invalid_setting(setting: Setting, raw: object, source: str) -> Problem:
+	"""Return the problem that a setting's value from `source` is not allowed; a secret value is not shown."""
+	return Problem(
+		setting.name,
+		coded(
+			"setting_invalid",
+			setting=setting.name,
+			value="…" if setting.kind.secret else _refused_value(raw),
+			source=source,
+			allowed=setting.kind.allowed,
+		),
+	)
 
 
 def _is_hardened(environ: Mapping[str, str], problems: list[Problem]) -> bool:

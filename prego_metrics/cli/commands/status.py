@@ -14,9 +14,9 @@ from prego_metrics.agent.base.formatting import duration, iso_utc
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.config.config import load_config
-from prego_metrics.agent.state.effective import as_pushed
 from prego_metrics.agent.state.status import judge_status
 from prego_metrics.agent.state.store import StateFolder
+from prego_metrics.agent.state.trigger_settings import as_pushed
 from prego_metrics.cli.ui.bench import open_bench_as_owner
 from prego_metrics.cli.ui.options import bench_option, json_option
 from prego_metrics.cli.ui.output import fail, print_json

@@ -105,21 +105,19 @@ def _units(
 def _checked_settings(given: dict[str, str | None]) -> dict[str, str]:
 	"""Return the settings of the hardened mode by variable; each must be one that a push accepts."""
 	from prego_metrics.agent.base.errors import ConfigurationError, Problem
+	from prego_metrics.agent.base.messages import coded
+	from prego_metrics.agent.config.config import invalid_setting
 	from prego_metrics.agent.config.settings import SETTING_BY_NAME
 
 	problems, settings = [], {}
 	for name, value in given.items():
 		setting, option = SETTING_BY_NAME[name], "--" + name.replace("_", "-")
 		if value:
-			try:
-				setting.kind.parse(value)
-			except ValueError as error:
-				problems.append(Problem(name, f"{option} {error}"))
 			settings[setting.variable] = value
+			if setting.kind.accept(value) is None:
+				problems.append(invalid_setting(setting, value, option))
 		elif setting.required:
-			problems.append(
-				Problem(name, f"{option} is missing: in the hardened mode the unit alone gives it")
-			)
+			problems.append(Problem(name, coded("setting_missing_hardened", setting=name, variable=option)))
 	if problems:
 		raise ConfigurationError(problems)
 	return settings

@@ -5,8 +5,8 @@ from __future__ import annotations
 from werkzeug.wrappers import Response
 
 from prego_metrics.agent.config.config import Config
-from prego_metrics.agent.state.effective import as_pushed
 from prego_metrics.agent.state.store import StateFolder
+from prego_metrics.agent.state.trigger_settings import as_pushed
 from prego_metrics.exporters.openmetrics import CONTENT_TYPE, openmetrics
 
 

@@ -9,9 +9,9 @@ import frappe
 
 from prego_metrics.agent.base.messages import message
 from prego_metrics.agent.config.config import Config
-from prego_metrics.agent.state.effective import as_pushed
 from prego_metrics.agent.state.outcomes import DELIVERED
 from prego_metrics.agent.state.store import StateFolder
+from prego_metrics.agent.state.trigger_settings import as_pushed
 from prego_metrics.desk.node_method import BadParameter
 from prego_metrics.desk.push_log import DOCTYPE, METRICS, logged_node_id
 

@@ -13,10 +13,10 @@ from prego_metrics.agent.base.messages import Message, translated
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.state import schedule
-from prego_metrics.agent.state.effective import as_pushed
 from prego_metrics.agent.state.model import State
 from prego_metrics.agent.state.status import judge_status
 from prego_metrics.agent.state.store import StateFolder
+from prego_metrics.agent.state.trigger_settings import as_pushed
 from prego_metrics.desk.manual_push import why_no_push
 
 # A sample may take a second, and a dead mount costs a thread: too much for every refresh of the page.

@@ -194,8 +194,8 @@ def test_the_hardened_mode_asks_for_what_the_bench_may_not_say(
 	)
 	assert done.returncode == 2
 	assert (
-		"--node-id is missing" in done.stderr
-		and "--control-plane-url must be the control plane" in done.stderr
+		"from --node-id alone" in done.stderr
+		and 'control_plane_url = "http://far.example" (--control-plane-url)' in done.stderr
 	)
 
 

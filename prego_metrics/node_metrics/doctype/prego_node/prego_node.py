@@ -9,9 +9,9 @@ import frappe
 from frappe.model.document import Document
 
 from prego_metrics.agent.base.messages import translated
-from prego_metrics.agent.state.effective import as_pushed
 from prego_metrics.agent.state.status import judge_status
 from prego_metrics.agent.state.store import StateFolder
+from prego_metrics.agent.state.trigger_settings import as_pushed
 from prego_metrics.desk.operator_site import operator_config, refusal
 
 

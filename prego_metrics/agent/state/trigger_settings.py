@@ -1,4 +1,4 @@
-"""What drives the pushes: whether systemd started this process, and which interval the triggers go by."""
+"""The settings that the pushes really have: a trigger may set an interval and a node_id of its own."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 
 
 def as_pushed(config: Config, folder: StateFolder, state: State) -> Config:
-	"""Return the settings with the interval, and in the hardened mode the node_id, that the pushes really have.
+	"""Return the settings with the interval, and in the hardened mode the node_id, of the trigger that pushes.
 
-	A unit or a crontab may set an interval of its own, which is seen in its ticks alone. It is that of the
-	trigger of the last push; after one by hand, that of the trigger that ticked last. Frappe's tick does not
-	count where it does not push.
+	A unit or a crontab may set an interval of its own, which only its recorded runs show. The interval is that of
+	the trigger of the last push; after a manual one, that of the trigger that ran last. Frappe's scheduler does
+	not count where it does not push (`scheduler_pushes` is false).
 
-	Where it does not, node_id may stand in the unit alone. The unit's ticks tell it, sooner than a delivered
-	push: a bench that was copied from another node brings that one's state, but the first tick here is ours.
+	There, node_id may stand in the unit alone. The unit's first run records it before a push is delivered: a
+	bench that was copied from another node still holds that node's state.
 	"""
 	ticks = [tick for tick in folder.ticks() if tick.trigger != "frappe" or config.scheduler_pushes]
 	trigger = state.last.trigger if state.last else None

@@ -16,8 +16,8 @@ from pushing import folder_of, state_of
 from prego_metrics.agent.alerts.receipts import take_unsent
 from prego_metrics.agent.bench.locate import open_bench
 from prego_metrics.agent.config.config import Config, load_config
-from prego_metrics.agent.state.effective import as_pushed
 from prego_metrics.agent.state.model import Push, State, Tick
+from prego_metrics.agent.state.trigger_settings import as_pushed
 from prego_metrics.doctor.runner import examine
 from prego_metrics.exporters.openmetrics import openmetrics
 
