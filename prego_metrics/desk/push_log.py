@@ -57,7 +57,7 @@ def logged_node_id(node_id: str) -> str:
 def _missing(folder: StateFolder) -> list[Push]:
 	"""Return the pushes that are newer than the newest logged one, newest first."""
 	missing: list[Push] = []
-	pushes = folder.newest_first()
+	pushes = folder.history_newest_first()
 	while chunk := list(itertools.islice(pushes, _CHUNK)):
 		names = [push.id for push in chunk]
 		logged = set(frappe.get_all(DOCTYPE, filters={"name": ("in", names)}, pluck="name", limit=0))

@@ -1,7 +1,7 @@
-"""What a channel that tells people has not told yet: that pushes fail, stop or arrive again, and the like.
+"""The alerts that a channel has not sent yet: pushes fail, stop or arrive again, and the like.
 
-systemd's `OnFailure=` and cron's mail come through here. Each runs every minute, and an outage is told
-once: what a channel was given is claimed. Imports nothing heavy.
+systemd's `OnFailure=` and cron's mail come through here. Each runs every minute, and an outage is sent once: a
+receipt marks what a channel was given. Imports nothing heavy.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ _LOCK_WAIT_SECONDS = 2.0
 
 
 class ChannelError(PregoMetricsError):
-	"""A channel's name is none."""
+	"""That cannot be the name of a channel."""
 
 
 def check_channel(channel: str) -> None:
-	"""Raise ChannelError if that is no name of a channel."""
+	"""Raise ChannelError if `channel` cannot be the name of one."""
 	if not _CHANNEL.fullmatch(channel):
 		raise ChannelError(coded("channel_invalid", channel=sanitize(channel, 80)))
 
@@ -45,28 +45,29 @@ def check_channel(channel: str) -> None:
 def take_unsent_alerts(
 	folder: StateFolder, channel: str, config: Config, *, clock: Callable[[], float] = time.time
 ) -> str | None:
-	"""Return what `channel` has to tell now, and claim it; None if there is nothing.
+	"""Return the alerts that `channel` has to send now, and mark them as sent; None if there are none.
 
-	Of what happened to the delivery only what came last is told. A recovery that new failures follow waits:
-	either they end, and it holds, or they are told in its place. Raises ChannelError.
+	Of the events of the delivery only the last is sent. A recovery that new failures follow waits: either they end,
+	and it holds, or they are sent in its place. Raises ChannelError.
 	"""
 	check_channel(channel)
-	claimed = take_unsent(folder, channel, config, clock=clock)
+	events = take_unsent(folder, channel, config, clock=clock)
 	state, _ = folder.read()
-	delivery = [one for one in claimed if one.kind in _DELIVERY]
-	over = delivery[:-1]
-	if delivery and delivery[-1].kind == RECOVERED and state.failures_in_a_row:
-		withdraw_receipt(folder, channel, delivery[-1])
-		over = delivery
+	of_delivery = [event for event in events if event.kind in _DELIVERY]
+	outdated = of_delivery[:-1]
+	if of_delivery and of_delivery[-1].kind == RECOVERED and state.failures_in_a_row:
+		withdraw_receipt(folder, channel, of_delivery[-1])
+		outdated = of_delivery
 	node_id = node_id_of_pushes(folder, state, config)
-	return "\n".join(_text(one, node_id) for one in claimed if one not in over) or None
+	alerts = [f"{title(event, node_id)}\n{description(event)}" for event in events if event not in outdated]
+	return "\n".join(alerts) or None
 
 
 def record_silence(folder: StateFolder, config: Config, *, clock: Callable[[], float] = time.time) -> None:
-	"""Record that pushes fail, if for longer than a push is fresh no trigger got so far as to record one.
+	"""Record that pushes fail, if no trigger has recorded a push for longer than one is fresh.
 
 	A trigger whose run fails before that (no key file, a sandbox without its folders) leaves no other trace.
-	Once something was delivered, its age tells the same (STALE).
+	Once a push was delivered, its age shows the same (STALE).
 	"""
 	if not _is_silent(folder, config, clock()):
 		return
@@ -100,7 +101,3 @@ def _is_silent(folder: StateFolder, config: Config, now: float) -> bool:
 def _fresh_seconds(folder: StateFolder, config: Config) -> float:
 	# A unit's own interval is seen in its ticks alone.
 	return fresh_seconds(max([config.push_interval, *(tick.push_interval for tick in folder.ticks())]))
-
-
-def _text(event: AlertEvent, node_id: str) -> str:
-	return f"{title(event, node_id)}\n{description(event)}"

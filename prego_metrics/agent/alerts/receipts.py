@@ -1,7 +1,7 @@
-"""Each transition is told once by each channel, whichever process of the bench sees it first.
+"""Each alert is sent once per channel, whichever process of the bench sees it first.
 
-A claim is a file that is made exclusively: it needs no lock, so telling holds up no push, and two processes
-never both make it, in containers and on NFS either.
+A receipt is a file that is created exclusively: it needs no lock, so alerting holds up no push, and two processes
+never both create it, in containers and on NFS either.
 """
 
 from __future__ import annotations
@@ -18,50 +18,50 @@ from prego_metrics.agent.state.schedule import fresh_seconds
 from prego_metrics.agent.state.store import StateFolder
 from prego_metrics.agent.state.trigger_settings import as_pushed
 
-# Nobody is told what happened longer ago: a channel that was down for days, or is new, begins with today.
+# Nothing older is sent: a channel that was down for days, or is new, begins with today.
 ALERT_WITHIN_SECONDS = 86400.0
 
 
 def current_events(state: State, config: Config, now: float) -> list[AlertEvent]:
-	"""Return what is worth telling at `now`, oldest first, told already or not."""
-	stale = state.stale(config.node_id, now, fresh_seconds(config.push_interval))
-	recent = [one for one in state.events if abs(now - one.at) <= ALERT_WITHIN_SECONDS]
+	"""Return the events that are worth an alert at `now`, oldest first, sent already or not."""
+	stale = state.stale_event(config.node_id, now, fresh_seconds(config.push_interval))
+	recent = [event for event in state.events if abs(now - event.at) <= ALERT_WITHIN_SECONDS]
 	return [*recent, stale] if stale and now - stale.at <= ALERT_WITHIN_SECONDS else recent
 
 
 def take_unsent(
 	folder: StateFolder, channel: str, config: Config, *, clock: Callable[[], float] = time.time
 ) -> list[AlertEvent]:
-	"""Claim what `channel` has not told yet, and return it, oldest first.
+	"""Mark the events that `channel` has not sent yet as sent, and return them, oldest first.
 
-	What cannot be claimed (a full disk, another user's folder) is not returned: told at every tick is worse
-	than not told.
+	An event that cannot be marked (a full disk, another user's folder) is not returned: no alert is better than
+	one every minute.
 	"""
 	now = clock()
 	state, _ = folder.read()
-	telling = current_events(state, as_pushed(config, folder, state), now)
-	claimed = [one for one in telling if folder.claim(_name(channel, one.kind, one.id))]
-	if claimed:
-		folder.forget_receipts(2 * ALERT_WITHIN_SECONDS)
-	return claimed
+	events = current_events(state, as_pushed(config, folder, state), now)
+	unsent = [event for event in events if folder.create_receipt(_receipt_name(channel, event))]
+	if unsent:
+		folder.remove_old_receipts(2 * ALERT_WITHIN_SECONDS)
+	return unsent
+
+
+def withdraw_receipt(folder: StateFolder, channel: str, event: AlertEvent) -> None:
+	"""Mark an event as not sent, since sending it failed: the next run tries again."""
+	folder.remove_receipt(_receipt_name(channel, event))
+
+
+def was_alerted_stale(folder: StateFolder, state: State) -> bool:
+	"""Tell whether any channel sent that pushes have stopped since the last delivered one."""
+	return state.last_delivered is not None and folder.has_receipt(f"-{STALE}-{state.last_delivered.id}")
 
 
 def node_id_of_pushes(folder: StateFolder, state: State, config: Config) -> str:
-	"""Return whose numbers are pushed, for people."""
+	"""Return the node_id that is pushed, for people."""
 	delivered = state.last_delivered
 	node_id = as_pushed(config, folder, state).node_id or (delivered and delivered.node_id)
 	return node_id or message("of this bench")
 
 
-def withdraw_receipt(folder: StateFolder, channel: str, event: AlertEvent) -> None:
-	"""Give a claim back, so that the next tick tells it: telling failed."""
-	folder.give_back(_name(channel, event.kind, event.id))
-
-
-def was_alerted_stale(folder: StateFolder, state: State) -> bool:
-	"""Tell whether any channel told that nothing was delivered since the last delivered push."""
-	return state.last_delivered is not None and folder.has_receipt(f"-{STALE}-{state.last_delivered.id}")
-
-
-def _name(channel: str, kind: str, push_id: str) -> str:
-	return f"{channel}-{kind}-{push_id}"
+def _receipt_name(channel: str, event: AlertEvent) -> str:
+	return f"{channel}-{event.kind}-{event.id}"

@@ -104,12 +104,12 @@ def shortened(sentence: Message, limit: int) -> Message:
 def first_line(sentence: str, limit: int) -> str:
 	"""Return the first line, fit to show and at most `limit` characters; translated it may be longer."""
 	line = _first_line(sentence)
-	shown = sanitize(line, limit)
-	if shown == line:
+	beginning = sanitize(line, limit)
+	if beginning == line:
 		return line
 	if isinstance(line, Message) and sanitize(line) == line:
-		return _made(shown, line.code, line.template, line.params)
-	return shown
+		return _made(beginning, line.code, line.template, line.params)
+	return beginning
 
 
 def _first_line(sentence: str) -> str:

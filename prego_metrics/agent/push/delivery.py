@@ -146,10 +146,10 @@ def send(
 	the traceback that led to it, and nothing is sent after it.
 	"""
 	sending = _Sending(url, key, payload, attempt_seconds, deadline_seconds)
-	ended = within_deadline(lambda: sending.run(max_attempts, sleep), sending.abandon, deadline_seconds)
-	if isinstance(ended, Delivery):
-		return ended
-	reason = ended if isinstance(ended, Message) else no_answer(sanitize(url), deadline_seconds)
+	result = within_deadline(lambda: sending.run(max_attempts, sleep), sending.abandon, deadline_seconds)
+	if isinstance(result, Delivery):
+		return result
+	reason = result if isinstance(result, Message) else no_answer(sanitize(url), deadline_seconds)
 	return Delivery(FAILED, sending.payload, None, sending.attempts, reason, sending.snapshot_taken)
 
 

@@ -58,8 +58,7 @@ def push(bench: Bench, request: Request, environ: Mapping[str, str] | None = Non
 	warnings = (*config.warnings, *result.warnings)
 	if request.if_due:
 		tick = Tick(request.trigger, time.time(), config.push_interval, config.node_id, result.outcome)
-		not_written = folder.write_tick(tick)
-		if not_written and result.outcome == NOT_DUE:
+		if (not_written := folder.write_tick(tick)) and result.outcome == NOT_DUE:
 			warnings += (not_written,)
 	if result.outcome == DELIVERED and (config.heartbeat_url or config.heartbeat_url_file):
 		from prego_metrics.agent.push.heartbeat import ping
@@ -73,8 +72,7 @@ def dry_run(bench: Bench, environ: Mapping[str, str] | None = None) -> Result:
 	from prego_metrics.agent.push.payload import collect_payload
 
 	at = time.time()
-	environ = HiddenEnvironment(os.environ if environ is None else environ)
-	config = load_config(bench, environ)
+	config = load_config(bench, HiddenEnvironment(os.environ if environ is None else environ))
 	state, _ = StateFolder(bench.sites).read()
 	try:
 		config.require(DRY_RUN_KEYS)
@@ -99,20 +97,20 @@ def _push_if_due(config: Config, folder: StateFolder, request: Request, environ:
 			time.sleep(schedule.spread_share_seconds(config.node_id, config.spread))
 	began_waiting = time.monotonic()
 	deadline_seconds = schedule.deadline_seconds(config.push_interval)
-	without_lock: Message | None = None
+	no_lock: Message | None = None
 	with PushLock(config.bench.sites) as lock:
 		try:
 			if not lock.acquire(_lock_wait_seconds(request, deadline_seconds)):
 				return _busy(folder, time.monotonic() - began_waiting)
 		except LockUnsupported as error:
-			without_lock = error.message
+			no_lock = error.message
 		except OSError as error:
-			reason = coded("lock_failed", folder=sanitize(config.bench.sites), reason=error.strerror)
-			return Result(NOT_SENT, time.time(), error=reason)
+			failed = coded("lock_failed", folder=sanitize(config.bench.sites), reason=error.strerror)
+			return Result(NOT_SENT, time.time(), error=failed)
 		state, state_warnings = folder.read(set_aside=True)
-		if without_lock and request.if_due:
+		if no_lock and request.if_due:
 			# A person may push without the lock, but triggers could do it at the same time.
-			result = Result(NOT_SENT, time.time(), error=without_lock)
+			result = Result(NOT_SENT, time.time(), error=no_lock)
 		elif request.if_due and not _is_due(config, state):
 			return Result(NOT_DUE, time.time())
 		else:
@@ -193,8 +191,8 @@ def _lock_wait_seconds(request: Request, deadline_seconds: float) -> float:
 def _busy(folder: StateFolder, waited_seconds: float) -> Result:
 	state, _ = folder.read()
 	now = time.time()
-	began = state.last_attempt_at if state.unfinished and state.last_attempt_at else now - waited_seconds
-	error = coded("push_running", age=round(now - began), waited=round(waited_seconds))
+	age = now - state.last_attempt_at if state.unfinished and state.last_attempt_at else waited_seconds
+	error = coded("push_running", age=round(age), waited=round(waited_seconds))
 	return Result(BUSY, now, duration_ms=int(waited_seconds * 1000), error=error)
 
 

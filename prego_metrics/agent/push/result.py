@@ -55,44 +55,44 @@ class Result:
 		}
 
 
-def summary(ended: Result) -> Message:
+def summary(result: Result) -> Message:
 	"""Return one sentence, or for several problems a few lines, that say how a push ended."""
-	if ended.outcome == DELIVERED:
+	if result.outcome == DELIVERED:
 		return message(
-			"Delivered in {duration_ms} ms: {figures}", duration_ms=ended.duration_ms, figures=_figures(ended)
+			"Delivered in {duration_ms} ms: {figures}",
+			duration_ms=result.duration_ms,
+			figures=_metrics(result),
 		)
-	if ended.outcome == NOT_DUE:
+	if result.outcome == NOT_DUE:
 		return message("Not due yet: nothing sent")
-	if ended.outcome == BUSY:
-		return message("Busy: {error}", error=ended.error)
-	if ended.outcome == NOT_SENT:
-		return message("Not sent: {error}", error=ended.error)
-	if ended.outcome == REFUSED:
-		sentence = message("Refused: {error}", error=ended.error)
+	if result.outcome == BUSY:
+		return message("Busy: {error}", error=result.error)
+	if result.outcome == NOT_SENT:
+		return message("Not sent: {error}", error=result.error)
+	if result.outcome == REFUSED:
+		sentence = message("Refused: {error}", error=result.error)
 	else:
-		sentence = message("Failed: {error}", error=ended.error)
-	if ended.attempts < 2:
+		sentence = message("Failed: {error}", error=result.error)
+	if result.attempts < 2:
 		return sentence
-	return message("{sentence} (after {attempts} attempts)", sentence=sentence, attempts=ended.attempts)
+	return message("{sentence} (after {attempts} attempts)", sentence=sentence, attempts=result.attempts)
 
 
-def _figures(ended: Result) -> Message:
-	payload = ended.payload or {}
-	figures = [
+def _metrics(result: Result) -> Message:
+	payload = result.payload or {}
+	metrics = [
 		message(
 			"{node} has {tenants} tenants",
 			node=sanitize(str(payload.get("node_id"))),
 			tenants=payload.get("tenant_count"),
-		)
-	]
-	figures.append(
+		),
 		message(
 			"cpu {cpu}, memory {memory}, disk {disk}",
 			cpu=percent_word(payload.get("cpu_pct")),
 			memory=percent_word(payload.get("memory_pct")),
 			disk=percent_word(payload.get("disk_pct")),
-		)
-	)
+		),
+	]
 	if payload.get("save_snapshot"):
-		figures.append(message("with a snapshot"))
-	return joined(figures, ", ")
+		metrics.append(message("with a snapshot"))
+	return joined(metrics, ", ")

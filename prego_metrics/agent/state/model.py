@@ -91,9 +91,9 @@ class State:
 		return self.unfinished or (self.last is not None and self.last.outcome != DELIVERED)
 
 	def recorded(self, push: Push, alert_after: int, disk_alert_pct: float = 0.0) -> State:
-		"""Return the state after `push` ended, with the transitions that it may have caused.
+		"""Return the state after `push` ended, with the alert events that it may have caused.
 
-		`alert_after` is how many failures in a row are told, `disk_alert_pct` how full a disk; 0: never.
+		`alert_after` is how many failures in a row raise an alert, `disk_alert_pct` how full a disk; 0: never.
 		"""
 		delivered = push.outcome == DELIVERED
 		failures = 0 if delivered else self.failures_in_a_row + 1
@@ -124,7 +124,7 @@ class State:
 			events=events[-EVENTS_LENGTH:],
 		)
 
-	def stale(self, node_id: str, now: float, fresh_seconds: float) -> AlertEvent | None:
+	def stale_event(self, node_id: str, now: float, fresh_seconds: float) -> AlertEvent | None:
 		"""Return that pushes have stopped, or None: nothing was delivered, or even tried, for too long.
 
 		Where pushes are tried and fail, FAILING tells it, and one outage is told once. So is one that was

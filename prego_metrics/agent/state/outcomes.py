@@ -27,8 +27,8 @@ DRY_RUN = "dry_run"
 
 
 def outcome_word(outcome: str) -> str:
-	"""Return how a push ended as it stands in a sentence; the state may hold anybody's words."""
-	words = {
+	"""Return how a push ended as it stands in a sentence; the state may hold anything."""
+	known = {
 		DELIVERED: message("delivered"),
 		REFUSED: message("refused"),
 		FAILED: message("failed"),
@@ -36,4 +36,4 @@ def outcome_word(outcome: str) -> str:
 		NOT_DUE: message("not_due"),
 		BUSY: message("busy"),
 	}
-	return words.get(outcome) or sanitize(outcome, 40)
+	return known.get(outcome) or sanitize(outcome, 40)

@@ -39,8 +39,8 @@ def parse_state(content: str) -> State:
 	if type(version) is not int or version not in READ_VERSIONS:
 		raise ValueError(
 			message(
-				"has version {found}, and this prego_metrics writes {ours}",
-				found=sanitize(str(version), 20),
+				"has version {version}, and this prego_metrics writes {ours}",
+				version=sanitize(str(version), 20),
 				ours=VERSION,
 			)
 		)
@@ -147,9 +147,9 @@ class Fields:
 	def within(self, name: str) -> Fields:
 		return Fields(self.get(name, dict) or {}, name)
 
-	def each(self, name: str, most: int) -> list[Fields]:
+	def each(self, name: str, limit: int) -> list[Fields]:
 		entries = self.get(name, list) or []
-		if len(entries) > most or not all(isinstance(entry, dict) for entry in entries):
+		if len(entries) > limit or not all(isinstance(entry, dict) for entry in entries):
 			raise self._wrong(name)
 		return [Fields(entry, name) for entry in entries]
 

@@ -5,7 +5,7 @@
 - tick-TRIGGER.json is each trigger's last sign of life. Most ticks are not due and hold no lock: in one
   file they would lose each other's marks, and under the lock they would make a due push believe that
   another one is running.
-- told-CHANNEL-KIND-ID, empty, marks a transition that a channel has told: whoever makes the file tells it.
+- sent-CHANNEL-KIND-ID, empty, is the receipt of an alert: the process that creates the file sends it.
 
 All of it is input too, since any app of the bench can write it: types, sizes and symlinks are checked.
 """
@@ -34,9 +34,9 @@ HISTORY_NAME = "history.jsonl"
 # Between half of it and all of it is kept: at one push a minute a day at least, also while the control plane
 # refuses them in many words, and nearly three while they are delivered.
 MAX_HISTORY_BYTES = 2_400_000
-# Twenty transitions, each with a long error in escapes of twelve bytes a character, kept twice, fit into it.
+# Twenty events, each with a long error and its parameters in escapes of twelve bytes a character, fit into it.
 _MAX_BYTES = 1 << 20
-RECEIPT_PREFIX = "told-"
+RECEIPT_PREFIX = "sent-"
 
 
 class StateFolder:
@@ -103,9 +103,9 @@ class StateFolder:
 
 	def history(self) -> list[Push]:
 		"""Return the pushes of about the last day, oldest first; lines that are not ours are left out."""
-		return list(self.newest_first())[::-1]
+		return list(self.history_newest_first())[::-1]
 
-	def newest_first(self) -> Iterator[Push]:
+	def history_newest_first(self) -> Iterator[Push]:
 		"""Yield the same, newest first, each line read when it is asked for."""
 		try:
 			lines = (self._read(HISTORY_NAME, 2 * MAX_HISTORY_BYTES) or "").split("\n")
@@ -120,18 +120,18 @@ class StateFolder:
 
 	def ticks(self) -> list[Tick]:
 		"""Return the last tick of each trigger that ever ticked; one that cannot be read is left out."""
-		found = []
+		ticks = []
 		for trigger in TRIGGERS:
 			try:
 				content = self._read(f"tick-{trigger}.json")
 				if content is not None:
-					found.append(parse_tick(Fields(parse_object(content), "the tick"), trigger))
+					ticks.append(parse_tick(Fields(parse_object(content), "the tick"), trigger))
 			except (OSError, ValueError):
 				continue
-		return found
+		return ticks
 
-	def claim(self, name: str) -> bool:
-		"""Make the file of a claim, and tell whether it was made: it was not there, and could be."""
+	def create_receipt(self, name: str) -> bool:
+		"""Create a receipt, and tell whether it was created: it was not there, and could be."""
 		try:
 			with _Folder(self.path) as folder:
 				os.close(folder.create(RECEIPT_PREFIX + name, os.O_WRONLY | os.O_EXCL))
@@ -140,7 +140,7 @@ class StateFolder:
 		return True
 
 	def has_receipt(self, ending: str) -> bool:
-		"""Tell whether a claim whose name ends so was made."""
+		"""Tell whether there is a receipt whose name ends so."""
 		try:
 			return any(
 				name.startswith(RECEIPT_PREFIX) and name.endswith(ending) for name in os.listdir(self.path)
@@ -148,18 +148,18 @@ class StateFolder:
 		except OSError:
 			return False
 
-	def give_back(self, name: str) -> None:
-		"""Remove a claim. One that cannot be removed stands: told never is better than at every tick."""
+	def remove_receipt(self, name: str) -> None:
+		"""Remove a receipt. One that cannot be removed stands: no alert is better than one every minute."""
 		self._remove(RECEIPT_PREFIX + name)
 
-	def forget_receipts(self, older_than_seconds: float) -> None:
-		"""Remove the claims that were made longer ago than this."""
+	def remove_old_receipts(self, older_than_seconds: float) -> None:
+		"""Remove the receipts that are older than this."""
 		oldest = time.time() - older_than_seconds
 		with contextlib.suppress(OSError), _Folder(self.path) as folder:
 			for name in os.listdir(folder.descriptor):
 				if name.startswith(RECEIPT_PREFIX):
-					found = os.stat(name, dir_fd=folder.descriptor, follow_symlinks=False)
-					if found.st_mtime < oldest:
+					receipt = os.stat(name, dir_fd=folder.descriptor, follow_symlinks=False)
+					if receipt.st_mtime < oldest:
 						_remove(name, folder.descriptor)
 
 	def make_file(self, name: str) -> None:

@@ -76,7 +76,7 @@ def test_an_hour_without_the_control_plane_is_two_transitions_in_all() -> None:
 	state = State()
 	for push in minutes:
 		state = state.recorded(push, 3, 90.0)
-		assert state.stale("node-1", push.at + 30, 300.0) is None
+		assert state.stale_event("node-1", push.at + 30, 300.0) is None
 	failing, recovered = state.events
 	assert (failing.kind, failing.failures, failing.since) == ("failing", 3, NOW + 5 * MINUTE)
 	assert (recovered.kind, recovered.failures, recovered.since) == ("recovered", 61, NOW + 5 * MINUTE)
@@ -136,25 +136,25 @@ def test_a_disk_is_told_of_while_the_control_plane_is_away() -> None:
 
 def test_stale_is_when_nothing_was_delivered_or_even_tried_for_too_long() -> None:
 	state = State().recorded(pushed(NOW), 3)
-	assert state.stale("node-1", NOW + 300, 300.0) is None
-	stale = state.stale("node-1", NOW + 301, 300.0)
+	assert state.stale_event("node-1", NOW + 300, 300.0) is None
+	stale = state.stale_event("node-1", NOW + 301, 300.0)
 	assert stale == AlertEvent(pushed(NOW).id, NOW + 300, "stale", since=NOW)
-	assert state.stale("node-1", NOW + 9000, 300.0) == stale
-	assert state.stale("node-2", NOW + 301, 300.0) is None
-	assert state.stale("", NOW + 301, 300.0) == stale  # the hardened mode: only the push knows its node
-	assert State().stale("node-1", NOW, 300.0) is None
+	assert state.stale_event("node-1", NOW + 9000, 300.0) == stale
+	assert state.stale_event("node-2", NOW + 301, 300.0) is None
+	assert state.stale_event("", NOW + 301, 300.0) == stale  # the hardened mode: only the push knows its node
+	assert State().stale_event("node-1", NOW, 300.0) is None
 	tried = state.recorded(pushed(NOW + 250, "failed"), 10)
-	assert tried.stale("node-1", NOW + 301, 300.0) is None
-	assert state.recorded(pushed(NOW + 1, "failed"), 1).stale("node-1", NOW + 9000, 300.0) is None
+	assert tried.stale_event("node-1", NOW + 301, 300.0) is None
+	assert state.recorded(pushed(NOW + 1, "failed"), 1).stale_event("node-1", NOW + 9000, 300.0) is None
 
 
 def test_silence_is_told_too_when_the_clock_went_back_by_hours_before_it() -> None:
 	state = State().recorded(pushed(NOW, "delivered"), 3)
-	assert state.stale("node-1", NOW - 4, 300.0) is None  # the clock is being set right
-	silent = state.stale("node-1", NOW - 90_000, 300.0)
+	assert state.stale_event("node-1", NOW - 4, 300.0) is None  # the clock is being set right
+	silent = state.stale_event("node-1", NOW - 90_000, 300.0)
 	assert silent and silent.kind == "stale"
 	tried = state.recorded(pushed(NOW - 89_990, "failed"), 3)
-	assert tried.stale("node-1", NOW - 89_980, 300.0) is None
+	assert tried.stale_event("node-1", NOW - 89_980, 300.0) is None
 
 
 @pytest.mark.parametrize("kind", ALERTS)
@@ -227,18 +227,18 @@ def test_what_lies_more_than_a_day_back_is_told_no_more(bench: Path) -> None:
 def test_claims_are_removed_after_two_days(bench: Path) -> None:
 	with HostileServer(answer(400)) as server:
 		push_now(aim(bench, server.url, alert_after=1))
-	old = Path(folder_of(bench).path) / "told-mail-failing-0000000000000000"
+	old = Path(folder_of(bench).path) / "sent-mail-failing-0000000000000000"
 	old.touch()
 	os.utime(old, (time.time() - 3 * 86400,) * 2)
 	assert claim(bench, "mail") == ["failing"]
-	left = [name for name in os.listdir(folder_of(bench).path) if name.startswith("told-")]
-	assert left == [f"told-mail-failing-{state_of(bench).last.id}"]
+	left = [name for name in os.listdir(folder_of(bench).path) if name.startswith("sent-")]
+	assert left == [f"sent-mail-failing-{state_of(bench).last.id}"]
 
 
 def test_what_cannot_be_claimed_is_not_told(bench: Path) -> None:
 	with HostileServer(answer(400)) as server:
 		push_now(aim(bench, server.url, alert_after=1))
-	os.mkdir(Path(folder_of(bench).path) / f"told-mail-failing-{state_of(bench).last.id}")
+	os.mkdir(Path(folder_of(bench).path) / f"sent-mail-failing-{state_of(bench).last.id}")
 	assert claim(bench, "mail") == []
 
 

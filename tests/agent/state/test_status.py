@@ -368,6 +368,6 @@ def test_json_without_a_bench_is_json_too(run_agent: Run, tmp_path: Path) -> Non
 	ended = run_agent("status", "--json", "--bench", tmp_path)
 	assert ended.returncode == 2
 	written = json.loads(ended.stdout)
-	assert list(written) == [*STATUS_KEYS, "error"]
-	assert written["status"] == "unknown" and "is not a bench" in written["error"]
+	assert list(written) == [*STATUS_KEYS, "error", "error_code"]
+	assert (written["status"], written["error_code"]) == ("unknown", "not_a_bench")
 	assert "is not a bench" in ended.stderr
