@@ -1,6 +1,6 @@
-"""A scrape of a node with 10,000 tenants in the cache, with the default `tenant_series` and with all of them shown.
+"""A scrape of a node with 10,000 tenants in the usage store, with the default `tenant_series` and with all of them shown.
 
-The census, the cache and prometheus_client's text together, in this process, on warm caches. The time that
+The census, the usage store and prometheus_client's text together, in this process, on warm caches. The time that
 passes and the time on the CPU are both told: on a machine that does other work only the second is the scrape's.
 """
 
@@ -30,7 +30,7 @@ from prego_metrics.exporters.openmetrics import openmetrics  # noqa: E402
 from prego_metrics.tenants.inventory.database import DatabaseFigures  # noqa: E402
 from prego_metrics.tenants.inventory.site_folder import locate_sites, read_site  # noqa: E402
 from prego_metrics.tenants.inventory.tenant import Tenant  # noqa: E402
-from prego_metrics.tenants.usage.store import TenantHistory  # noqa: E402
+from prego_metrics.tenants.usage.writer import UsageWriter  # noqa: E402
 
 TIMES = 15
 TARGETS_MS = {1_000: 300, SITES: 600}
@@ -67,9 +67,9 @@ def fill_cache(config: Config) -> None:
 	disk, now = read_site(located[0], sizes=True), time.time()
 	disk = dataclasses.replace(disk, backups=dataclasses.replace(disk.backups, newest_at=now))
 	base = DatabaseFigures(data_bytes=123_456_789, index_bytes=23_456_789)
-	with TenantHistory(config.bench.sites, write=True) as history:
+	with UsageWriter(config.bench.sites) as store:
 		for one in located:
-			history.keep(Tenant(one.site, disk, base, now))
+			store.save(Tenant(one.site, disk, base, now))
 
 
 def milliseconds(config: Config) -> tuple[float, float]:

@@ -55,7 +55,7 @@ def series(config: Config, period: str = "day") -> dict[str, Any]:
 @rate_limit(limit=60, seconds=60)
 @node_method()
 def tenant_sizes(config: Config, days: int = 30, top: int = 10, contains: str = "") -> dict[str, Any]:
-	"""Return the `top` largest tenants and those that grew most in the last 7 or 30 days, from the cache.
+	"""Return the `top` largest tenants and those that grew most in the last 7 or 30 days, from the usage store.
 
 	With `contains`, of the sites whose name contains it.
 	"""
@@ -68,7 +68,7 @@ def tenant_sizes(config: Config, days: int = 30, top: int = 10, contains: str = 
 @rate_limit(limit=60, seconds=60)
 @node_method()
 def tenant_history(config: Config, site: str = "", bench: str = "") -> dict[str, Any]:
-	"""Return one tenant's usage on each of up to 400 days, from the cache; both names as `tenant_sizes` returns them."""
+	"""Return one tenant's usage on each of up to 400 days, from the usage store; both names as `tenant_sizes` returns them."""
 	from prego_metrics.desk.page.tenant_charts import history
 
 	return history(config, time.time(), bench=bench, site=site)

@@ -28,7 +28,7 @@ from prego_metrics.desk.error_boundary import guarded
 from prego_metrics.desk.operator_site import operator_config
 from prego_metrics.tenants.usage.scan import ScanResult, ScanRunning, scan_tenants
 from prego_metrics.tenants.usage.scan_status import is_due, is_under_way, last_scan
-from prego_metrics.tenants.usage.store import HistoryError
+from prego_metrics.tenants.usage.store import StoreError
 
 # Less than the slack of the rule when a push is due: one that waits for it is no reason to let the next tick pass.
 RUN_SECONDS = 10.0
@@ -62,8 +62,8 @@ def _queue_if_due() -> None:
 		return
 	try:
 		status = last_scan(config.bench.sites)
-	except HistoryError:
-		status = None  # the scan sets a damaged cache aside, and tells of what it cannot mend
+	except StoreError:
+		status = None  # the scan sets a damaged store aside, and reports what it cannot repair
 	if is_due(status, time.time(), now_datetime().hour):
 		try:
 			queue_scan(config)
@@ -119,7 +119,7 @@ def scan_a_while(turn: int = 0) -> None:
 		ended, trouble = _scan_in_thread(config)
 		if trouble:
 			_tell(trouble)
-		if ended is not None and ended.left:
+		if ended is not None and ended.remaining:
 			_queue(1 - turn)
 	except redis.exceptions.RedisError:
 		pass  # what is left is read when the scheduler asks again
@@ -141,7 +141,7 @@ def _scan_in_thread(config: Config) -> tuple[ScanResult | None, str | None]:
 		try:
 			os.nice(_NICENESS)
 			drop_privileges(config.bench, preload)
-			ended.append(scan_tenants(config, os.environ, most_seconds=RUN_SECONDS))
+			ended.append(scan_tenants(config, os.environ, max_seconds=RUN_SECONDS))
 		except ScanRunning:
 			pass  # `prego-metrics tenants --scan` may run beside it
 		except PregoMetricsError as error:

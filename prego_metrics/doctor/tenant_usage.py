@@ -7,7 +7,7 @@ import time
 from prego_metrics.agent.base.messages import Message, message
 from prego_metrics.doctor.check import PASS, SKIP, WARN, Examination, Finding
 from prego_metrics.tenants.usage.scan_status import ScanStatus, last_scan
-from prego_metrics.tenants.usage.store import HistoryError
+from prego_metrics.tenants.usage.store import StoreError
 
 OLD_SECONDS = 2 * 86400.0
 
@@ -16,7 +16,7 @@ def tenant_figures(node: Examination) -> Finding:
 	"""The last scan can be read, and no site was scanned more than two days ago."""
 	try:
 		status = last_scan(node.bench.sites)
-	except HistoryError as error:
+	except StoreError as error:
 		return Finding(
 			WARN,
 			message("the tenants' usage cannot be read: {error}", error=str(error)),

@@ -1,7 +1,7 @@
 """The node as OpenMetrics text, for a Prometheus server that scrapes it.
 
 CPU, memory and disk are those of the last push, and only while it is fresh: a gap is honest, an old number is not.
-The tenants are counted at each scrape. Their sizes come from the cache alone: a scrape walks no tree and asks no
+The tenants are counted at each scrape. Their sizes come from the usage store alone: a scrape walks no tree and asks no
 database. Base units, ratios from 0 to 1.
 """
 
@@ -22,7 +22,8 @@ from prego_metrics.agent.collectors.tenant_count import count_tenants
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.state.model import OUTCOMES, State
 from prego_metrics.agent.state.schedule import fresh_seconds
-from prego_metrics.tenants.usage.store import HistoryError, cached_series
+from prego_metrics.tenants.usage.reader import opened_to_read
+from prego_metrics.tenants.usage.store import StoreError
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
@@ -80,14 +81,15 @@ def _tenants(census: Census, max_series: int) -> Iterable[Metric]:
 
 
 def _tenant_sizes(config: Config, now: float) -> Iterable[Metric]:
-	"""Give the sizes of the largest sites, `tenant_series` of them; none where the cache cannot be read."""
+	"""Give the sizes of the largest sites, `tenant_series` of them; none where the store cannot be read."""
 	if not config.tenant_series:
 		return
 	try:
-		rows = cached_series(config.bench.sites, config.tenant_series)
-	except HistoryError:
+		with opened_to_read(config.bench.sites) as store:
+			rows = store.largest_sizes(config.tenant_series) if store else []
+	except StoreError:
 		return  # a gap is honest
-	several_benches = len({row[0] for row in rows}) > 1
+	several_benches = len({row.bench for row in rows}) > 1
 	labels = ["site", "bench"] if several_benches else ["site"]
 	files = GaugeMetricFamily("prego_tenant_files", "Files of a site on disk.", labels=labels, unit="bytes")
 	database = GaugeMetricFamily("prego_tenant_database", "Data and indexes.", labels=labels, unit="bytes")

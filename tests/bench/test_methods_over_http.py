@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 import real_bench
+from made_tenants import empty_usage_store, give_to_owner, made_tenant, save_usage
 from nightly_bench import is_complete, wait_for
 from real_bench import BENCH, KEY, NODE_ID, SITE, TENANT_SITE, Visitor, in_site
-from tenant_figures import cache_of, give_to_owner, keep, made_tenant
 
 from prego_metrics.sandbox.server import LocalControlPlane
 
@@ -133,10 +133,10 @@ def test_the_tenants_figures_are_as_many_as_asked_for_and_a_days_history_is_one_
 ) -> None:
 	manager, path = people["manager"], "/api/method/prego_metrics.api."
 	now = time.time()
-	with cache_of(Path(BENCH)) as cache:
+	with empty_usage_store(Path(BENCH)) as cache:
 		assert "tenants --scan" in ask(manager, "tenant_sizes").json()["message"]["nothing"]
 		tenants = [made_tenant(f"t{number}.example", now, number, 0, 0) for number in range(60)]
-		keep(Path(BENCH) / "sites", tenants)
+		save_usage(Path(BENCH) / "sites", tenants)
 		give_to_owner(cache)
 		sizes = manager.get(f"{path}tenant_sizes", top=3, days=7).json()["message"]
 		assert [row["site"] for row in sizes["largest"]] == ["t59.example", "t58.example", "t57.example"]

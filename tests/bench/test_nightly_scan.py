@@ -37,7 +37,7 @@ from real_bench import SITE, TENANT_SITE, in_site, run_bench
 from prego_metrics.agent.state.store import StateFolder
 from prego_metrics.sandbox.server import LocalControlPlane
 from prego_metrics.tenants.inventory.tenant import warnings_of
-from prego_metrics.tenants.usage.store import cached_tenants
+from prego_metrics.tenants.usage.reader import stored_tenants
 
 pytestmark = pytest.mark.bench
 
@@ -125,7 +125,7 @@ def test_the_scheduler_fills_the_cache_with_every_site_and_names_those_it_cannot
 	begun = in_site(SITE, "print(frappe.utils.now_datetime())").strip()
 	let_the_scheduler_ask_now()
 	wait_for(is_complete, TICK_SECONDS)
-	tenants = {tenant.site.name: tenant for tenant in cached_tenants(str(SITES))}
+	tenants = {tenant.site.name: tenant for tenant in stored_tenants(str(SITES))}
 	assert sorted(tenants) == frappes_sites()
 	now = time.time()
 	warned = {name: "; ".join(warnings_of(tenant, now)) for name, tenant in tenants.items()}
@@ -151,7 +151,7 @@ def test_database_sizes_are_those_that_mariadb_gives_its_root(empty_cache: None)
 	wait_for(is_complete, 60)
 	after = by_root()
 	compared = 0
-	for tenant in cached_tenants(str(SITES)):
+	for tenant in stored_tenants(str(SITES)):
 		name = json.loads((SITES / tenant.site.name / "site_config.json").read_text())["db_name"]
 		# A site in use may have grown meanwhile.
 		if before[name] == after[name]:

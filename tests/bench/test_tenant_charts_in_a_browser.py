@@ -12,8 +12,10 @@ import desk_browser
 import pytest
 import real_bench
 from desk_browser import Page
+from made_tenants import empty_usage_store, give_to_owner, made_tenant, save_usage
 from real_bench import BENCH, NODE_ID, SITE
-from tenant_figures import DAY_SECONDS, cache_of, give_to_owner, keep, made_tenant
+
+from prego_metrics.tenants.usage.store import DAY_SECONDS
 
 pytest.importorskip("selenium.webdriver", reason="no selenium: pip install '.[bench-test]'")
 pytestmark = [
@@ -43,7 +45,7 @@ def cache(manager: None) -> Iterator[Path]:
 	settings = {"node_id": NODE_ID, "control_plane_url": "http://127.0.0.1:9", "site": SITE}
 	with (
 		real_bench.configured(**settings, scheduler_pushes=False, alert_after=1000),
-		cache_of(Path(BENCH)) as path,
+		empty_usage_store(Path(BENCH)) as path,
 	):
 		yield path
 
@@ -64,7 +66,7 @@ def scanned(cache: Path) -> Path:
 			),
 			*(made_tenant(f"small-{number}.example", at, number, number, number) for number in range(1, 60)),
 		]
-	keep(Path(BENCH) / "sites", tenants)
+	save_usage(Path(BENCH) / "sites", tenants)
 	give_to_owner(cache)
 	return cache
 
@@ -179,7 +181,7 @@ def test_tenants_beyond_the_first_ones_are_found_by_name(
 def test_few_days_are_said_to_be_few(cache: Path, open_page: Callable[..., Page]) -> None:
 	now = time.time()
 	ends = [made_tenant("new.example", now - ago * DAY_SECONDS, (9 - ago) * 1000, 0, 0) for ago in (2, 0)]
-	keep(Path(BENCH) / "sites", ends)
+	save_usage(Path(BENCH) / "sites", ends)
 	give_to_owner(cache)
 	page = open_page()
 	page.wait_for("The figures go back 2 days, not 30: growth is over these.", FASTEST)

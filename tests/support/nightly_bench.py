@@ -14,7 +14,7 @@ from pathlib import Path
 from real_bench import BENCH, SITE, in_site, run
 
 from prego_metrics.agent.base.kernel import LOCKS_FILE
-from prego_metrics.tenants.usage.store import TenantHistory
+from prego_metrics.tenants.usage.reader import UsageReader
 
 SITES = Path(BENCH) / "sites"
 STATE = SITES / ".prego-metrics"
@@ -108,16 +108,16 @@ def read_times() -> dict[str, float]:
 	"""Return when each site in the cache was read."""
 	if not CACHE.exists():
 		return {}
-	with TenantHistory(str(SITES)) as history:
-		return {name: at for (_, name), at in history.read_times().items()}
+	with UsageReader(str(SITES)) as store:
+		return {name: at for (_, name), at in store.read_times().items()}
 
 
 def is_complete(since: float = 0.0) -> bool:
 	"""Tell whether the last scan began at this time or later, and ended."""
 	if not CACHE.exists():
 		return False
-	with TenantHistory(str(SITES)) as history:
-		times = history.scan_times()
+	with UsageReader(str(SITES)) as store:
+		times = store.scan_times()
 		return times is not None and times.begun_at >= since and times.ended_at is not None
 
 

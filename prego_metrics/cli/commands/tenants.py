@@ -50,7 +50,7 @@ class _Asked:
 			raise click.UsageError("--csv and --json are two forms of the same: give one of them")
 		shaped = self.as_csv or self.top or self.sort != "name"
 		if self.scan and (self.detailed or shaped or self.as_json):
-			raise click.UsageError("--scan fills the cache and shows nothing: use it alone")
+			raise click.UsageError("--scan fills the usage store and shows nothing: use it alone")
 		if not self.detailed and shaped:
 			raise click.UsageError("--sort, --top and --csv go with --sizes or --database")
 		if self.sort in ("total", "quota") and not (self.sizes or self.database):
@@ -78,7 +78,7 @@ class _Asked:
 @click.option(
 	"--scan",
 	is_flag=True,
-	help="Read all of it into the cache, a site at a time at low priority; goes on where it was killed.",
+	help="Read all of it into the usage store, one site after the other, at low priority; continues where it was killed.",
 )
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV for a spreadsheet.")
 @json_option
@@ -199,7 +199,7 @@ def _scan(config: Config) -> None:
 		_busy(str(error))
 	if ended.set_aside:
 		click.echo(f"Warning: {ended.set_aside}", err=True)
-	click.echo(f"{ended.read} sites read, {ended.already} already read by the run before.")
+	click.echo(f"{ended.scanned} sites scanned, {ended.scanned_before} already scanned by the run before.")
 
 
 def _busy(message: str) -> NoReturn:

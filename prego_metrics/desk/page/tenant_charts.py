@@ -13,7 +13,8 @@ from prego_metrics.agent.config.config import Config
 from prego_metrics.desk.node_method import BadParameter
 from prego_metrics.tenants.inventory.tenant import Tenant
 from prego_metrics.tenants.usage.growth import Grown, Overview, known_total, overview, tenant_days
-from prego_metrics.tenants.usage.store import DAY_SECONDS, Day, HistoryError
+from prego_metrics.tenants.usage.reader import Day
+from prego_metrics.tenants.usage.store import DAY_SECONDS, StoreError
 
 GROWTH_DAYS = (7, 30)
 MAX_TOP = 50
@@ -34,8 +35,8 @@ def sizes(config: Config, now: float, *, days: int, top: int, contains: str) -> 
 	if not 1 <= top <= MAX_TOP:
 		raise BadParameter(message("top must be from 1 to {maximum}", maximum=MAX_TOP))
 	try:
-		found = overview(config.bench.sites, now, days=days, most=top, name_contains=_stored(contains))
-	except HistoryError as error:
+		found = overview(config.bench.sites, now, days=days, count=top, name_contains=_stored(contains))
+	except StoreError as error:
 		return _nothing(_unreadable(error), trouble=True)
 	if found is None:
 		return _nothing(
@@ -70,7 +71,7 @@ def history(config: Config, now: float, *, bench: str, site: str) -> dict[str, A
 	"""Return one tenant's days, each `null` where it was not scanned; `nothing` says why there are none."""
 	try:
 		found = tenant_days(config.bench.sites, _stored(bench), _stored(site), now)
-	except HistoryError as error:
+	except StoreError as error:
 		return _nothing(_unreadable(error), trouble=True)
 	if found is None:
 		return _nothing(message("No usage of {site} is stored: it was never scanned.", site=_visible(site)))
@@ -89,7 +90,7 @@ def _nothing(sentence: Message, *, trouble: bool = False) -> dict[str, Any]:
 	return {"nothing": translated(sentence, frappe._), "trouble": trouble}
 
 
-def _unreadable(error: HistoryError) -> Message:
+def _unreadable(error: StoreError) -> Message:
 	return message("The tenants' usage cannot be read: {error}", error=message_of(error))
 
 
@@ -156,10 +157,10 @@ def _verdict(tenant: Tenant | None) -> dict[str, Any]:
 
 
 def _stored(text: str) -> str:
-	"""Return a text as SQLite takes it: JSON can hold half a character, and no site's name in the cache does."""
+	"""Return a text as SQLite takes it: JSON can hold half a character, and no site's name in the usage store does."""
 	return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _visible(text: str) -> str:
-	"""Escape what is not plainly visible in a text of the cache; a backslash there is of an earlier escape."""
+	"""Escape what is not plainly visible in a text of the usage store; a backslash there is of an earlier escape."""
 	return "\\".join(sanitize(part) for part in text.split("\\"))

@@ -171,7 +171,7 @@ def _quota_as_dict(tenant: Tenant) -> dict[str, Any]:
 
 
 def tenant_as_stored(tenant: Tenant) -> dict[str, Any]:
-	"""Return a tenant as the cache has it: beside its sentences also their codes, to be translated."""
+	"""Return a tenant as the usage store has it: beside its sentences also their codes, to be translated."""
 	sentences = {"reason": tenant.site.reason, "database_error": tenant.database and tenant.database.error}
 	codes = {
 		name: {"code": sentence.code, "params": params_as_json(sentence)}
@@ -182,7 +182,7 @@ def tenant_as_stored(tenant: Tenant) -> dict[str, Any]:
 
 
 def tenant_from_dict(content: Mapping[str, Any]) -> Tenant:
-	"""Read back what `tenant_as_stored` gave. Raises ValueError for anything else: any app can write the cache."""
+	"""Read back what `tenant_as_stored` gave. Raises ValueError for anything else: any app can write the store."""
 	try:
 		disk, database, codes = content["disk"], content["database"], content.get("codes") or {}
 		if database and database["error"] is not None:

@@ -1,18 +1,16 @@
-"""Which tenants are the largest, which grow fastest, and how one of them came to its size: from the cache alone.
+"""Which tenants are the largest, which grow fastest, and how one of them came to its size: from the usage store alone.
 
-Sites that do not count are in it too: they take their room all the same.
+Sites that do not count are included: they use disk too.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from prego_metrics.agent.state.store import FOLDER_NAME
 from prego_metrics.tenants.inventory.tenant import Tenant
-from prego_metrics.tenants.usage.queries import Ages, TenantReader
-from prego_metrics.tenants.usage.store import DAY_SECONDS, FILE_NAME, KEPT_DAYS, Day, ScanTimes
+from prego_metrics.tenants.usage.reader import Ages, Day, ScanTimes, opened_to_read
+from prego_metrics.tenants.usage.store import DAY_SECONDS, KEPT_DAYS
 
 
 @dataclass(frozen=True)
@@ -33,8 +31,8 @@ class Grown:
 class Growth:
 	"""What grew in the days that were looked at.
 
-	`known_days` lie between the first and the last figures in them, 0 where no tenant has figures of two days;
-	`tenants` have them; `bytes_a_day` is the sum over these, what shrank included.
+	`known_days` lie between the first and the last scan in them, 0 where no tenant was scanned on two days;
+	`tenants` were; `bytes_a_day` is the sum over these, what shrank included.
 	"""
 
 	fastest: tuple[Grown, ...]
@@ -51,57 +49,53 @@ class Overview:
 	scan: ScanTimes | None
 	largest: tuple[Tenant, ...]
 	growth: Growth
-	# The latest figures of those in `growth.fastest`, in its order.
+	# The latest usage of those in `growth.fastest`, in its order.
 	growing: tuple[Tenant | None, ...]
 
 
 @dataclass(frozen=True)
 class TenantDays:
-	"""One tenant day by day from `first_day` (numbered from the epoch, UTC) on; None is a day without figures."""
+	"""One tenant day by day from `first_day` (numbered from the epoch, UTC) on; None is a day without a scan."""
 
 	tenant: Tenant | None
 	first_day: int
 	days: tuple[Day | None, ...]
 
 
-def overview(sites: str, now: float, *, days: int, most: int, name_contains: str = "") -> Overview | None:
-	"""Return the `most` largest and fastest growing in the last `days`, None before the first scan.
+def overview(sites: str, now: float, *, days: int, count: int, name_contains: str = "") -> Overview | None:
+	"""Return the `count` largest and fastest growing in the last `days`, None before the first scan.
 
-	Raises HistoryError.
+	Raises StoreError.
 	"""
-	if not _exists(sites):
-		return None
-	with TenantReader(sites) as history:
-		ages = history.ages(now)
-		if ages is None:
+	with opened_to_read(sites) as store:
+		ages = store.ages(now) if store else None
+		if store is None or ages is None:
 			return None
-		growth = growth_of(history.ends(now - days * DAY_SECONDS, now, name_contains), most)
+		growth = growth_of(store.ends(now - days * DAY_SECONDS, now, name_contains), count)
 		return Overview(
 			ages,
-			history.scan_times(),
-			tuple(history.largest_tenants(most, name_contains)),
+			store.scan_times(),
+			tuple(store.largest_tenants(count, name_contains)),
 			growth,
-			tuple(history.tenant(one.bench, one.site) for one in growth.fastest),
+			tuple(store.tenant(one.bench, one.site) for one in growth.fastest),
 		)
 
 
 def tenant_days(sites: str, bench: str, site: str, now: float) -> TenantDays | None:
-	"""Return a tenant's days as far back as they are kept, None where there are none. Raises HistoryError."""
-	if not _exists(sites):
-		return None
-	with TenantReader(sites) as history:
-		found = history.days_of(bench, site, now - KEPT_DAYS * DAY_SECONDS, now)
-		if not found:
+	"""Return a tenant's days as far back as they are stored, None where there are none. Raises StoreError."""
+	with opened_to_read(sites) as store:
+		days = store.days_of(bench, site, now - KEPT_DAYS * DAY_SECONDS, now) if store else []
+		if store is None or not days:
 			return None
 		today = int(now // DAY_SECONDS)
-		return TenantDays(history.tenant(bench, site), found[0].day, in_order(found, today))
+		return TenantDays(store.tenant(bench, site), days[0].day, in_order(days, today))
 
 
-def growth_of(days: Sequence[Day], most: int) -> Growth:
-	"""Return what grew between the first and the last of `days` of each tenant; of these the `most` fastest."""
+def growth_of(days: Sequence[Day], count: int) -> Growth:
+	"""Return what grew between the first and the last of `days` of each tenant; of these the `count` fastest."""
 	found = grown(days)
 	return Growth(
-		tuple(one for one in found if one.bytes > 0)[:most],
+		tuple(one for one in found if one.bytes > 0)[:count],
 		len(found),
 		max((one.days for one in found), default=0),
 		sum(one.bytes_a_day for one in found),
@@ -134,9 +128,9 @@ def _difference(first: Day, last: Day) -> int | None:
 
 
 def in_order(days: Sequence[Day], today: int) -> tuple[Day | None, ...]:
-	"""Return one entry for each day from the first of `days` to yesterday, None where there are no figures.
+	"""Return one entry for each day from the first of `days` to yesterday, None where it was not scanned.
 
-	Today has one only if it has figures: it is not over, and its scan may be due yet.
+	Today has one only if it was scanned: its scan may be due yet.
 	"""
 	known = {day.day: day for day in days}
 	if not known:
@@ -149,7 +143,3 @@ def known_total(day: Day) -> int | None:
 	"""Return what a tenant took on that day, None where a part of it was not read: a sum of the rest is no total."""
 	parts = (day.files_bytes, day.backups_bytes, day.database_bytes)
 	return None if None in parts else day.total_bytes
-
-
-def _exists(sites: str) -> bool:
-	return os.path.lexists(os.path.join(sites, FOLDER_NAME, FILE_NAME))

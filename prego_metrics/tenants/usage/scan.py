@@ -1,4 +1,4 @@
-"""The usage scan: reads one tenant after the other into the cache, and continues where it was killed.
+"""The usage scan: reads one tenant after the other into the store, and continues where it was killed.
 
 Never on a push's path: it takes neither the push's lock nor the state file.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -22,9 +23,10 @@ from prego_metrics.tenants.inventory.database import read_databases
 from prego_metrics.tenants.inventory.site_folder import LocatedSite, locate_sites, read_site
 from prego_metrics.tenants.inventory.tenant import Tenant
 from prego_metrics.tenants.usage.scan_status import LOCK_NAME
-from prego_metrics.tenants.usage.store import HistoryError, TenantHistory, set_aside_if_corrupt
+from prego_metrics.tenants.usage.store import StoreError
+from prego_metrics.tenants.usage.writer import UsageWriter, set_aside_if_corrupt
 
-# An unfinished scan older than this is not continued: its first figures are too old.
+# An unfinished scan older than this is not continued: what it read first is too old.
 RESUMED_SECONDS = 20 * 3600.0
 
 
@@ -36,76 +38,72 @@ class ScanRunning(PregoMetricsError):
 
 @dataclass(frozen=True)
 class ScanResult:
-	"""How a run ended: the tenants it read, those it found already read, and those left for the next.
+	"""How a run ended: the sites it scanned, those scanned before by a run that was stopped, and those remaining.
 
-	`set_aside` says, if so, that the cache was damaged and a new one was begun.
+	set_aside says, if so, that the store was damaged and a new one was started.
 	"""
 
-	read: int
-	already: int
-	left: int
+	scanned: int
+	scanned_before: int
+	remaining: int
 	set_aside: str | None = None
-
-	@property
-	def complete(self) -> bool:
-		return self.left == 0
 
 
 def scan_tenants(
 	config: Config,
 	environ: Mapping[str, str],
 	*,
-	most_seconds: float | None = None,
+	max_seconds: float = math.inf,
 	progress: Callable[[int], AbstractContextManager[Callable[[], None]]] = lambda total: nullcontext(
 		lambda: None
 	),
 	clock: Callable[[], float] = time.time,
 ) -> ScanResult:
-	"""Read every tenant that the scan under way has not read yet, and keep its figures.
+	"""Read every tenant that the scan under way has not read yet, and save its usage.
 
-	Stops after `most_seconds` at the next tenant; the next run goes on from there. `progress` is told how many
-	are to be read and gives what is called after each. Raises ScanRunning, NotSent where the tenants
-	cannot be counted or their quota is wrong, and HistoryError.
+	Stops after `max_seconds` at the next tenant; the next run continues from there. `progress` gets the number of
+	sites to be scanned and gives what is called after each. Raises ScanRunning, NotSent where the tenants cannot be
+	counted or their quota is wrong, and StoreError.
 	"""
 	config.require(QUOTA_KEYS)
 	sites = locate_sites(config, count_tenants(config))
 	with contextlib.ExitStack() as held:
 		held.enter_context(_only_one(config.bench.sites))
 		set_aside = set_aside_if_corrupt(config.bench.sites)
-		history = held.enter_context(TenantHistory(config.bench.sites, write=True))
+		store = held.enter_context(UsageWriter(config.bench.sites))
 		now = clock()
-		begun_at = _begin_or_go_on(history, now)
-		read_at = history.read_times()
+		begun_at = _begin_or_continue(store, now)
+		read_at = store.read_times()
 		# What was read in the future was read before the clock went back.
 		waiting = [located for located in sites if not begun_at <= read_at.get(_key(located), 0.0) <= now]
-		# Where no scan ever ends in its time, nobody's figures grow older than everybody's.
+		# Where no scan ever ends in its time, no site's usage grows older than every other's.
 		waiting.sort(key=lambda located: read_at.get(_key(located), 0.0))
-		started, over = time.monotonic(), 0
+		give_up_at, scanned = time.monotonic() + max_seconds, 0
 		advance = held.enter_context(progress(len(waiting)))
 		for located in waiting:
-			if most_seconds is not None and time.monotonic() - started >= most_seconds:
+			if time.monotonic() >= give_up_at:
 				break
-			history.keep(_read(located, environ, clock))
-			over += 1
+			store.save(_read(located, environ, clock))
+			scanned += 1
 			advance()
-		left = len(waiting) - over
-		if not left:
-			history.end(clock(), {_key(located) for located in sites})
-		return ScanResult(over, len(sites) - len(waiting), left, set_aside)
+		remaining = len(waiting) - scanned
+		if not remaining:
+			store.end_scan(clock(), {_key(located) for located in sites})
+		return ScanResult(scanned, len(sites) - len(waiting), remaining, set_aside)
 
 
-def _begin_or_go_on(history: TenantHistory, now: float) -> float:
-	last = history.scan_times()
+def _begin_or_continue(store: UsageWriter, now: float) -> float:
+	last = store.scan_times()
 	if last is not None and last.ended_at is None and 0 <= now - last.begun_at < RESUMED_SECONDS:
 		return last.begun_at
-	history.begin(now)
+	store.begin_scan(now)
 	return now
 
 
 def _read(located: LocatedSite, environ: Mapping[str, str], clock: Callable[[], float]) -> Tenant:
 	disk = read_site(located, sizes=True)
-	[(_, figures)] = read_databases([located], environ, concurrency=1)
-	return Tenant(located.site, disk, figures, clock(), located.quota)
+	[(_, database)] = read_databases([located], environ, concurrency=1)
+	return Tenant(located.site, disk, database, clock(), located.quota)
 
 
 def _key(located: LocatedSite) -> tuple[str, str]:
@@ -114,7 +112,7 @@ def _key(located: LocatedSite) -> tuple[str, str]:
 
 @contextlib.contextmanager
 def _only_one(sites: str) -> Iterator[None]:
-	"""Hold a lock of the scan's own, gone with its holder.
+	"""Hold a lock of its own, gone with its holder.
 
 	On a file of its own: to close any descriptor of SQLite's file would take away SQLite's own locks.
 	"""
@@ -125,7 +123,7 @@ def _only_one(sites: str) -> Iterator[None]:
 		# O_NONBLOCK: a FIFO of that name must not hold up a worker.
 		descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
 	except OSError as error:
-		raise HistoryError(f"{sanitize(path)}: {error.strerror or error}") from None
+		raise StoreError(f"{sanitize(path)}: {error.strerror or error}") from None
 	try:
 		_lock(descriptor, path)
 		yield
@@ -139,4 +137,4 @@ def _lock(descriptor: int, path: str) -> None:
 	except BlockingIOError:
 		raise ScanRunning("another process is scanning the tenants") from None
 	except OSError as error:
-		raise HistoryError(f"{sanitize(path)} cannot be locked: {error.strerror or error}") from None
+		raise StoreError(f"{sanitize(path)} cannot be locked: {error.strerror or error}") from None

@@ -1,4 +1,4 @@
-"""How far the scan of the tenants' figures has come, and how old what it left is."""
+"""When a usage scan is due, whether one is running, and how far the last one has come."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from prego_metrics.agent.base.kernel import is_locked
 from prego_metrics.agent.state.store import FOLDER_NAME
-from prego_metrics.tenants.usage.store import FILE_NAME, TenantHistory
+from prego_metrics.tenants.usage.reader import opened_to_read
 
 LOCK_NAME = "tenants.lock"
 NIGHT_HOURS = range(1, 5)
@@ -20,7 +20,7 @@ class ScanStatus:
 	"""The last scan: when it began and ended (None: not yet, or it was killed), in Unix seconds.
 
 	read counts the sites that it has read; oldest_read_at is when the site was read that was read longest ago,
-	None where the cache holds none.
+	None where the store holds none.
 	"""
 
 	begun_at: float
@@ -29,12 +29,12 @@ class ScanStatus:
 	oldest_read_at: float | None
 
 	def age(self, now: float) -> float:
-		"""Return the age of the oldest figures in seconds."""
+		"""Return in seconds how long ago the site was read that was read longest ago."""
 		return max(0.0, now - (self.begun_at if self.oldest_read_at is None else self.oldest_read_at))
 
 
 def is_due(status: ScanStatus | None, now: float, hour: int) -> bool:
-	"""Tell whether to read on, or to begin anew: `hour` is the local one, of a clock that asks every hour.
+	"""Tell whether to start or continue a scan: `hour` is the local one, of a clock that asks every hour.
 
 	A new scan begins once a night, or by day where a night was missed, which happens to a site that nobody
 	logs in to. What was begun is continued at any hour.
@@ -51,14 +51,12 @@ def is_under_way(sites: str) -> bool:
 
 
 def last_scan(sites: str) -> ScanStatus | None:
-	"""Return how far the last scan has come, or None before the first. Raises HistoryError."""
-	if not os.path.lexists(os.path.join(sites, FOLDER_NAME, FILE_NAME)):
-		return None
-	with TenantHistory(sites) as history:
-		times = history.scan_times()
-		read_at = history.read_times().values() if times else ()
-	if times is None:
-		return None
+	"""Return how far the last scan has come, or None before the first. Raises StoreError."""
+	with opened_to_read(sites) as store:
+		times = store.scan_times() if store else None
+		if store is None or times is None:
+			return None
+		read_at = store.read_times().values()
 	return ScanStatus(
 		times.begun_at,
 		times.ended_at,

@@ -21,8 +21,8 @@ from prego_metrics.tenants.inventory.database import DatabaseFigures
 from prego_metrics.tenants.inventory.quota import NO_QUOTA, Quota, quota_of
 from prego_metrics.tenants.inventory.site_folder import SiteOnDisk
 from prego_metrics.tenants.inventory.tenant import Tenant, tenant_as_dict, tenant_from_dict, warnings_of
+from prego_metrics.tenants.usage.reader import stored_tenants
 from prego_metrics.tenants.usage.scan import scan_tenants
-from prego_metrics.tenants.usage.store import cached_tenants
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 NOW = 1_795_000_000.0
@@ -146,7 +146,7 @@ def test_a_scan_keeps_the_quota_of_each_site(
 	settings(bench_folder, tenant_quota_gb=2)
 	make_site(bench_folder, "own.example", prego_quota_gb=1)
 	scan_tenants(load_config(open_bench(str(bench_folder)), {}), {})
-	found = {one.site.name: one.quota for one in cached_tenants(str(bench_folder / "sites"))}
+	found = {one.site.name: one.quota for one in stored_tenants(str(bench_folder / "sites"))}
 	assert found["own.example"] == Quota(GB, own=True) and found["acme.example"] == Quota(2 * GB)
 
 
@@ -165,7 +165,7 @@ def test_a_bad_quota_of_a_site_changes_no_count_and_one_of_the_node_is_an_error(
 	for option in ("--sizes", "--scan"):
 		ended = run_agent("tenants", option, "--bench", bench_folder)
 		assert ended.returncode == 2 and 'tenant_quota_gb = "5"' in ended.stderr
-	assert cached_tenants(str(bench_folder / "sites")) == []
+	assert stored_tenants(str(bench_folder / "sites")) == []
 
 
 def test_the_most_used_come_first_and_each_form_shows_the_share(

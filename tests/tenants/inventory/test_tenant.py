@@ -1,4 +1,4 @@
-"""What each tenant is and takes: sizes beside du's, backups by name, the cache and its continuation."""
+"""What each tenant is and takes: sizes beside du's, backups by name, the usage store and scans."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from korean_sentences import in_korean, still_english
-from tenant_figures import kept_days
+from made_tenants import stored_days
 
 from prego_metrics.agent.base.messages import coded
 from prego_metrics.agent.base.secrets import WITHHELD
@@ -30,7 +30,9 @@ from prego_metrics.tenants.inventory.disk_usage import disk_usage
 from prego_metrics.tenants.inventory.site_folder import LocatedSite
 from prego_metrics.tenants.inventory.tenant import Tenant, warnings_of
 from prego_metrics.tenants.usage import scan
-from prego_metrics.tenants.usage.store import HistoryError, TenantHistory, cached_tenants
+from prego_metrics.tenants.usage.reader import stored_tenants
+from prego_metrics.tenants.usage.store import StoreError
+from prego_metrics.tenants.usage.writer import UsageWriter
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -84,8 +86,8 @@ def test_a_scan_that_was_killed_goes_on_where_it_was(
 		scan.scan_tenants(config, {})
 	monkeypatch.setattr(scan, "_read", genuine)
 	ended = scan.scan_tenants(config, {})
-	assert (ended.read, ended.already, ended.left) == (2, 1, 0)
-	assert len(cached_tenants(str(bench_folder / "sites"))) == 3
+	assert (ended.scanned, ended.scanned_before, ended.remaining) == (2, 1, 0)
+	assert len(stored_tenants(str(bench_folder / "sites"))) == 3
 
 
 def test_days_older_than_four_hundred_are_forgotten(bench_folder: Path) -> None:
@@ -93,17 +95,17 @@ def test_days_older_than_four_hundred_are_forgotten(bench_folder: Path) -> None:
 	now = 1_795_000_000.0
 	scan.scan_tenants(config, {}, clock=lambda: now - 401 * 86400)
 	scan.scan_tenants(config, {}, clock=lambda: now)
-	assert kept_days(bench_folder / "sites") == {int(now // 86400)}
+	assert stored_days(bench_folder / "sites") == {int(now // 86400)}
 
 
 def test_the_cache_is_the_owners_alone_and_never_a_symlink(bench_folder: Path, tmp_path: Path) -> None:
 	scan.scan_tenants(load_config(open_bench(str(bench_folder)), {}), {})
-	cache = bench_folder / "sites" / ".prego-metrics" / "tenants.sqlite"
-	assert cache.stat().st_mode & 0o777 == 0o600
-	cache.rename(tmp_path / "elsewhere")
-	cache.symlink_to(tmp_path / "elsewhere")
-	with pytest.raises(HistoryError, match="symlink"):
-		cached_tenants(str(bench_folder / "sites"))
+	store = bench_folder / "sites" / ".prego-metrics" / "tenants.sqlite"
+	assert store.stat().st_mode & 0o777 == 0o600
+	store.rename(tmp_path / "elsewhere")
+	store.symlink_to(tmp_path / "elsewhere")
+	with pytest.raises(StoreError, match="symlink"):
+		stored_tenants(str(bench_folder / "sites"))
 
 
 def test_a_tenant_nobody_can_ask_fails_alone_and_without_its_password(
@@ -139,7 +141,7 @@ def test_what_the_cache_says_of_a_site_is_still_ours_to_translate(
 	make_site(bench_folder, "kim.example", db_type="oracle")
 	make_site(bench_folder, "pool-9.example", db_name=None)
 	scan.scan_tenants(load_config(open_bench(str(bench_folder)), {}), {})
-	found = {tenant.site.name: tenant for tenant in cached_tenants(str(bench_folder / "sites"))}
+	found = {tenant.site.name: tenant for tenant in stored_tenants(str(bench_folder / "sites"))}
 	[warning] = (one for one in warnings_of(found["kim.example"], 0.0) if one.startswith("database"))
 	assert warning == "database: db_type oracle is not supported: only mariadb and postgres"
 	assert still_english(warning) == [] and "oracle" in in_korean(warning) != warning
@@ -151,18 +153,18 @@ def test_what_the_cache_says_of_a_site_is_still_ours_to_translate(
 def test_a_sentence_that_somebody_else_wrote_into_the_cache_stays_as_it_stands(bench_folder: Path) -> None:
 	scan.scan_tenants(load_config(open_bench(str(bench_folder)), {}), {})
 	sites = str(bench_folder / "sites")
-	with TenantHistory(sites, write=True) as history:
+	with UsageWriter(sites) as store:
 		forged = json.dumps({"reason": {"code": "tenant_unclear", "params": {"number": "0 tenants"}}})
-		history._connection.execute(
+		store._connection.execute(
 			"UPDATE latest SET content = json_set(content, '$.codes', json(?))", (forged,)
 		)
-	assert [tenant.site.reason.template for tenant in cached_tenants(sites)] == [""] * 3
+	assert [tenant.site.reason.template for tenant in stored_tenants(sites)] == [""] * 3
 	for odd in ("7", '{"reason": 7}', '{"reason": {"code": "tenant"}}'):
-		with TenantHistory(sites, write=True) as history:
-			history._connection.execute(
+		with UsageWriter(sites) as store:
+			store._connection.execute(
 				"UPDATE latest SET content = json_set(content, '$.codes', json(?))", (odd,)
 			)
-		assert cached_tenants(sites) == []
+		assert stored_tenants(sites) == []
 
 
 @pytest.mark.parametrize(

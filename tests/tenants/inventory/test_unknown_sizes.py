@@ -12,15 +12,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tenant_figures import kept_days
+from made_tenants import stored_days
 
 from prego_metrics.agent.bench.locate import open_bench
 from prego_metrics.agent.config.config import load_config
 from prego_metrics.tenants.inventory import backups
 from prego_metrics.tenants.inventory.backups import read_backups
 from prego_metrics.tenants.inventory.disk_usage import DiskUsage, disk_usage
+from prego_metrics.tenants.usage.reader import UsageReader
 from prego_metrics.tenants.usage.scan import scan_tenants
-from prego_metrics.tenants.usage.store import DAY_SECONDS, HistoryError, TenantHistory
+from prego_metrics.tenants.usage.store import DAY_SECONDS, StoreError
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 DUMP = "20261123_010203-acme_example-database.sql.gz"
@@ -148,7 +149,7 @@ def test_a_file_system_without_flock_is_one_clear_error(
 		raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
 	monkeypatch.setattr(fcntl, "flock", refused)
-	with pytest.raises(HistoryError, match=r"tenants.lock cannot be locked: No locks available"):
+	with pytest.raises(StoreError, match=r"tenants.lock cannot be locked: No locks available"):
 		scan_tenants(load_config(open_bench(str(bench_folder)), {}), {})
 
 
@@ -158,22 +159,22 @@ def test_a_clock_that_went_back_makes_no_figures_that_are_never_read_again(bench
 	ahead = now + 300 * DAY_SECONDS
 	scan_tenants(config, {}, clock=lambda: ahead)
 	ended = scan_tenants(config, {}, clock=lambda: now)
-	assert (ended.read, ended.already) == (3, 0)
-	with TenantHistory(str(bench_folder / "sites")) as history:
-		assert {tenant.read_at for tenant in history.latest()} == {now}
+	assert (ended.scanned, ended.scanned_before) == (3, 0)
+	with UsageReader(str(bench_folder / "sites")) as store:
+		assert {tenant.read_at for tenant in store.latest()} == {now}
 	# Growth is reckoned from the first to the last day.
-	assert kept_days(bench_folder / "sites") == {int(now // DAY_SECONDS)}
+	assert stored_days(bench_folder / "sites") == {int(now // DAY_SECONDS)}
 
 
 def test_times_that_are_none_are_those_of_no_scan(bench_folder: Path) -> None:
 	config = load_config(open_bench(str(bench_folder)), {})
 	scan_tenants(config, {})
-	cache = sqlite3.connect(bench_folder / "sites" / ".prego-metrics" / "tenants.sqlite")
-	with cache:
-		cache.execute("UPDATE scan SET begun_at = 'now', ended_at = NULL")
-		cache.execute("UPDATE latest SET read_at = 9e999")
-	cache.close()
-	assert scan_tenants(config, {}).read == 3
+	store = sqlite3.connect(bench_folder / "sites" / ".prego-metrics" / "tenants.sqlite")
+	with store:
+		store.execute("UPDATE scan SET begun_at = 'now', ended_at = NULL")
+		store.execute("UPDATE latest SET read_at = 9e999")
+	store.close()
+	assert scan_tenants(config, {}).scanned == 3
 
 
 def test_a_cache_that_never_comes_to_an_end_is_given_up(
@@ -181,16 +182,16 @@ def test_a_cache_that_never_comes_to_an_end_is_given_up(
 ) -> None:
 	config = load_config(open_bench(str(bench_folder)), {})
 	scan_tenants(config, {})
-	cache = sqlite3.connect(bench_folder / "sites" / ".prego-metrics" / "tenants.sqlite")
-	cache.executescript(
+	store = sqlite3.connect(bench_folder / "sites" / ".prego-metrics" / "tenants.sqlite")
+	store.executescript(
 		"""DROP TABLE latest; CREATE VIEW latest AS
 		WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n)
 		SELECT 'b' AS bench, 's' AS site, 1.0 AS read_at, '{}' AS content, 1 AS total_bytes FROM n WHERE x < 0"""
 	)
-	cache.close()
+	store.close()
 	began = time.monotonic()
-	with TenantHistory(str(bench_folder / "sites")) as history:
-		monkeypatch.setattr(history, "_said", lambda: TenantHistory._said(history, 0.3))
-		with pytest.raises(HistoryError, match="interrupted"):
-			history.latest()
+	with UsageReader(str(bench_folder / "sites")) as store:
+		monkeypatch.setattr(store, "_limited", lambda: UsageReader._limited(store, 0.3))
+		with pytest.raises(StoreError, match="interrupted"):
+			store.latest()
 	assert time.monotonic() - began < 10

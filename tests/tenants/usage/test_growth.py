@@ -1,4 +1,4 @@
-"""The largest, the fastest growing and one tenant's days: from a real cache, and as laws."""
+"""The largest, the fastest growing and one tenant's days: from a real store, and as laws."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tenant_figures import BENCH, DAY_SECONDS, keep, made_tenant
+from made_tenants import BENCH, made_tenant, save_usage
 
 from prego_metrics.tenants.inventory.tenant import tenant_as_dict, tenant_from_dict
 from prego_metrics.tenants.usage.growth import grown, growth_of, in_order, known_total, overview, tenant_days
-from prego_metrics.tenants.usage.queries import TenantReader
-from prego_metrics.tenants.usage.store import Day, HistoryError
+from prego_metrics.tenants.usage.reader import Day, UsageReader
+from prego_metrics.tenants.usage.store import DAY_SECONDS, StoreError
 
 NOW = 1_795_000_000.0
 TODAY = int(NOW // DAY_SECONDS)
@@ -110,12 +110,12 @@ def sites(tmp_path: Path) -> Path:
 			made_tenant("pool-1.example", at, 5000, 0, 0, reason="excluded by exclude_sites: pool-*"),
 			made_tenant("shut.example", at, 300, 0, None),
 		]
-	keep(tmp_path, tenants)
+	save_usage(tmp_path, tenants)
 	return tmp_path
 
 
 def test_the_largest_come_first_and_those_that_do_not_count_are_among_them(sites: Path) -> None:
-	found = overview(str(sites), NOW, days=30, most=2)
+	found = overview(str(sites), NOW, days=30, count=2)
 	assert found is not None
 	assert [tenant.site.name for tenant in found.largest] == ["pool-1.example", "grows.example"]
 	assert not found.largest[0].site.counted
@@ -123,27 +123,27 @@ def test_the_largest_come_first_and_those_that_do_not_count_are_among_them(sites
 
 
 def test_growth_is_over_the_days_that_are_there_and_says_how_many(sites: Path) -> None:
-	found = overview(str(sites), NOW, days=30, most=10)
+	found = overview(str(sites), NOW, days=30, count=10)
 	assert found is not None
 	[fastest] = found.growth.fastest
 	assert (fastest.site, fastest.bytes, fastest.days, fastest.bytes_a_day) == ("grows.example", 900, 9, 100)
 	assert (found.growth.known_days, found.growth.tenants) == (9, 3)
 	assert found.growing[0] is not None and found.growing[0].site.counted
-	week = overview(str(sites), NOW, days=7, most=10)
+	week = overview(str(sites), NOW, days=7, count=10)
 	assert week is not None and week.growth.known_days == 7
 
 
 def test_one_day_is_no_growth(tmp_path: Path) -> None:
-	keep(tmp_path, [made_tenant("new.example", NOW, 5, 5, 5)])
-	found = overview(str(tmp_path), NOW, days=7, most=10)
+	save_usage(tmp_path, [made_tenant("new.example", NOW, 5, 5, 5)])
+	found = overview(str(tmp_path), NOW, days=7, count=10)
 	assert found is not None and (found.growth.tenants, found.growth.known_days) == (0, 0)
 
 
 def test_a_name_is_looked_for_whatever_its_case_and_a_wildcard_is_a_letter(sites: Path) -> None:
-	found = overview(str(sites), NOW, days=30, most=10, name_contains="GROWS")
+	found = overview(str(sites), NOW, days=30, count=10, name_contains="GROWS")
 	assert found is not None and [tenant.site.name for tenant in found.largest] == ["grows.example"]
 	assert [one.site for one in found.growth.fastest] == ["grows.example"]
-	nothing = overview(str(sites), NOW, days=30, most=10, name_contains="%")
+	nothing = overview(str(sites), NOW, days=30, count=10, name_contains="%")
 	assert nothing is not None and nothing.largest == () and nothing.ages.sites == 3
 
 
@@ -158,7 +158,7 @@ def test_a_tenants_days_have_a_gap_where_it_was_not_scanned(sites: Path) -> None
 
 
 def test_before_the_first_scan_there_is_nothing_and_no_file_is_made(tmp_path: Path) -> None:
-	assert overview(str(tmp_path), NOW, days=7, most=10) is None
+	assert overview(str(tmp_path), NOW, days=7, count=10) is None
 	assert tenant_days(str(tmp_path), BENCH, "x", NOW) is None
 	assert list(tmp_path.iterdir()) == []
 
@@ -166,27 +166,27 @@ def test_before_the_first_scan_there_is_nothing_and_no_file_is_made(tmp_path: Pa
 def test_a_cache_that_cannot_be_read_is_an_error_that_names_it(sites: Path) -> None:
 	path = sites / ".prego-metrics" / "tenants.sqlite"
 	path.write_bytes(b"this is no database" * 100)
-	with pytest.raises(HistoryError, match=r"tenants\.sqlite.*tenants --scan"):
-		overview(str(sites), NOW, days=7, most=10)
-	with pytest.raises(HistoryError, match="tenants --scan"):
+	with pytest.raises(StoreError, match=r"tenants\.sqlite.*tenants --scan"):
+		overview(str(sites), NOW, days=7, count=10)
+	with pytest.raises(StoreError, match="tenants --scan"):
 		tenant_days(str(sites), BENCH, "grows.example", NOW)
 
 
 def test_the_first_and_last_days_that_sqlite_finds_are_those_of_all_days(sites: Path) -> None:
-	with TenantReader(str(sites)) as history:
+	with UsageReader(str(sites)) as store:
 		for since in (0.0, NOW - 7 * DAY_SECONDS, NOW):
 			everything = [
 				day
 				for name in ("grows.example", "pool-1.example", "shut.example")
-				for day in history.days_of(BENCH, name, since, NOW)
+				for day in store.days_of(BENCH, name, since, NOW)
 			]
 			assert everything
-			assert sorted(history.ends(since, NOW), key=repr) == sorted(ends_of(everything), key=repr)
+			assert sorted(store.ends(since, NOW), key=repr) == sorted(ends_of(everything), key=repr)
 
 
 def test_days_after_today_are_none(sites: Path) -> None:
-	"""A clock that was set back leaves them; and any app can write the cache."""
-	keep(sites, [made_tenant("grows.example", NOW + 9 * DAY_SECONDS, 9, 9, 9)])
+	"""A clock that was set back leaves them; and any app can write the store."""
+	save_usage(sites, [made_tenant("grows.example", NOW + 9 * DAY_SECONDS, 9, 9, 9)])
 	found = tenant_days(str(sites), BENCH, "grows.example", NOW)
 	assert found is not None and len(found.days) == 10
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from watched_control_plane import KEY, WatchedControlPlane
 
-from prego_metrics.tenants.usage.store import TenantHistory
+from prego_metrics.tenants.usage.reader import UsageReader
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 NAMES = [f"t{number}.example" for number in range(8)]
@@ -59,8 +59,8 @@ def scanning(bench: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def read_at(bench: Path) -> dict[str, float]:
-	with TenantHistory(str(bench / "sites")) as history:
-		return {tenant.site.name: tenant.read_at for tenant in history.latest()}
+	with UsageReader(str(bench / "sites")) as store:
+		return {tenant.site.name: tenant.read_at for tenant in store.latest()}
 
 
 def test_the_next_scan_goes_on_where_a_killed_one_was(
@@ -72,14 +72,14 @@ def test_the_next_scan_goes_on_where_a_killed_one_was(
 	assert list(kept) == NAMES[:3]
 	ended = run_agent("tenants", "--scan", "--bench", bench)
 	assert (ended.returncode, ended.stderr) == (0, "")
-	assert ended.stdout == "5 sites read, 3 already read by the run before.\n"
+	assert ended.stdout == "5 sites scanned, 3 already scanned by the run before.\n"
 	after = read_at(bench)
 	assert sorted(after) == NAMES and all(after[name] == at for name, at in kept.items())
-	with TenantHistory(str(bench / "sites")) as history:
-		times = history.scan_times()
+	with UsageReader(str(bench / "sites")) as store:
+		times = store.scan_times()
 		assert times and times.ended_at
 	again = run_agent("tenants", "--scan", "--bench", bench)
-	assert again.stdout == "8 sites read, 0 already read by the run before.\n"
+	assert again.stdout == "8 sites scanned, 0 already scanned by the run before.\n"
 
 
 def test_a_push_in_the_middle_of_a_scan_is_on_time(

@@ -18,7 +18,7 @@ from prego_metrics.tenants.inventory.site_folder import LocatedSite
 from prego_metrics.tenants.inventory.tenant import Tenant
 from prego_metrics.tenants.usage import scan
 from prego_metrics.tenants.usage.scan_status import ScanStatus, is_due, is_under_way, last_scan
-from prego_metrics.tenants.usage.store import TenantHistory
+from prego_metrics.tenants.usage.writer import UsageWriter
 
 HOUR = 3600.0
 NOW = 1_800_000_000.0
@@ -131,8 +131,8 @@ def test_figures_are_a_warning_once_any_of_them_is_two_days_old(
 	scan.scan_tenants(config, {})
 	assert check(site="acme.example").state == "pass"
 	ago = time.time() - 49 * HOUR
-	with TenantHistory(str(bench_folder / "sites"), write=True) as history:
-		history.keep(replace(history.latest()[0], read_at=ago))
+	with UsageWriter(str(bench_folder / "sites")) as store:
+		store.save(replace(store.latest()[0], read_at=ago))
 	made = check(site="acme.example")
 	assert made.state == "warn" and "49 h old" in made.seen
 	assert check(site="acme.example", scan_tenants=False).state == "skip"

@@ -22,7 +22,8 @@ from prego_metrics.desk.error_boundary import guarded
 from prego_metrics.desk.operator_site import operator_config, refusal
 from prego_metrics.node_metrics.report.prego_tenants.scan_message import unreadable, usage_message
 from prego_metrics.tenants.inventory.tenant import Tenant, total_of, warnings_of
-from prego_metrics.tenants.usage.store import HistoryError, cached_tenants
+from prego_metrics.tenants.usage.reader import stored_tenants
+from prego_metrics.tenants.usage.store import StoreError
 
 _MEGABYTE = 1_000_000
 _HOUR_SECONDS = 3600
@@ -60,10 +61,10 @@ def _scanned(config: Config) -> tuple[dict[tuple[str, str], Tenant], str]:
 	"""Return the latest figures by bench and site, and what is to be said of them."""
 	try:
 		found = {
-			(tenant.site.bench, tenant.site.name): tenant for tenant in cached_tenants(config.bench.sites)
+			(tenant.site.bench, tenant.site.name): tenant for tenant in stored_tenants(config.bench.sites)
 		}
 		return found, usage_message(config)
-	except HistoryError as error:
+	except StoreError as error:
 		return {}, unreadable(error)
 
 
@@ -161,7 +162,7 @@ def _local(at: float | None) -> datetime.datetime | None:
 	try:
 		return None if at is None else local_time(at).replace(microsecond=0)
 	except (OverflowError, OSError, ValueError):
-		return None  # any app can write the cache
+		return None  # any app can write the usage store
 
 
 def _matches(tenant: Tenant, wanted: frappe._dict, now: float) -> bool:

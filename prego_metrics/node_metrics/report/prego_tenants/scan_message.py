@@ -12,11 +12,11 @@ from prego_metrics.agent.base.messages import message_of, translated
 from prego_metrics.agent.config.config import Config
 from prego_metrics.desk.adapters.site_locale import local_time
 from prego_metrics.tenants.usage.scan_status import ScanStatus, is_under_way, last_scan
-from prego_metrics.tenants.usage.store import HistoryError
+from prego_metrics.tenants.usage.store import StoreError
 
 
 def usage_message(config: Config) -> str:
-	"""Return it as HTML. Raises HistoryError."""
+	"""Return it as HTML. Raises StoreError."""
 	status = last_scan(config.bench.sites)
 	if status is None:
 		never = _("The tenants' usage was never scanned.")
@@ -24,8 +24,8 @@ def usage_message(config: Config) -> str:
 	return _as_html(_age(status, under_way=is_under_way(config.bench.sites)))
 
 
-def unreadable(error: HistoryError) -> str:
-	"""Return the message for a cache that cannot be read, as HTML."""
+def unreadable(error: StoreError) -> str:
+	"""Return the message for a store that cannot be read, as HTML."""
 	return _as_html(_("The tenants' usage cannot be shown: {0}").format(translated(message_of(error), _)))
 
 

@@ -30,7 +30,7 @@ from prego_metrics.tenants.inventory.site_folder import SiteOnDisk
 from prego_metrics.tenants.inventory.tenant import Tenant
 from prego_metrics.tenants.usage.scan import ScanResult
 from prego_metrics.tenants.usage.scan_status import ScanStatus
-from prego_metrics.tenants.usage.store import HistoryError
+from prego_metrics.tenants.usage.store import StoreError
 
 NOW = time.time()
 ACME = Site("acme.example", "/bench", True, "tenant", False, False, False)
@@ -45,7 +45,7 @@ def shown(*sites: Site, scanned: tuple[Tenant, ...] = (), status: ScanStatus | N
 	with ExitStack() as stack:
 		stack.enter_context(set_to(frappe.local.site))
 		stack.enter_context(patch.object(prego_tenants, "count_tenants", lambda config: Census(sites, ())))
-		stack.enter_context(patch.object(prego_tenants, "cached_tenants", lambda path: list(scanned)))
+		stack.enter_context(patch.object(prego_tenants, "stored_tenants", lambda path: list(scanned)))
 		stack.enter_context(patch.object(scan_message, "last_scan", lambda path: status))
 		return prego_tenants.execute(filters)
 
@@ -95,9 +95,9 @@ class TestPregoTenants(FrappeTestCase):
 
 	def test_a_cache_that_cannot_be_read_is_said_above_the_census(self) -> None:
 		def damaged(path: str) -> None:
-			raise HistoryError("it is <b>damaged</b>")
+			raise StoreError("it is <b>damaged</b>")
 
-		with set_to(frappe.local.site), patch.object(prego_tenants, "cached_tenants", damaged):
+		with set_to(frappe.local.site), patch.object(prego_tenants, "stored_tenants", damaged):
 			_, rows, message, *_ = prego_tenants.execute({})
 		self.assertTrue(rows)
 		self.assertIn("it is &lt;b&gt;damaged", message)

@@ -1,4 +1,4 @@
-"""Made figures of tenants in a cache, for tests of what is drawn of them."""
+"""Made-up usage of tenants in a usage store, for tests of what is drawn of it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from prego_metrics.tenants.inventory.backups import Backups
 from prego_metrics.tenants.inventory.database import DatabaseFigures
 from prego_metrics.tenants.inventory.site_folder import SiteOnDisk
 from prego_metrics.tenants.inventory.tenant import Tenant
-from prego_metrics.tenants.usage.store import FILE_NAME, TenantHistory
+from prego_metrics.tenants.usage.store import FILE_NAME
+from prego_metrics.tenants.usage.writer import UsageWriter
 
 BENCH = "/home/frappe/bench"
-DAY_SECONDS = 86400
 
 
 def made_tenant(
@@ -51,26 +51,26 @@ def made_tenant(
 	return Tenant(site, disk, figures, read_at)
 
 
-def keep(sites: Path, tenants: Iterable[Tenant]) -> None:
-	"""Keep the figures as scans do, each tenant at its own time; then say that the scan is over."""
-	kept = list(tenants)
-	with TenantHistory(str(sites), write=True) as history:
-		history.begin(min(tenant.read_at for tenant in kept))
-		for tenant in sorted(kept, key=lambda one: one.read_at):
-			history.keep(tenant)
-		present = {(tenant.site.bench, tenant.site.name) for tenant in kept}
-		history.end(max(tenant.read_at for tenant in kept), present)
+def save_usage(sites: Path, tenants: Iterable[Tenant]) -> None:
+	"""Save these tenants as a scan does, each at its own time, and end the scan."""
+	saved = list(tenants)
+	with UsageWriter(str(sites)) as store:
+		store.begin_scan(min(tenant.read_at for tenant in saved))
+		for tenant in sorted(saved, key=lambda one: one.read_at):
+			store.save(tenant)
+		present = {(tenant.site.bench, tenant.site.name) for tenant in saved}
+		store.end_scan(max(tenant.read_at for tenant in saved), present)
 
 
-def kept_days(sites: Path) -> set[int]:
-	"""Return the days of which the cache holds sizes, numbered from the epoch."""
-	with contextlib.closing(sqlite3.connect(sites / FOLDER_NAME / FILE_NAME)) as cache:
-		return {day for (day,) in cache.execute("SELECT day FROM days")}
+def stored_days(sites: Path) -> set[int]:
+	"""Return the days of which the usage store holds sizes, numbered from the epoch."""
+	with contextlib.closing(sqlite3.connect(sites / FOLDER_NAME / FILE_NAME)) as store:
+		return {day for (day,) in store.execute("SELECT day FROM days")}
 
 
 @contextlib.contextmanager
-def cache_of(bench: Path) -> Iterator[Path]:
-	"""A real bench without a cache of figures; what it had is back afterwards. Yields where the cache goes."""
+def empty_usage_store(bench: Path) -> Iterator[Path]:
+	"""A real bench without a usage store; what it had is back afterwards. Yields where the store goes."""
 	path = bench / "sites" / FOLDER_NAME / FILE_NAME
 	kept = path.with_name("tenants.sqlite.of-the-bench")
 	if path.exists():

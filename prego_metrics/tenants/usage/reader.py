@@ -1,0 +1,188 @@
+"""What is read of the usage store: the last scan, the largest tenants, one tenant, first and last days.
+
+Never all of it for a page: a node may hold ten thousand tenants with 400 days each.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from prego_metrics.tenants.inventory.tenant import Tenant, tenant_from_dict
+from prego_metrics.tenants.usage.store import DAY_SECONDS, UsageStore, store_path
+
+_LATEST_SECOND = 1e11
+
+
+@dataclass(frozen=True)
+class ScanTimes:
+	"""When the last scan began, and ended (None: it has not, or was killed). Unix seconds."""
+
+	begun_at: float
+	ended_at: float | None
+
+
+@dataclass(frozen=True)
+class Ages:
+	"""How many sites were scanned, and when the oldest and the newest of them, in Unix seconds."""
+
+	sites: int
+	oldest_at: float
+	newest_at: float
+
+
+@dataclass(frozen=True)
+class Day:
+	"""One tenant on one day, numbered from the epoch in UTC; None is what was not read."""
+
+	bench: str
+	site: str
+	day: int
+	files_bytes: int | None
+	backups_bytes: int | None
+	database_bytes: int | None
+	enabled_users: int | None
+
+	@property
+	def total_bytes(self) -> int:
+		return sum(size or 0 for size in (self.files_bytes, self.backups_bytes, self.database_bytes))
+
+
+class SiteSizes(NamedTuple):
+	"""What a scrape shows of a site: bytes, and when its newest backup was written, in Unix seconds."""
+
+	bench: str
+	site: str
+	files_bytes: int | None
+	database_bytes: int | None
+	backup_at: float | None
+
+
+class UsageReader(UsageStore):
+	"""The usage store, open to be read."""
+
+	def scan_times(self) -> ScanTimes | None:
+		"""Return when the last scan began and ended, None before the first."""
+		for begun_at, ended_at in self._rows("SELECT begun_at, ended_at FROM scan"):
+			if _is_time(begun_at) and (ended_at is None or _is_time(ended_at)):
+				return ScanTimes(begun_at, ended_at)
+		return None
+
+	def read_times(self) -> dict[tuple[str, str], float]:
+		"""Return when each tenant was last read, in Unix seconds, by bench and site."""
+		rows = self._rows("SELECT bench, site, read_at FROM latest")
+		return {(bench, site): at for bench, site, at in rows if _is_time(at)}
+
+	def ages(self, now: float) -> Ages | None:
+		"""Return how old the latest usage is, None before the first; times after `now` are left out."""
+		[(sites, oldest_at, newest_at)] = self._rows(
+			"SELECT COUNT(*), MIN(read_at), MAX(read_at) FROM latest WHERE read_at BETWEEN 0 AND ?",
+			now + DAY_SECONDS,
+		)
+		return Ages(sites, oldest_at, newest_at) if sites else None
+
+	def latest(self) -> list[Tenant]:
+		"""Return the latest usage of each tenant."""
+		return list(_tenants(self._rows("SELECT content FROM latest")))
+
+	def tenant(self, bench: str, site: str) -> Tenant | None:
+		"""Return a tenant's latest usage, None where there is none."""
+		rows = self._rows("SELECT content FROM latest WHERE bench = ? AND site = ?", bench, site)
+		return next(_tenants(rows), None)
+
+	def largest_tenants(self, count: int, name_contains: str = "") -> list[Tenant]:
+		"""Return the latest usage of the largest tenants, whatever the case of what their name contains."""
+		rows = self._rows(
+			"SELECT content FROM latest WHERE instr(lower(site), lower(?)) > 0 "
+			"ORDER BY total_bytes DESC, bench, site LIMIT ?",
+			name_contains,
+			count,
+		)
+		return list(_tenants(rows))
+
+	def largest_sizes(self, count: int) -> list[SiteSizes]:
+		"""Return the sizes of the largest tenants without the rest: a scrape asks this of ten thousand."""
+		rows = self._rows(
+			"SELECT bench, site, files_bytes, database_bytes, backup_at FROM latest "
+			"ORDER BY total_bytes DESC LIMIT ?",
+			count,
+		)
+		return [SiteSizes(*row) for row in rows if _holds(row, (int, float))]
+
+	def ends(self, since: float, until: float, name_contains: str = "") -> list[Day]:
+		"""Return the first and the last day from `since` to `until` of each tenant that was last scanned.
+
+		Two seeks for each tenant, however many days there are: the page asks this of ten thousand.
+		"""
+		of_one = "FROM days WHERE bench = l.bench AND site = l.site AND day BETWEEN ?1 AND ?2"
+		return self._days(
+			"SELECT d.bench, d.site, d.day, d.files_bytes, d.backups_bytes, d.database_bytes, d.enabled_users "
+			"FROM latest AS l CROSS JOIN days AS d ON d.bench = l.bench AND d.site = l.site "
+			f"AND d.day IN ((SELECT MIN(day) {of_one}), (SELECT MAX(day) {of_one})) "
+			"WHERE instr(lower(l.site), lower(?3)) > 0 ORDER BY d.day",
+			int(since // DAY_SECONDS),
+			int(until // DAY_SECONDS),
+			name_contains,
+		)
+
+	def days_of(self, bench: str, site: str, since: float, until: float) -> list[Day]:
+		"""Return one tenant's days from `since` to `until` (Unix seconds), oldest first."""
+		return self._days(
+			"SELECT bench, site, day, files_bytes, backups_bytes, database_bytes, enabled_users FROM days "
+			"WHERE bench = ? AND site = ? AND day BETWEEN ? AND ? ORDER BY day",
+			bench,
+			site,
+			int(since // DAY_SECONDS),
+			int(until // DAY_SECONDS),
+		)
+
+	def _days(self, query: str, *values: object) -> list[Day]:
+		rows = self._rows(query, *values)
+		return [
+			Day(*row)
+			for row in rows
+			if _holds(row, (int,)) and all(size is None or size >= 0 for size in row[2:])
+		]
+
+	def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+		with self._limited():
+			return self._connection.execute(query, values).fetchall()
+
+
+@contextlib.contextmanager
+def opened_to_read(sites: str) -> Iterator[UsageReader | None]:
+	"""Open the usage store of a bench for the time of a `with` block, None before the first scan. Raises StoreError."""
+	if not os.path.lexists(store_path(sites)):
+		yield None
+		return
+	with UsageReader(sites) as reader:
+		yield reader
+
+
+def stored_tenants(sites: str) -> list[Tenant]:
+	"""Return the latest usage of each tenant, an empty list before the first scan. Raises StoreError."""
+	with opened_to_read(sites) as reader:
+		return reader.latest() if reader else []
+
+
+def _tenants(rows: Iterable[tuple[Any, ...]]) -> Iterator[Tenant]:
+	for (content,) in rows:
+		try:
+			yield tenant_from_dict(json.loads(content))
+		except (ValueError, TypeError, RecursionError):
+			continue  # not ours
+
+
+def _holds(row: tuple[Any, ...], numbers: tuple[type, ...]) -> bool:
+	"""Tell whether a row holds a bench and a site, and behind them numbers of these types or None."""
+	return all(isinstance(name, str) for name in row[:2]) and all(
+		value is None or type(value) in numbers for value in row[2:]
+	)
+
+
+def _is_time(value: Any) -> bool:
+	return type(value) is float and 0 <= value < _LATEST_SECOND
