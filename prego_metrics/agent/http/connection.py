@@ -92,11 +92,44 @@ class Connection:
 			raise OSError("too late")
 
 
+class _Reporting(urllib3.connection.HTTPConnection):
+	"""A connection of urllib3's that reports to the one that can be cut."""
+
+	cuttable: Connection
+
+	def _new_conn(self) -> socket.socket:
+		opened = super()._new_conn()
+		try:
+			self.cuttable.opened(opened)
+		except BaseException:
+			opened.close()
+			raise
+		return opened
+
+	def connect(self) -> None:
+		super().connect()
+		self.cuttable.connected()
+
+
+class _ReportingTls(_Reporting, urllib3.connection.HTTPSConnection):
+	pass
+
+
 class CuttableAdapter(requests.adapters.HTTPAdapter):
-	"""requests' adapter, with connections that report themselves to a wire."""
+	"""requests' adapter, with connections that can be cut; it retries nothing."""
 
 	def __init__(self, connection: Connection) -> None:
-		self._pools = _pools(connection)
+		class Plain(_Reporting):
+			cuttable = connection
+
+		class Tls(_ReportingTls):
+			cuttable = connection
+
+		# urllib3 makes connections by itself, of the class that a pool names.
+		self._pools = {
+			"http": type("PlainPool", (HTTPConnectionPool,), {"ConnectionCls": Plain}),
+			"https": type("TlsPool", (HTTPSConnectionPool,), {"ConnectionCls": Tls}),
+		}
 		super().__init__(max_retries=0)
 
 	def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
@@ -107,38 +140,3 @@ class CuttableAdapter(requests.adapters.HTTPAdapter):
 		manager = super().proxy_manager_for(*args, **kwargs)
 		manager.pool_classes_by_scheme = self._pools
 		return manager
-
-
-def _pools(connection: Connection) -> dict[str, Any]:
-	class PlainConnection(urllib3.connection.HTTPConnection):
-		def _new_conn(self) -> socket.socket:
-			return _noted(connection, super()._new_conn())
-
-		def connect(self) -> None:
-			super().connect()
-			connection.connected()
-
-	class TlsConnection(urllib3.connection.HTTPSConnection):
-		def _new_conn(self) -> socket.socket:
-			return _noted(connection, super()._new_conn())
-
-		def connect(self) -> None:
-			super().connect()
-			connection.connected()
-
-	class PlainPool(HTTPConnectionPool):
-		ConnectionCls = PlainConnection
-
-	class TlsPool(HTTPSConnectionPool):
-		ConnectionCls = TlsConnection
-
-	return {"http": PlainPool, "https": TlsPool}
-
-
-def _noted(connection: Connection, opened: socket.socket) -> socket.socket:
-	try:
-		connection.opened(opened)
-	except BaseException:
-		opened.close()
-		raise
-	return opened
