@@ -57,7 +57,7 @@ def _judged(node: Examination, key: Secret, answer: Answer) -> Finding:
 	from prego_metrics.agent.push.delivery import NODES_ROUTE, error_code, summary_of
 
 	code, summary = error_code(answer.status_code), summary_of(answer, key)
-	if answer.status_code == 200 and _holds_node_id(answer.words, node.config.node_id):
+	if answer.status_code == 200 and _holds_node_id(answer.body, node.config.node_id):
 		return Finding(PASS, message("the URL is right, the key is accepted, the node is registered"))
 	if 200 <= answer.status_code < 300 or code == "payload_refused":
 		return Finding(
@@ -71,7 +71,7 @@ def _judged(node: Examination, key: Secret, answer: Answer) -> Finding:
 			message(
 				"there is no route {route} here, so only the last real push tells: {words}",
 				route=NODES_ROUTE,
-				words=key.excerpt(answer.words),
+				words=key.excerpt(answer.body),
 			),
 			message("if pushes are not delivered either, control_plane_url is wrong"),
 		)
@@ -177,17 +177,10 @@ def _asked(node: Examination) -> _Asked | Message:
 
 
 def _get(node: Examination, key: Secret, path: str) -> Answer | NoAnswer:
-	from prego_metrics.agent.http.client import Answer, Client, NoAnswer, no_answer
-	from prego_metrics.agent.http.deadline import within_deadline
+	from prego_metrics.agent.http.client import Client
 
-	client, timeout = Client(node.config.control_plane_url, key), node.config.timeout
-	answer = within_deadline(
-		lambda: client.request("GET", path, timeout, words_of_success=True), client.abandon, timeout + 2
-	)
-	if isinstance(answer, Answer | NoAnswer):
-		return answer
-	late = no_answer(sanitize(node.config.control_plane_url), timeout)
-	return NoAnswer(answer if isinstance(answer, Message) else late, True)
+	timeout = node.config.timeout
+	return Client(node.config.control_plane_url, key).get(path, timeout, timeout + 2)
 
 
 def proxy_of(url: str) -> str | None:

@@ -55,10 +55,10 @@ def ask_metadata(*names: str) -> Mapping[str, str]:
 	def ask() -> dict[str, str]:
 		found = {}
 		for name in names:
-			answer = client.request("GET", METADATA_ROUTE + name, METADATA_SECONDS, words_of_success=True)
+			answer = client.request("GET", METADATA_ROUTE + name, METADATA_SECONDS)
 			if not isinstance(answer, Answer):
 				break
-			text = answer.words.strip()
+			text = answer.body.strip()
 			if answer.status_code == 200 and 0 < len(text) <= _MAX_BYTES and "\n" not in text:
 				found[name] = text
 		return found

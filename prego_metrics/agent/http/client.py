@@ -15,8 +15,9 @@ import http.cookiejar
 import os
 import socket
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import requests
 import urllib3
@@ -27,26 +28,29 @@ from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.base.secrets import Secret
 from prego_metrics.agent.base.urls import is_loopback
 from prego_metrics.agent.http.connection import Connection, CuttableAdapter
+from prego_metrics.agent.http.deadline import within_deadline
 
-MAX_ANSWER_BYTES = 64 * 1024
-# The status code says what an answer means; its words are worth a moment, not the whole attempt.
-WORDS_SECONDS = 2.0
+MAX_BODY_BYTES = 64 * 1024
+# The status code says what an answer means; its body is worth a moment, not the whole attempt.
+BODY_SECONDS = 2.0
 _CHUNK_BYTES = 512
-_REASON_SHOWN = 200
+_REASON_CHARACTERS = 200
+_NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
 
 
 @dataclass(frozen=True)
 class Answer:
-	"""What the server said. words is raw, as far as it came."""
+	"""What the server answered. body is raw, as far as it came; broken says why it is not whole."""
 
 	status_code: int
 	headers: Mapping[str, str]
-	words: str = field(repr=False)
+	body: str = field(repr=False)
+	broken: Message | None = None
 
 
 @dataclass(frozen=True)
 class NoAnswer:
-	"""Why there is none. unclear: the request may have reached the server."""
+	"""Why there is no answer. unclear: the request may have reached the server."""
 
 	reason: Message
 	unclear: bool
@@ -70,15 +74,16 @@ class Bearer(requests.auth.AuthBase):
 
 
 class Client:
-	"""Exchanges with one server: no redirects, no cookies kept, TLS verified, and to be cut off at any time.
+	"""Requests to one server: no redirects, no cookies kept, TLS verified, and to be cut off at any time.
 
-	No reason for a missing answer shows the key, nor `hidden`.
+	No reason for a missing answer shows the key, nor a path that is a secret. With `keep_alive`, connections are
+	used again until `close`.
 	"""
 
-	def __init__(self, base_url: str, key: Secret | None = None, *, hidden: Secret | None = None) -> None:
+	def __init__(self, base_url: str, key: Secret | None = None, *, keep_alive: bool = False) -> None:
 		self._connection = Connection()
-		self._auth = Bearer(key) if key else _NoAuth()
-		self._hidden = hidden or key
+		self._key = key
+		self._keep_alive = keep_alive
 		self._session = requests.Session()
 		self._session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
 		adapter = CuttableAdapter(self._connection)
@@ -89,33 +94,63 @@ class Client:
 		# Hetzner's metadata service, on the link itself, is no proxy's to answer either.
 		self._session.trust_env = not (is_loopback(host.strip("[]")) or host.startswith("169.254."))
 		self._base_url = base_url
-		self._shown_url = sanitize(base_url)
+		self._safe_url = sanitize(base_url)
 
 	@property
 	def unclear(self) -> bool:
-		"""Whether the exchange under way may have reached the server."""
+		"""Whether the request under way may have reached the server."""
 		return self._connection.reached
 
 	def abandon(self) -> None:
 		"""Cut off what is under way, and let nothing be sent from now on."""
 		self._connection.abandon()
 
+	def close(self) -> None:
+		"""Close what `keep_alive` kept."""
+		self._session.close()
+		self._connection.end()
+
+	def get(
+		self,
+		path: str | Secret,
+		timeout_seconds: float,
+		deadline_seconds: float | None = None,
+		*,
+		body_limit_bytes: int = MAX_BODY_BYTES,
+		body_seconds: float = BODY_SECONDS,
+	) -> Answer | NoAnswer:
+		"""Do as `request` with GET, and end by `deadline_seconds` even where a resolver hangs. Default: the timeout."""
+		deadline_seconds = deadline_seconds or timeout_seconds
+		ended = within_deadline(
+			lambda: self.request(
+				"GET",
+				path,
+				timeout_seconds,
+				body_limit_bytes=body_limit_bytes,
+				body_seconds=body_seconds,
+			),
+			self.abandon,
+			deadline_seconds,
+		)
+		if isinstance(ended, Answer | NoAnswer):
+			return ended
+		return NoAnswer(ended or no_answer(self._safe_url, deadline_seconds), unclear=True)
+
 	def request(
 		self,
 		method: str,
-		path: str,
+		path: str | Secret,
 		timeout_seconds: float,
 		body: bytes | None = None,
 		*,
-		words_of_success: bool = False,
-		words_bytes: int = MAX_ANSWER_BYTES,
-		words_seconds: float = WORDS_SECONDS,
+		params: Mapping[str, Any] | None = None,
+		body_limit_bytes: int = MAX_BODY_BYTES,
+		body_seconds: float = BODY_SECONDS,
 	) -> Answer | NoAnswer:
 		"""Send one request and return its answer, or why there is none, within `timeout_seconds`.
 
-		Name resolution alone may take longer: bound the caller as well. At most `words_bytes` of an answer
-		are read, for at most `words_seconds`; the body of a 2xx is not waited for, unless
-		`words_of_success` asks for it.
+		Name resolution alone may take longer: bound the caller as well. At most `body_limit_bytes` of the answer
+		are read, for at most `body_seconds`; the body of a 2xx is read only if the method is GET.
 		"""
 		headers = {
 			"Accept": "application/json",
@@ -124,15 +159,17 @@ class Client:
 		}
 		if body is not None:
 			headers["Content-Type"] = "application/json"
+		secret = path if isinstance(path, Secret) else self._key
 		try:
 			self._connection.begin()
 			with self._connection.limit(timeout_seconds):
 				response = self._session.request(
 					method,
-					self._base_url + path,
+					self._base_url + (path.reveal() if isinstance(path, Secret) else path),
+					params=params,
 					data=body,
 					headers=headers,
-					auth=self._auth,
+					auth=Bearer(self._key) if self._key else _NoAuth(),
 					timeout=timeout_seconds,
 					allow_redirects=False,
 					stream=True,
@@ -141,33 +178,71 @@ class Client:
 				with contextlib.closing(response):
 					if self._connection.cut:
 						# To http.client, headers that were cut off are headers that are complete.
-						return NoAnswer(no_answer(self._shown_url, timeout_seconds), unclear=True)
-					wanted = words_of_success or not 200 <= response.status_code < 300
-					words = self._words(response, words_bytes, words_seconds) if wanted else ""
-					return Answer(response.status_code, dict(response.headers.lower_items()), words)
-		except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-			if self._connection.cut:
-				return NoAnswer(no_answer(self._shown_url, timeout_seconds), self._connection.reached)
-			reason = why_no_answer(error, self._shown_url, timeout_seconds, self._shown)
-			return NoAnswer(reason, self._connection.reached)
+						return NoAnswer(no_answer(self._safe_url, timeout_seconds), unclear=True)
+					content, broken = b"", None
+					if method == "GET" or not 200 <= response.status_code < 300:
+						content, broken = self._read(response, body_limit_bytes, body_seconds, secret)
+					return Answer(
+						response.status_code,
+						dict(response.headers.lower_items()),
+						content.decode("utf-8", "surrogateescape"),
+						broken,
+					)
+		except _NETWORK_ERRORS as error:
+			return NoAnswer(self._reason(error, timeout_seconds, secret), self._connection.reached)
 		finally:
-			self._session.close()
-			self._connection.end()
+			if not self._keep_alive:
+				self.close()
 
-	def _shown(self, text: str) -> str:
-		return self._hidden.excerpt(text, _REASON_SHOWN) if self._hidden else sanitize(text, _REASON_SHOWN)
-
-	def _words(self, response: requests.Response, limit_bytes: int, limit_seconds: float) -> str:
-		words = bytearray()
+	def _read(
+		self, response: requests.Response, limit_bytes: int, limit_seconds: float, secret: Secret | None
+	) -> tuple[bytes, Message | None]:
+		"""Return the body within the limits, and why it is not whole."""
+		content = bytearray()
+		broken = None
 		try:
 			with self._connection.limit(limit_seconds):
 				for chunk in response.raw.stream(_CHUNK_BYTES, decode_content=False):
-					words += chunk
-					if len(words) >= limit_bytes:
-						break
-		except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError):
-			pass  # what came until then is what there is: the status code stands
-		return words[:limit_bytes].decode("utf-8", "surrogateescape")
+					content += chunk
+					if len(content) > limit_bytes:
+						raise ValueError(f"the answer is larger than {limit_bytes} bytes")
+			if self._connection.cut:
+				broken = no_answer(self._safe_url, limit_seconds)
+		except _NETWORK_ERRORS as error:
+			# What came until then is what there is: the status code stands.
+			broken = self._reason(error, limit_seconds, secret)
+		return bytes(content[:limit_bytes]), broken
+
+	def _reason(self, error: BaseException, timeout_seconds: float, secret: Secret | None) -> Message:
+		"""Say why there was no answer: the innermost cause, not the wrappings around it."""
+
+		def excerpt(text: str) -> str:
+			return secret.excerpt(text, _REASON_CHARACTERS) if secret else sanitize(text, _REASON_CHARACTERS)
+
+		if self._connection.cut:
+			return no_answer(self._safe_url, timeout_seconds)
+		url, causes = self._safe_url, _causes(error)
+		for cause in causes:
+			if isinstance(cause, ssl.SSLCertVerificationError):
+				untrusted = coded("certificate_untrusted", reason=excerpt(cause.verify_message))
+				return coded("tls_failed", url=url, reason=untrusted)
+		for cause in causes:
+			if isinstance(cause, socket.gaierror):
+				return coded("name_unresolved", url=url, reason=cause.strerror)
+			if isinstance(cause, ssl.SSLError):
+				return coded("tls_failed", url=url, reason=excerpt(cause.reason or str(cause)))
+		# Before the time-outs: urllib3 1.x derives "connection refused" from its time-out.
+		for cause in causes:
+			is_timeout = isinstance(cause, TimeoutError)
+			if isinstance(cause, OSError) and not is_timeout and cause.errno and cause.strerror:
+				return coded("no_connection", url=url, reason=cause.strerror)
+		for cause in causes:
+			if isinstance(cause, TimeoutError | requests.Timeout | urllib3.exceptions.TimeoutError):
+				return no_answer(url, timeout_seconds)
+		# urllib3 before 2.0 compares host names itself, with an error that is none of ssl's.
+		is_tls = any(isinstance(cause, urllib3.exceptions.SSLError) for cause in causes)
+		innermost = excerpt(str(causes[-1]) or type(causes[-1]).__name__)
+		return coded("tls_failed" if is_tls else "no_connection", url=url, reason=innermost)
 
 
 class _NoAuth(requests.auth.AuthBase):
@@ -180,42 +255,6 @@ class _NoAuth(requests.auth.AuthBase):
 def no_answer(url: str, seconds: float) -> Message:
 	"""Return that `url`, which is fit to show, did not answer in time."""
 	return coded("no_answer", url=url, seconds=float(f"{seconds:.3g}"))
-
-
-def why_no_answer(
-	error: BaseException, url: str, timeout_seconds: float, shown: Callable[[str], str]
-) -> Message:
-	"""Say in a few words why there was no answer from `url`: the innermost cause, not the wrappings around it.
-
-	`shown` makes what the other side may have had a hand in fit to show.
-	"""
-	causes = _causes(error)
-	for cause in causes:
-		if isinstance(cause, ssl.SSLCertVerificationError):
-			untrusted = coded("certificate_untrusted", reason=shown(cause.verify_message))
-			return coded("tls_failed", url=url, reason=untrusted)
-	for cause in causes:
-		if isinstance(cause, socket.gaierror):
-			return coded("name_unresolved", url=url, reason=cause.strerror)
-		if isinstance(cause, ssl.SSLError):
-			return coded("tls_failed", url=url, reason=shown(cause.reason or str(cause)))
-	# Before the time-outs: urllib3 1.x derives "connection refused" from its time-out.
-	for cause in causes:
-		if (
-			isinstance(cause, OSError)
-			and not isinstance(cause, TimeoutError)
-			and cause.errno
-			and cause.strerror
-		):
-			return coded("no_connection", url=url, reason=cause.strerror)
-	for cause in causes:
-		if isinstance(cause, TimeoutError | requests.Timeout | urllib3.exceptions.TimeoutError):
-			return no_answer(url, timeout_seconds)
-	# urllib3 before 2.0 compares host names itself, with an error that is none of ssl's.
-	is_tls = any(isinstance(cause, urllib3.exceptions.SSLError) for cause in causes)
-	last = shown(str(causes[-1]) or type(causes[-1]).__name__)
-	code = "tls_failed" if is_tls else "no_connection"
-	return coded(code, url=url, reason=last)
 
 
 def _causes(error: BaseException) -> list[BaseException]:

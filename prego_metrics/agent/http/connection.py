@@ -35,7 +35,9 @@ class Connection:
 	def begin(self) -> None:
 		"""Begin an attempt; refuse it if the exchange was abandoned."""
 		with self._lock:
-			self.cut = self.reached = False
+			self.cut = False
+			# On a connection that was kept, the request is sent at once.
+			self.reached = self._socket is not None
 			self._refuse_if_over()
 
 	def end(self) -> None:

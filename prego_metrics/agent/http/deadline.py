@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from typing import TypeVar
 
-from prego_metrics.agent.base.messages import coded
+from prego_metrics.agent.base.messages import Message, coded
+
+Result = TypeVar("Result")
 
 
 def within_deadline(
-	work: Callable[[], object], abandon: Callable[[], None], deadline_seconds: float
-) -> object | None:
+	work: Callable[[], Result], abandon: Callable[[], None], deadline_seconds: float
+) -> Result | Message | None:
 	"""Run `work` in a daemon thread and return its result, or None if it has none by the deadline.
 
-	An exception inside `work` comes back as a text that names its type: its traceback may hold the key.
+	An exception inside `work` comes back as a message that names its type: its traceback may hold the key.
 	"""
-	results: list[object] = []
+	results: list[Result | Message] = []
 	done = threading.Event()
 
 	def run() -> None:
 		try:
 			results.append(work())
-		except BaseException as error:  # noqa: BLE001 - a thread has nobody to pass it on to
+		except BaseException as error:  # noqa: BLE001 - nobody waits for a thread's exception
 			results.append(coded("unexpected", error=type(error).__name__))
 		finally:
 			done.set()

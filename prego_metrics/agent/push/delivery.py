@@ -155,7 +155,7 @@ def send(
 
 def summary_of(answer: Answer, key: Secret) -> object:
 	"""Return status code and, where there are any, the server's words, fit to show."""
-	words = key.excerpt(answer.words)
+	words = key.excerpt(answer.body)
 	return coded("answer_says", status_code=answer.status_code, words=words) if words else answer.status_code
 
 

@@ -11,7 +11,6 @@ from prego_metrics.agent.base.secrets import Secret
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.config.kinds import SecretUrl
 from prego_metrics.agent.config.secret_files import read_secret_file
-from prego_metrics.agent.http.deadline import within_deadline
 
 LIMIT_SECONDS = 5.0
 
@@ -38,7 +37,7 @@ def _parsed(url: str) -> str:
 
 def ping(config: Config) -> tuple[Message, ...]:
 	"""Ping the heartbeat URL, without the bearer and without redirects; return warnings of what went wrong."""
-	from prego_metrics.agent.http.client import Answer, Client, NoAnswer, no_answer
+	from prego_metrics.agent.http.client import Client, NoAnswer
 
 	try:
 		url = load_heartbeat_url(config)
@@ -47,18 +46,13 @@ def ping(config: Config) -> tuple[Message, ...]:
 	if url is None:
 		return ()
 	base, path = _split(url)
-	client = Client(base, hidden=path)
-	answer = within_deadline(
-		lambda: client.request("GET", path.reveal(), LIMIT_SECONDS), client.abandon, LIMIT_SECONDS
-	)
-	if isinstance(answer, Answer):
-		if 200 <= answer.status_code < 300:
-			return ()
-		reason = coded("answers", url=sanitize(base), status_code=answer.status_code)
-	elif isinstance(answer, NoAnswer):
+	answer = Client(base).get(path, LIMIT_SECONDS)
+	if isinstance(answer, NoAnswer):
 		reason = answer.reason
+	elif 200 <= answer.status_code < 300:
+		return ()
 	else:
-		reason = answer if isinstance(answer, Message) else no_answer(sanitize(base), LIMIT_SECONDS)
+		reason = coded("answers", url=sanitize(base), status_code=answer.status_code)
 	return (coded("heartbeat_failed", reason=reason),)
 
 

@@ -125,17 +125,12 @@ class Onboarding:
 
 def _ask_api(token: str, instance: str) -> object:
 	from prego_metrics.agent.http.client import Answer, Client
-	from prego_metrics.agent.http.deadline import within_deadline
 
 	client = Client(API_URL, Secret(token, TOKEN_VARIABLE))
-	answer = within_deadline(
-		lambda: client.request("GET", f"/v1/servers/{instance}", API_SECONDS, words_of_success=True),
-		client.abandon,
-		API_SECONDS,
-	)
+	answer = client.get(f"/v1/servers/{instance}", API_SECONDS)
 	if not isinstance(answer, Answer) or answer.status_code != 200:
 		return None
 	try:
-		return json.loads(answer.words)
+		return json.loads(answer.body)
 	except (ValueError, RecursionError):
 		return None

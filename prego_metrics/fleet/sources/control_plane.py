@@ -13,7 +13,6 @@ from prego_metrics.agent.base.errors import ExportError, Problem
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.config.api_key import load_api_key
 from prego_metrics.agent.config.kinds import BaseUrl
-from prego_metrics.agent.http.deadline import within_deadline
 from prego_metrics.agent.push.delivery import NODES_ROUTE
 from prego_metrics.fleet.sources.exports import Export, Row, parsed_json
 
@@ -39,27 +38,19 @@ def ask_nodes(url: str, api_key_file: str | None, environ: Mapping[str, str]) ->
 	except ValueError as error:
 		raise ExportError(f"--control-plane-url {error}") from None
 	key, _ = load_api_key(KeyFile(api_key_file), environ)
-	client = Client(base_url, key)
-	answer = within_deadline(
-		lambda: client.request(
-			"GET",
-			NODES_ROUTE,
-			TIMEOUT_SECONDS,
-			words_of_success=True,
-			words_bytes=MAX_ANSWER_BYTES,
-			words_seconds=TIMEOUT_SECONDS,
-		),
-		client.abandon,
+	answer = Client(base_url, key).get(
+		NODES_ROUTE,
+		TIMEOUT_SECONDS,
 		2 * TIMEOUT_SECONDS,
+		body_limit_bytes=MAX_ANSWER_BYTES,
+		body_seconds=TIMEOUT_SECONDS,
 	)
 	source = f"GET {sanitize(base_url)}{NODES_ROUTE}"
-	if answer is None or isinstance(answer, NoAnswer | str):
-		reason = answer.reason if isinstance(answer, NoAnswer) else answer or "no answer in time"
-		raise ExportError(reason)
-	status_code, words = getattr(answer, "status_code", None), str(getattr(answer, "words", ""))
-	if status_code != 200:
-		raise ExportError(f"{source} answers {status_code} {key.excerpt(words)}".rstrip())
-	return parsed_json(words, f"the answer of {source}")
+	if isinstance(answer, NoAnswer):
+		raise ExportError(answer.reason)
+	if answer.status_code != 200:
+		raise ExportError(f"{source} answers {answer.status_code} {key.excerpt(answer.body)}".rstrip())
+	return parsed_json(answer.body, f"the answer of {source}")
 
 
 def live_exports(content: object) -> tuple[Export, Export, tuple[str, ...]]:

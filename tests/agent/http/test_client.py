@@ -1,0 +1,112 @@
+"""One request and its answer: what is read of it, over which connections, and within which time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+from delivering import drips, sends
+from hostile_server import Exchange, HostileServer, answer, head
+
+from prego_metrics.agent.base.secrets import WITHHELD, Secret
+from prego_metrics.agent.http.client import Answer, Client, NoAnswer
+
+SECONDS = 5.0
+
+
+def answers_twice(exchange: Exchange) -> None:
+	answer(200, b"one")(exchange)
+	exchange.request = b""
+	exchange.read_request()
+	answer(200, b"two")(exchange)
+
+
+def answers_once_and_hangs(exchange: Exchange) -> None:
+	answer(200, b"one")(exchange)
+	exchange.wait()
+
+
+@pytest.fixture
+def kept() -> Iterator[list[Client]]:
+	clients: list[Client] = []
+	yield clients
+	for client in clients:
+		client.close()
+
+
+def body_of(reply: Answer | NoAnswer) -> str:
+	assert isinstance(reply, Answer), reply
+	return reply.body
+
+
+@pytest.mark.parametrize(("keep_alive", "connections"), [(True, 1), (False, 2)])
+def test_connections_are_used_again_if_asked(kept: list[Client], keep_alive: bool, connections: int) -> None:
+	behaviours = [answers_twice] if keep_alive else [answer(200, b"one"), answer(200, b"two")]
+	with HostileServer(*behaviours) as server:
+		client = Client(server.url, keep_alive=keep_alive)
+		kept.append(client)
+		assert [body_of(client.request("GET", "/", SECONDS)) for _ in range(2)] == ["one", "two"]
+	assert server.connections == connections
+
+
+def test_a_kept_connection_is_cut_in_time_too_and_the_request_may_have_arrived(kept: list[Client]) -> None:
+	with HostileServer(answers_once_and_hangs) as server:
+		client = Client(server.url, keep_alive=True)
+		kept.append(client)
+		assert body_of(client.request("GET", "/", SECONDS)) == "one"
+		began = time.monotonic()
+		reply = client.request("POST", "/", 0.3, b"{}")
+		assert time.monotonic() - began < 1.5
+	assert isinstance(reply, NoAnswer)
+	assert (reply.reason.code, reply.unclear, server.connections) == ("no_answer", True, 1)
+
+
+@pytest.mark.parametrize(("method", "body"), [("GET", "whole"), ("POST", "")])
+def test_the_body_of_a_success_is_read_for_get_only(method: str, body: str) -> None:
+	with HostileServer(answer(200, b"whole")) as server:
+		assert body_of(Client(server.url).request(method, "/", SECONDS)) == body
+
+
+@pytest.mark.parametrize("status", [200, 400])
+@pytest.mark.parametrize(
+	("content", "limits", "body", "code"),
+	[
+		(b"Content-Length: 5\r\n\r\nwhole", {}, "whole", ""),
+		(b"Content-Length: 9\r\n\r\nhalf", {}, "half", "no_connection"),
+		(b"Content-Length: 5\r\n\r\nwhole", {"body_limit_bytes": 5}, "whole", ""),
+		(b"Content-Length: 5\r\n\r\nwhole", {"body_limit_bytes": 4}, "whol", "no_connection"),
+	],
+	ids=["whole", "broken", "at the limit", "above the limit"],
+)
+def test_an_answer_says_whether_its_body_is_whole(
+	status: int, content: bytes, limits: dict[str, int], body: str, code: str
+) -> None:
+	start = head(status).removesuffix(b"\r\n")
+	with HostileServer(sends(start + content)) as server:
+		reply = Client(server.url).request("GET", "/", SECONDS, **limits)
+	assert isinstance(reply, Answer)
+	assert (reply.status_code, reply.body) == (status, body)
+	assert (reply.broken.code if reply.broken else "") == code
+
+
+def test_a_body_that_drips_is_cut_and_said_to_be() -> None:
+	content = head(200).removesuffix(b"\r\n") + b"Content-Length: 900\r\n\r\n"
+	with HostileServer(
+		lambda exchange: (exchange.send(content), drips(b"y" * 900, 0.05)(exchange))
+	) as server:
+		began = time.monotonic()
+		reply = Client(server.url).request("GET", "/", SECONDS, body_seconds=0.3)
+		assert time.monotonic() - began < 1.5
+	assert isinstance(reply, Answer) and reply.broken is not None
+	assert set(reply.body) == {"y"} and reply.broken.code == "no_answer"
+
+
+def test_a_path_that_is_a_secret_is_requested_and_not_shown() -> None:
+	path = Secret("/ping/0aa1-a-secret-path", "a test")
+	with HostileServer(
+		lambda exchange: exchange.send(exchange.request.split()[1] * 3 + b"\r\n\r\n")
+	) as server:
+		reply = Client(server.url).get(path, SECONDS)
+	assert server.requests[0].startswith(b"GET /ping/0aa1-a-secret-path HTTP/1.1\r\n")
+	assert isinstance(reply, NoAnswer) and reply.reason.params["reason"] == WITHHELD
