@@ -56,20 +56,20 @@ def take_census(
 	for bench in benches:
 		folder = sanitize(bench.sites)
 		try:
-			seen = read_sites(bench, exclude, clock, sleep)
+			result = read_sites(bench, exclude, clock, sleep)
 		except OSError as error:
 			raise BenchError(
 				coded("bench_unreadable", bench=folder, reason=error.strerror or error)
 			) from None
-		if not seen.sites and not allow_empty:
+		if not result.sites and not allow_empty:
 			raise CensusError(coded("no_site", folder=folder))
-		sites += seen.sites.values()
-		not_sites += seen.not_sites
+		sites += result.sites.values()
+		not_sites += result.not_sites
 	return Census(_in_order(sites), _in_order(not_sites))
 
 
 def _in_order(entries: list[Entry]) -> tuple[Entry, ...]:
-	# By name, then by bench, which keeps the names in order: single texts compare faster than pairs.
+	# By name, then by bench, which keeps the names in order: single strings compare faster than pairs.
 	by_name = sorted(entries, key=lambda entry: entry.name)
 	return tuple(sorted(by_name, key=lambda entry: entry.bench))
 

@@ -91,7 +91,7 @@ def sample_host(
 	disk_pct = max(disks.values()) if disks and not disk_warnings else None
 	if disk_pct is None:
 		warnings += [
-			message("disk_pct is unknown and left out: {reason}", reason=text) for text in disk_warnings
+			message("disk_pct is unknown and left out: {reason}", reason=warning) for warning in disk_warnings
 		]
 	return HostSample(cpu_pct, memory_pct, disk_pct, disks, reading, tuple(warnings))
 
@@ -162,30 +162,30 @@ def disk_percents(paths: Iterable[str]) -> tuple[dict[str, float], list[str]]:
 	A dead network mount can hold statvfs for ever, so each path gets a thread of its own, and all of them
 	one time limit.
 	"""
-	found: dict[str, float] = {}
+	percents: dict[str, float] = {}
 	problems: list[str] = []
 	devices: set[int] = set()
 	asked = [(path, *_ask_in_thread(path)) for path in paths]
 	give_up_at = time.monotonic() + _STATVFS_LIMIT_SECONDS
 	for path, thread, answer in asked:
 		thread.join(max(0.0, give_up_at - time.monotonic()))
-		shown = sanitize(path)
+		safe_path = sanitize(path)
 		if not answer:
 			problems.append(
 				message(
 					"the file system of {path} did not answer within {seconds} s",
-					path=shown,
+					path=safe_path,
 					seconds=f"{_STATVFS_LIMIT_SECONDS:g}",
 				)
 			)
 		elif isinstance(answer[0], str):
-			problems.append(message("{path}: {reason}", path=shown, reason=answer[0]))
+			problems.append(message("{path}: {reason}", path=safe_path, reason=answer[0]))
 		elif answer[0][1] is None:
-			problems.append(message("{path}: its file system reports no size", path=shown))
+			problems.append(message("{path}: its file system reports no size", path=safe_path))
 		elif answer[0][0] not in devices:
 			devices.add(answer[0][0])
-			found[path] = answer[0][1]
-	return found, problems
+			percents[path] = answer[0][1]
+	return percents, problems
 
 
 def _ask_in_thread(path: str) -> tuple[threading.Thread, _DiskAnswer]:

@@ -1,9 +1,9 @@
 """Which server this is, so that one cloned from a snapshot does not push as its original.
 
-`configure` records the id that the hoster gave the server. A clone starts with the original's disk, settings
-and key included; only its instance id differs. cloud-init writes that id to disk at each boot, long before
+`configure` records the instance ID that the hosting provider gave the server. A clone starts with the original's disk, settings
+and key included; only its instance ID differs. cloud-init writes that id to disk at each boot, long before
 anything of a bench runs, so a push can compare the two by reading one small file. Where the disk does not
-tell (no cloud-init, a container), the doctor asks Hetzner's metadata service, and the push goes out.
+say (no cloud-init, a container), the doctor asks Hetzner's metadata service, and the push goes out.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ _MAX_BYTES = 256
 def instance_on_disk() -> str | None:
 	"""Return this server's instance id as cloud-init wrote it, or None if it did not."""
 	for path in INSTANCE_FILES:
-		text = _first_line(path)
-		if text and text != _NO_INSTANCE:
-			return text
+		instance_id = _content(path)
+		if instance_id and instance_id != _NO_INSTANCE:
+			return instance_id
 	return None
 
 
 def is_at_hetzner() -> bool:
 	"""Tell whether this machine's firmware says that it is one of Hetzner's: nobody else's is asked."""
-	return _first_line(VENDOR_FILE) == HETZNER
+	return _content(VENDOR_FILE) == HETZNER
 
 
 def ask_metadata(*names: str) -> Mapping[str, str]:
@@ -53,27 +53,27 @@ def ask_metadata(*names: str) -> Mapping[str, str]:
 	client = Client(METADATA_URL)
 
 	def ask() -> dict[str, str]:
-		found = {}
+		values = {}
 		for name in names:
 			answer = client.request("GET", METADATA_ROUTE + name, METADATA_SECONDS)
 			if not isinstance(answer, Answer):
 				break
-			text = answer.body.strip()
-			if answer.status_code == 200 and 0 < len(text) <= _MAX_BYTES and "\n" not in text:
-				found[name] = text
-		return found
+			value = answer.body.strip()
+			if answer.status_code == 200 and 0 < len(value) <= _MAX_BYTES and "\n" not in value:
+				values[name] = value
+		return values
 
-	found = within_deadline(ask, client.abandon, METADATA_SECONDS)
-	return found if isinstance(found, dict) else {}
+	metadata = within_deadline(ask, client.abandon, METADATA_SECONDS)
+	return metadata if isinstance(metadata, dict) else {}
 
 
 def check_instance(config: Config) -> None:
 	"""Raise OtherInstance if the disk says that this is not the server that the settings were made for."""
 	if not config.instance_id:
 		return
-	found = instance_on_disk()
-	if found is not None and found != config.instance_id:
-		raise OtherInstance(other_instance(config, found))
+	instance_id = instance_on_disk()
+	if instance_id is not None and instance_id != config.instance_id:
+		raise OtherInstance(other_instance(config, instance_id))
 
 
 def other_instance(config: Config, instance_id: str) -> Message:
@@ -86,7 +86,7 @@ def other_instance(config: Config, instance_id: str) -> Message:
 	)
 
 
-def _first_line(path: str) -> str | None:
+def _content(path: str) -> str | None:
 	try:
 		return read_limited(path, _MAX_BYTES).decode("utf-8", "replace").strip() or None
 	except (OSError, UnfitFile):

@@ -58,9 +58,9 @@ def read_sites(
 	site counts if it was counted under any name, since under constant renames one too high does less harm
 	than one too low. Raises OSError.
 	"""
-	seen = _passes_until_one_stands(bench, exclude, clock, sleep)
-	_reread(seen, bench, exclude, sleep)
-	return seen
+	result = _passes_until_one_stands(bench, exclude, clock, sleep)
+	_reread(result, bench, exclude, sleep)
+	return result
 
 
 def _passes_until_one_stands(
@@ -72,19 +72,19 @@ def _passes_until_one_stands(
 			sleep(SETTLED_SECONDS)
 		before = _stamp(bench)
 		settled = clock() - before.st_mtime >= SETTLED_SECONDS
-		seen = _one_pass(bench, exclude)
+		result = _one_pass(bench, exclude)
 		if _unchanged(before, _stamp(bench)) and settled:
-			return seen
-		union = _united(union, seen) if union else seen
+			return result
+		union = _united(union, result) if union else result
 	assert union is not None
 	return union
 
 
 def _stamp(bench: Bench) -> os.stat_result:
-	found = os.stat(bench.sites)
-	if (found.st_dev, found.st_ino) != bench.identity:
+	status = os.stat(bench.sites)
+	if (status.st_dev, status.st_ino) != bench.identity:
 		raise OSError(0, message("it was replaced by another folder while it was read"))
-	return found
+	return status
 
 
 def _unchanged(before: os.stat_result, after: os.stat_result) -> bool:
@@ -93,37 +93,37 @@ def _unchanged(before: os.stat_result, after: os.stat_result) -> bool:
 
 
 def _one_pass(bench: Bench, exclude: Exclusion) -> Pass:
-	seen = Pass({}, {}, [])
+	result = Pass({}, {}, [])
 	bench_name = sanitize(bench.root)
 	with opened_folder(bench.sites) as folder, os.scandir(bench.sites) as entries:
 		for entry in entries:
 			name = entry.name
 			if not entry.is_dir(follow_symlinks=False):
 				if entry.is_symlink():
-					seen.not_sites.append(
+					result.not_sites.append(
 						NotASite(sanitize(name), bench_name, "a symlink, which is an alias")
 					)
 				continue
 			try:
-				found = entry.stat(follow_symlinks=False)
+				status = entry.stat(follow_symlinks=False)
 			except FileNotFoundError:
 				continue  # renamed or dropped since it was listed: this pass does not stand
 			config: dict[str, object] | str
 			try:
 				config = read_site_config(f"{name}/site_config.json", folder)
 			except (FileNotFoundError, NotADirectoryError):
-				seen.not_sites.append(NotASite(sanitize(name), bench_name, "no site_config.json"))
+				result.not_sites.append(NotASite(sanitize(name), bench_name, "no site_config.json"))
 				continue
 			except Unreadable as error:
-				if isinstance(error, Denied) and name == "lost+found" and found.st_uid == 0:
-					seen.not_sites.append(NotASite(name, bench_name, "the file system's own folder"))
+				if isinstance(error, Denied) and name == "lost+found" and status.st_uid == 0:
+					result.not_sites.append(NotASite(name, bench_name, "the file system's own folder"))
 					continue
 				config = error.args[0]
 			site = judge(name, bench_name, config, exclude)
 			doubtful = site.counted and isinstance(config, str)
 			path = f"{bench.sites}/{name}/site_config.json" if doubtful else None
-			seen.add((found.st_dev, found.st_ino), site, path)
-	return seen
+			result.add((status.st_dev, status.st_ino), site, path)
+	return result
 
 
 def _united(one: Pass, other: Pass) -> Pass:
@@ -134,17 +134,17 @@ def _united(one: Pass, other: Pass) -> Pass:
 	return one
 
 
-def _reread(seen: Pass, bench: Bench, exclude: Exclusion, sleep: Callable[[float], None]) -> None:
+def _reread(result: Pass, bench: Bench, exclude: Exclusion, sleep: Callable[[float], None]) -> None:
 	"""Read half-written configurations again for a moment, all of them together: Frappe rewrites in place."""
 	for _ in range(_REREADS):
-		if not seen.doubtful:
+		if not result.doubtful:
 			return
 		sleep(_REREAD_PAUSE_SECONDS)
-		for identity, path in list(seen.doubtful.items()):
+		for identity, path in list(result.doubtful.items()):
 			try:
 				config = read_site_config(path)
 			except (Unreadable, FileNotFoundError, NotADirectoryError):
 				continue
 			name = os.path.basename(os.path.dirname(path))
-			seen.sites[identity] = judge(name, sanitize(bench.root), config, exclude)
-			del seen.doubtful[identity]
+			result.sites[identity] = judge(name, sanitize(bench.root), config, exclude)
+			del result.doubtful[identity]

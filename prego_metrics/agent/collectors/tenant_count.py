@@ -12,12 +12,12 @@ from prego_metrics.agent.config.config import CENSUS_KEYS, Config
 def operator_site_note(config: Config, census: Census) -> tuple[Message, Message] | None:
 	"""Return what to say, and what to do, when the operator's own site counts as a tenant."""
 	if config.site and any(site.counted and site.name == sanitize(config.site) for site in census.sites):
-		shown = sanitize(config.site)
+		site = sanitize(config.site)
 		return (
-			message("the operator's site {site} is counted as a tenant", site=shown),
+			message("the operator's site {site} is counted as a tenant", site=site),
 			message(
 				"if it is none: prego-metrics configure --exclude-sites {site} (beside those already excluded)",
-				site=shown,
+				site=site,
 			),
 		)
 	return None

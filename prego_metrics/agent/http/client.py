@@ -121,7 +121,7 @@ class Client:
 	) -> Answer | NoAnswer:
 		"""Do as `request` with GET, and end by `deadline_seconds` even where a resolver hangs. Default: the timeout."""
 		deadline_seconds = deadline_seconds or timeout_seconds
-		ended = within_deadline(
+		reply = within_deadline(
 			lambda: self.request(
 				"GET",
 				path,
@@ -132,9 +132,9 @@ class Client:
 			self.abandon,
 			deadline_seconds,
 		)
-		if isinstance(ended, Answer | NoAnswer):
-			return ended
-		return NoAnswer(ended or no_answer(self._safe_url, deadline_seconds), unclear=True)
+		if isinstance(reply, Answer | NoAnswer):
+			return reply
+		return NoAnswer(reply or no_answer(self._safe_url, deadline_seconds), unclear=True)
 
 	def request(
 		self,
@@ -259,11 +259,11 @@ def no_answer(url: str, seconds: float) -> Message:
 
 def _causes(error: BaseException) -> list[BaseException]:
 	"""Return an error and all that it wraps, outermost first."""
-	found: list[BaseException] = []
+	causes: list[BaseException] = []
 	waiting: list[object] = [error]
-	while waiting and len(found) < 20:
+	while waiting and len(causes) < 20:
 		cause = waiting.pop(0)
-		if isinstance(cause, BaseException) and cause not in found:
-			found.append(cause)
+		if isinstance(cause, BaseException) and cause not in causes:
+			causes.append(cause)
 			waiting += [getattr(cause, "reason", None), cause.__cause__, cause.__context__, *cause.args]
-	return found
+	return causes

@@ -28,7 +28,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Attempt(Generic[Result]):
-	"""How one attempt ended. asked_seconds: how long the server asks to wait before the next, None if it does not."""
+	"""How one attempt last. asked_seconds: how long the server asks to wait before the next, None if it does not."""
 
 	result: Result
 	retry: bool = False
@@ -50,15 +50,15 @@ def with_retries(
 	max_attempts: int = ATTEMPTS,
 	sleep: Callable[[float], None] = time.sleep,
 ) -> Ended[Result]:
-	"""Call `attempt` with 1, 2, … until one needs no retry, and return how the last one ended."""
+	"""Call `attempt` with 1, 2, … until one needs no retry, and return how the last one last."""
 	number = 1
 	while True:
-		ended = attempt(number)
-		if not ended.retry or number >= max_attempts:
-			return Ended(ended)
-		pause = _backoff_seconds(number) if ended.asked_seconds is None else ended.asked_seconds
+		last = attempt(number)
+		if not last.retry or number >= max_attempts:
+			return Ended(last)
+		pause = _backoff_seconds(number) if last.asked_seconds is None else last.asked_seconds
 		if pause >= remaining_seconds():
-			return Ended(ended, pause)
+			return Ended(last, pause)
 		sleep(pause)
 		number += 1
 
