@@ -113,9 +113,9 @@ def test_the_page_asks_with_one_timer_and_stops_on_leaving(page: Page, settings:
 		page.open(MANAGER)
 		page.wait_for("Next push due")
 		page.run("for (let i = 0; i < 3; i += 1) cur_frm.refresh(); window.node_form = cur_frm")
-		assert page.run("return typeof window.node_form.prego_page.timer") == "number"
+		assert page.run("return typeof window.node_form.node_page.timer") == "number"
 		page.run("frappe.set_route('prego-metrics')")
-		page.wait(lambda: page.run("return window.node_form.prego_page.timer === null"), "no timer")
+		page.wait(lambda: page.run("return window.node_form.node_page.timer === null"), "no timer")
 
 
 def test_the_workspace_shows_no_error(page: Page, settings: dict[str, Any]) -> None:

@@ -102,6 +102,8 @@ def after_uninstall() -> None:
 	delete_sidebar_and_icon(WORKSPACE)
 	frappe.db.delete("Deleted Document", {"deleted_doctype": "Module Def", "deleted_name": MODULE})
 	frappe.db.delete("Deleted Document", {"data": ("like", f'%"module": "{MODULE}"%')})
+	# A migrate replaces the row of a job whose path or cron has changed.
+	frappe.db.delete("Deleted Document", {"data": ("like", f'%"method": "{APP}.%')})
 	frappe.db.commit()  # uninstall-app has committed before it calls this, and does not do so again
 	_print_built_by_people()
 	click.echo("The settings and the state stay, since another site or a timer may push. To remove them:")
