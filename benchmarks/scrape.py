@@ -27,7 +27,7 @@ from prego_metrics.agent.collectors.tenant_count import count_tenants  # noqa: E
 from prego_metrics.agent.config.config import Config, load_config  # noqa: E402
 from prego_metrics.agent.state.model import State  # noqa: E402
 from prego_metrics.exporters.openmetrics import openmetrics  # noqa: E402
-from prego_metrics.tenants.inventory.database import DatabaseFigures  # noqa: E402
+from prego_metrics.tenants.inventory.database import DatabaseUsage  # noqa: E402
 from prego_metrics.tenants.inventory.site_folder import locate_sites, read_site  # noqa: E402
 from prego_metrics.tenants.inventory.tenant import Tenant  # noqa: E402
 from prego_metrics.tenants.usage.writer import UsageWriter  # noqa: E402
@@ -66,7 +66,7 @@ def fill_cache(config: Config) -> None:
 	located = locate_sites(config, count_tenants(config))
 	disk, now = read_site(located[0], sizes=True), time.time()
 	disk = dataclasses.replace(disk, backups=dataclasses.replace(disk.backups, newest_at=now))
-	base = DatabaseFigures(data_bytes=123_456_789, index_bytes=23_456_789)
+	base = DatabaseUsage(data_bytes=123_456_789, index_bytes=23_456_789)
 	with UsageWriter(config.bench.sites) as store:
 		for one in located:
 			store.save(Tenant(one.site, disk, base, now))

@@ -40,7 +40,7 @@ ERROR_TITLE = "Prego Metrics: the tenants' usage was not scanned"
 _NICENESS = 10
 # RQ lets the heart of a running job beat every 30 s.
 _DEAD_AFTER_SECONDS = 180.0
-_TOLD_AGAIN_HOURS = 20
+_LOGGED_AGAIN_HOURS = 20
 
 
 class NotQueued(PregoMetricsError):
@@ -87,7 +87,7 @@ def request_scan(config: Config) -> dict[str, Any]:
 	"""Queue the scan for somebody who waits for a page; return whether it was, and a message."""
 	try:
 		queued = queue_scan(config)
-		is_waiting = is_nobody_there(config)
+		is_waiting = is_worker_missing(config)
 	except redis.exceptions.RedisError:
 		raise NotQueued(message("Redis does not answer, so nothing was queued")) from None
 	if is_waiting:
@@ -103,58 +103,63 @@ def request_scan(config: Config) -> dict[str, Any]:
 	return {"queued": queued, "message": sentence}
 
 
-def is_nobody_there(config: Config) -> bool:
-	"""Tell whether the scan waits for a worker that there is not. Raises redis.exceptions.RedisError."""
+def is_worker_missing(config: Config) -> bool:
+	"""Tell whether the scan waits and no worker takes it. Raises redis.exceptions.RedisError."""
 	if is_under_way(config.bench.sites):
 		return False
 	return not workers_of(SCAN_QUEUE, get_redis_conn()).living
 
 
 def scan_a_while(turn: int = 0) -> None:
-	"""Go on with the scan for a while, and queue the next job where something is left. Never raises."""
+	"""Scan for a while, and queue the next job if sites remain. Never raises."""
 	try:
 		config = operator_config()
 		if config is None:
 			return
-		ended, trouble = _scan_in_thread(config)
-		if trouble:
-			_tell(trouble)
-		if ended is not None and ended.remaining:
+		result, problem = _scan_in_thread(config)
+		if problem:
+			_log_problem(problem)
+		if result is not None and result.remaining:
 			_queue(1 - turn)
 	except redis.exceptions.RedisError:
-		pass  # what is left is read when the scheduler asks again
+		pass  # the scheduler asks again, and what remains is scanned then
 	except Exception as error:  # noqa: BLE001 Frappe would log it with the variables of every frame
-		_tell(f"It ended with {type(error).__name__}, and is tried again within the hour")
+		_log_problem(_unforeseen(error))
 
 
 def _scan_in_thread(config: Config) -> tuple[ScanResult | None, str | None]:
-	"""Scan in a thread of its own; return how it ended, and the error to report.
+	"""Scan in a thread of its own; return the result, None if it failed, and the problem to log, None without one.
 
 	Linux has a niceness for each thread. So whoever runs this (a fork of RQ's, a worker that does not fork, a test)
 	has its own again afterwards, and no exception that is raised into it from outside, such as a job's time-out,
 	passes a frame that holds a site's configuration.
 	"""
-	ended: list[ScanResult] = []
-	trouble: list[str] = []
+	results: list[ScanResult] = []
+	problems: list[str] = []
 
 	def work() -> None:
 		try:
 			os.nice(_NICENESS)
 			drop_privileges(config.bench, preload)
-			ended.append(scan_tenants(config, os.environ, max_seconds=RUN_SECONDS))
+			results.append(scan_tenants(config, os.environ, max_seconds=RUN_SECONDS))
 		except ScanRunning:
 			pass  # `prego-metrics tenants --scan` may run beside it
 		except PregoMetricsError as error:
-			trouble.append(str(error))
+			problems.append(str(error))
 		except Exception as error:  # noqa: BLE001 its frames hold what no log may show
-			trouble.append(f"It ended with {type(error).__name__}, and is tried again within the hour")
+			problems.append(_unforeseen(error))
 
 	thread = threading.Thread(target=work, name="prego-metrics-scan", daemon=True)
 	thread.start()
 	thread.join()
-	if ended and ended[0].set_aside:
-		trouble.append(ended[0].set_aside)
-	return ended[0] if ended else None, trouble[0] if trouble else None
+	result = results[0] if results else None
+	if result is not None and result.set_aside:
+		problems.append(result.set_aside)
+	return result, problems[0] if problems else None
+
+
+def _unforeseen(error: Exception) -> str:
+	return f"The scan failed with {type(error).__name__}, and continues within the hour"
 
 
 def _queue(turn: int) -> None:
@@ -180,14 +185,14 @@ def _is_alive(job: Any) -> bool:
 	return beaten is not None and beaten < _DEAD_AFTER_SECONDS
 
 
-def _tell(text: str) -> None:
-	"""Write an Error Log with a message of our own, and the same one no oftener than once a day."""
-	log_to_bench(f"Scan of the tenants' usage: {text}")
-	told = {
+def _log_problem(problem: str) -> None:
+	"""Write an Error Log, the same one no more than once a day."""
+	log_to_bench(f"Scan of the tenants' usage: {problem}")
+	logged_today = {
 		"method": ERROR_TITLE,
-		"error": text,
-		"creation": (">", add_to_date(now_datetime(), hours=-_TOLD_AGAIN_HOURS)),
+		"error": problem,
+		"creation": (">", add_to_date(now_datetime(), hours=-_LOGGED_AGAIN_HOURS)),
 	}
-	if not frappe.db.exists("Error Log", told):
-		frappe.log_error(title=ERROR_TITLE, message=text)
+	if not frappe.db.exists("Error Log", logged_today):
+		frappe.log_error(title=ERROR_TITLE, message=problem)
 		frappe.db.commit()  # nosemgrep what the job does next must not roll it back

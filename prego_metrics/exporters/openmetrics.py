@@ -35,8 +35,8 @@ def openmetrics(config: Config, state: State, *, now: float | None = None) -> st
 	"""
 	registry = CollectorRegistry()
 	registry.register(_Node(config, state, time.time() if now is None else now))
-	text: bytes = generate_latest(registry)  # type: ignore[no-untyped-call]
-	return text.decode()
+	encoded: bytes = generate_latest(registry)  # type: ignore[no-untyped-call]
+	return encoded.decode()
 
 
 class _Node(Collector):

@@ -60,7 +60,7 @@ def test_a_figure_that_was_unknown_is_left_out(bench_folder: Path) -> None:
 
 
 @pytest.mark.parametrize("age", [301, -10])
-def test_figures_that_are_no_longer_fresh_are_left_out(bench_folder: Path, age: float) -> None:
+def test_percentages_that_are_no_longer_fresh_are_left_out(bench_folder: Path, age: float) -> None:
 	found = samples(openmetrics(config_of(bench_folder), State(last=pushed(NOW - age)), now=NOW))
 	assert not [name for name, _ in found if name.endswith("_ratio")]
 
@@ -112,7 +112,7 @@ def test_hostile_names_of_sites_are_parsed_back_as_they_are_shown_everywhere(
 	assert found["prego_tenants", ()] == len([name for name, _ in found if name == "prego_tenant_info"])
 
 
-def test_figures_of_the_tenants_come_from_the_cache_with_the_labels_as_they_are(
+def test_sizes_of_the_tenants_come_from_the_store_with_the_labels_as_they_are(
 	bench_folder: Path, make_site: Callable[..., Path]
 ) -> None:
 	name = 'say-"hi"-\\.example'

@@ -12,7 +12,7 @@ from pathlib import Path
 from prego_metrics.agent.collectors.sites import Site
 from prego_metrics.agent.state.store import FOLDER_NAME
 from prego_metrics.tenants.inventory.backups import Backups
-from prego_metrics.tenants.inventory.database import DatabaseFigures
+from prego_metrics.tenants.inventory.database import DatabaseUsage
 from prego_metrics.tenants.inventory.site_folder import SiteOnDisk
 from prego_metrics.tenants.inventory.tenant import Tenant
 from prego_metrics.tenants.usage.store import FILE_NAME
@@ -43,9 +43,9 @@ def made_tenant(
 		backups=Backups(count=1, bytes=backups, newest_at=read_at, newest_complete=True),
 	)
 	figures = (
-		DatabaseFigures(data_bytes=database, index_bytes=0)
+		DatabaseUsage(data_bytes=database, index_bytes=0)
 		if database is not None
-		else DatabaseFigures(error="refused")
+		else DatabaseUsage(error="refused")
 	)
 	site = Site(name, bench, not reason, reason or "tenant", False, False, False)
 	return Tenant(site, disk, figures, read_at)

@@ -1,4 +1,4 @@
-"""`prego-metrics tenants`: every site and why it counts; asked for, what each is and what it takes."""
+"""`prego-metrics tenants`: every site and why it counts; with options, its usage too."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LARGEST_FIRST = {"files": "files_bytes", "backups": "backups_bytes", "database"
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _Options:
 	"""What the options say."""
 
 	sizes: bool
@@ -44,7 +44,7 @@ class _Asked:
 	def detailed(self) -> bool:
 		return self.sizes or self.database
 
-	def refuse_what_does_not_fit(self) -> None:
+	def refuse_conflicts(self) -> None:
 		"""Raise UsageError for options that do not go together."""
 		if self.as_csv and self.as_json:
 			raise click.UsageError("--csv and --json are two forms of the same: give one of them")
@@ -82,61 +82,62 @@ class _Asked:
 )
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV for a spreadsheet.")
 @json_option
-def tenants(bench_path: str | None, **options: Any) -> None:
+def tenants(bench_path: str | None, **given: Any) -> None:
 	"""Show every site, counted or not, and why; with --sizes and --database also what each takes.
 
 	Exit codes: 0 shown, 1 another process is scanning, 2 the sites cannot be counted.
 	"""
-	asked = _Asked(**options)
-	asked.refuse_what_does_not_fit()
-	_import_now(asked)
+	options = _Options(**given)
+	options.refuse_conflicts()
+	_import_now(options)
 	try:
 		bench = open_bench_as_owner(bench_path)
 		config = load_config(bench, os.environ)
-		if asked.scan:
+		if options.scan:
 			_scan(config)
-		elif not asked.detailed:
+		elif not options.detailed:
 			from prego_metrics.cli.ui import tables
 
 			census = count_tenants(config)
-			if asked.as_json:
+			if options.as_json:
 				print_json(census_as_dict(census))
 			else:
 				tables.print_census(census)
 		else:
 			config.require(QUOTA_KEYS)
-			found = _in_order(_read(config, sizes=asked.sizes, database=asked.database), asked.sort)
-			_show(found, asked)
+			read = _in_order(_read(config, sizes=options.sizes, database=options.database), options.sort)
+			_show(read, options)
 	except PregoMetricsError as error:
-		fail(error, json_with={"tenant_count": None, "sites": []} if asked.as_json else None)
+		fail(error, json_with={"tenant_count": None, "sites": []} if options.as_json else None)
 
 
-def _import_now(asked: _Asked) -> None:
+def _import_now(options: _Options) -> None:
 	"""Import what not every call needs before root is given up: who it becomes may not be able to read it."""
 	import prego_metrics.cli.ui.tables
 
-	if asked.scan:
+	if options.scan:
 		import prego_metrics.tenants.usage.scan
-	elif not (asked.detailed and asked.as_json):
+	elif not (options.detailed and options.as_json):
 		import prego_metrics.cli.ui.tenant_tables  # noqa: F401
-	if (asked.scan or asked.database) and os.geteuid() == 0:
+	if (options.scan or options.database) and os.geteuid() == 0:
 		import_libraries()
 
 
 def _read(config: Config, *, sizes: bool, database: bool) -> list[Tenant]:
 	sites = locate_sites(config, count_tenants(config))
-	found: dict[str, Tenant] = {}
+	read: dict[str, Tenant] = {}
 	with _progress(len(sites) * (sizes + database)) as advance:
-		# First: it forks, and the databases are asked in threads.
+		# First: it forks, and the databases are queried in threads.
 		for located, disk in read_sites(sites, sizes=sizes):
-			found[located.folder] = Tenant(located.site, disk, None, time.time(), located.quota)
+			read[located.folder] = Tenant(located.site, disk, None, time.time(), located.quota)
 			if sizes:
 				advance()
 		if database:
-			for located, figures in read_databases(sites, os.environ):
-				found[located.folder] = replace(found[located.folder], database=figures, read_at=time.time())
+			for located, database_usage in read_databases(sites, os.environ):
+				tenant = read[located.folder]
+				read[located.folder] = replace(tenant, database=database_usage, read_at=time.time())
 				advance()
-	return [found[located.folder] for located in sites]
+	return [read[located.folder] for located in sites]
 
 
 @contextlib.contextmanager
@@ -149,9 +150,9 @@ def _progress(total: int) -> Iterator[Callable[[], None]]:
 		yield lambda: bar.update(1)
 
 
-def _in_order(found: list[Tenant], sort: str) -> list[Tenant]:
+def _in_order(tenants: list[Tenant], sort: str) -> list[Tenant]:
 	if sort == "name":
-		return found
+		return tenants
 
 	def weight(tenant: Tenant) -> float:
 		if sort == "total":
@@ -162,30 +163,30 @@ def _in_order(found: list[Tenant], sort: str) -> list[Tenant]:
 		value = tenant.quota_share if sort == "quota" else getattr(tenant, _LARGEST_FIRST[sort])
 		return float("-inf") if value is None else float(value)
 
-	return sorted(found, key=weight, reverse=True)
+	return sorted(tenants, key=weight, reverse=True)
 
 
-def _show(found: list[Tenant], asked: _Asked) -> None:
+def _show(tenants: list[Tenant], options: _Options) -> None:
 	now = time.time()
-	if asked.as_csv:
+	if options.as_csv:
 		from prego_metrics.cli.ui.tenant_tables import tenants_as_csv
 
-		click.echo(tenants_as_csv(found[: asked.top], now), nl=False)
-	elif asked.as_json:
-		print_json(_as_dict(found, asked.top, now))
+		click.echo(tenants_as_csv(tenants[: options.top], now), nl=False)
+	elif options.as_json:
+		print_json(_as_dict(tenants, options.top, now))
 	else:
 		from prego_metrics.cli.ui.tenant_tables import print_tenants
 
-		print_tenants(found, asked.top, sizes=asked.sizes, database=asked.database, now=now)
+		print_tenants(tenants, options.top, sizes=options.sizes, database=options.database, now=now)
 
 
-def _as_dict(found: list[Tenant], top: int | None, now: float) -> dict[str, Any]:
+def _as_dict(tenants: list[Tenant], top: int | None, now: float) -> dict[str, Any]:
 	return {
-		"tenant_count": sum(tenant.site.counted for tenant in found),
+		"tenant_count": sum(tenant.site.counted for tenant in tenants),
 		"totals": {
-			figure: total_of(found, figure) for figure in ("files_bytes", "backups_bytes", "database_bytes")
+			size: total_of(tenants, size) for size in ("files_bytes", "backups_bytes", "database_bytes")
 		},
-		"sites": [tenant_as_dict(tenant, now) for tenant in found[:top]],
+		"sites": [tenant_as_dict(tenant, now) for tenant in tenants[:top]],
 	}
 
 
@@ -194,12 +195,12 @@ def _scan(config: Config) -> None:
 
 	os.nice(10)  # for good: this process does nothing else
 	try:
-		ended = scan_tenants(config, os.environ, progress=_progress)
+		result = scan_tenants(config, os.environ, progress=_progress)
 	except ScanRunning as error:
 		_busy(str(error))
-	if ended.set_aside:
-		click.echo(f"Warning: {ended.set_aside}", err=True)
-	click.echo(f"{ended.scanned} sites scanned, {ended.scanned_before} already scanned by the run before.")
+	if result.set_aside:
+		click.echo(f"Warning: {result.set_aside}", err=True)
+	click.echo(f"{result.scanned} sites scanned, {result.scanned_before} already scanned by the run before.")
 
 
 def _busy(message: str) -> NoReturn:

@@ -1,4 +1,4 @@
-"""The tenants' figures as a table for 80 columns, and as CSV for a spreadsheet."""
+"""The tenants' usage as a table for 80 columns, and as CSV for a spreadsheet."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def _quota_text(tenant: Tenant) -> str:
 def print_tenants(
 	tenants: Sequence[Tenant], top: int | None, *, sizes: bool, database: bool, now: float
 ) -> None:
-	"""Print the first `top` tenants, the totals of all, and the warnings in words below."""
-	shown = tenants[:top]
+	"""Print the first `top` tenants, the totals of all, and the warnings below."""
+	listed = tenants[:top]
 	# One name may stand on two benches.
 	several = len({tenant.site.bench for tenant in tenants}) > 1
 	table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, show_footer=True)
@@ -48,8 +48,8 @@ def print_tenants(
 	table.add_column("Site", f"{counted} tenants of {len(tenants)} sites", overflow="fold")
 	table.add_column("Tenant", no_wrap=True)
 	if sizes:
-		for heading, figure in (("Files", "files_bytes"), ("Backups", "backups_bytes")):
-			table.add_column(heading, size_text(total_of(tenants, figure)), justify="right", no_wrap=True)
+		for heading, size in (("Files", "files_bytes"), ("Backups", "backups_bytes")):
+			table.add_column(heading, size_text(total_of(tenants, size)), justify="right", no_wrap=True)
 		table.add_column("Newest", justify="right", no_wrap=True)
 	if database:
 		total = size_text(total_of(tenants, "database_bytes"))
@@ -58,7 +58,7 @@ def print_tenants(
 	quotas = any(tenant.quota.bytes for tenant in tenants)
 	if quotas:
 		table.add_column("Quota", justify="right", no_wrap=True)
-	for tenant in shown:
+	for tenant in listed:
 		mark = " !" if warnings_of(tenant, now) else ""
 		name = f"{tenant.site.name} ({tenant.site.bench})" if several else tenant.site.name
 		cells = [name + mark, "yes" if tenant.site.counted else "no"]
@@ -73,10 +73,10 @@ def print_tenants(
 		table.add_row(*(Text(cell, style="" if tenant.site.counted else "dim") for cell in cells))
 	screen = console()
 	screen.print(table)
-	if len(shown) < len(tenants):
-		screen.print(Text(f"{len(shown)} of {len(tenants)} sites are shown; the totals are of all."))
+	if len(listed) < len(tenants):
+		screen.print(Text(f"{len(listed)} of {len(tenants)} sites are shown; the totals are of all."))
 	warned: dict[str, list[str]] = {}
-	for tenant in shown:
+	for tenant in listed:
 		for warning in warnings_of(tenant, now):
 			warned.setdefault(warning, []).append(tenant.site.name)
 	for warning, names in warned.items():
@@ -89,7 +89,7 @@ def tenants_as_csv(tenants: Sequence[Tenant], now: float) -> str:
 	rows = csv.writer(written, lineterminator="\n")
 	rows.writerow([*_CSV_COLUMNS, "warnings"])
 	for tenant in tenants:
-		disk, base = tenant.disk, tenant.database
+		disk, database = tenant.disk, tenant.database
 		backups = disk.backups if disk else None
 		age = tenant.backup_age(now)
 		rows.writerow(
@@ -102,11 +102,16 @@ def tenants_as_csv(tenants: Sequence[Tenant], now: float) -> str:
 				*((backups.count, backups.bytes) if backups else ("", "")),
 				"" if age is None else round(age),
 				*(
-					(base.data_bytes, base.index_bytes, base.enabled_users, base.last_login_at)
-					if base
+					(
+						database.data_bytes,
+						database.index_bytes,
+						database.enabled_users,
+						database.last_login_at,
+					)
+					if database
 					else ("",) * 4
 				),
-				*((base.failed_jobs_day, base.stuck_mails) if base else ("", "")),
+				*((database.failed_jobs_day, database.stuck_mails) if database else ("", "")),
 				*_quota_cells(tenant),
 				spreadsheet_cell("; ".join(warnings_of(tenant, now))),
 			]

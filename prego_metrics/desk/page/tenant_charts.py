@@ -35,33 +35,33 @@ def sizes(config: Config, now: float, *, days: int, top: int, contains: str) -> 
 	if not 1 <= top <= MAX_TOP:
 		raise BadParameter(message("top must be from 1 to {maximum}", maximum=MAX_TOP))
 	try:
-		found = overview(config.bench.sites, now, days=days, count=top, name_contains=_stored(contains))
+		usage = overview(config.bench.sites, now, days=days, count=top, name_contains=_stored(contains))
 	except StoreError as error:
 		return _nothing(_unreadable(error), trouble=True)
-	if found is None:
+	if usage is None:
 		return _nothing(
 			message(
 				"The tenants' usage was not scanned yet: the nightly job does that. To scan it now, run "
 				"`prego-metrics tenants --scan` on the node."
 			)
 		)
-	growth = found.growth
+	growth = usage.growth
 	return {
 		"nothing": None,
 		"trouble": False,
-		"sites": found.ages.sites,
-		"newest_at": iso_utc(found.ages.newest_at),
-		"newest_age_seconds": round(max(0.0, now - found.ages.newest_at)),
-		"oldest_age_seconds": round(max(0.0, now - found.ages.oldest_at)),
-		"notes": [translated(note, frappe._) for note in _notes(found, now)],
-		"largest": [_tenant(tenant) for tenant in found.largest],
+		"sites": usage.ages.sites,
+		"newest_at": iso_utc(usage.ages.newest_at),
+		"newest_age_seconds": round(max(0.0, now - usage.ages.newest_at)),
+		"oldest_age_seconds": round(max(0.0, now - usage.ages.oldest_at)),
+		"notes": [translated(note, frappe._) for note in _notes(usage, now)],
+		"largest": [_tenant(tenant) for tenant in usage.largest],
 		"growth": {
 			"days": days,
 			"known_days": growth.known_days,
 			"tenants": growth.tenants,
 			"bytes_a_day": round(growth.bytes_a_day),
 			"fastest": [
-				_grown(one, tenant) for one, tenant in zip(growth.fastest, found.growing, strict=True)
+				_grown(one, tenant) for one, tenant in zip(growth.fastest, usage.growing, strict=True)
 			],
 		},
 	}
@@ -70,19 +70,19 @@ def sizes(config: Config, now: float, *, days: int, top: int, contains: str) -> 
 def history(config: Config, now: float, *, bench: str, site: str) -> dict[str, Any]:
 	"""Return one tenant's days, each `null` where it was not scanned; `nothing` says why there are none."""
 	try:
-		found = tenant_days(config.bench.sites, _stored(bench), _stored(site), now)
+		stored = tenant_days(config.bench.sites, _stored(bench), _stored(site), now)
 	except StoreError as error:
 		return _nothing(_unreadable(error), trouble=True)
-	if found is None:
+	if stored is None:
 		return _nothing(message("No usage of {site} is stored: it was never scanned.", site=_visible(site)))
 	return {
 		"nothing": None,
 		"trouble": False,
 		"site": _visible(site),
 		"bench": _visible(bench),
-		**_verdict(found.tenant),
-		"first_day_at": found.first_day * DAY_SECONDS,
-		"days": [None if day is None else _day(day) for day in found.days],
+		**_verdict(stored.tenant),
+		"first_day_at": stored.first_day * DAY_SECONDS,
+		"days": [None if day is None else _day(day) for day in stored.days],
 	}
 
 
@@ -94,15 +94,15 @@ def _unreadable(error: StoreError) -> Message:
 	return message("The tenants' usage cannot be read: {error}", error=message_of(error))
 
 
-def _notes(found: Overview, now: float) -> list[Message]:
-	if now - found.ages.newest_at > OLD_SECONDS:
+def _notes(usage: Overview, now: float) -> list[Message]:
+	if now - usage.ages.newest_at > OLD_SECONDS:
 		return [
 			message(
 				"No tenant was scanned for more than a day. Check whether the nightly job runs, or run "
 				"`prego-metrics tenants --scan` on the node."
 			)
 		]
-	if found.scan and found.scan.ended_at is None:
+	if usage.scan and usage.scan.ended_at is None:
 		return [
 			message(
 				"The last scan has not finished: it is still running, or it was stopped and the next one continues "
@@ -152,15 +152,15 @@ def _verdict(tenant: Tenant | None) -> dict[str, Any]:
 	if tenant is None:
 		return {"counted": None, "reason": None}
 	reason = tenant.site.reason
-	shown = translated(reason, frappe._) if isinstance(reason, Message) else _visible(reason)
-	return {"counted": tenant.site.counted, "reason": shown}
+	visible_reason = translated(reason, frappe._) if isinstance(reason, Message) else _visible(reason)
+	return {"counted": tenant.site.counted, "reason": visible_reason}
 
 
-def _stored(text: str) -> str:
-	"""Return a text as SQLite takes it: JSON can hold half a character, and no site's name in the usage store does."""
-	return text.encode("utf-8", "replace").decode("utf-8")
+def _stored(name: str) -> str:
+	"""Return a name as SQLite takes it: JSON can hold half a character, and no site's name in the usage store does."""
+	return name.encode("utf-8", "replace").decode("utf-8")
 
 
-def _visible(text: str) -> str:
-	"""Escape what is not plainly visible in a text of the usage store; a backslash there is of an earlier escape."""
-	return "\\".join(sanitize(part) for part in text.split("\\"))
+def _visible(name: str) -> str:
+	"""Escape what is not plainly visible in a name of the usage store; a backslash there is of an earlier escape."""
+	return "\\".join(sanitize(part) for part in name.split("\\"))

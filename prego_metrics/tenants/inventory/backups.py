@@ -1,4 +1,4 @@
-"""A site's backups on disk, told by the names that Frappe gives them.
+"""A site's backups on disk, recognized by the names that Frappe gives them.
 
 `20260824_093000-acme_example-database.sql.gz` begins with the site's local time and the site's name, the same
 for all files of one backup: the database, `-files` and `-private-files` (both only if they were asked for),
@@ -27,11 +27,10 @@ _NAME = re.compile(
 class Backups:
 	"""The backups of one site.
 
-	bytes is what they take on disk, None if it was not asked for; with unreadable above 0 it is a lower bound.
-	newest_at is the Unix time at which the newest
-	database was written, None without any; newest_complete says whether it is whole and has both kinds of
-	files beside it, newest_encrypted whether it is encrypted. error says why the folder could not be read,
-	and then nothing else is known.
+	bytes is their size on disk, None if it was not asked for; with unreadable above 0 it is a lower bound. newest_at
+	is the Unix time at which the newest database was written, None without any; newest_complete says whether it is
+	whole and has both kinds of files, newest_encrypted whether it is encrypted. error says why the folder could not be
+	read, and then nothing else is known.
 	"""
 
 	count: int = 0
@@ -74,12 +73,12 @@ def read_backups(site_folder: str, folder: object = None, *, sizes: bool = False
 				if match is None or not (own or match["slug"] == slug):
 					continue
 				try:
-					found = entry.stat(follow_symlinks=False)
+					status = entry.stat(follow_symlinks=False)
 				except FileNotFoundError:
 					continue  # Frappe deletes the older ones
-				if stat.S_ISREG(found.st_mode):
-					blocks += found.st_blocks
-					_add(sets.setdefault((match["stamp"], match["slug"]), _Set()), match, found)
+				if stat.S_ISREG(status.st_mode):
+					blocks += status.st_blocks
+					_add(sets.setdefault((match["stamp"], match["slug"]), _Set()), match, status)
 	except FileNotFoundError:
 		if os.path.islink(named):
 			return Backups(error=message("it is a link that leads nowhere"))
@@ -94,11 +93,11 @@ def read_backups(site_folder: str, folder: object = None, *, sizes: bool = False
 	return _summary(list(sets.values()), usage)
 
 
-def _add(backup: _Set, match: re.Match[str], found: os.stat_result) -> None:
-	if found.st_size == 0:
-		return  # what a full disk leaves of a dump is no backup
+def _add(backup: _Set, match: re.Match[str], status: os.stat_result) -> None:
+	if status.st_size == 0:
+		return  # what a full disk leaves of a dump is not a backup
 	if match["part"] == "database":
-		backup.database_at = found.st_mtime
+		backup.database_at = status.st_mtime
 		backup.whole = match["partial"] is None
 		backup.encrypted = match["encrypted"] is not None
 	elif match["part"] == "files":

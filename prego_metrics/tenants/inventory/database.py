@@ -1,7 +1,7 @@
-"""What only a site's own database tells: its size, its apps, who uses it, and what is stuck in it.
+"""What only a site's own database knows: its size, its apps, its users, failed jobs and stuck mails.
 
-Each site is asked by its own credentials, for itself, and fails for itself: with one line that says why. A
-figure that one version of Frappe does not have is left None.
+Each site is queried with its own credentials and fails alone, with one line that says why. What one version of Frappe
+does not have is None.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from prego_metrics.tenants.inventory.database_session import (
 from prego_metrics.tenants.inventory.site_folder import LocatedSite
 
 CONCURRENCY = 4
-# More than all that is asked of a slow server takes by the limits of a session. PyMySQL bounds each read of a
+# More than all queries of one session take by their limits on a slow server. PyMySQL bounds each read of a
 # socket, and not their sum.
 SITE_SECONDS = 150.0
 STUCK_AFTER_SECONDS = 3600
@@ -49,8 +49,8 @@ _POSTGRES_SIZE = (
 
 
 @dataclass(frozen=True)
-class DatabaseFigures:
-	"""What one site's database told; None is what it did not. error says why it told nothing or not all.
+class DatabaseUsage:
+	"""What one site's database holds; None is unknown. error says why nothing or not everything could be read.
 
 	Sizes are bytes as the server reports them, data and indexes apart. enabled_users leaves out Guest and
 	Administrator; last_login_at is Unix seconds; failed_jobs_day counts the scheduled jobs that failed in
@@ -76,18 +76,18 @@ class DatabaseFigures:
 
 def read_database(
 	located: LocatedSite, environ: Mapping[str, str], clock: Callable[[], float] = time.time
-) -> DatabaseFigures:
-	"""Ask one site's database. Never raises for what can be wrong with it."""
+) -> DatabaseUsage:
+	"""Query one site's database. Never raises for what can be wrong with it."""
 	try:
 		access = credentials(located.merged, environ)
 		with open_session(access) as cursor:
-			return _Questions(access, cursor, clock()).ask()
+			return _Queries(access, cursor, clock()).run()
 	except DatabaseError as error:
-		return DatabaseFigures(error=message_of(error))
+		return DatabaseUsage(error=message_of(error))
 
 
-class _Questions:
-	"""The questions to one open session; those after the size may each be refused for itself."""
+class _Queries:
+	"""The queries of one open session; those after the size may each be refused alone."""
 
 	def __init__(self, access: Credentials, cursor: Cursor, now: float) -> None:
 		self._access = access
@@ -96,14 +96,14 @@ class _Questions:
 		self._zone: tzinfo = timezone.utc
 		self._errors: list[str] = []
 
-	def ask(self) -> DatabaseFigures:
+	def run(self) -> DatabaseUsage:
 		size = self._rows(_POSTGRES_SIZE if self._access.kind == POSTGRES else _MARIADB_SIZE)
 		if size is None:
 			raise DatabaseError(self._errors[0])
-		figures = DatabaseFigures(data_bytes=int(size[0][0]), index_bytes=int(size[0][1]))
+		usage = DatabaseUsage(data_bytes=int(size[0][0]), index_bytes=int(size[0][1]))
 		self._zone = self._time_zone()
 		return replace(
-			figures,
+			usage,
 			apps=self._apps(),
 			enabled_users=self._count(
 				"SELECT COUNT(*) FROM `tabUser` WHERE enabled = 1 AND name NOT IN ('Guest', 'Administrator')"
@@ -151,7 +151,7 @@ class _Questions:
 			local = datetime.fromisoformat(str(rows[0][0])) if rows and rows[0][0] else None
 			return local.replace(tzinfo=self._zone).timestamp() if local else None
 		except (ValueError, OverflowError):
-			return None  # a text field: it may hold anything
+			return None  # a field of text: it may hold anything
 
 	def _time_zone(self) -> tzinfo:
 		from zoneinfo import ZoneInfo
@@ -186,42 +186,42 @@ def read_databases(
 	environ: Mapping[str, str],
 	*,
 	concurrency: int = CONCURRENCY,
-	read: Callable[[LocatedSite, Mapping[str, str]], DatabaseFigures] = read_database,
+	read: Callable[[LocatedSite, Mapping[str, str]], DatabaseUsage] = read_database,
 	limit_seconds: float = SITE_SECONDS,
-) -> Iterator[tuple[LocatedSite, DatabaseFigures]]:
-	"""Ask the sites' databases, at most `concurrency` at a time, and give each answer as it comes.
+) -> Iterator[tuple[LocatedSite, DatabaseUsage]]:
+	"""Query the sites' databases, at most `concurrency` at a time, and give each answer as it comes.
 
 	In threads, also a single one: an exception that is raised from outside into the caller (a job's time-out,
 	Ctrl-C) must not carry frames that hold a password. They are daemons, so that none outlives the caller. One
 	that has no answer after `limit_seconds` is waited for no longer.
 	"""
-	answers: queue.SimpleQueue[tuple[int, DatabaseFigures]] = queue.SimpleQueue()
+	answers: queue.SimpleQueue[tuple[int, DatabaseUsage]] = queue.SimpleQueue()
 	waiting = iter(range(len(sites)))
 	given_up_at: dict[int, float] = {}
 
 	def work(number: int) -> None:
 		try:
-			figures = read(sites[number], environ)
-		except Exception as error:  # noqa: BLE001 the others must be asked, and the caller not wait for ever
+			usage = read(sites[number], environ)
+		except Exception as error:  # noqa: BLE001 the others must be queried, and the caller must not wait forever
 			kind = type(error).__name__
-			figures = DatabaseFigures(error=coded("database_failed", error=kind))
-		answers.put((number, figures))
+			usage = DatabaseUsage(error=coded("database_failed", error=kind))
+		answers.put((number, usage))
 
-	def ask_next() -> None:
+	def start_next() -> None:
 		number = next(waiting, None)
 		if number is not None:
 			given_up_at[number] = time.monotonic() + limit_seconds
 			threading.Thread(target=work, args=(number,), daemon=True).start()
 
 	for _ in range(concurrency):
-		ask_next()
+		start_next()
 	while given_up_at:
 		first = min(given_up_at, key=lambda number: given_up_at[number])
 		try:
-			number, figures = answers.get(timeout=max(0.0, given_up_at[first] - time.monotonic()))
+			number, usage = answers.get(timeout=max(0.0, given_up_at[first] - time.monotonic()))
 		except queue.Empty:
 			late = coded("database_late", seconds=f"{limit_seconds:g}")
-			number, figures = first, DatabaseFigures(error=late)
+			number, usage = first, DatabaseUsage(error=late)
 		if given_up_at.pop(number, None) is not None:  # else it answers too late
-			ask_next()
-			yield sites[number], figures
+			start_next()
+			yield sites[number], usage

@@ -39,7 +39,7 @@ def import_libraries() -> None:
 
 
 class DatabaseError(Exception):
-	"""A database that could not be asked; the message is fit to show and holds no secret."""
+	"""A database that could not be queried; the message is fit to show and holds no secret."""
 
 
 class Cursor(Protocol):
@@ -100,10 +100,10 @@ def credentials(merged: Mapping[str, object], environ: Mapping[str, str]) -> Cre
 
 def error_line(access: Credentials, error: Exception) -> str:
 	"""Return a library's error as one line without the password; one of ours can be translated."""
-	words = error.args[1] if len(error.args) > 1 and isinstance(error.args[1], str) else message_of(error)
-	if isinstance(words, Message):
-		return words
-	return access.password.excerpt(" ".join(words.split()) or type(error).__name__, _MAX_ERROR)
+	detail = error.args[1] if len(error.args) > 1 and isinstance(error.args[1], str) else message_of(error)
+	if isinstance(detail, Message):
+		return detail
+	return access.password.excerpt(" ".join(detail.split()) or type(error).__name__, _MAX_ERROR)
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
-"""How much a tenant may take before somebody ought to look: a mark in what is shown, and nothing more.
+"""A tenant's quota of files and database: above it there is a warning, and nothing more.
 
-The node's setting `tenant_quota_gb` holds for every tenant whose own `site_config.json` says nothing under
-`prego_quota_gb`. Neither is ever part of a push, and nothing acts on it.
+The node's setting `tenant_quota_gb` applies to every tenant whose own `site_config.json` has no `prego_quota_gb`.
+Neither is ever part of a push, and nothing enforces it.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ GB_BYTES = 1_000_000_000
 
 @dataclass(frozen=True)
 class Quota:
-	"""A tenant's quota in bytes, None without one. own: its own configuration says so, and not the node's.
+	"""A tenant's quota in bytes, None without one. own: it is from its own configuration, not the node's.
 
-	refused is what that configuration says and is no quota, fit to show: then there is none, since the node's
-	figure is not what was meant for this tenant.
+	refused is the value in that configuration that is not a quota, fit to show: then there is none, since the node's
+	quota is not what was meant for this tenant.
 	"""
 
 	bytes: int | None = None
@@ -49,14 +49,14 @@ def quota_of(site_config: Mapping[str, object], node_quota_gb: float) -> Quota:
 	try:
 		return Quota(_bytes(QUOTA.parse(value)), own=True)
 	except ValueError:
-		return Quota(own=True, refused=_shown(value))
+		return Quota(own=True, refused=_as_json(value))
 
 
 def _bytes(gigabytes: float) -> int | None:
 	return round(gigabytes * GB_BYTES) if gigabytes else None
 
 
-def _shown(value: object) -> str:
+def _as_json(value: object) -> str:
 	if isinstance(value, list | dict):
 		return type(value).__name__  # nested deeper, perhaps, than json.dumps can follow
 	return sanitize(json.dumps(value, ensure_ascii=False), 40)

@@ -47,7 +47,7 @@ class LocatedSite:
 
 @dataclass(frozen=True)
 class SiteOnDisk:
-	"""What one site's folder tells. Sizes are bytes on disk as `du` has them, None where not asked for.
+	"""What one site's folder holds. Sizes are bytes on disk as `du` has them, None where not asked for.
 
 	unreadable counts the entries among the files that could not be looked into: above 0, their sizes are lower
 	bounds. So it is with the backups, which have a count of their own.
@@ -135,7 +135,7 @@ def read_site(located: LocatedSite, *, sizes: bool) -> SiteOnDisk:
 		kind: disk_usage(os.path.join(located.folder, kind, "files")) if sizes else None
 		for kind in ("public", "private")
 	}
-	walked = [found for found in usage.values() if found is not None]
+	walked = [tree for tree in usage.values() if tree is not None]
 	return SiteOnDisk(
 		database_type=database_type(located.merged),
 		database_name=sanitize(name, _MAX_SHOWN) if isinstance(name, str) else None,
@@ -143,7 +143,7 @@ def read_site(located: LocatedSite, *, sizes: bool) -> SiteOnDisk:
 		bench_apps=located.bench_apps,
 		public_files_bytes=_bytes(usage["public"]),
 		private_files_bytes=_bytes(usage["private"]),
-		unreadable=sum(found.unreadable for found in walked),
+		unreadable=sum(tree.unreadable for tree in walked),
 		backups=read_backups(located.folder, located.merged.get("backup_path"), sizes=sizes),
 	)
 

@@ -1,16 +1,16 @@
-"""One tenant as it is shown: the census's verdict with what its folder and its database told, and when."""
+"""One tenant: the census's verdict, what was read of its folder and its database, and what is wrong with it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from prego_metrics.agent.base.formatting import size_text
-from prego_metrics.agent.base.messages import Message, code_of, message, params_as_json, plain, restore
+from prego_metrics.agent.base.messages import Message, code_of, message
 from prego_metrics.agent.collectors.sites import Site
 from prego_metrics.tenants.inventory.backups import Backups
-from prego_metrics.tenants.inventory.database import DatabaseFigures
+from prego_metrics.tenants.inventory.database import DatabaseUsage
 from prego_metrics.tenants.inventory.quota import NO_QUOTA, SITE_KEY, Quota, Used
 from prego_metrics.tenants.inventory.site_folder import SiteOnDisk
 
@@ -19,11 +19,11 @@ OLD_BACKUP_SECONDS = 86400.0
 
 @dataclass(frozen=True)
 class Tenant:
-	"""A site and its figures; None is what was not asked for. read_at is when, in Unix seconds."""
+	"""A site and its usage; None is what was not asked for. read_at is when it was read, in Unix seconds."""
 
 	site: Site
 	disk: SiteOnDisk | None
-	database: DatabaseFigures | None
+	database: DatabaseUsage | None
 	read_at: float
 	quota: Quota = NO_QUOTA
 
@@ -59,7 +59,7 @@ class Tenant:
 
 	@property
 	def quota_share(self) -> float | None:
-		"""The share of the quota that is used, 1 at the quota; None without a quota or without figures."""
+		"""The share of the quota that is used, 1 at the quota; None without a quota or without a size."""
 		used = self.quota_used
 		return used.bytes / self.quota.bytes if used and self.quota.bytes else None
 
@@ -71,21 +71,21 @@ class Tenant:
 
 
 def warnings_of(tenant: Tenant, now: float) -> list[str]:
-	"""Return what is wrong with a tenant, in words; sites that are no tenants are not warned about."""
+	"""Return what is wrong with a tenant; a site that is not a tenant has no warnings."""
 	if not tenant.site.counted:
 		return []
-	found: list[str] = [tenant.site.reason] if tenant.site.warning else []
-	found += _of_quota(tenant)
+	warnings: list[str] = [tenant.site.reason] if tenant.site.warning else []
+	warnings += _of_quota(tenant)
 	if tenant.disk is not None:
-		found += _of_backups(tenant.disk.backups, tenant.backup_age(now))
+		warnings += _of_backups(tenant.disk.backups, tenant.backup_age(now))
 		if tenant.disk.all_unreadable:
-			found.append(
+			warnings.append(
 				message(
 					"{count} entries cannot be read: its size is a lower bound",
 					count=tenant.disk.all_unreadable,
 				)
 			)
-	return found + (_of_database(tenant.database) if tenant.database else [])
+	return warnings + (_of_database(tenant.database) if tenant.database else [])
 
 
 def _of_quota(tenant: Tenant) -> list[Message]:
@@ -101,19 +101,24 @@ def _of_quota(tenant: Tenant) -> list[Message]:
 		]
 	if used is None or quota.bytes is None or used.bytes <= quota.bytes:
 		return []
-	shown, most = size_text(used.bytes), size_text(quota.bytes)
+	used_size, quota_size = size_text(used.bytes), size_text(quota.bytes)
 	percent = f"{100 * used.bytes / quota.bytes:.0f}"
 	if used.lower_bound:
 		return [
 			message(
 				"over its quota: at least {used} of {quota} ({percent} %)",
-				used=shown,
-				quota=most,
+				used=used_size,
+				quota=quota_size,
 				percent=percent,
 			)
 		]
 	return [
-		message("over its quota: {used} of {quota} ({percent} %)", used=shown, quota=most, percent=percent)
+		message(
+			"over its quota: {used} of {quota} ({percent} %)",
+			used=used_size,
+			quota=quota_size,
+			percent=percent,
+		)
 	]
 
 
@@ -122,23 +127,27 @@ def _of_backups(backups: Backups, age: float | None) -> list[Message]:
 		return [message("the backups cannot be read: {reason}", reason=backups.error)]
 	if age is None:
 		return [message("no backup")]
-	found = []
+	warnings = []
 	if age > OLD_BACKUP_SECONDS:
-		found.append(message("the newest backup is {days} days old", days=f"{age / 86400:.1f}"))
+		warnings.append(message("the newest backup is {days} days old", days=f"{age / 86400:.1f}"))
 	if not backups.newest_complete:
-		found.append(message("the newest backup is not complete: files, private files or tables are missing"))
-	return found
+		warnings.append(
+			message("the newest backup is not complete: files, private files or tables are missing")
+		)
+	return warnings
 
 
-def _of_database(figures: DatabaseFigures) -> list[Message]:
-	found = []
-	if figures.error:
-		found.append(message("database: {error}", error=figures.error))
-	if figures.failed_jobs_day:
-		found.append(message("{count} scheduled jobs failed in the last day", count=figures.failed_jobs_day))
-	if figures.stuck_mails:
-		found.append(message("{count} mails stuck for more than an hour", count=figures.stuck_mails))
-	return found
+def _of_database(database: DatabaseUsage) -> list[Message]:
+	warnings = []
+	if database.error:
+		warnings.append(message("database: {error}", error=database.error))
+	if database.failed_jobs_day:
+		warnings.append(
+			message("{count} scheduled jobs failed in the last day", count=database.failed_jobs_day)
+		)
+	if database.stuck_mails:
+		warnings.append(message("{count} mails stuck for more than an hour", count=database.stuck_mails))
+	return warnings
 
 
 def tenant_as_dict(tenant: Tenant, now: float) -> dict[str, Any]:
@@ -170,85 +179,7 @@ def _quota_as_dict(tenant: Tenant) -> dict[str, Any]:
 	}
 
 
-def tenant_as_stored(tenant: Tenant) -> dict[str, Any]:
-	"""Return a tenant as the usage store has it: beside its sentences also their codes, to be translated."""
-	sentences = {"reason": tenant.site.reason, "database_error": tenant.database and tenant.database.error}
-	codes = {
-		name: {"code": sentence.code, "params": params_as_json(sentence)}
-		for name, sentence in sentences.items()
-		if isinstance(sentence, Message)
-	}
-	return {**tenant_as_dict(tenant, tenant.read_at), "codes": codes}
-
-
-def tenant_from_dict(content: Mapping[str, Any]) -> Tenant:
-	"""Read back what `tenant_as_stored` gave. Raises ValueError for anything else: any app can write the store."""
-	try:
-		disk, database, codes = content["disk"], content["database"], content.get("codes") or {}
-		if database and database["error"] is not None:
-			database = {**database, "error": _sentence(database["error"], codes.get("database_error"))}
-		tenant = Tenant(
-			Site(
-				_text(content["site"]),
-				_text(content["bench"]),
-				content["counted"] is True,
-				_sentence(content["reason"], codes.get("reason")),
-				False,
-				content["maintenance"],
-				content["paused"],
-			),
-			SiteOnDisk(**{**disk, "backups": Backups(**disk["backups"])}) if disk else None,
-			DatabaseFigures(**database) if database else None,
-			float(content["read_at"]),
-			_quota(content.get("quota")),
-		)
-	except (KeyError, TypeError, AttributeError) as error:
-		raise ValueError(f"is no tenant of ours ({type(error).__name__})") from None
-	_check(tenant)
-	return tenant
-
-
-def _quota(content: Mapping[str, Any] | None) -> Quota:
-	if content is None:
-		return NO_QUOTA  # kept before there were quotas
-	size, refused = content["bytes"], content["refused"]
-	if size is not None and not (type(size) is int and size > 0):
-		raise ValueError("is no tenant of ours (a quota is none)")
-	return Quota(size, content["own"] is True, None if refused is None else _text(refused))
-
-
-def _sentence(text: object, stored: Mapping[str, Any] | None) -> Message:
-	return restore(stored["code"], stored["params"], _text(text)) if stored else plain(_text(text))
-
-
-def _text(value: object) -> str:
-	if not isinstance(value, str):
-		raise ValueError("is no tenant of ours (a text is missing)")
-	return value
-
-
-def _check(tenant: Tenant) -> None:
-	numbers: list[Any] = [tenant.read_at]
-	if tenant.disk:
-		backups = tenant.disk.backups
-		numbers += [tenant.disk.public_files_bytes, tenant.disk.private_files_bytes]
-		numbers += [backups.bytes, backups.newest_at]
-		if not all(map(_is_amount, (tenant.disk.unreadable, backups.count, backups.unreadable))):
-			raise ValueError("is no tenant of ours (a count is none)")
-	if tenant.database:
-		base = tenant.database
-		numbers += [base.data_bytes, base.index_bytes, base.enabled_users, base.last_login_at]
-		numbers += [base.failed_jobs_day, base.stuck_mails]
-	if not all(number is None or _is_amount(number) for number in numbers):
-		raise ValueError("is no tenant of ours (a number is none)")
-
-
-def _is_amount(number: Any) -> bool:
-	# What JSON can hold beyond that (NaN, an infinity, a thousand digits) no page can show.
-	return type(number) in (int, float) and 0 <= number < 2**63
-
-
-def total_of(tenants: Iterable[Tenant], figure: str) -> int | None:
-	"""Return the sum of one of a tenant's sizes, or None where no tenant has it."""
-	known = [size for tenant in tenants if (size := getattr(tenant, figure)) is not None]
+def total_of(tenants: Iterable[Tenant], size: str) -> int | None:
+	"""Return the sum of one of the tenants' sizes, such as `files_bytes`, or None where no tenant has it."""
+	known = [number for tenant in tenants if (number := getattr(tenant, size)) is not None]
 	return sum(known) if known else None

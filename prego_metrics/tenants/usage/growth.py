@@ -93,12 +93,12 @@ def tenant_days(sites: str, bench: str, site: str, now: float) -> TenantDays | N
 
 def growth_of(days: Sequence[Day], count: int) -> Growth:
 	"""Return what grew between the first and the last of `days` of each tenant; of these the `count` fastest."""
-	found = grown(days)
+	all_grown = grown(days)
 	return Growth(
-		tuple(one for one in found if one.bytes > 0)[:count],
-		len(found),
-		max((one.days for one in found), default=0),
-		sum(one.bytes_a_day for one in found),
+		tuple(one for one in all_grown if one.bytes > 0)[:count],
+		len(all_grown),
+		max((one.days for one in all_grown), default=0),
+		sum(one.bytes_a_day for one in all_grown),
 	)
 
 
@@ -108,12 +108,12 @@ def grown(days: Iterable[Day]) -> list[Grown]:
 	for day in sorted(days, key=lambda one: one.day):
 		key = (day.bench, day.site)
 		ends[key] = (ends[key][0] if key in ends else day, day)
-	found = [
+	tenants = [
 		Grown(*key, size, last.day - first.day)
 		for key, (first, last) in ends.items()
 		if last.day > first.day and (size := _difference(first, last)) is not None
 	]
-	return sorted(found, key=lambda one: (-one.bytes_a_day, one.bench, one.site))
+	return sorted(tenants, key=lambda one: (-one.bytes_a_day, one.bench, one.site))
 
 
 def _difference(first: Day, last: Day) -> int | None:

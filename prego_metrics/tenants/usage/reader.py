@@ -12,8 +12,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from prego_metrics.tenants.inventory.tenant import Tenant, tenant_from_dict
+from prego_metrics.tenants.inventory.tenant import Tenant
 from prego_metrics.tenants.usage.store import DAY_SECONDS, UsageStore, store_path
+from prego_metrics.tenants.usage.stored_tenant import tenant_from_stored
 
 _LATEST_SECOND = 1e11
 
@@ -172,7 +173,7 @@ def stored_tenants(sites: str) -> list[Tenant]:
 def _tenants(rows: Iterable[tuple[Any, ...]]) -> Iterator[Tenant]:
 	for (content,) in rows:
 		try:
-			yield tenant_from_dict(json.loads(content))
+			yield tenant_from_stored(json.loads(content))
 		except (ValueError, TypeError, RecursionError):
 			continue  # not ours
 

@@ -10,9 +10,10 @@ import sqlite3
 from collections.abc import Collection
 
 from prego_metrics.agent.base.sanitize import sanitize
-from prego_metrics.tenants.inventory.tenant import Tenant, tenant_as_stored
+from prego_metrics.tenants.inventory.tenant import Tenant
 from prego_metrics.tenants.usage.reader import UsageReader
 from prego_metrics.tenants.usage.store import DAY_SECONDS, FILE_NAME, KEPT_DAYS, CorruptStore, StoreError
+from prego_metrics.tenants.usage.stored_tenant import tenant_as_stored
 
 # The first that was set aside may hold a year's history: only the last is ever replaced.
 SET_ASIDE_NAMES = (f"{FILE_NAME}.set-aside", f"{FILE_NAME}.set-aside-2", f"{FILE_NAME}.set-aside-3")

@@ -26,7 +26,7 @@ from prego_metrics.agent.bench.locate import open_bench
 from prego_metrics.agent.collectors.tenant_count import count_tenants
 from prego_metrics.agent.config.config import load_config
 from prego_metrics.tenants.inventory import database_session
-from prego_metrics.tenants.inventory.database import DatabaseFigures, read_database
+from prego_metrics.tenants.inventory.database import DatabaseUsage, read_database
 from prego_metrics.tenants.inventory.database_session import DatabaseError, credentials, open_session
 from prego_metrics.tenants.inventory.site_folder import LocatedSite, locate_sites
 
@@ -106,7 +106,7 @@ def located(
 	return locate_sites(config, count_tenants(config))[0]
 
 
-def ask_within(located: LocatedSite, seconds: float) -> DatabaseFigures:
+def ask_within(located: LocatedSite, seconds: float) -> DatabaseUsage:
 	began = time.monotonic()
 	found = read_database(located, {})
 	assert time.monotonic() - began < seconds
@@ -179,7 +179,7 @@ def make_endless(server: Server, name: str) -> None:
 		server.admin(f'ALTER VIEW "tabUser" OWNER TO "{name}"', database=name)
 
 
-def test_a_statement_without_end_is_ended_and_the_other_figures_are_there(
+def test_a_statement_without_end_is_ended_and_the_other_answers_are_there(
 	server: Server, located: LocatedSite, database: Mapping[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
 	monkeypatch.setattr(database_session, "STATEMENT_SECONDS", 1)
@@ -194,7 +194,7 @@ def test_a_server_that_stops_to_answer_is_given_up(
 ) -> None:
 	monkeypatch.setattr(database_session, "READ_SECONDS", 2)
 	make_endless(server, str(database["db_name"]))
-	answers: list[DatabaseFigures] = []
+	answers: list[DatabaseUsage] = []
 	asking = threading.Thread(target=lambda: answers.append(read_database(located, {})), daemon=True)
 	asking.start()
 	time.sleep(1)

@@ -17,12 +17,13 @@ from prego_metrics.agent.bench.locate import open_bench
 from prego_metrics.agent.collectors.sites import Site
 from prego_metrics.agent.config.config import load_config
 from prego_metrics.tenants.inventory.backups import Backups
-from prego_metrics.tenants.inventory.database import DatabaseFigures
+from prego_metrics.tenants.inventory.database import DatabaseUsage
 from prego_metrics.tenants.inventory.quota import NO_QUOTA, Quota, quota_of
 from prego_metrics.tenants.inventory.site_folder import SiteOnDisk
-from prego_metrics.tenants.inventory.tenant import Tenant, tenant_as_dict, tenant_from_dict, warnings_of
+from prego_metrics.tenants.inventory.tenant import Tenant, tenant_as_dict, warnings_of
 from prego_metrics.tenants.usage.reader import stored_tenants
 from prego_metrics.tenants.usage.scan import scan_tenants
+from prego_metrics.tenants.usage.stored_tenant import tenant_from_stored
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 NOW = 1_795_000_000.0
@@ -34,7 +35,7 @@ DISK = SiteOnDisk("mariadb", None, False, (), 2 * GB, GB, 0, Backups(1, 9 * GB, 
 def tenant(
 	disk: SiteOnDisk | None = DISK, database_bytes: int | None = None, quota: Quota | None = None
 ) -> Tenant:
-	database = None if database_bytes is None else DatabaseFigures(database_bytes, 0)
+	database = None if database_bytes is None else DatabaseUsage(database_bytes, 0)
 	return Tenant(SITE, disk, database, NOW, quota or Quota(5 * GB))
 
 
@@ -97,7 +98,7 @@ def test_every_warning_can_be_translated_and_is_english_in_json() -> None:
 	sick = Tenant(
 		SITE,
 		replace(DISK, unreadable=2, backups=Backups(1, 1, NOW - 86400 * 3, False)),
-		DatabaseFigures(9 * GB, 0, failed_jobs_day=4, stuck_mails=5, error="refused"),
+		DatabaseUsage(9 * GB, 0, failed_jobs_day=4, stuck_mails=5, error="refused"),
 		NOW,
 		Quota(GB),
 	)
@@ -127,17 +128,15 @@ def test_every_warning_can_be_translated_and_is_english_in_json() -> None:
 	)
 
 
-def test_the_cache_keeps_a_quota_and_reads_what_knew_none() -> None:
-	kept = json.loads(json.dumps(tenant_as_dict(tenant(quota=Quota(None, True, '"5"')), NOW)))
-	assert tenant_from_dict(kept).quota == Quota(None, True, '"5"')
-	del kept["quota"]
-	assert tenant_from_dict(kept).quota == NO_QUOTA
+def test_the_store_keeps_a_quota_that_was_refused() -> None:
+	stored = json.loads(json.dumps(tenant_as_dict(tenant(quota=Quota(None, True, '"5"')), NOW)))
+	assert tenant_from_stored(stored).quota == Quota(None, True, '"5"')
 
 
-@pytest.mark.parametrize("quota", [5, {}, {"bytes": "5", "own": True, "refused": None}, {"bytes": -1}])
-def test_a_quota_in_the_cache_that_is_none_is_refused(quota: Any) -> None:
-	with pytest.raises(ValueError, match="no tenant of ours"):
-		tenant_from_dict({**tenant_as_dict(tenant(), NOW), "quota": quota})
+@pytest.mark.parametrize("quota", [5, None, {}, {"bytes": "5", "own": True, "refused": None}, {"bytes": -1}])
+def test_a_quota_in_the_store_that_is_none_is_refused(quota: Any) -> None:
+	with pytest.raises(ValueError, match="not a stored tenant"):
+		tenant_from_stored({**tenant_as_dict(tenant(), NOW), "quota": quota})
 
 
 def test_a_scan_keeps_the_quota_of_each_site(

@@ -19,7 +19,7 @@ from prego_metrics.agent.config.config import load_config
 from prego_metrics.agent.state.model import State
 from prego_metrics.exporters.openmetrics import openmetrics
 from prego_metrics.tenants.inventory.backups import read_backups
-from prego_metrics.tenants.inventory.database import DatabaseFigures
+from prego_metrics.tenants.inventory.database import DatabaseUsage
 from prego_metrics.tenants.inventory.database_session import (
 	Credentials,
 	DatabaseError,
@@ -98,7 +98,7 @@ def test_days_older_than_four_hundred_are_forgotten(bench_folder: Path) -> None:
 	assert stored_days(bench_folder / "sites") == {int(now // 86400)}
 
 
-def test_the_cache_is_the_owners_alone_and_never_a_symlink(bench_folder: Path, tmp_path: Path) -> None:
+def test_the_store_is_the_owners_alone_and_never_a_symlink(bench_folder: Path, tmp_path: Path) -> None:
 	scan.scan_tenants(load_config(open_bench(str(bench_folder)), {}), {})
 	store = bench_folder / "sites" / ".prego-metrics" / "tenants.sqlite"
 	assert store.stat().st_mode & 0o777 == 0o600
@@ -120,11 +120,11 @@ def test_a_tenant_nobody_can_ask_fails_alone_and_without_its_password(
 
 
 def test_a_figure_that_was_not_read_is_no_zero() -> None:
-	assert DatabaseFigures(error="refused").bytes is None
+	assert DatabaseUsage(error="refused").bytes is None
 
 
 @pytest.mark.parametrize(("most", "series"), [("10000", 3), ("1", 1), ("0", 0)])
-def test_a_scrape_shows_the_cache_of_as_many_sites_as_allowed(
+def test_a_scrape_shows_the_store_of_as_many_sites_as_allowed(
 	bench_folder: Path, most: str, series: int
 ) -> None:
 	config = load_config(open_bench(str(bench_folder)), {"PREGO_METRICS_TENANT_SERIES": most})
@@ -134,7 +134,7 @@ def test_a_scrape_shows_the_cache_of_as_many_sites_as_allowed(
 	assert ("prego_tenant_info{" in text) == (series == 3)
 
 
-def test_what_the_cache_says_of_a_site_is_still_ours_to_translate(
+def test_what_the_store_says_of_a_site_is_still_ours_to_translate(
 	bench_folder: Path, make_site: Callable[..., Path], settings: Callable[..., Path]
 ) -> None:
 	settings(bench_folder, exclude_sites=["pool-*"])
@@ -150,7 +150,7 @@ def test_what_the_cache_says_of_a_site_is_still_ours_to_translate(
 	assert still_english(reason) == []
 
 
-def test_a_sentence_that_somebody_else_wrote_into_the_cache_stays_as_it_stands(bench_folder: Path) -> None:
+def test_a_sentence_that_somebody_else_wrote_into_the_store_stays_as_it_stands(bench_folder: Path) -> None:
 	scan.scan_tenants(load_config(open_bench(str(bench_folder)), {}), {})
 	sites = str(bench_folder / "sites")
 	with UsageWriter(sites) as store:

@@ -153,7 +153,7 @@ def test_a_file_system_without_flock_is_one_clear_error(
 		scan_tenants(load_config(open_bench(str(bench_folder)), {}), {})
 
 
-def test_a_clock_that_went_back_makes_no_figures_that_are_never_read_again(bench_folder: Path) -> None:
+def test_a_clock_that_went_back_leaves_no_site_that_is_never_scanned_again(bench_folder: Path) -> None:
 	config = load_config(open_bench(str(bench_folder)), {})
 	now = time.time()
 	ahead = now + 300 * DAY_SECONDS
@@ -177,7 +177,7 @@ def test_times_that_are_none_are_those_of_no_scan(bench_folder: Path) -> None:
 	assert scan_tenants(config, {}).scanned == 3
 
 
-def test_a_cache_that_never_comes_to_an_end_is_given_up(
+def test_a_store_that_never_comes_to_an_end_is_given_up(
 	bench_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
 	config = load_config(open_bench(str(bench_folder)), {})

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_tenants import BENCH, made_tenant, save_usage
 
-from prego_metrics.tenants.inventory.tenant import tenant_as_dict, tenant_from_dict
+from prego_metrics.tenants.inventory.tenant import tenant_as_dict
 from prego_metrics.tenants.usage.growth import grown, growth_of, in_order, known_total, overview, tenant_days
 from prego_metrics.tenants.usage.reader import Day, UsageReader
 from prego_metrics.tenants.usage.store import DAY_SECONDS, StoreError
+from prego_metrics.tenants.usage.stored_tenant import tenant_from_stored
 
 NOW = 1_795_000_000.0
 TODAY = int(NOW // DAY_SECONDS)
@@ -163,7 +164,7 @@ def test_before_the_first_scan_there_is_nothing_and_no_file_is_made(tmp_path: Pa
 	assert list(tmp_path.iterdir()) == []
 
 
-def test_a_cache_that_cannot_be_read_is_an_error_that_names_it(sites: Path) -> None:
+def test_a_store_that_cannot_be_read_is_an_error_that_names_it(sites: Path) -> None:
 	path = sites / ".prego-metrics" / "tenants.sqlite"
 	path.write_bytes(b"this is no database" * 100)
 	with pytest.raises(StoreError, match=r"tenants\.sqlite.*tenants --scan"):
@@ -194,7 +195,7 @@ def test_days_after_today_are_none(sites: Path) -> None:
 @pytest.mark.parametrize("amount", [-1, float("nan"), float("inf"), 10**400, "5", True])
 def test_an_amount_that_no_page_can_show_is_no_tenant_of_ours(amount: object) -> None:
 	content = json.loads(json.dumps(tenant_as_dict(made_tenant("x", NOW, 1, 2, 3), NOW)))
-	tenant_from_dict(content)
+	tenant_from_stored(content)
 	content["disk"]["backups"]["bytes"] = amount
-	with pytest.raises(ValueError, match="no tenant of ours"):
-		tenant_from_dict(content)
+	with pytest.raises(ValueError, match="not a stored tenant"):
+		tenant_from_stored(content)

@@ -115,7 +115,7 @@ def check(bench_folder: Path, settings: Callable[..., Path]) -> Callable[..., Ch
 	return run
 
 
-def test_figures_that_were_never_scanned_are_a_warning_where_they_ought_to_be(
+def test_a_scan_that_never_ran_is_a_warning_where_it_should_have_run(
 	check: Callable[..., Check],
 ) -> None:
 	assert check().state == "skip"
@@ -124,9 +124,7 @@ def test_figures_that_were_never_scanned_are_a_warning_where_they_ought_to_be(
 	assert made.state == "warn" and "prego-metrics tenants --scan" in made.action
 
 
-def test_figures_are_a_warning_once_any_of_them_is_two_days_old(
-	bench_folder: Path, check: Callable[..., Check]
-) -> None:
+def test_a_site_scanned_two_days_ago_is_a_warning(bench_folder: Path, check: Callable[..., Check]) -> None:
 	config = load_config(open_bench(str(bench_folder)), {})
 	scan.scan_tenants(config, {})
 	assert check(site="acme.example").state == "pass"
@@ -138,7 +136,7 @@ def test_figures_are_a_warning_once_any_of_them_is_two_days_old(
 	assert check(site="acme.example", scan_tenants=False).state == "skip"
 
 
-def test_a_cache_that_cannot_be_read_is_a_warning_that_names_it(
+def test_a_store_that_cannot_be_read_is_a_warning_that_names_it(
 	bench_folder: Path, check: Callable[..., Check]
 ) -> None:
 	folder = bench_folder / "sites" / ".prego-metrics"

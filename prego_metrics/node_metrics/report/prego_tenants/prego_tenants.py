@@ -1,4 +1,4 @@
-"""Every site of this node, counted or not, and why, as of now; and what each takes, as it was last scanned."""
+"""Every site of this node, counted or not, and why, as of now; and their usage, as it was last scanned."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Report = tuple[Rows, Rows] | tuple[Rows, Rows, str, None, Rows]
 
 
 def execute(filters: dict[str, Any] | None = None) -> Report:
-	"""Return columns, rows, how old the figures are, no chart, and totals.
+	"""Return columns, rows, when they were scanned, no chart, and totals.
 
 	Where there are none, and anywhere but on the operator's site, one row says why. Nothing is raised there: Frappe
 	writes an Error Log, with each frame's variables, when a report raises. And Frappe 15 cannot export a report
@@ -50,28 +50,28 @@ def _report(config: Config, wanted: frappe._dict) -> Report:
 		sites = count_tenants(config).sites
 	except NotSent as error:
 		reason = f"{_('The tenants cannot be counted')}: {translated(message_of(error), _)}"
-		return _columns(), [{"reason": _text(reason)}]
+		return _columns(), [{"reason": _cell(reason)}]
 	scanned, message = _scanned(config)
 	now = time.time()
-	found = [tenant for site in sites if _matches(tenant := _tenant(site, scanned), wanted, now)]
-	return _columns(), [_row(tenant, now) for tenant in found], message, None, _totals(found, now)
+	tenants = [tenant for site in sites if _matches(tenant := _tenant(site, scanned), wanted, now)]
+	return _columns(), [_row(tenant, now) for tenant in tenants], message, None, _totals(tenants, now)
 
 
 def _scanned(config: Config) -> tuple[dict[tuple[str, str], Tenant], str]:
-	"""Return the latest figures by bench and site, and what is to be said of them."""
+	"""Return the latest usage by bench and site, and the message above the table."""
 	try:
-		found = {
+		scanned = {
 			(tenant.site.bench, tenant.site.name): tenant for tenant in stored_tenants(config.bench.sites)
 		}
-		return found, usage_message(config)
+		return scanned, usage_message(config)
 	except StoreError as error:
 		return {}, unreadable(error)
 
 
 def _tenant(site: Site, scanned: dict[tuple[str, str], Tenant]) -> Tenant:
-	"""Return the site as it counts now, with the figures of then."""
-	figures = scanned.get((site.bench, site.name))
-	return replace(figures, site=site) if figures else Tenant(site, None, None, 0.0)
+	"""Return the site as it counts now, with the usage of its last scan."""
+	tenant = scanned.get((site.bench, site.name))
+	return replace(tenant, site=site) if tenant else Tenant(site, None, None, 0.0)
 
 
 def _columns() -> Rows:
@@ -108,13 +108,13 @@ def _column(
 
 def _row(tenant: Tenant, now: float) -> dict[str, Any]:
 	"""Return a tenant as a row; None is what is not known."""
-	site, disk, base = tenant.site, tenant.disk, tenant.database
+	site, disk, database = tenant.site, tenant.disk, tenant.database
 	age, share = tenant.backup_age(now), tenant.quota_share
 	sizes = (tenant.files_bytes, tenant.backups_bytes, tenant.database_bytes)
 	return {
-		"site": _text(site.name),
+		"site": _cell(site.name),
 		"counted": _yes_or_no(site.counted),
-		"warnings": _text("; ".join(translated(warning, _) for warning in warnings_of(tenant, now))),
+		"warnings": _cell("; ".join(translated(warning, _) for warning in warnings_of(tenant, now))),
 		"total_mb": None if None in sizes else _megabytes(tenant.total_bytes),
 		"files_mb": _megabytes(tenant.files_bytes),
 		"backups_mb": _megabytes(tenant.backups_bytes),
@@ -122,23 +122,23 @@ def _row(tenant: Tenant, now: float) -> dict[str, Any]:
 		"quota_pct": None if share is None else round(100 * share, 1),
 		"backup_hours": None if age is None else round(age / _HOUR_SECONDS, 1),
 		"backup_complete": _complete(tenant),
-		"enabled_users": base.enabled_users if base else None,
-		"last_login": _local(base.last_login_at) if base else None,
-		"reason": _text(translated(site.reason, _)),
+		"enabled_users": database.enabled_users if database else None,
+		"last_login": _local(database.last_login_at) if database else None,
+		"reason": _cell(translated(site.reason, _)),
 		"maintenance": _yes_or_no(site.maintenance),
 		"paused": _yes_or_no(site.paused),
-		"apps": _text(", ".join(f"{name} {version}" for name, version in (base.apps or {}).items()))
-		if base
+		"apps": _cell(", ".join(f"{name} {version}" for name, version in (database.apps or {}).items()))
+		if database
 		else None,
-		"database_type": _text(disk.database_type) if disk else None,
-		"bench": _text(site.bench),
+		"database_type": _cell(disk.database_type) if disk else None,
+		"bench": _cell(site.bench),
 		"read_at": _local(tenant.read_at or None),
 	}
 
 
-def _text(text: str) -> str:
+def _cell(value: str) -> str:
 	# Escaped, since the Desk shows a cell of the type Data as HTML, and any app can name a folder.
-	return frappe.utils.escape_html(spreadsheet_cell(text))
+	return frappe.utils.escape_html(spreadsheet_cell(value))
 
 
 def _yes_or_no(value: bool | None) -> str:
@@ -174,7 +174,7 @@ def _matches(tenant: Tenant, wanted: frappe._dict, now: float) -> bool:
 	return not wanted.site or str(wanted.site).lower() in site.name.lower()
 
 
-def _totals(found: list[Tenant], now: float) -> Rows:
+def _totals(tenants: list[Tenant], now: float) -> Rows:
 	"""Return the sums of the rows that are shown."""
 	sizes = (
 		(_("Files"), "files_bytes"),
@@ -184,16 +184,16 @@ def _totals(found: list[Tenant], now: float) -> Rows:
 	return [
 		{
 			"label": _("Tenants"),
-			"value": sum(tenant.site.counted for tenant in found),
+			"value": sum(tenant.site.counted for tenant in tenants),
 			"datatype": "Int",
 		},
 		*(
-			{"label": label, "value": size_text(total_of(found, figure)), "datatype": "Data"}
-			for label, figure in sizes
+			{"label": label, "value": size_text(total_of(tenants, size)), "datatype": "Data"}
+			for label, size in sizes
 		),
 		{
 			"label": _("With warnings"),
-			"value": sum(bool(warnings_of(tenant, now)) for tenant in found),
+			"value": sum(bool(warnings_of(tenant, now)) for tenant in tenants),
 			"datatype": "Int",
 		},
 	]

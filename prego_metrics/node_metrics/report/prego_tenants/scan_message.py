@@ -16,7 +16,7 @@ from prego_metrics.tenants.usage.store import StoreError
 
 
 def usage_message(config: Config) -> str:
-	"""Return it as HTML. Raises StoreError."""
+	"""Return the message as HTML. Raises StoreError."""
 	status = last_scan(config.bench.sites)
 	if status is None:
 		never = _("The tenants' usage was never scanned.")
@@ -29,8 +29,8 @@ def unreadable(error: StoreError) -> str:
 	return _as_html(_("The tenants' usage cannot be shown: {0}").format(translated(message_of(error), _)))
 
 
-def _as_html(text: str) -> str:
-	return re.sub("`([^`]+)`", r"<code>\1</code>", escape_html(text))
+def _as_html(sentences: str) -> str:
+	return re.sub("`([^`]+)`", r"<code>\1</code>", escape_html(sentences))
 
 
 def _how(config: Config) -> str:
@@ -46,17 +46,17 @@ def _how(config: Config) -> str:
 
 def _age(status: ScanStatus, *, under_way: bool) -> str:
 	hours = f"{status.age(time.time()) / 3600:.0f}"
-	begun = _shown(status.begun_at)
+	started = _time(status.begun_at)
 	if status.ended_at is not None:
-		return _("Sizes, backups and users as of {0} ({1} h ago). The count is live.").format(begun, hours)
+		return _("Sizes, backups and users as of {0} ({1} h ago). The count is live.").format(started, hours)
 	read = _("Started at {0}, sites read {1}; the oldest data is {2} h old.").format(
-		begun, status.read, hours
+		started, status.read, hours
 	)
 	if under_way:
 		return f"{_('A scan is running.')} {read}"
 	return f"{_('The last scan is incomplete; it continues within the hour.')} {read}"
 
 
-def _shown(at: float) -> str:
-	shown: str = format_datetime(local_time(at))
-	return shown
+def _time(at: float) -> str:
+	formatted: str = format_datetime(local_time(at))
+	return formatted

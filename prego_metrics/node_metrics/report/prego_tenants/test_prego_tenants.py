@@ -24,7 +24,7 @@ from prego_metrics.node_metrics.doctype.prego_node.test_prego_node import set_to
 from prego_metrics.node_metrics.frappe_tests import FrappeTestCase
 from prego_metrics.node_metrics.report.prego_tenants import prego_tenants, scan_message
 from prego_metrics.tenants.inventory.backups import Backups
-from prego_metrics.tenants.inventory.database import DatabaseFigures
+from prego_metrics.tenants.inventory.database import DatabaseUsage
 from prego_metrics.tenants.inventory.quota import Quota
 from prego_metrics.tenants.inventory.site_folder import SiteOnDisk
 from prego_metrics.tenants.inventory.tenant import Tenant
@@ -37,7 +37,7 @@ ACME = Site("acme.example", "/bench", True, "tenant", False, False, False)
 BRIGHT = ACME._replace(name="bright.example")
 HOSTILE = ACME._replace(name="=1+1<img src=x onerror=alert(1)>")
 DISK = SiteOnDisk("mariadb", "acme", False, (), 1_500_001, 500_000, 0, Backups(1, 250_000, NOW, True, False))
-BASE = DatabaseFigures(7_000_000, 1_000_000, {"frappe": "15.0.0"}, 3, NOW, 0, 2)
+BASE = DatabaseUsage(7_000_000, 1_000_000, {"frappe": "15.0.0"}, 3, NOW, 0, 2)
 
 
 def shown(*sites: Site, scanned: tuple[Tenant, ...] = (), status: ScanStatus | None = None, **filters):
@@ -63,7 +63,7 @@ class TestPregoTenants(FrappeTestCase):
 		self.assertEqual((bright["counted"], bright["reason"]), ("Yes", "tenant"))
 
 	def test_a_database_that_could_not_be_asked_leaves_no_total(self) -> None:
-		(row,) = shown(ACME, scanned=(Tenant(ACME, DISK, DatabaseFigures(error="denied"), NOW),))[1]
+		(row,) = shown(ACME, scanned=(Tenant(ACME, DISK, DatabaseUsage(error="denied"), NOW),))[1]
 		self.assertIsNone(row["total_mb"])
 		self.assertIn("denied", row["warnings"])
 
