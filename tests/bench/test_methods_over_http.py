@@ -91,7 +91,7 @@ def test_what_was_scanned_is_exported_as_numbers(people: dict[str, Visitor]) -> 
 	asked = ask(people["manager"], "collect").json()["message"]
 	assert isinstance(asked["queued"], bool) and asked["message"]
 	if asked["queued"]:
-		# The next tests set the cache aside: not under the hands of a worker.
+		# The next tests set the usage store aside: not under the hands of a worker.
 		wait_for(lambda: is_complete(asked_at), 120)
 
 
@@ -128,27 +128,27 @@ def test_parameters_that_a_method_does_not_have_are_ignored(people: dict[str, Vi
 	assert answer.json()["message"]["period"] == "week"
 
 
-def test_the_tenants_figures_are_as_many_as_asked_for_and_a_days_history_is_one_tenants(
+def test_the_tenants_sizes_are_as_many_as_asked_for_and_a_days_history_is_one_tenants(
 	people: dict[str, Visitor],
 ) -> None:
 	manager, path = people["manager"], "/api/method/prego_metrics.api."
 	now = time.time()
-	with empty_usage_store(Path(BENCH)) as cache:
+	with empty_usage_store(Path(BENCH)) as store:
 		assert "tenants --scan" in ask(manager, "tenant_sizes").json()["message"]["nothing"]
 		tenants = [made_tenant(f"t{number}.example", now, number, 0, 0) for number in range(60)]
 		save_usage(Path(BENCH) / "sites", tenants)
-		give_to_owner(cache)
+		give_to_owner(store)
 		sizes = manager.get(f"{path}tenant_sizes", top=3, days=7).json()["message"]
 		assert [row["site"] for row in sizes["largest"]] == ["t59.example", "t58.example", "t57.example"]
 		assert sizes["growth"]["tenants"] == 0 and sizes["sites"] == 60
 		asked_for = {"site": "t59.example", "bench": sizes["largest"][0]["bench"]}
 		days = manager.get(f"{path}tenant_history", **asked_for).json()["message"]["days"]
 		assert [day["total_bytes"] for day in days] == [59]
-	assert "No day" in ask(manager, "tenant_history").json()["message"]["nothing"]
+	assert "No usage of" in ask(manager, "tenant_history").json()["message"]["nothing"]
 
 
 @pytest.mark.parametrize("parameters", [{"top": 0}, {"top": 51}, {"days": 400}, {"top": "all"}, {"days": ""}])
-def test_the_tenants_figures_are_never_asked_for_without_an_end(
+def test_the_tenants_sizes_are_never_asked_for_without_an_end(
 	people: dict[str, Visitor], parameters: dict[str, object]
 ) -> None:
 	answer = people["manager"].get("/api/method/prego_metrics.api.tenant_sizes", **parameters)

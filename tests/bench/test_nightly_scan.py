@@ -1,7 +1,7 @@
 """The nightly scan by a bench's own scheduler and worker, and what it must never do.
 
 Needs a bench, see real_bench.py, with its scheduler and a worker running, and MariaDB's root in its common
-configuration. Sites are made for the tests and removed; settings and cache are put back.
+configuration. Sites are made for the tests and removed; settings and usage store are put back.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from collections.abc import Iterator
 import pytest
 import real_bench
 from nightly_bench import (
-	CACHE,
 	PASSWORD,
 	SITES,
 	STATE,
+	STORE,
 	as_root,
-	cache_set_aside,
 	is_complete,
 	let_the_scheduler_ask_now,
 	read_times,
 	scanning_process,
 	site,
 	slow_database,
+	store_set_aside,
 	wait_for,
 )
 from real_bench import SITE, TENANT_SITE, in_site, run_bench
@@ -60,9 +60,9 @@ def plane() -> Iterator[LocalControlPlane]:
 
 
 @pytest.fixture
-def empty_cache(plane: LocalControlPlane) -> Iterator[None]:
+def empty_store(plane: LocalControlPlane) -> Iterator[None]:
 	wait_for(lambda: scanning_process() is None, 60)
-	with cache_set_aside():
+	with store_set_aside():
 		yield
 		# A job that is queued yet would fill it again afterwards.
 		wait_for(lambda: in_site(SITE, f"{SCAN_JOB} as c\nprint([i for i in c.JOB_IDS if c.get_job(i) "
@@ -119,8 +119,8 @@ def errors_since(at: str) -> list[str]:
 	return found
 
 
-def test_the_scheduler_fills_the_cache_with_every_site_and_names_those_it_cannot_ask(
-	empty_cache: None, broken_sites: None
+def test_the_scheduler_fills_the_store_with_every_site_and_names_those_it_cannot_ask(
+	empty_store: None, broken_sites: None
 ) -> None:
 	begun = in_site(SITE, "print(frappe.utils.now_datetime())").strip()
 	let_the_scheduler_ask_now()
@@ -134,11 +134,11 @@ def test_the_scheduler_fills_the_cache_with_every_site_and_names_those_it_cannot
 	others = {name for name in tenants if not name.endswith(".nightly")}
 	assert all(tenants[name].database_bytes and not tenants[name].database.error for name in others)
 	assert all("database: " not in warned[name] for name in others)
-	assert PASSWORD.encode() not in CACHE.read_bytes()
+	assert PASSWORD.encode() not in STORE.read_bytes()
 	assert not any(PASSWORD in text for text in errors_since(begun))
 
 
-def test_database_sizes_are_those_that_mariadb_gives_its_root(empty_cache: None) -> None:
+def test_database_sizes_are_those_that_mariadb_gives_its_root(empty_store: None) -> None:
 	def by_root() -> dict[str, tuple[int, int]]:
 		rows = as_root(
 			"SELECT table_schema, SUM(data_length), SUM(index_length) FROM information_schema.tables "
@@ -161,7 +161,7 @@ def test_database_sizes_are_those_that_mariadb_gives_its_root(empty_cache: None)
 
 
 def test_a_worker_killed_half_way_costs_the_one_site_and_the_next_hour_goes_on(
-	empty_cache: None, slow_sites: None
+	empty_store: None, slow_sites: None
 ) -> None:
 	in_site(SITE, f"{SCAN_JOB}\nscan_job.scan_if_due()")
 	wait_for(lambda: len(read_times()) >= 3 and scanning_process() is not None, 90)
@@ -178,7 +178,7 @@ def test_a_worker_killed_half_way_costs_the_one_site_and_the_next_hour_goes_on(
 
 
 def test_pushes_in_the_middle_of_it_are_on_time_though_one_worker_does_both(
-	plane: LocalControlPlane, empty_cache: None, slow_sites: None
+	plane: LocalControlPlane, empty_store: None, slow_sites: None
 ) -> None:
 	folder = StateFolder(str(SITES))
 	begun = time.time()
@@ -218,7 +218,7 @@ def test_pushes_in_the_middle_of_it_are_on_time_though_one_worker_does_both(
 	wait_for(is_complete, 240)
 
 
-def test_on_a_tenants_site_nothing_is_queued_and_nothing_written(empty_cache: None) -> None:
+def test_on_a_tenants_site_nothing_is_queued_and_nothing_written(empty_store: None) -> None:
 	with real_bench.app_installed(TENANT_SITE):
 		before = sorted(os.listdir(STATE))
 		seen = in_site(
@@ -228,13 +228,13 @@ def test_on_a_tenants_site_nothing_is_queued_and_nothing_written(empty_cache: No
 		)
 		assert seen.split() == ["False", "0"]
 		assert [name for name in sorted(os.listdir(STATE)) if name not in before and "tick" not in name] == []
-		assert not CACHE.exists()
+		assert not STORE.exists()
 
 
-def test_a_cache_that_cannot_be_used_is_in_the_error_log_once_and_in_the_doctor(empty_cache: None) -> None:
+def test_a_store_that_cannot_be_used_is_in_the_error_log_once_and_in_the_doctor(empty_store: None) -> None:
 	begun = in_site(SITE, "print(frappe.utils.now_datetime())").strip()
 	in_site(SITE, f"{SCAN_JOB} as c\nfrappe.db.delete('Error Log', {{'method': c.ERROR_TITLE}})")
-	CACHE.symlink_to("/tmp")
+	STORE.symlink_to("/tmp")
 	try:
 		for _ in range(2):
 			in_site(SITE, f"{SCAN_JOB}\nscan_job.scan_a_while()")
@@ -243,5 +243,5 @@ def test_a_cache_that_cannot_be_used_is_in_the_error_log_once_and_in_the_doctor(
 		checked = run_bench("prego-metrics", "doctor", "--only", "tenant_figures")
 		assert "warn tenant_figures" in checked.stdout and "symlink" in checked.stdout
 	finally:
-		CACHE.unlink()
+		STORE.unlink()
 		in_site(SITE, f"{SCAN_JOB} as c\nfrappe.db.delete('Error Log', {{'method': c.ERROR_TITLE}})")

@@ -1,4 +1,4 @@
-"""The tenants on the page "Prego Node" in headless Chromium, with made figures in a running bench's cache: needs a
+"""The tenants on the page "Prego Node" in headless Chromium, with made-up usage in a running bench's usage store: needs a
 bench, see real_bench.py, and selenium (the extra bench-test) with chromium and chromedriver.
 """
 
@@ -39,8 +39,8 @@ def manager() -> Iterator[None]:
 
 
 @pytest.fixture
-def cache(manager: None) -> Iterator[Path]:
-	"""Where the bench's cache goes: there is none, and the tests' site is the operator's."""
+def store(manager: None) -> Iterator[Path]:
+	"""Where the bench's usage store goes: there is none, and the tests' site is the operator's."""
 	real_bench.forget_rate_limits()
 	settings = {"node_id": NODE_ID, "control_plane_url": "http://127.0.0.1:9", "site": SITE}
 	with (
@@ -51,8 +51,8 @@ def cache(manager: None) -> Iterator[Path]:
 
 
 @pytest.fixture
-def scanned(cache: Path) -> Path:
-	"""Forty days of made figures; on days 20 to 16 before now nothing was scanned."""
+def scanned(store: Path) -> Path:
+	"""Forty days of made-up usage; on days 20 to 16 before now nothing was scanned."""
 	now = time.time()
 	tenants = []
 	for ago in [*range(40, 20, -1), *range(15, -1, -1)]:
@@ -67,8 +67,8 @@ def scanned(cache: Path) -> Path:
 			*(made_tenant(f"small-{number}.example", at, number, number, number) for number in range(1, 60)),
 		]
 	save_usage(Path(BENCH) / "sites", tenants)
-	give_to_owner(cache)
-	return cache
+	give_to_owner(store)
+	return store
 
 
 @pytest.fixture
@@ -178,29 +178,29 @@ def test_tenants_beyond_the_first_ones_are_found_by_name(
 	assert page.errors() == []
 
 
-def test_few_days_are_said_to_be_few(cache: Path, open_page: Callable[..., Page]) -> None:
+def test_few_days_are_said_to_be_few(store: Path, open_page: Callable[..., Page]) -> None:
 	now = time.time()
 	ends = [made_tenant("new.example", now - ago * DAY_SECONDS, (9 - ago) * 1000, 0, 0) for ago in (2, 0)]
 	save_usage(Path(BENCH) / "sites", ends)
-	give_to_owner(cache)
+	give_to_owner(store)
 	page = open_page()
-	page.wait_for("The figures go back 2 days, not 30: growth is over these.", FASTEST)
+	page.wait_for("Scans go back 2 days, not 30: growth is over these.", FASTEST)
 
 
-def test_without_figures_the_page_says_how_to_scan_them(cache: Path, open_page: Callable[..., Page]) -> None:
+def test_before_the_first_scan_the_page_says_how_to_scan(store: Path, open_page: Callable[..., Page]) -> None:
 	page = open_page()
 	page.wait_for("prego-metrics tenants --scan", ".prego-age")
 	assert page.run("return $('.prego-details').is(':hidden')")
-	assert not cache.exists()
+	assert not store.exists()
 	assert page.errors() == []
 
 
-def test_a_cache_that_cannot_be_read_is_said_in_a_sentence(
+def test_a_store_that_cannot_be_read_is_said_in_a_sentence(
 	scanned: Path, open_page: Callable[..., Page]
 ) -> None:
 	scanned.write_bytes(b"this is no database" * 1000)
 	page = open_page()
-	page.wait_for("The tenants' figures cannot be read:", ".prego-notes")
+	page.wait_for("The tenants' usage cannot be read:", ".prego-notes")
 	assert "tenants.sqlite" in page.text(".prego-notes")
 	assert page.run("return $('.prego-details').is(':hidden')")
 	assert page.errors() == []

@@ -42,13 +42,13 @@ def made_tenant(
 		unreadable=0,
 		backups=Backups(count=1, bytes=backups, newest_at=read_at, newest_complete=True),
 	)
-	figures = (
+	database_usage = (
 		DatabaseUsage(data_bytes=database, index_bytes=0)
 		if database is not None
 		else DatabaseUsage(error="refused")
 	)
 	site = Site(name, bench, not reason, reason or "tenant", False, False, False)
-	return Tenant(site, disk, figures, read_at)
+	return Tenant(site, disk, database_usage, read_at)
 
 
 def save_usage(sites: Path, tenants: Iterable[Tenant]) -> None:

@@ -18,7 +18,7 @@ from prego_metrics.tenants.usage.reader import UsageReader
 
 SITES = Path(BENCH) / "sites"
 STATE = SITES / ".prego-metrics"
-CACHE = STATE / "tenants.sqlite"
+STORE = STATE / "tenants.sqlite"
 JOB = "prego_metrics.desk.scan_job.scan_if_due"
 # Found nowhere else, so that it can be looked for.
 PASSWORD = "a-password-that-no-log-may-show-5311"
@@ -91,22 +91,22 @@ def slow_database(seconds: float) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def cache_set_aside() -> Iterator[None]:
+def store_set_aside() -> Iterator[None]:
 	"""Let the bench have scanned nothing yet, and give it back what it had."""
 	kept = STATE / "kept-by-the-tests.sqlite"
 	with contextlib.suppress(FileNotFoundError):
-		CACHE.replace(kept)
+		STORE.replace(kept)
 	try:
 		yield
 	finally:
-		CACHE.unlink(missing_ok=True)
+		STORE.unlink(missing_ok=True)
 		if kept.exists():
-			kept.replace(CACHE)
+			kept.replace(STORE)
 
 
 def read_times() -> dict[str, float]:
-	"""Return when each site in the cache was read."""
-	if not CACHE.exists():
+	"""Return when each site in the usage store was read."""
+	if not STORE.exists():
 		return {}
 	with UsageReader(str(SITES)) as store:
 		return {name: at for (_, name), at in store.read_times().items()}
@@ -114,7 +114,7 @@ def read_times() -> dict[str, float]:
 
 def is_complete(since: float = 0.0) -> bool:
 	"""Tell whether the last scan began at this time or later, and ended."""
-	if not CACHE.exists():
+	if not STORE.exists():
 		return False
 	with UsageReader(str(SITES)) as store:
 		times = store.scan_times()

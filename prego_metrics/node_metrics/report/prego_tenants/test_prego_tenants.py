@@ -67,7 +67,7 @@ class TestPregoTenants(FrappeTestCase):
 		self.assertIsNone(row["total_mb"])
 		self.assertIn("denied", row["warnings"])
 
-	def test_who_counts_is_of_now_though_the_figures_are_of_then(self) -> None:
+	def test_the_count_is_live_though_the_usage_is_of_the_last_scan(self) -> None:
 		then = Tenant(ACME, DISK, BASE, NOW)
 		excluded = ACME._replace(counted=False, reason="excluded by exclude_sites: acme.example")
 		(row,) = shown(excluded, scanned=(then,))[1]
@@ -88,12 +88,12 @@ class TestPregoTenants(FrappeTestCase):
 		self.assertIn("never scanned", message)
 		self.assertIn("<code>prego-metrics tenants --scan</code>", message)
 
-	def test_the_age_of_the_figures_stands_above_the_table(self) -> None:
+	def test_the_age_of_the_scan_stands_above_the_table(self) -> None:
 		old = ScanStatus(NOW - 7200, NOW - 7100, 1, NOW - 7150)
-		self.assertIn("2 h old", shown(ACME, status=old)[2])
+		self.assertIn("2 h ago", shown(ACME, status=old)[2])
 		self.assertIn("sites read 1", shown(ACME, status=replace(old, ended_at=None))[2])
 
-	def test_a_cache_that_cannot_be_read_is_said_above_the_census(self) -> None:
+	def test_a_store_that_cannot_be_read_is_said_above_the_census(self) -> None:
 		def damaged(path: str) -> None:
 			raise StoreError("it is <b>damaged</b>")
 
