@@ -79,7 +79,7 @@ def second_trigger(node: Examination) -> Finding:
 		WARN,
 		message(
 			"pushed by Frappe's scheduler alone, and Frappe {version} passes over a site that nobody logs in to",
-			version=version.text,
+			version=version.full,
 		),
 		message(
 			"give the node a second trigger: a timer, or a line in the crontab, that runs `prego-metrics push --if-due`"

@@ -140,7 +140,7 @@ def test_a_site_that_nobody_logs_in_to(variables: dict[str, str]) -> None:
 
 	version = frappe_version(open_bench(BENCH))
 	if version is None or not version.goes_dormant:
-		pytest.skip(f"Frappe {version.text if version else ''} does not pass over idle sites")
+		pytest.skip(f"Frappe {version.full if version else ''} does not pass over idle sites")
 	logs = "frappe.db.sql('update `tabActivity Log` set creation = {0}(creation, interval 400 day), modified = {0}(modified, interval 400 day)')"
 	with changed(site_config(SITE), developer_mode=0):
 		try:

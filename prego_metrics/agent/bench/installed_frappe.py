@@ -1,4 +1,4 @@
-"""What can be known of a bench's Frappe without importing it: its version, its tick, its switches."""
+"""A bench's Frappe, judged without importing it: its version, and how often its scheduler runs."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _TICK_SECONDS = 240.0
 
 @dataclass(frozen=True)
 class FrappeVersion:
-	"""The version of a bench's Frappe; text is fit to show."""
+	"""The version of a bench's Frappe; full is all of it."""
 
 	major: int
 	minor: int
-	text: str
+	full: str
 
 	@property
 	def goes_dormant(self) -> bool:
@@ -36,7 +36,7 @@ class FrappeVersion:
 		development version still did everywhere.
 		"""
 		return (
-			self.major < 15 or (self.major == 15 and self.minor <= 56) or self.text.startswith("16.0.0-dev")
+			self.major < 15 or (self.major == 15 and self.minor <= 56) or self.full.startswith("16.0.0-dev")
 		)
 
 
@@ -44,19 +44,19 @@ def frappe_version(bench: Bench) -> FrappeVersion | None:
 	"""Return the version of the Frappe that lies beside `sites/`, or None if there is none to be read."""
 	path = os.path.join(bench.root, "apps", "frappe", "frappe", "__init__.py")
 	try:
-		found = _VERSION.search(read_limited(path, _MAX_BYTES).decode("utf-8", "replace"))
+		match = _VERSION.search(read_limited(path, _MAX_BYTES).decode("utf-8", "replace"))
 	except (OSError, UnfitFile):
 		return None
-	if not found:
+	if not match:
 		return None
-	return FrappeVersion(int(found[1]), int(found[2]), found[0].split('"')[1])
+	return FrappeVersion(int(match[1]), int(match[2]), match[0].split('"')[1])
 
 
 def tick_seconds(bench: Bench, common: Mapping[str, object]) -> float:
-	"""Return how often Frappe's scheduler ticks by its settings, once it was started with them."""
-	written = common.get(TICK_KEY)
+	"""Return the seconds between two runs of Frappe's scheduler, once it was started with these settings."""
+	configured = common.get(TICK_KEY)
 	try:
-		seconds = int(float(written)) if isinstance(written, int | float | str) else 0
+		seconds = int(float(configured)) if isinstance(configured, int | float | str) else 0
 	except (ValueError, OverflowError):
 		seconds = 0
 	if seconds > 0:
@@ -68,10 +68,10 @@ def tick_seconds(bench: Bench, common: Mapping[str, object]) -> float:
 def is_frappe_at_hand(bench: Bench) -> bool:
 	"""Tell whether this Python is that of the bench, and so can import the Frappe that serves it."""
 	try:
-		found = importlib.util.find_spec("frappe")
+		spec = importlib.util.find_spec("frappe")
 	except (ImportError, ValueError):
 		return False
-	if found is None or not found.origin:
+	if spec is None or not spec.origin:
 		return False
 	apps = os.path.realpath(os.path.join(bench.root, "apps"))
-	return os.path.realpath(found.origin).startswith(apps + os.sep)
+	return os.path.realpath(spec.origin).startswith(apps + os.sep)

@@ -67,15 +67,14 @@ def find_bench(path: str | None) -> Bench:
 		raise BenchError(coded("bench_name_empty"))
 	if path is not None:
 		return open_bench(path)
-	here = _working_directory()
-	folder = here
+	folder = start = _working_directory()
 	while True:
 		try:
 			return open_bench(folder)
 		except NotABench:
 			pass
 		if folder == os.path.dirname(folder):
-			raise BenchError(coded("bench_not_found", folder=sanitize(here)))
+			raise BenchError(coded("bench_not_found", folder=sanitize(start)))
 		folder = os.path.dirname(folder)
 
 

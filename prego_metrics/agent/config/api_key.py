@@ -18,7 +18,7 @@ CREDENTIAL_NAME = "internal_api_key"
 
 
 class KeySettings(Protocol):
-	"""What is to be known of the key's file: a bench's Config, or what stands for it off the nodes."""
+	"""Where the key's file is: a bench's Config, or a stand-in for it off the nodes."""
 
 	@property
 	def api_key_file(self) -> str | None: ...
@@ -45,10 +45,10 @@ def load_api_key(config: KeySettings, environ: Mapping[str, str]) -> tuple[Secre
 
 def _load(config: KeySettings, environ: Mapping[str, str]) -> tuple[Secret, list[str]]:
 	warnings: list[str] = []
-	text = environ.get(KEY_VARIABLE)
-	if text:
-		return checked_key(text, KEY_VARIABLE), warnings
-	if text == "":
+	key = environ.get(KEY_VARIABLE)
+	if key:
+		return checked_key(key, KEY_VARIABLE), warnings
+	if key == "":
 		warnings.append(message("{variable} is empty and counts as unset", variable=KEY_VARIABLE))
 	directory = environ.get(CREDENTIALS_VARIABLE)
 	if directory:
@@ -67,27 +67,27 @@ def _load(config: KeySettings, environ: Mapping[str, str]) -> tuple[Secret, list
 
 def _from_file(path: str, source: str, *, checked: bool) -> Secret:
 	try:
-		text = read_secret_file(path, checked=checked)
+		key = read_secret_file(path, checked=checked)
 	except ValueError as error:
 		raise _unusable(coded("key_unreadable", source=source, problem=message_of(error))) from None
-	return checked_key(text, source if not checked else f"{source} {sanitize(path)}")
+	return checked_key(key, source if not checked else f"{source} {sanitize(path)}")
 
 
-def checked_key(text: str, source: str) -> Secret:
-	"""Return a key that is one. Raises ConfigurationError, with no part of it."""
-	if not text:
+def checked_key(key: str, source: str) -> Secret:
+	"""Return `key` as a secret. Raises ConfigurationError, with no part of it, for what no key can be."""
+	if not key:
 		raise _unusable(coded("key_invalid", source=source, problem=coded("key_empty")))
-	if not all(0x21 <= ord(character) <= 0x7E for character in text):
+	if not all(0x21 <= ord(character) <= 0x7E for character in key):
 		raise _unusable(coded("key_invalid", source=source, problem=coded("key_unprintable")))
-	return Secret(text, source)
+	return Secret(key, source)
 
 
-def write_api_key(path: str, text: str) -> None:
-	"""Write the key in `text`, less a line end, to the file at `path`, as `write_secret_file` does.
+def write_api_key(path: str, line: str) -> None:
+	"""Write the key in `line`, less a line end, to the file at `path`, as `write_secret_file` does.
 
 	Raises ConfigurationError, with no part of the key.
 	"""
-	key = checked_key(text.removesuffix("\n").removesuffix("\r"), "standard input")
+	key = checked_key(line.removesuffix("\n").removesuffix("\r"), "standard input")
 	try:
 		write_secret_file(path, key.reveal())
 	except ValueError as error:

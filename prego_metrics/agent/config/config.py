@@ -1,11 +1,11 @@
 """What the operator set, and where each value came from.
 
-One place, of the bench and not of a site: the key `prego_metrics` in `sites/common_site_config.json`,
-read from disk at every run. An environment variable `PREGO_METRICS_<KEY>` overrides it. A tenant's own
-`site_config.json` is never looked at: it would let a tenant redirect the node.
+Settings are read at every run from the key `prego_metrics` in the bench's `sites/common_site_config.json`; an
+environment variable `PREGO_METRICS_<NAME>` overrides one. A tenant's own `site_config.json` is never read: it
+would let a tenant redirect the node.
 
-Everything that is wrong is collected, so that one run names all of it; `Config.require` then raises for
-the keys that a command needs.
+All problems are collected, so that one run names every one; `Config.require` raises those of the settings that a
+command needs.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ class Config(Settings):
 
 	def require(self, keys: Iterable[str]) -> None:
 		"""Raise ConfigurationError if any of `keys`, or the configuration as a whole, is wrong."""
-		wanted = frozenset(keys)
-		problems = [problem for problem in self.problems if not problem.key or problem.key in wanted]
+		needed = frozenset(keys)
+		problems = [problem for problem in self.problems if not problem.key or problem.key in needed]
 		if problems:
 			raise ConfigurationError(problems)
 
@@ -98,17 +98,17 @@ def judge_config(
 	section = _section(common, file, problems)
 	problems += _unknown_names(section or {}, file, environ)
 
-	written = section or {}
+	in_file = section or {}
 	if hardened:
-		warnings += _unused_in_hardened_mode(written, file)
-		written = {name: value for name, value in written.items() if name not in HARDENED_KEYS}
+		warnings += _unused_in_hardened_mode(in_file, file)
+		in_file = {name: value for name, value in in_file.items() if name not in HARDENED_KEYS}
 
 	values: dict[str, Any] = {}
 	sources: dict[str, str] = {}
 	for setting in SETTINGS:
 		file_source = COMMAND_LINE if setting.name in given else file
 		values[setting.name], sources[setting.name] = _effective(
-			setting, written, file_source, environ, problems, warnings
+			setting, in_file, file_source, environ, problems, warnings
 		)
 	if hardened or not (known_problems or section is None):
 		problems += _missing(sources, hardened)
@@ -129,20 +129,20 @@ def judge_config(
 
 def _effective(
 	setting: Setting,
-	written: Mapping[str, object],
+	in_file: Mapping[str, object],
 	file_source: str,
 	environ: Mapping[str, str],
 	problems: list[Problem],
 	warnings: list[str],
 ) -> tuple[object, str]:
 	"""Return a setting's value and source: the environment, then the file, then the default."""
-	text = environ.get(setting.variable)
-	if text == "":
+	in_environment = environ.get(setting.variable)
+	if in_environment == "":
 		warnings.append(message("{variable} is empty and counts as unset", variable=setting.variable))
-	if text:
-		raw, source = setting.kind.from_text(text), setting.variable
-	elif setting.name in written:
-		raw, source = written[setting.name], file_source
+	if in_environment:
+		raw, source = setting.kind.from_text(in_environment), setting.variable
+	elif setting.name in in_file:
+		raw, source = in_file[setting.name], file_source
 	else:
 		return setting.default, DEFAULT_SOURCE
 	accepted = setting.kind.accept(raw)
@@ -184,7 +184,7 @@ def _is_hardened(environ: Mapping[str, str], problems: list[Problem]) -> bool:
 	return value == "1"
 
 
-def _unused_in_hardened_mode(written: Mapping[str, object], file: str) -> list[Message]:
+def _unused_in_hardened_mode(in_file: Mapping[str, object], file: str) -> list[Message]:
 	return [
 		message(
 			"{setting} in {file} is not used: in the hardened mode it comes from {variable} alone",
@@ -193,7 +193,7 @@ def _unused_in_hardened_mode(written: Mapping[str, object], file: str) -> list[M
 			variable=setting.variable,
 		)
 		for setting in SETTINGS
-		if setting.name in HARDENED_KEYS and setting.name in written
+		if setting.name in HARDENED_KEYS and setting.name in in_file
 	]
 
 
@@ -243,10 +243,10 @@ def _misplaced_key(name: str, source: str) -> Problem:
 def _refused_value(raw: object) -> str:
 	"""Return a refused value fit to show; userinfo of a URL may be a password, and is left out."""
 	try:
-		text = json.dumps(raw, ensure_ascii=False, default=repr)
+		value = json.dumps(raw, ensure_ascii=False, default=repr)
 	except (ValueError, RecursionError):
-		text = "…"  # nested too deeply, or a number of thousands of digits
-	return sanitize(re.sub(r"(://|//|:).*@", r"\1…@", text, flags=re.DOTALL), 120)
+		value = "…"  # nested too deeply, or a number of thousands of digits
+	return sanitize(re.sub(r"(://|//|:).*@", r"\1…@", value, flags=re.DOTALL), 120)
 
 
 def _missing(sources: Mapping[str, str], hardened: bool) -> Iterator[Problem]:

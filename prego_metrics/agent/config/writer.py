@@ -34,7 +34,7 @@ def configure(
 	The file is replaced atomically and keeps its mode; another program's change in the meantime is not
 	overwritten. Raises ConfigurationError, and writes nothing, if a value is wrong.
 	"""
-	names = tuple(unset)
+	names_to_remove = tuple(unset)
 	path = os.path.realpath(config_file(bench))
 	for _ in range(_TRIES):
 		before = _stamp(path)
@@ -42,50 +42,53 @@ def configure(
 		section = common.get(CONFIG_KEY, {})
 		if not isinstance(section, dict):
 			raise ConfigurationError(judge_config(bench, common, {}).problems)
-		unset = frozenset(_as_called(name, section) for name in names)
-		merged = {name: value for name, value in {**section, **changes}.items() if name not in unset}
-		wanted = {**common, CONFIG_KEY: merged}
+		removed = frozenset(_name_in_file(name, section) for name in names_to_remove)
+		merged = {name: value for name, value in {**section, **changes}.items() if name not in removed}
+		changed = {**common, CONFIG_KEY: merged}
 		if tick_seconds is not None:
-			wanted[TICK_KEY] = tick_seconds
-		known = judge_config(bench, common, {}).problems
-		wrong = [
+			changed[TICK_KEY] = tick_seconds
+		old_problems = judge_config(bench, common, {}).problems
+		problems = [
 			problem
-			for problem in judge_config(bench, wanted, {}, given=changes).problems
-			if not problem.key or problem.key in changes or not (problem in known or problem.key in unset)
+			for problem in judge_config(bench, changed, {}, given=changes).problems
+			if not problem.key
+			or problem.key in changes
+			or not (problem in old_problems or problem.key in removed)
 		]
-		if wrong:
-			raise ConfigurationError(wrong)
-		if _replace(path, wanted, before):
-			return judge_config(bench, wanted, environ)
+		if problems:
+			raise ConfigurationError(problems)
+		if _replace(path, changed, before):
+			return judge_config(bench, changed, environ)
 	raise _not_written(path, "another program is changing it: try again")
 
 
-def _as_called(name: str, section: Mapping[str, object]) -> str:
-	"""Return a setting as the file calls it: an option's spelling, with dashes, is known too, and so is
-	whatever the file holds. Raises ConfigurationError for anything else.
+def _name_in_file(name: str, section: Mapping[str, object]) -> str:
+	"""Return the name to remove, of a setting or of anything in the file; an option's dashes are allowed.
+
+	Raises ConfigurationError for any other name.
 	"""
-	for called in (name, name.replace("-", "_")):
-		if called in section or called in SETTING_BY_NAME:
-			return called
+	for candidate in (name, name.replace("-", "_")):
+		if candidate in section or candidate in SETTING_BY_NAME:
+			return candidate
 	raise ConfigurationError([unknown_setting(name, name, COMMAND_LINE)])
 
 
 def _stamp(path: str) -> tuple[int, int, int] | None:
 	try:
-		found = os.stat(path)
+		status = os.stat(path)
 	except FileNotFoundError:
 		return None
-	return found.st_ino, found.st_mtime_ns, found.st_size
+	return status.st_ino, status.st_mtime_ns, status.st_size
 
 
 def _replace(path: str, content: Mapping[str, Any], before: tuple[int, int, int] | None) -> bool:
 	"""Replace the file, unless it changed since `before`; tell whether it was replaced."""
 	try:
 		# Frappe's own layout: an indent of one.
-		written = json.dumps(content, indent=1).encode("ascii") + b"\n"
+		encoded = json.dumps(content, indent=1).encode("ascii") + b"\n"
 		return replace_atomically(
 			path,
-			written,
+			encoded,
 			mode=0o644,
 			like=os.stat(path) if before else None,
 			unchanged=lambda: _stamp(path) == before,
@@ -107,13 +110,9 @@ def missing(config: Config) -> list[Setting]:
 	return [setting for setting in SETTINGS if setting.required and not getattr(config, setting.name)]
 
 
-def as_written(given: Mapping[str, Any]) -> dict[str, Any]:
-	"""Return texts from the command line as the JSON values that the file holds.
-
-	What cannot be read as its kind stays text, for the setting itself to refuse.
-	"""
-	written: dict[str, Any] = {}
-	for name, value in given.items():
-		from_text = SETTING_BY_NAME[name].kind.from_text
-		written[name] = list(value) if isinstance(value, tuple) else from_text(value)
-	return written
+def json_values(options: Mapping[str, str | tuple[str, ...]]) -> dict[str, Any]:
+	"""Return the options of the command line as the JSON values that the file holds, unchecked."""
+	return {
+		name: list(value) if isinstance(value, tuple) else SETTING_BY_NAME[name].kind.from_text(value)
+		for name, value in options.items()
+	}

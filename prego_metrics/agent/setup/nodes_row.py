@@ -41,15 +41,15 @@ def sql_text(text: str) -> str:
 	"""
 	pieces = [
 		"'" + "".join(run).replace("'", "''") + "'"
-		if shown
+		if printable
 		else f"char({', '.join(str(ord(character)) for character in run)})"
-		for shown, characters in itertools.groupby(text, _is_shown)
+		for printable, characters in itertools.groupby(text, _is_printable)
 		for run in (list(characters),)
 	]
 	return " || ".join(pieces) or "''"
 
 
-def _is_shown(character: str) -> bool:
+def _is_printable(character: str) -> bool:
 	return character == "\\" or sanitize(character) == character
 
 

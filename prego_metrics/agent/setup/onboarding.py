@@ -86,17 +86,17 @@ class Onboarding:
 				f"these settings are for the instance {sanitize(str(changes['instance_id']), 80)}: on a clone of this "
 				"server nothing is pushed until the clone is given its own"
 			)
-		left = self.config.site
+		old_site = self.config.site
 		if (
-			left
+			old_site
 			and config.site
-			and left != config.site
-			and os.path.isdir(os.path.join(self.bench.sites, left))
+			and old_site != config.site
+			and os.path.isdir(os.path.join(self.bench.sites, old_site))
 		):
-			left = sanitize(left)
+			old_site = sanitize(old_site)
 			notes.append(
-				f"the log of pushes stays on {left} for its days in Log Settings, and its System Managers go on reading "
-				f"it; to delete it with all of ours: bench --site {left} uninstall-app prego_metrics"
+				f"the log of pushes stays on {old_site} for its days in Log Settings, and its System Managers go on reading "
+				f"it; to delete it with all of ours: bench --site {old_site} uninstall-app prego_metrics"
 			)
 		if "node_id" in changes:
 			notes += self._names(config.node_id)

@@ -88,7 +88,6 @@ class Units:
 			"user": self.user if self.hardened is None else HARDENED_USER,
 			"group": self.group,
 			"bench_user": self.user,
-			"bench_group": self.group,
 			# A user of a container has only a number on its host.
 			"groups": "--clear-groups" if self.user.isdigit() else "--init-groups",
 			"environment": "".join(
@@ -101,13 +100,11 @@ class Units:
 		}
 
 
-def quoted(text: str) -> str:
-	"""Return `text` as one word of a unit file. Raises UnitError for what no unit can hold."""
-	if not text.isprintable():
-		raise UnitError(
-			f"{sanitize(text, 120)} cannot be written into a unit: it has characters without a sign"
-		)
-	escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
+def quoted(word: str) -> str:
+	"""Return `word` as one word of a unit file. Raises UnitError for what no unit can hold."""
+	if not word.isprintable():
+		raise UnitError(f"{sanitize(word, 120)} cannot be written into a unit: it has unprintable characters")
+	escaped = word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
 	return f'"{escaped}"'
 
 
@@ -120,13 +117,13 @@ def refuse_untrusted(path: str, what: str) -> None:
 		judged = start
 		while True:
 			try:
-				found = os.stat(judged)
+				status = os.stat(judged)
 			except (FileNotFoundError, PermissionError):
 				pass  # the folder that hides or lacks it is judged next
 			except OSError as error:
 				raise UnitError(f"{what} {sanitize(path)} cannot be looked at: {error.strerror}") from None
 			else:
-				if found.st_uid != 0 or found.st_mode & 0o022:
+				if status.st_uid != 0 or status.st_mode & 0o022:
 					raise UnitError(
 						f"{what} {sanitize(path)} is not root's alone: {sanitize(judged)} can be written by "
 						"others, and systemd would trust what they put there"
@@ -137,5 +134,5 @@ def refuse_untrusted(path: str, what: str) -> None:
 
 
 def _rendered(template: str, values: dict[str, str]) -> str:
-	text = (_TEMPLATES / template).read_text(encoding="utf-8")
-	return _PLACE.sub(lambda place: values[place[1]], text)
+	unit = (_TEMPLATES / template).read_text(encoding="utf-8")
+	return _PLACE.sub(lambda place: values[place[1]], unit)

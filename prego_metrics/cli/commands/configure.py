@@ -15,8 +15,8 @@ from prego_metrics.agent.config.api_key import write_api_key
 from prego_metrics.agent.config.config import Config, load_config
 from prego_metrics.agent.config.display import settings_as_dict
 from prego_metrics.agent.config.secret_files import MAX_SECRET_BYTES
-from prego_metrics.agent.config.writer import as_written
 from prego_metrics.agent.config.writer import configure as write_settings
+from prego_metrics.agent.config.writer import json_values
 from prego_metrics.agent.setup.nodes_row import REGIONS
 from prego_metrics.agent.setup.onboarding import TICK_SECONDS_ALLOWED, Onboarding
 from prego_metrics.cli.ui.bench import open_bench_as_owner
@@ -88,7 +88,7 @@ def configure(
 	"""
 	from prego_metrics.cli.ui import tables
 
-	changes = as_written({name: value for name, value in given.items() if value not in (None, ())})
+	changes = json_values({name: value for name, value in given.items() if value not in (None, ())})
 	others = api_key_stdin or scheduler_tick_interval is not None or enable_scheduler
 	if show and (changes or unset or others):
 		raise click.UsageError("--show changes nothing: it goes with no setting and not with --unset")
@@ -118,9 +118,9 @@ def configure(
 		notes.append(_enable_scheduler(bench, config))
 	row = onboarding.row(config) if "node_id" in changes or region or host else None
 	if as_json:
-		shown = settings_as_dict(config, os.environ)
-		more = {"notes": notes, "nodes_row": row.sql if row else None}
-		print_json({**shown, **{name: value for name, value in more.items() if value}})
+		settings = settings_as_dict(config, os.environ)
+		optional = {"notes": notes, "nodes_row": row.sql if row else None}
+		print_json({**settings, **{name: value for name, value in optional.items() if value}})
 	else:
 		tables.print_settings(config, os.environ)
 		tables.print_operator_site_note(config)
@@ -135,10 +135,10 @@ def _key_from_stdin() -> str:
 		raise click.UsageError("--api-key-stdin: there is no standard input")
 	if sys.stdin.isatty():
 		return str(click.prompt("The control plane's INTERNAL_API_KEY", hide_input=True, err=True))
-	text = sys.stdin.buffer.read(MAX_SECRET_BYTES + 1)
-	if len(text) > MAX_SECRET_BYTES:
+	line = sys.stdin.buffer.read(MAX_SECRET_BYTES + 1)
+	if len(line) > MAX_SECRET_BYTES:
 		raise click.UsageError(f"--api-key-stdin: more than {MAX_SECRET_BYTES} bytes, which no key is")
-	return text.decode("latin-1")
+	return line.decode("latin-1")
 
 
 def _key_path(config: Config, changes: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ from prego_metrics.agent.config.settings import SETTING_BY_NAME, Setting
 from prego_metrics.agent.config.writer import missing
 from prego_metrics.agent.setup.onboarding import Onboarding
 
-MINUTE = 60
+TICK_SECONDS = 60
 
 
 @dataclass
@@ -38,7 +38,7 @@ def ask(onboarding: Onboarding) -> Answers:
 	first_time = missing(config)
 	for setting in first_time:
 		suggestion = onboarding.metadata.get("hostname") if setting.name == "node_id" else None
-		answers.changes[setting.name] = _setting(setting, suggestion)
+		answers.changes[setting.name] = _ask_setting(setting, suggestion)
 	if first_time and not config.site:
 		_ask_site(onboarding, answers)
 	_ask_key(config, onboarding, answers)
@@ -47,40 +47,34 @@ def ask(onboarding: Onboarding) -> Answers:
 	return answers
 
 
-def _setting(setting: Setting, suggestion: str | None = None, *, empty: bool = False) -> Any:
-	"""Ask for one setting until it is allowed; with `empty`, nothing is an answer too."""
-
-	def read(text: str) -> object:
-		if empty and not text:
-			return None
-		raw = setting.kind.from_text(text)
-		try:
-			setting.kind.parse(raw)
-		except ValueError as error:
-			raise click.UsageError(f"{setting.name} {error}") from None
-		return raw
-
-	return _asked(f"{setting.name} ({setting.help})", read, "" if empty else suggestion)
+def _ask_setting(setting: Setting, default: str | None = None) -> Any:
+	"""Ask for a setting until the answer is allowed, and return its JSON value."""
+	return _ask(f"{setting.name} ({setting.help})", lambda answer: _json_value(setting, answer), default)
 
 
-def _asked(question: str, read: Callable[[str], object], default: str | None) -> Any:
+def _json_value(setting: Setting, answer: str) -> object:
+	value = setting.kind.from_text(answer)
+	if setting.kind.accept(value) is None:
+		raise click.UsageError(f"{setting.name} {setting.kind.allowed}")
+	return value
+
+
+def _ask(question: str, read: Callable[[str], object], default: str | None) -> Any:
 	return click.prompt(question, default=default, value_proc=read, err=True, show_default=bool(default))
 
 
 def _ask_site(onboarding: Onboarding, answers: Answers) -> None:
 	sites = onboarding.bench.sites
 
-	def read(text: str) -> object:
-		if text:
-			try:
-				SETTING_BY_NAME["site"].kind.parse(text)
-			except ValueError as error:
-				raise click.UsageError(f"site {error}") from None
-		if text and not os.path.isfile(os.path.join(sites, text, "site_config.json")):
-			raise click.UsageError(f"there is no site {sanitize(text, 80)} on this bench")
-		return text or None
+	def read(name: str) -> object:
+		if not name:
+			return None
+		_json_value(SETTING_BY_NAME["site"], name)
+		if not os.path.isfile(os.path.join(sites, name, "site_config.json")):
+			raise click.UsageError(f"there is no site {sanitize(name, 80)} on this bench")
+		return name
 
-	site = _asked("site (the operator's site, where the node is shown; Enter: none yet)", read, "")
+	site = _ask("site (the operator site, where the node is shown; Enter: none yet)", read, "")
 	if not site:
 		return
 	answers.changes["site"] = site
@@ -102,7 +96,7 @@ def _ask_key(config: Config, onboarding: Onboarding, answers: Answers) -> None:
 	suggestion = config.api_key_file or os.path.join(
 		os.path.realpath(os.path.expanduser("~")), ".prego_metrics", "internal_api_key"
 	)
-	path = _setting(setting, suggestion)
+	path = _ask_setting(setting, suggestion)
 	answers.changes["api_key_file"] = path
 	if not os.path.lexists(path):
 		answers.key = click.prompt(
@@ -124,11 +118,11 @@ def _ask_scheduler(onboarding: Onboarding, answers: Answers) -> None:
 	interval = onboarding.config.push_interval
 	if seconds > interval and TICK_KEY not in common:
 		question = (
-			f"Frappe {sanitize(version.text, 40)} looks for due jobs every {seconds:g} s, too seldom for a push "
-			f"every {interval:g} s. Let it look every {MINUTE} s? It concerns every job of this bench"
+			f"Frappe {sanitize(version.full, 40)} looks for due jobs every {seconds:g} s, too seldom for a push "
+			f"every {interval:g} s. Let it look every {TICK_SECONDS} s? It concerns every job of this bench"
 		)
 		if click.confirm(question, default=True, err=True):
-			answers.tick_seconds = MINUTE
+			answers.tick_seconds = TICK_SECONDS
 	site = answers.changes.get("site") or onboarding.config.site
 	if site and click.confirm(f"Enable Frappe's scheduler on {sanitize(site)}?", default=True, err=True):
 		answers.enable_scheduler = True

@@ -125,7 +125,7 @@ def test_in_the_hardened_mode_the_unit_alone_says_where_the_key_goes() -> None:
 
 def test_a_node_id_is_one_word_of_the_unit_whatever_it_holds() -> None:
 	assert quoted('A=50% "x" \\') == '"A=50%% \\"x\\" \\\\"'
-	with pytest.raises(PregoMetricsError, match="characters without a sign"):
+	with pytest.raises(PregoMetricsError, match="unprintable characters"):
 		quoted("A=1\nExecStart=/bin/sh")
 
 

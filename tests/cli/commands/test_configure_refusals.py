@@ -20,7 +20,7 @@ from prego_metrics.agent.base.errors import ConfigurationError
 from prego_metrics.agent.base.messages import code_of
 from prego_metrics.agent.bench.locate import open_bench
 from prego_metrics.agent.config.config import load_config
-from prego_metrics.agent.config.writer import as_written, configure, missing
+from prego_metrics.agent.config.writer import configure, json_values, missing
 
 # What is refused
 
@@ -217,7 +217,7 @@ def test_texts_from_the_command_line_become_what_the_file_holds() -> None:
 		"alert_after": "many",
 		"spread": "-1",
 	}
-	assert as_written(given_texts) == {
+	assert json_values(given_texts) == {
 		"node_id": "007",
 		"push_interval": 60,
 		"timeout": 2.5,
