@@ -19,6 +19,7 @@ def settings_as_dict(config: Config, environ: Mapping[str, str]) -> dict[str, An
 		},
 		"api_key": key_source(config, environ)[0],
 		"problems": [problem.message for problem in config.problems],
+		"problem_codes": [problem.message.code for problem in config.problems],
 		"warnings": list(config.warnings),
 	}
 

@@ -44,7 +44,7 @@ def test_json_shows_values_with_sources_and_of_the_key_the_source_alone(
 	settings(bench_folder, node_id="sg-1", control_plane_url=URL, push_interval=30)
 	ended = run_agent("configure", "--show", "--json", "--bench", bench_folder, INTERNAL_API_KEY="k")
 	shown = json.loads(ended.stdout)
-	assert list(shown) == ["settings", "api_key", "problems", "warnings"]
+	assert list(shown) == ["settings", "api_key", "problems", "problem_codes", "warnings"]
 	assert list(shown["settings"]) == [setting.name for setting in SETTINGS]
 	assert shown["settings"]["node_id"] == {"value": "sg-1", "source": str(common_file(bench_folder))}
 	assert shown["settings"]["allow_empty"] == {"value": False, "source": "default"}
@@ -64,6 +64,7 @@ def test_show_of_wrong_settings_names_every_problem_and_exits_2(
 		assert words in ended.stdout
 	shown = json.loads(run_agent("configure", "--show", "--json", "--bench", bench_folder).stdout)
 	assert len(shown["problems"]) == 3
+	assert shown["problem_codes"] == ["setting_invalid", "setting_invalid", "setting_missing"]
 	assert shown["api_key"] is None
 
 
