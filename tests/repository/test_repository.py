@@ -16,6 +16,7 @@ from prego_metrics import __version__, hooks
 from prego_metrics.agent.config.settings import SETTINGS
 from prego_metrics.agent.push.payload import Payload
 from prego_metrics.cli.app import cli
+from prego_metrics.desk.adapters import jobs
 
 ROOT = Path(__file__).parents[2]
 CORE = ("agent", "cli", "doctor", "exporters", "fleet", "sandbox", "tenants")
@@ -64,6 +65,11 @@ def test_every_hook_names_a_function_that_is_there() -> None:
 			node.name for node in ast.parse(source.read_text()).body if isinstance(node, ast.FunctionDef)
 		]
 		assert name in functions
+
+
+def test_the_jobs_that_uninstalling_deletes_are_those_of_the_hooks() -> None:
+	scheduled = {job for jobs in hooks.scheduler_events["cron"].values() for job in jobs}
+	assert {jobs.PUSH_JOB, jobs.SCAN_JOB} == scheduled | set(hooks.scheduler_events["hourly_long"])
 
 
 def test_the_metadata_names_the_app_as_its_package_and_never_asks_for_frappe() -> None:
