@@ -12,7 +12,7 @@ import pytest
 from prego_metrics.agent.base.errors import ConfigurationError
 from prego_metrics.agent.bench.locate import open_bench
 from prego_metrics.agent.config.config import Config
-from prego_metrics.agent.config.writer import configure
+from prego_metrics.agent.config.writer import write_settings
 
 Write = Callable[..., Path]
 
@@ -27,7 +27,7 @@ def common_file(bench_folder: Path) -> Path:
 def configured(
 	bench_folder: Path, unset: tuple[str, ...] = (), environ: dict[str, str] | None = None, **changes: Any
 ) -> Config:
-	return configure(open_bench(str(bench_folder)), changes, unset, environ or {})
+	return write_settings(open_bench(str(bench_folder)), changes, unset, environ or {})
 
 
 def refusal(bench_folder: Path, unset: tuple[str, ...] = (), **changes: Any) -> ConfigurationError:

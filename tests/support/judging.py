@@ -27,14 +27,14 @@ def problems(config: Config) -> str:
 	return "\n".join(problem.message for problem in config.problems)
 
 
-def found(config: Config) -> list[tuple[str, str]]:
+def coded_problems(config: Config) -> list[tuple[str, str]]:
 	"""The code of each problem, with the setting or the name that it is about."""
-	found = []
+	pairs = []
 	for problem in config.problems:
 		params = getattr(problem.message, "params", {})
 		name = params.get("setting") or params.get("name") or params.get("first")
-		found.append((code_of(problem.message), str(name)))
-	return found
+		pairs.append((code_of(problem.message), str(name)))
+	return pairs
 
 
 def judged(section: object, environ: Mapping[str, str] | None = None) -> Config:

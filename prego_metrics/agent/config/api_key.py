@@ -69,16 +69,16 @@ def _from_file(path: str, source: str, *, checked: bool) -> Secret:
 	try:
 		key = read_secret_file(path, checked=checked)
 	except ValueError as error:
-		raise _unusable(coded("key_unreadable", source=source, problem=message_of(error))) from None
+		raise _key_error(coded("key_unreadable", source=source, problem=message_of(error))) from None
 	return checked_key(key, source if not checked else f"{source} {sanitize(path)}")
 
 
 def checked_key(key: str, source: str) -> Secret:
 	"""Return `key` as a secret. Raises ConfigurationError, with no part of it, for what no key can be."""
 	if not key:
-		raise _unusable(coded("key_invalid", source=source, problem=coded("key_empty")))
+		raise _key_error(coded("key_invalid", source=source, problem=coded("key_empty")))
 	if not all(0x21 <= ord(character) <= 0x7E for character in key):
-		raise _unusable(coded("key_invalid", source=source, problem=coded("key_unprintable")))
+		raise _key_error(coded("key_invalid", source=source, problem=coded("key_unprintable")))
 	return Secret(key, source)
 
 
@@ -91,8 +91,8 @@ def write_api_key(path: str, line: str) -> None:
 	try:
 		write_secret_file(path, key.reveal())
 	except ValueError as error:
-		raise _unusable(coded("key_not_written", problem=message_of(error))) from None
+		raise _key_error(coded("key_not_written", problem=message_of(error))) from None
 
 
-def _unusable(sentence: Message) -> ConfigurationError:
+def _key_error(sentence: Message) -> ConfigurationError:
 	return ConfigurationError([Problem("api_key_file", sentence)])

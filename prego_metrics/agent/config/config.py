@@ -111,7 +111,7 @@ def judge_config(
 			setting, in_file, file_source, environ, problems, warnings
 		)
 	if hardened or not (known_problems or section is None):
-		problems += _missing(sources, hardened)
+		problems += _missing_problems(sources, hardened)
 	_judge_together(values, sources, problems, warnings)
 	# What looks like a pattern in the bench's own path is not one.
 	root = re.sub(r"([*?\[])", r"[\1]", bench.root)
@@ -249,7 +249,7 @@ def _refused_value(raw: object) -> str:
 	return sanitize(re.sub(r"(://|//|:).*@", r"\1…@", value, flags=re.DOTALL), 120)
 
 
-def _missing(sources: Mapping[str, str], hardened: bool) -> Iterator[Problem]:
+def _missing_problems(sources: Mapping[str, str], hardened: bool) -> Iterator[Problem]:
 	code = "setting_missing_hardened" if hardened else "setting_missing"
 	for setting in SETTINGS:
 		if setting.required and sources[setting.name] == DEFAULT_SOURCE:

@@ -38,9 +38,9 @@ def read_secret_file(path: str, *, checked: bool = True) -> str:
 			os.close(descriptor)
 	except OSError as error:
 		problem = coded("file_unreadable_by", user=_user(), reason=error.strerror)
-		raise _unusable(path, problem) from None
+		raise _file_error(path, problem) from None
 	except UnfitFile as error:
-		raise _unusable(path, message_of(error)) from None
+		raise _file_error(path, message_of(error)) from None
 
 
 def write_secret_file(path: str, secret: str) -> None:
@@ -63,7 +63,7 @@ def write_secret_file(path: str, secret: str) -> None:
 		finally:
 			os.close(folder)
 	except OSError as error:
-		raise _unusable(path, coded("file_unwritable", reason=error.strerror or str(error))) from None
+		raise _file_error(path, coded("file_unwritable", reason=error.strerror or str(error))) from None
 
 
 def _check_access(path: str, status: os.stat_result) -> None:
@@ -89,7 +89,7 @@ def _check_place(path: str) -> None:
 	folder = os.path.dirname(os.path.realpath(path))
 	while True:
 		if is_sites_folder(folder):
-			raise _unusable(path, coded("secret_in_sites", folder=sanitize(folder)))
+			raise _file_error(path, coded("secret_in_sites", folder=sanitize(folder)))
 		if folder == os.path.dirname(folder):
 			return
 		folder = os.path.dirname(folder)
@@ -119,7 +119,7 @@ def _open_folder(path: str) -> int:
 	return folder
 
 
-def _unusable(path: str, problem: str) -> ValueError:
+def _file_error(path: str, problem: str) -> ValueError:
 	return ValueError(coded("file_problem", file=sanitize(path), problem=problem))
 
 

@@ -20,7 +20,7 @@ from prego_metrics.agent.config.settings import SETTING_BY_NAME, SETTINGS, Setti
 _TRIES = 5
 
 
-def configure(
+def write_settings(
 	bench: Bench,
 	changes: Mapping[str, Any],
 	unset: Iterable[str],
@@ -105,7 +105,7 @@ def _not_written(path: str, reason: str) -> ConfigurationError:
 	)
 
 
-def missing(config: Config) -> list[Setting]:
+def missing_settings(config: Config) -> list[Setting]:
 	"""Return the required settings that are not set."""
 	return [setting for setting in SETTINGS if setting.required and not getattr(config, setting.name)]
 

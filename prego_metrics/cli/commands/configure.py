@@ -15,14 +15,13 @@ from prego_metrics.agent.config.api_key import write_api_key
 from prego_metrics.agent.config.config import Config, load_config
 from prego_metrics.agent.config.display import settings_as_dict
 from prego_metrics.agent.config.secret_files import MAX_SECRET_BYTES
-from prego_metrics.agent.config.writer import configure as write_settings
-from prego_metrics.agent.config.writer import json_values
+from prego_metrics.agent.config.writer import json_values, write_settings
 from prego_metrics.agent.setup.nodes_row import REGIONS
 from prego_metrics.agent.setup.onboarding import TICK_SECONDS_ALLOWED, Onboarding
 from prego_metrics.cli.ui.bench import open_bench_as_owner
 from prego_metrics.cli.ui.options import bench_option, json_option
 from prego_metrics.cli.ui.output import fail, print_json
-from prego_metrics.cli.ui.prompts import ask
+from prego_metrics.cli.ui.prompts import ask_settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -99,7 +98,7 @@ def configure(
 		onboarding = Onboarding(bench, config, os.environ, online=not offline, region=region, host=host)
 		key = None
 		if asks:
-			answers = ask(onboarding)
+			answers = ask_settings(onboarding)
 			changes, key = answers.changes, answers.key
 			scheduler_tick_interval, enable_scheduler = answers.tick_seconds, answers.enable_scheduler
 		elif api_key_stdin:

@@ -25,7 +25,7 @@ from prego_metrics.agent.bench.locate import Bench, open_bench
 from prego_metrics.agent.collectors.tenant_count import count_tenants
 from prego_metrics.agent.config.api_key import KEY_VARIABLE
 from prego_metrics.agent.config.config import load_config
-from prego_metrics.agent.config.writer import configure
+from prego_metrics.agent.config.writer import write_settings
 from prego_metrics.agent.push.push import push
 from prego_metrics.agent.push.request import Request
 from prego_metrics.agent.push.result import Result, summary
@@ -67,7 +67,7 @@ def run(*, keep: bool = False) -> int:
 			"push_interval": INTERVAL_SECONDS,
 			"exclude_sites": list(EXCLUDE_SITES),
 		}
-		configure(bench, settings, (), {})
+		write_settings(bench, settings, (), {})
 
 		_print_heading(screen, "The bench: every site, counted or not, and why")
 		print_census(count_tenants(load_config(bench, {})))

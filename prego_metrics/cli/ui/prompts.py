@@ -15,7 +15,7 @@ from prego_metrics.agent.bench.installed_frappe import TICK_KEY, frappe_version,
 from prego_metrics.agent.config.api_key import load_api_key
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.config.settings import SETTING_BY_NAME, Setting
-from prego_metrics.agent.config.writer import missing
+from prego_metrics.agent.config.writer import missing_settings
 from prego_metrics.agent.setup.onboarding import Onboarding
 
 TICK_SECONDS = 60
@@ -31,11 +31,11 @@ class Answers:
 	enable_scheduler: bool = False
 
 
-def ask(onboarding: Onboarding) -> Answers:
+def ask_settings(onboarding: Onboarding) -> Answers:
 	"""Ask for what is required and missing, each again until it is right, and for what needs consent."""
 	answers = Answers()
 	config = onboarding.config
-	first_time = missing(config)
+	first_time = missing_settings(config)
 	for setting in first_time:
 		suggestion = onboarding.metadata.get("hostname") if setting.name == "node_id" else None
 		answers.changes[setting.name] = _ask_setting(setting, suggestion)
@@ -49,7 +49,7 @@ def ask(onboarding: Onboarding) -> Answers:
 
 def _ask_setting(setting: Setting, default: str | None = None) -> Any:
 	"""Ask for a setting until the answer is allowed, and return its JSON value."""
-	return _ask(f"{setting.name} ({setting.help})", lambda answer: _json_value(setting, answer), default)
+	return _prompt(f"{setting.name} ({setting.help})", lambda answer: _json_value(setting, answer), default)
 
 
 def _json_value(setting: Setting, answer: str) -> object:
@@ -59,7 +59,7 @@ def _json_value(setting: Setting, answer: str) -> object:
 	return value
 
 
-def _ask(question: str, read: Callable[[str], object], default: str | None) -> Any:
+def _prompt(question: str, read: Callable[[str], object], default: str | None) -> Any:
 	return click.prompt(question, default=default, value_proc=read, err=True, show_default=bool(default))
 
 
@@ -74,7 +74,7 @@ def _ask_site(onboarding: Onboarding, answers: Answers) -> None:
 			raise click.UsageError(f"there is no site {sanitize(name, 80)} on this bench")
 		return name
 
-	site = _ask("site (the operator site, where the node is shown; Enter: none yet)", read, "")
+	site = _prompt("site (the operator site, where the node is shown; Enter: none yet)", read, "")
 	if not site:
 		return
 	answers.changes["site"] = site

@@ -12,7 +12,7 @@ import pytest
 import strategies
 from codes import codes_in
 from hypothesis import example, given
-from judging import GOOD, Write, found, judged, loaded, write_common
+from judging import GOOD, Write, coded_problems, judged, loaded, write_common
 
 from prego_metrics.agent.base.errors import ConfigurationError
 from prego_metrics.agent.bench.locate import open_bench
@@ -94,7 +94,7 @@ def test_a_file_that_cannot_be_understood_is_said_instead_of_what_would_then_be_
 @pytest.mark.parametrize("section", [None, [], "x", 1, True])
 def test_a_section_that_is_no_object_is_an_error(bench_folder: Path, section: object) -> None:
 	write_common(bench_folder, json.dumps({"prego_metrics": section}))
-	assert [code for code, _ in found(loaded(bench_folder))] == ["settings_unreadable"]
+	assert [code for code, _ in coded_problems(loaded(bench_folder))] == ["settings_unreadable"]
 
 
 def test_a_half_written_file_is_read_again_for_a_moment(bench_folder: Path, settings: Write) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from judging import GOOD, Write, found, judged, loaded, problems
+from judging import GOOD, Write, coded_problems, judged, loaded, problems
 
 from prego_metrics.agent.bench.locate import open_benches
 from prego_metrics.agent.config.config import (
@@ -122,7 +122,7 @@ def test_a_wrong_variable_is_an_error_and_not_a_reason_to_take_the_file(
 ) -> None:
 	settings(bench_folder, **GOOD, push_interval=120)
 	config = loaded(bench_folder, {"PREGO_METRICS_PUSH_INTERVAL": "soon"})
-	assert found(config) == [("setting_invalid", "push_interval")]
+	assert coded_problems(config) == [("setting_invalid", "push_interval")]
 	assert config.push_interval == 60
 
 
@@ -182,7 +182,7 @@ NO_NUMBERS = (
 @pytest.mark.parametrize("text", [*NO_NUMBERS, "9" * 400, "6" + "0" * 15])
 def test_anything_else_is_no_number(text: str) -> None:
 	config = judged(GOOD, {"PREGO_METRICS_PUSH_INTERVAL": text})
-	assert found(config) == [("setting_invalid", "push_interval")]
+	assert coded_problems(config) == [("setting_invalid", "push_interval")]
 
 
 @pytest.mark.parametrize(
@@ -222,7 +222,7 @@ def test_lists_and_booleans_in_the_environment_are_json(name: str, text: str, va
 )
 def test_lists_and_booleans_in_the_environment_that_are_no_json_are_refused(name: str, text: str) -> None:
 	config = judged(GOOD, {"PREGO_METRICS_" + name.upper(): text})
-	assert found(config) == [("setting_invalid", name)]
+	assert coded_problems(config) == [("setting_invalid", name)]
 
 
 def test_texts_in_the_environment_stand_as_they_are() -> None:
@@ -251,7 +251,7 @@ def test_in_the_hardened_mode_what_the_key_could_follow_comes_from_the_environme
 	assert (config.api_key_file, config.heartbeat_url, config.heartbeat_url_file) == (None, None, None)
 	assert (config.push_interval, config.exclude_sites) == (120, ("pool-*",))
 	missing = "setting_missing_hardened"
-	assert found(config) == [(missing, "node_id"), (missing, "control_plane_url")]
+	assert coded_problems(config) == [(missing, "node_id"), (missing, "control_plane_url")]
 	assert {text.split()[0] for text in config.warnings} == {
 		"node_id",
 		"control_plane_url",
@@ -279,5 +279,5 @@ def test_the_hardened_mode_can_be_off(text: str) -> None:
 @pytest.mark.parametrize("text", ["yes", "true", "on", " 1", "1 ", "2", "\x1b"])
 def test_a_hardened_mode_that_is_neither_on_nor_off_is_an_error(text: str) -> None:
 	config = judged(GOOD, {"PREGO_METRICS_HARDENED": text})
-	assert found(config) == [("setting_invalid", "PREGO_METRICS_HARDENED")]
+	assert coded_problems(config) == [("setting_invalid", "PREGO_METRICS_HARDENED")]
 	assert problems(config).isprintable()

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from judging import GOOD, Write, found, judged, loaded, problems, write_common
+from judging import GOOD, Write, coded_problems, judged, loaded, problems, write_common
 
 from prego_metrics.agent.base.errors import ConfigurationError
 from prego_metrics.agent.bench.locate import open_bench
@@ -40,7 +40,7 @@ def test_everything_that_is_wrong_is_said_in_one_go(bench_folder: Path, settings
 		"PREGO_METRICS_API_KEY": "9876543210",
 	}
 	config = loaded(bench_folder, environ)
-	assert found(config) == [
+	assert coded_problems(config) == [
 		("setting_invalid", "PREGO_METRICS_HARDENED"),
 		("key_misplaced", "api_key"),
 		("setting_unknown", "nod_id"),
@@ -105,7 +105,7 @@ def test_a_key_written_into_the_configuration_is_refused_and_not_repeated(
 ) -> None:
 	settings(bench_folder, **GOOD, **{written: "the-very-key"})
 	config = loaded(bench_folder)
-	assert found(config) == [("key_misplaced", written)]
+	assert coded_problems(config) == [("key_misplaced", written)]
 	assert "the-very-key" not in problems(config) + repr(config)
 	with pytest.raises(ConfigurationError):
 		config.require(CENSUS_KEYS)
@@ -115,7 +115,7 @@ def test_a_key_written_into_the_configuration_is_refused_and_not_repeated(
 def test_a_key_beside_the_section_is_refused_too(bench_folder: Path, section: object) -> None:
 	write_common(bench_folder, json.dumps({"INTERNAL_API_KEY": "the-very-key", "prego_metrics": section}))
 	config = loaded(bench_folder)
-	assert ("key_misplaced", "INTERNAL_API_KEY") in found(config)
+	assert ("key_misplaced", "INTERNAL_API_KEY") in coded_problems(config)
 	assert "the-very-key" not in problems(config)
 
 
@@ -139,14 +139,14 @@ def test_the_same_names_beside_the_section_that_other_apps_use_are_left_alone(be
 )
 def test_a_password_in_a_refused_url_is_not_shown(url: str) -> None:
 	config = judged({**GOOD, "control_plane_url": url})
-	assert found(config) == [("setting_invalid", "control_plane_url")]
+	assert coded_problems(config) == [("setting_invalid", "control_plane_url")]
 	assert "pa55" not in problems(config)
 
 
 @pytest.mark.parametrize("value", ["http://hc.example/the-uuid", "https://hc.example:the-uuid", ["the-uuid"]])
 def test_a_refused_heartbeat_url_is_not_shown(value: object) -> None:
 	config = judged({**GOOD, "heartbeat_url": value})
-	assert found(config) == [("setting_invalid", "heartbeat_url")]
+	assert coded_problems(config) == [("setting_invalid", "heartbeat_url")]
 	assert "the-uuid" not in problems(config)
 
 
@@ -159,7 +159,7 @@ def test_the_repr_of_a_config_shows_none_of_its_values() -> None:
 
 def test_two_heartbeats_are_one_too_many() -> None:
 	both = {**GOOD, "heartbeat_url": "https://hc.example/x", "heartbeat_url_file": "/etc/hc"}
-	assert found(judged(both)) == [("settings_conflict", "heartbeat_url")]
+	assert coded_problems(judged(both)) == [("settings_conflict", "heartbeat_url")]
 
 
 @pytest.mark.parametrize(("interval", "warned"), [(59, True), (60, False), (300, False), (301, True)])

@@ -20,7 +20,7 @@ from prego_metrics.agent.base.errors import ConfigurationError
 from prego_metrics.agent.base.messages import code_of
 from prego_metrics.agent.bench.locate import open_bench
 from prego_metrics.agent.config.config import load_config
-from prego_metrics.agent.config.writer import configure, json_values, missing
+from prego_metrics.agent.config.writer import json_values, missing_settings, write_settings
 
 # What is refused
 
@@ -161,7 +161,7 @@ def test_a_change_by_another_program_in_the_meantime_is_not_overwritten(
 		if number < 3:
 			path.write_text(json.dumps({**json.loads(path.read_text()), f"other_{number}": number}))
 
-	configure(open_bench(str(bench_folder)), Meanwhile(GOOD, add_a_key), (), {})
+	write_settings(open_bench(str(bench_folder)), Meanwhile(GOOD, add_a_key), (), {})
 	assert json.loads(path.read_text()) == {
 		"webserver_port": 8000,
 		"other_0": 0,
@@ -177,7 +177,7 @@ def test_a_file_that_never_stops_changing_is_an_error(
 	path = common_file(bench_folder)
 	changes = Meanwhile(GOOD, lambda number: path.write_text(json.dumps({"changed": "x" * number})))
 	with pytest.raises(ConfigurationError, match="another program is changing it"):
-		configure(open_bench(str(bench_folder)), changes, (), {})
+		write_settings(open_bench(str(bench_folder)), changes, (), {})
 	assert "prego_metrics" not in json.loads(path.read_text())
 	assert sorted(os.listdir(path.parent))[0] == "acme.example"
 
@@ -231,9 +231,12 @@ def test_texts_from_the_command_line_become_what_the_file_holds() -> None:
 
 def test_what_is_required_and_not_set_is_known(bench_folder: Path, settings: Write) -> None:
 	bench = open_bench(str(bench_folder))
-	assert [setting.name for setting in missing(load_config(bench, {}))] == ["node_id", "control_plane_url"]
+	assert [setting.name for setting in missing_settings(load_config(bench, {}))] == [
+		"node_id",
+		"control_plane_url",
+	]
 	settings(bench_folder, node_id="sg-1")
-	assert [setting.name for setting in missing(load_config(bench, {}))] == ["control_plane_url"]
+	assert [setting.name for setting in missing_settings(load_config(bench, {}))] == ["control_plane_url"]
 
 
 # Laws
