@@ -176,6 +176,7 @@ PARTS: Mapping[str, str] = {
 		"holds a character that is not printable ASCII (a space, a line end, a letter with an accent)"
 	),
 	# Files.
+	"folder_replaced": "it was replaced by another folder while it was read",
 	"file_problem": "{file} {problem}",
 	"file_unreadable": "cannot be read ({reason})",
 	"file_unreadable_by": "cannot be read by {user} ({reason})",

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from prego_metrics.agent.base.files import opened_folder
-from prego_metrics.agent.base.messages import message
+from prego_metrics.agent.base.messages import coded
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.bench.site_config import Denied, Unreadable, read_site_config
@@ -83,7 +83,7 @@ def _passes_until_one_stands(
 def _stamp(bench: Bench) -> os.stat_result:
 	status = os.stat(bench.sites)
 	if (status.st_dev, status.st_ino) != bench.identity:
-		raise OSError(0, message("it was replaced by another folder while it was read"))
+		raise OSError(0, coded("folder_replaced"))
 	return status
 
 
