@@ -6,7 +6,7 @@ import os
 
 from prego_metrics.agent.base.errors import LockUnsupported, NotSent
 from prego_metrics.agent.base.formatting import percent_word
-from prego_metrics.agent.base.messages import joined, message, message_of
+from prego_metrics.agent.base.messages import coded, joined, message, message_of
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.collectors.instance import (
 	ask_metadata,
@@ -119,13 +119,14 @@ def lock(node: Examination) -> Finding:
 				message("no scheduled push is sent until sites/ can be locked"),
 			)
 		except OSError as error:
-			reason = f"{sanitize(node.bench.sites)}: {error.strerror}"
-			return Finding(FAIL, reason, message("make it readable"))
+			failed = coded("lock_failed", folder=sanitize(node.bench.sites), reason=error.strerror)
+			return Finding(FAIL, failed, message("make it readable"))
 	if not got:
 		return Finding(
 			WARN,
 			message("held for more than {seconds} s", seconds=f"{LOCK_WAIT_SECONDS:g}"),
 			message("a push is running: look again"),
+			"push_running",
 		)
 	return Finding(PASS, message("sites/ can be locked"))
 
@@ -175,7 +176,7 @@ def state(node: Examination) -> Finding:
 	if node.state_warnings:
 		return Finding(
 			WARN,
-			joined(node.state_warnings, " "),
+			node.state_warnings[0],
 			message("nothing to do: a new state is begun"),
 		)
 	return Finding(PASS, message("{folder} is readable and writable", folder=sanitize(node.folder.path)))

@@ -33,11 +33,13 @@ class Finding(NamedTuple):
 	"""What a check found; `action` says what to do, and is empty where there is nothing to do.
 
 	`state` is one of the four above. `seen` and `action` are sentences that can be translated, where we made them.
+	`code` is that of the catalog; it need not be given where `seen` itself is an error of it.
 	"""
 
 	state: str
 	seen: str
 	action: str = ""
+	code: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,11 +50,10 @@ class Check:
 	state: str
 	seen: str
 	action: str = ""
+	code: str = ""
 
-	@property
-	def code(self) -> str:
-		"""The code of the catalog, empty where `seen` is none of its errors."""
-		return code_of(self.seen)
+	def __post_init__(self) -> None:
+		object.__setattr__(self, "code", self.code or code_of(self.seen))
 
 	def as_dict(self) -> dict[str, str]:
 		"""Return the check as JSON has it."""

@@ -23,10 +23,11 @@ def configuration(node: Examination) -> Finding:
 	"""Every setting is known and has an allowed value, and none that is required is missing."""
 	config = node.config
 	if config.problems:
+		problems = ConfigurationError(config.problems).message
 		if not config.scheduler_pushes and all(problem.key in HARDENED_KEYS for problem in config.problems):
 			return Finding(
 				WARN,
-				joined((problem.message for problem in config.problems), "\n"),
+				problems,
 				message(
 					"nothing, if a hardened timer pushes for this bench: these are in its unit's environment "
 					"alone. Else mend it with `prego-metrics configure`"
@@ -34,7 +35,7 @@ def configuration(node: Examination) -> Finding:
 			)
 		return Finding(
 			FAIL,
-			joined((problem.message for problem in config.problems), "\n"),
+			problems,
 			message(
 				"mend it with `prego-metrics configure`, or in {file}",
 				file=sanitize(config_file(node.bench)),

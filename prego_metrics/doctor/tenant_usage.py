@@ -19,8 +19,9 @@ def tenant_figures(node: Examination) -> Finding:
 	except StoreError as error:
 		return Finding(
 			WARN,
-			message("the tenants' usage cannot be read: {error}", error=str(error)),
+			message("the tenants' usage cannot be read: {error}", error=error.message),
 			_action(),
+			error.code,
 		)
 	wanted = node.config.site is not None and node.config.scan_tenants
 	if status is None:

@@ -8,14 +8,14 @@ import statistics
 import time
 
 from prego_metrics.agent.base.formatting import duration
-from prego_metrics.agent.base.messages import Message, joined, message
+from prego_metrics.agent.base.messages import Message, code_of, joined, message
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.common_site_config import config_file
 from prego_metrics.agent.bench.installed_frappe import frappe_version, tick_seconds
 from prego_metrics.agent.state.model import Tick
 from prego_metrics.agent.state.outcomes import NOT_SENT, outcome_word
 from prego_metrics.agent.state.schedule import MAX_SLACK_SECONDS, fresh_seconds
-from prego_metrics.agent.state.status import FRESH, judge_status
+from prego_metrics.agent.state.status import FRESH, STALE, judge_status
 from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Examination, Finding
 
 # The timer and cron of this app run each minute.
@@ -210,6 +210,7 @@ def last_push(node: Examination) -> Finding:
 		FAIL,
 		status.sentence,
 		message("mend what the other checks name, then: prego-metrics push"),
+		code_of(status.last.error) or (STALE if status.verdict == STALE else ""),
 	)
 
 

@@ -18,7 +18,7 @@ def test_every_problem_of_the_configuration_is_named(
 ) -> None:
 	settings(bench, node_id="..", control_plane_url="http://far.example", push_intervall=60)
 	made = checks(bench, environ, online=True)
-	assert made["configuration"].state == "fail"
+	assert (made["configuration"].state, made["configuration"].code) == ("fail", "settings_invalid")
 	for words in ("node_id = ", "control_plane_url = ", "push_intervall"):
 		assert words in made["configuration"].seen
 	assert made["control_plane"].state == "skip"

@@ -23,6 +23,7 @@ from examining import (
 )
 from pushing import folder_of
 
+from prego_metrics.agent.base.messages import coded
 from prego_metrics.agent.state.model import Push
 
 # --- triggers and the last push ----------------------------------------------------------------------
@@ -93,12 +94,15 @@ def test_a_hostile_outcome_of_a_tick_is_shown_and_not_obeyed(bench: Path, enviro
 
 def test_a_push_that_failed_or_is_old_is_a_failure(bench: Path, environ: dict[str, str]) -> None:
 	now = time.time()
-	failed = replace(DELIVERED, outcome="failed", error="no connection", at=now - 5, status_code=None)
+	failed = replace(
+		DELIVERED, outcome="failed", error=coded("server_error", answer=503), at=now - 5, status_code=None
+	)
 	remember(bench, replace(DELIVERED, at=now - 70), failed)
 	check = judge(bench, environ, "last_push")
-	assert check.state == "fail" and check.seen.endswith("no connection")
+	assert (check.state, check.code) == ("fail", "server_error")
 	remember(bench, replace(DELIVERED, at=now - 900))
-	assert "15 min ago" in judge(bench, environ, "last_push").seen
+	check = judge(bench, environ, "last_push")
+	assert (check.state, check.code, "15 min ago" in check.seen) == ("fail", "stale", True)
 
 
 def test_a_push_that_was_never_tried_is_a_warning(bench: Path, environ: dict[str, str]) -> None:
