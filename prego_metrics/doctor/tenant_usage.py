@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from prego_metrics.agent.base.formatting import duration
 from prego_metrics.agent.base.messages import Message, message
 from prego_metrics.doctor.check import PASS, SKIP, WARN, Examination, Finding
 from prego_metrics.tenants.usage.scan_status import ScanStatus, last_scan
@@ -36,24 +37,20 @@ def tenant_figures(node: Examination) -> Finding:
 
 
 def _progress(status: ScanStatus, now: float) -> Message:
-	started, age = _hours(now - status.begun_at), _hours(status.age(now))
+	started, age = duration(now - status.begun_at), duration(status.age(now))
 	if status.ended_at is None:
 		return message(
-			"scan incomplete: started {started} h ago, sites read {sites}; the oldest data is {age} h old",
+			"scan incomplete: started {started} ago, sites read {sites}; the oldest data is {age} old",
 			started=started,
 			sites=status.read,
 			age=age,
 		)
 	return message(
-		"all sites scanned: started {started} h ago, sites {sites}; the oldest data is {age} h old",
+		"all sites scanned: started {started} ago, sites {sites}; the oldest data is {age} old",
 		started=started,
 		sites=status.read,
 		age=age,
 	)
-
-
-def _hours(seconds: float) -> str:
-	return f"{max(0.0, seconds) / 3600:.0f}"
 
 
 def _action() -> Message:

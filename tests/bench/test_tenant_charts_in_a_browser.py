@@ -119,7 +119,7 @@ def test_the_largest_and_the_fastest_are_drawn_and_said_and_sites_that_do_not_co
 ) -> None:
 	page = open_page()
 	page.wait_for("151 GB (Files 100 GB, Backups 50.0 GB, Database 1.0 GB)", LARGEST)
-	assert "3 h old; 62 sites." in page.text(".prego-age")
+	assert "3 h ago); 62 sites." in page.text(".prego-age")
 	assert count(page, f"{LARGEST} .prego-bar") == 10
 	assert count(page, f"{LARGEST} .prego-bar:first-child .prego-part") >= 3
 	assert "+1.0 GB a day" in page.text(f"{FASTEST} li:nth-child(1)")

@@ -61,7 +61,7 @@ class _Options:
 			raise click.UsageError(f"--sort {self.sort} goes with --sizes")
 
 
-@click.command(short_help="Show every site, counted or not, why, and what it takes.")
+@click.command(short_help="Show every site, counted or not, why, and its usage.")
 @bench_option
 @click.option("--sizes", is_flag=True, help="Also walk each site's files and backups, as du does.")
 @click.option(
@@ -83,7 +83,7 @@ class _Options:
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV for a spreadsheet.")
 @json_option
 def tenants(bench_path: str | None, **given: Any) -> None:
-	"""Show every site, counted or not, and why; with --sizes and --database also what each takes.
+	"""Show every site, counted or not, and why; with --sizes and --database also its usage.
 
 	Exit codes: 0 shown, 1 another process is scanning, 2 the sites cannot be counted.
 	"""

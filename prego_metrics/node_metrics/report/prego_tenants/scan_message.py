@@ -8,6 +8,7 @@ import time
 from frappe import _
 from frappe.utils import escape_html, format_datetime
 
+from prego_metrics.agent.base.formatting import duration
 from prego_metrics.agent.base.messages import message_of, translated
 from prego_metrics.agent.config.config import Config
 from prego_metrics.desk.adapters.site_locale import local_time
@@ -45,13 +46,11 @@ def _how(config: Config) -> str:
 
 
 def _age(status: ScanStatus, *, under_way: bool) -> str:
-	hours = f"{status.age(time.time()) / 3600:.0f}"
+	age = translated(duration(status.age(time.time())), _)
 	started = _time(status.begun_at)
 	if status.ended_at is not None:
-		return _("Sizes, backups and users as of {0} ({1} h ago). The count is live.").format(started, hours)
-	read = _("Started at {0}, sites read {1}; the oldest data is {2} h old.").format(
-		started, status.read, hours
-	)
+		return _("Sizes, backups and users as of {0} ({1} ago). The count is live.").format(started, age)
+	read = _("Started at {0}, sites read {1}; the oldest data is {2} old.").format(started, status.read, age)
 	if under_way:
 		return f"{_('A scan is running.')} {read}"
 	return f"{_('The last scan is incomplete; it continues within the hour.')} {read}"

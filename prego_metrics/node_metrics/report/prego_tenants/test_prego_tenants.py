@@ -90,7 +90,7 @@ class TestPregoTenants(FrappeTestCase):
 
 	def test_the_age_of_the_scan_stands_above_the_table(self) -> None:
 		old = ScanStatus(NOW - 7200, NOW - 7100, 1, NOW - 7150)
-		self.assertIn("2 h ago", shown(ACME, status=old)[2])
+		self.assertIn("119 min ago", shown(ACME, status=old)[2])
 		self.assertIn("sites read 1", shown(ACME, status=replace(old, ended_at=None))[2])
 
 	def test_a_store_that_cannot_be_read_is_said_above_the_census(self) -> None:
