@@ -15,8 +15,7 @@ PregoMetricsError
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from prego_metrics.agent.base.messages import Message, coded
 
@@ -75,8 +74,7 @@ class PrivilegesError(PregoMetricsError):
 	"""Root could not become the owner of the bench."""
 
 
-@dataclass(frozen=True)
-class Problem:
+class Problem(NamedTuple):
 	"""One thing that is wrong with the configuration.
 
 	key is the setting's name, or empty when it concerns the configuration as a whole.

@@ -10,7 +10,6 @@ What is stored or matched on has a code of the catalog (`coded`): the state keep
 from __future__ import annotations
 
 import re
-import string
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -22,6 +21,7 @@ _MAX_LENGTH = 2000
 _MAX_DEPTH = 4
 _MAX_ITEMS = 100
 _CODE = re.compile("[a-z][a-z0-9_]{0,63}")
+_FIELD = re.compile(r"\{(\w+)\}")
 
 
 class Message(str):
@@ -195,4 +195,4 @@ def _restored_param(value: Any, depth: int) -> object:
 
 
 def _fields(template: str) -> list[str]:
-	return [name for _, name, _, _ in string.Formatter().parse(template) if name]
+	return _FIELD.findall(template)

@@ -15,9 +15,8 @@ EXCERPT_CHARACTERS = 300
 _LOOKED_AT = 4096
 # Each text of a template in a string of a document is escaped once; more is nobody's habit.
 _ESCAPED_TIMES = 3
-_BACKSLASH = re.compile(
-	r"\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|u\{([0-9a-f]{1,5})\}|u([0-9a-f]{8})|([^0-9a-z]))", re.IGNORECASE
-)
+# Compiled when it is used: that takes longer than all else of this module.
+_BACKSLASH = r"(?i)\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|u\{([0-9a-f]{1,5})\}|u([0-9a-f]{8})|([^0-9a-z]))"
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]+")
 
 
@@ -83,7 +82,7 @@ def _unescaped(text: str) -> str:
 		code = next(filter(None, codes), None)
 		return itself if code is None else chr(min(int(code, 16), 0x10FFFF))
 
-	return _BACKSLASH.sub(character, text)
+	return re.sub(_BACKSLASH, character, text)
 
 
 def _decoded(coded_bytes: str) -> str:

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
-import re
 import stat
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from prego_metrics.agent.base.errors import BenchError, NotABench
 from prego_metrics.agent.base.messages import coded
 from prego_metrics.agent.base.sanitize import sanitize
 
 _MARKERS = ("apps.txt", "common_site_config.json")
-_MAGIC = re.compile(r"[*?\[]")
 
 
-@dataclass(frozen=True)
-class Bench:
+class Bench(NamedTuple):
 	"""A folder of sites that Frappe would accept as one.
 
 	sites is absolute and as the operator named it; identity is what the file system calls it, so that two
@@ -120,7 +116,7 @@ def _matches(pattern: str) -> list[str]:
 
 	The standard library's glob passes over such folders in silence.
 	"""
-	if not _MAGIC.search(pattern) or os.path.exists(pattern):
+	if not _is_pattern(pattern) or os.path.exists(pattern):
 		return [pattern]
 	matches = ["/"]
 	for part in pattern.strip("/").split("/"):
@@ -137,11 +133,13 @@ def _matches(pattern: str) -> list[str]:
 def _step(folder: str, part: str) -> Iterator[str]:
 	if not part:
 		yield folder
-	elif not _MAGIC.search(part):
+	elif not _is_pattern(part):
 		path = os.path.join(folder, part)
 		if _is(stat.S_ISDIR, path):
 			yield path
 	else:
+		import fnmatch
+
 		with os.scandir(folder) as entries:
 			names = [entry.name for entry in entries]
 		for name in names:
@@ -158,3 +156,7 @@ def _is(kind: Callable[[int], bool], path: str) -> bool:
 		return kind(os.stat(path).st_mode)
 	except (FileNotFoundError, NotADirectoryError):
 		return False
+
+
+def _is_pattern(path: str) -> bool:
+	return any(sign in path for sign in "*?[")

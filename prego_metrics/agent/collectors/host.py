@@ -16,13 +16,16 @@ A figure that cannot be read is None, never 0 and never a guess.
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 from prego_metrics.agent.base.messages import message
 from prego_metrics.agent.base.sanitize import sanitize
+
+if TYPE_CHECKING:
+	import threading
 
 MIN_SAMPLE_SECONDS = 1.0
 MAX_SAMPLE_SECONDS = 900.0
@@ -48,8 +51,7 @@ class CpuReading:
 	times: Mapping[str, float]
 
 
-@dataclass(frozen=True)
-class HostSample:
+class HostSample(NamedTuple):
 	"""The host at one moment; disks holds the percentage of each path that could be read."""
 
 	cpu_pct: float | None
@@ -189,6 +191,8 @@ def disk_percents(paths: Iterable[str]) -> tuple[dict[str, float], list[str]]:
 
 
 def _ask_in_thread(path: str) -> tuple[threading.Thread, _DiskAnswer]:
+	import threading
+
 	answer: _DiskAnswer = []
 	thread = threading.Thread(target=_ask_disk, args=(path, answer), daemon=True)
 	thread.start()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from prego_metrics.agent.config.kinds import (
 	AbsolutePaths,
@@ -88,8 +88,7 @@ class Settings:
 	heartbeat_url_file: str | None = _setting(SecretFile(), None, "file that holds the heartbeat URL")
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(NamedTuple):
 	"""One row of the table."""
 
 	name: str

@@ -17,7 +17,7 @@ import socket
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import requests
 import urllib3
@@ -48,8 +48,7 @@ class Answer:
 	broken: Message | None = None
 
 
-@dataclass(frozen=True)
-class NoAnswer:
+class NoAnswer(NamedTuple):
 	"""Why there is no answer. unclear: the request may have reached the server."""
 
 	reason: Message

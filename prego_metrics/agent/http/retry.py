@@ -28,7 +28,7 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Attempt(Generic[Result]):
-	"""How one attempt last. asked_seconds: how long the server asks to wait before the next, None if it does not."""
+	"""How one attempt ended. asked_seconds: how long the server asks to wait before the next, None if it does not."""
 
 	result: Result
 	retry: bool = False
@@ -50,7 +50,7 @@ def with_retries(
 	max_attempts: int = ATTEMPTS,
 	sleep: Callable[[float], None] = time.sleep,
 ) -> Ended[Result]:
-	"""Call `attempt` with 1, 2, … until one needs no retry, and return how the last one last."""
+	"""Call `attempt` with 1, 2, … until one needs no retry, and return how the last one ended."""
 	number = 1
 	while True:
 		last = attempt(number)

@@ -19,7 +19,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from prego_metrics.agent.base.messages import Message, coded
 from prego_metrics.agent.base.sanitize import sanitize
@@ -37,8 +37,7 @@ _RETRIED = frozenset((408, 429))
 _FAILURES = frozenset(("rate_limited", "server_error"))
 
 
-@dataclass(frozen=True)
-class Delivery:
+class Delivery(NamedTuple):
 	"""How sending one payload ended.
 
 	payload is what was sent last; snapshot_taken tells that a snapshot was stored, or may have been.

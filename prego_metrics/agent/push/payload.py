@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from prego_metrics.agent.state import schedule
 
@@ -46,8 +46,7 @@ class Payload:
 		return replace(self, save_snapshot=False)
 
 
-@dataclass(frozen=True)
-class Collected:
+class Collected(NamedTuple):
 	"""A payload, the reading that the next push measures the CPU from, and what was doubtful."""
 
 	payload: Payload

@@ -86,8 +86,6 @@ def dry_run(bench: Bench, environ: Mapping[str, str] | None = None) -> Result:
 
 def _push_if_due(config: Config, folder: StateFolder, request: Request, environ: Mapping[str, str]) -> Result:
 	"""Judge whether a push is due, take the lock, judge again, push and record."""
-	from prego_metrics.agent.push.record import record_push
-
 	if request.trigger == "frappe" and not config.scheduler_pushes:
 		return Result(NOT_DUE, time.time())
 	if request.if_due:
@@ -95,6 +93,8 @@ def _push_if_due(config: Config, folder: StateFolder, request: Request, environ:
 			return Result(NOT_DUE, time.time())
 		if request.spread:
 			time.sleep(schedule.spread_share_seconds(config.node_id, config.spread))
+	from prego_metrics.agent.push.record import record_push
+
 	began_waiting = time.monotonic()
 	deadline_seconds = schedule.deadline_seconds(config.push_interval)
 	no_lock: Message | None = None

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from prego_metrics.agent.push.triggers import started_by_systemd
 
 MANUAL = "manual"
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
 	"""What is asked for: by whom, and how.
 
 	within_seconds bounds all of a push that is made while somebody waits for a page, the wait for the lock

@@ -30,9 +30,9 @@ def test_a_scheduled_push_waits_for_its_interval(bench: Path, control_plane: Loc
 	assert push_now(bench, scheduled()).outcome == "delivered"
 	ended = push_now(bench, scheduled())
 	assert (ended.outcome, ended.exit_code, ended.payload) == ("not_due", 0, None)
-	rewind(bench, 3.6)
+	rewind(bench, 3.0)
 	assert push_now(bench, scheduled()).outcome == "not_due"
-	rewind(bench, 0.3)
+	rewind(bench, 0.9)
 	assert push_now(bench, scheduled()).outcome == "delivered"
 	assert len(control_plane.answers) == 2
 
@@ -139,7 +139,7 @@ def test_cron_waits_its_share_before_the_lock_and_only_when_due(
 		with PushLock(str(bench / "sites")) as lock:
 			assert lock.acquire(), "the lock is held while the push only waits its share"
 
-	spreading = replace(scheduled(), spread=True)
+	spreading = scheduled()._replace(spread=True)
 	with monkeypatch.context() as patch:
 		patch.setattr("prego_metrics.agent.push.push.time.sleep", sleep)
 		assert push_now(bench, spreading).outcome == "delivered"
@@ -153,6 +153,6 @@ def test_what_became_undue_while_waiting_is_not_sent(
 	aim(bench, control_plane.url, spread=30)
 	with monkeypatch.context() as patch:
 		patch.setattr("prego_metrics.agent.push.push.time.sleep", lambda _: push_now(bench))
-		ended = push_now(bench, replace(scheduled(), spread=True))
+		ended = push_now(bench, scheduled()._replace(spread=True))
 	assert ended.outcome == "not_due"
 	assert len(control_plane.answers) == 1
