@@ -1,9 +1,10 @@
 """Which server this is, so that one cloned from a snapshot does not push as its original.
 
-`configure` records the instance ID that the hosting provider gave the server. A clone starts with the original's disk, settings
-and key included; only its instance ID differs. cloud-init writes that id to disk at each boot, long before
-anything of a bench runs, so a push can compare the two by reading one small file. Where the disk does not
-say (no cloud-init, a container), the doctor asks Hetzner's metadata service, and the push goes out.
+`configure` records the instance ID that the hosting provider gave the server. A clone starts with the
+original's disk, settings and key included; only its instance ID differs. cloud-init writes that ID to disk at
+each boot, long before anything of a bench runs, so a push compares the two by reading one small file. Where
+the disk does not say (no cloud-init, a container), the doctor asks Hetzner's metadata service, and the push
+goes out.
 """
 
 from __future__ import annotations

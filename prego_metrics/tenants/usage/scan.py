@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from prego_metrics.agent.base.errors import PregoMetricsError
+from prego_metrics.agent.base.files import UnfitFile, open_regular
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.collectors.tenant_count import count_tenants
 from prego_metrics.agent.config.config import QUOTA_KEYS, Config
@@ -120,10 +121,11 @@ def _only_one(sites: str) -> Iterator[None]:
 	path = os.path.join(folder.path, LOCK_NAME)
 	try:
 		folder.make_file(LOCK_NAME)
-		# O_NONBLOCK: a FIFO of that name must not hold up a worker.
-		descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+		descriptor = open_regular(path, follow=False)
 	except OSError as error:
 		raise StoreError(f"{sanitize(path)}: {error.strerror or error}") from None
+	except UnfitFile as error:
+		raise StoreError(f"{sanitize(path)} {error}") from None
 	try:
 		_lock(descriptor, path)
 		yield

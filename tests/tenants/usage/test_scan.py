@@ -13,6 +13,7 @@ import pytest
 from watched_control_plane import KEY, WatchedControlPlane
 
 from prego_metrics.tenants.usage.reader import UsageReader
+from prego_metrics.tenants.usage.scan import LOCK_NAME
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 NAMES = [f"t{number}.example" for number in range(8)]
@@ -104,3 +105,22 @@ def test_a_second_scan_says_that_one_is_going_on(
 	ended = run_agent("tenants", "--scan", "--bench", bench)
 	assert ended.returncode == 1
 	assert ended.stderr == "Busy: another process is scanning the tenants\n"
+
+
+@pytest.mark.parametrize("kind", ["fifo", "folder", "link"])
+def test_what_lies_in_place_of_the_lock_holds_no_scan_up(
+	kind: str, bench: Path, run_agent: Run, tmp_path: Path
+) -> None:
+	state_folder = bench / "sites" / ".prego-metrics"
+	state_folder.mkdir(mode=0o700)
+	lock = state_folder / LOCK_NAME
+	if kind == "fifo":
+		os.mkfifo(lock)
+	elif kind == "folder":
+		lock.mkdir()
+	else:
+		(tmp_path / "victim").write_text("precious")
+		lock.symlink_to(tmp_path / "victim")
+	ended = run_agent("tenants", "--scan", "--bench", bench)
+	assert ended.returncode == 2 and str(lock) in ended.stderr
+	assert "Traceback" not in ended.stderr
