@@ -152,6 +152,15 @@ def read_placement(export: Export, statuses: Iterable[str] = ()) -> Placement:
 	return Placement(tenants, () if export.has("status") else (warning,))
 
 
+def _normalized(moment: str) -> str:
+	"""Return an ISO 8601 time with six digits of a second and an offset as +hh:mm: Python 3.10 reads no other."""
+	moment = re.sub("[Zz]$", "+00:00", moment)
+	moment = re.sub(r"(?<=:\d\d)[.,](\d{1,6})\d*", lambda fraction: "." + fraction[1].ljust(6, "0"), moment)
+	if ":" not in moment:
+		return moment  # a date, whose end looks like an offset
+	return re.sub(r" ?([+-]\d\d)(\d\d)?$", lambda offset: f"{offset[1]}:{offset[2] or '00'}", moment)
+
+
 def epoch_seconds(value: object) -> float:
 	"""Return a moment in seconds since the epoch.
 
@@ -160,7 +169,7 @@ def epoch_seconds(value: object) -> float:
 	"""
 	try:
 		if isinstance(value, str) and not _NUMBER.fullmatch(value.strip()):
-			moment = datetime.fromisoformat(re.sub("[Zz]$", "+00:00", value.strip()))
+			moment = datetime.fromisoformat(_normalized(value.strip()))
 			seconds = (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
 		elif isinstance(value, str | int | float) and not isinstance(value, bool):
 			number = float(value)

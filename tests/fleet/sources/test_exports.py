@@ -225,6 +225,21 @@ def test_any_value_is_a_time_or_a_value_error(value: Any) -> None:
 
 
 @pytest.mark.parametrize(
+	("text", "seconds"),
+	[
+		("2026-11-26T10:00:00+0800", 1795658400.0),
+		("2026-11-26T10:00:00 +08", 1795658400.0),
+		("2026-11-26T10:00:00.1234567+08:00", 1795658400.123456),
+		("2026-11-26 10:00:00,5Z", 1795687200.5),
+		("2026-11-26 10:00", 1795687200.0),
+		("2026-11-26", 1795651200.0),
+	],
+)
+def test_a_time_is_read_with_any_offset_and_fraction_on_every_python(text: str, seconds: float) -> None:
+	assert epoch_seconds(text) == seconds
+
+
+@pytest.mark.parametrize(
 	"text",
 	["2026-13-01", "2026-02-30 00:00:00", "2026-01-01T25:00", "2026-01-01T00:00:00+24:00", "now", "1e9", "١"],
 )
