@@ -15,7 +15,6 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from prego_metrics.agent.base.errors import PregoMetricsError
-from prego_metrics.agent.base.files import UnfitFile, open_regular
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.collectors.tenant_count import count_tenants
 from prego_metrics.agent.config.config import QUOTA_KEYS, Config
@@ -121,11 +120,10 @@ def _only_one(sites: str) -> Iterator[None]:
 	path = os.path.join(folder.path, LOCK_NAME)
 	try:
 		folder.make_file(LOCK_NAME)
-		descriptor = open_regular(path, follow=False)
+		# O_NONBLOCK: a FIFO of that name can be locked as well, and must not hold up a worker.
+		descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
 	except OSError as error:
 		raise StoreError(f"{sanitize(path)}: {error.strerror or error}") from None
-	except UnfitFile as error:
-		raise StoreError(f"{sanitize(path)} {error}") from None
 	try:
 		_lock(descriptor, path)
 		yield
