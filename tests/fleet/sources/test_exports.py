@@ -18,14 +18,21 @@ from prego_metrics.agent.base.errors import ExportError
 from prego_metrics.fleet.sources.exports import read_export
 from prego_metrics.fleet.sources.records import epoch_seconds, read_placement
 
-GOOD = json.dumps([metrics("sg-1")])
 VERDICTS = {"fresh", "stale", "never", "zero", "unregistered", "bad_region", "differs", "agrees"}
+
+
+def fresh_row() -> str:
+	"""One fresh row; made when it is asked for, since the suite may take longer than a row stays fresh."""
+	return json.dumps([metrics("sg-1")])
 
 
 def judged(folder: Path, nodes: bytes | str | None = None, pushed: bytes | str | None = None) -> Any:
 	"""Run `fleet freshness` on these files; what is not given is a good export."""
 	files = []
-	for name, content, good in (("nodes", nodes, json.dumps([node("sg-1")])), ("metrics", pushed, GOOD)):
+	for name, content, good in (
+		("nodes", nodes, json.dumps([node("sg-1")])),
+		("metrics", pushed, fresh_row()),
+	):
 		path = folder / name
 		content = good if content is None else content
 		path.write_bytes(content.encode("utf-8", "surrogatepass") if isinstance(content, str) else content)
@@ -47,9 +54,9 @@ def judged(folder: Path, nodes: bytes | str | None = None, pushed: bytes | str |
 		json.dumps([node("sg-1")]).encode("utf-16"),
 		json.dumps({"nodes": [node("sg-1")]}),
 		json.dumps(node("sg-1")),
-		pytest.param("⛅️ wrangler 4.164.0\n" + GOOD[:-5], id="cut off behind a banner"),
+		pytest.param("⛅️ wrangler 4.164.0\n" + fresh_row()[:-5], id="cut off behind a banner"),
 		"{",
-		pytest.param(GOOD[:-5], id="cut off"),
+		pytest.param(fresh_row()[:-5], id="cut off"),
 		"null",
 		"NaN",
 		"42",
@@ -142,14 +149,14 @@ def test_a_file_that_is_not_there_or_never_ends_is_exit_2(tmp_path: Path) -> Non
 )
 def test_a_banner_before_the_json_is_skipped(tmp_path: Path, banner: str) -> None:
 	exported = json.dumps([{"results": [node("sg-1")], "success": True}], indent=2)
-	ended = judged(tmp_path, nodes=banner + exported, pushed=banner + GOOD)
+	ended = judged(tmp_path, nodes=banner + exported, pushed=banner + fresh_row())
 	assert (ended.code, ended.verdicts()) == (0, {"sg-1": "fresh"})
 
 
 def test_an_export_may_come_through_a_pipe(tmp_path: Path) -> None:
 	(tmp_path / "nodes").write_text(json.dumps([node("sg-1")]))
 	reading, writing = os.pipe()
-	os.write(writing, GOOD.encode())
+	os.write(writing, fresh_row().encode())
 	os.close(writing)
 	try:
 		ended = run_fleet("freshness", "--nodes", tmp_path / "nodes", "--metrics", f"/dev/fd/{reading}")
