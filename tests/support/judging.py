@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from prego_metrics.agent.base.messages import code_of
 from prego_metrics.agent.bench.locate import Bench, open_bench
 from prego_metrics.agent.config.config import (
 	Config,
@@ -27,14 +26,13 @@ def problems(config: Config) -> str:
 	return "\n".join(problem.message for problem in config.problems)
 
 
-def coded_problems(config: Config) -> list[tuple[str, str]]:
+def coded_problems(config: Config) -> list[tuple[str, object]]:
 	"""The code of each problem, with the setting or the name that it is about."""
-	pairs = []
-	for problem in config.problems:
-		params = getattr(problem.message, "params", {})
-		name = params.get("setting") or params.get("name") or params.get("first")
-		pairs.append((code_of(problem.message), str(name)))
-	return pairs
+	sentences = [problem.message for problem in config.problems]
+	names = [
+		[one.params[key] for key in ("setting", "name", "first") if key in one.params] for one in sentences
+	]
+	return [(one.code, name[0] if name else None) for one, name in zip(sentences, names, strict=True)]
 
 
 def judged(section: object, environ: Mapping[str, str] | None = None) -> Config:

@@ -197,8 +197,11 @@ NO_NODE_IDS = (
 	"a\0",
 	"a\x1b",
 	"a\x7f",
+	"a\x1f",
 	"a\x85",
+	"a\x9f",
 	"\ud800",
+	"a\udfff",
 	"\udcff",
 )
 
@@ -208,7 +211,17 @@ def test_what_can_be_no_node_id_is_refused(node_id: object) -> None:
 	assert_refused("node_id", node_id)
 
 
+@pytest.mark.parametrize(
+	"node_id", ["1", "x" * 255, " sg-1 ", "a b", "a~", "a\xa0", "a\ud7ff", "a\ue000", "...", "한국"]
+)
+def test_any_other_string_may_be_a_node_id_and_is_kept(node_id: str) -> None:
+	assert parsed("node_id", node_id) == node_id
+
+
 # Numbers, booleans, lists, paths
+
+
+OR_ZERO = ("snapshot_interval", "disk_alert_pct", "tenant_quota_gb")
 
 
 @pytest.mark.parametrize(
@@ -226,6 +239,7 @@ def test_what_can_be_no_node_id_is_refused(node_id: object) -> None:
 def test_numbers_have_bounds(name: str, accepted: list[float], refused: list[float]) -> None:
 	for value in accepted:
 		assert parsed(name, value) == value
+	assert SETTING_BY_NAME[name].kind.allowed.code.endswith("_or_zero") is (name in OR_ZERO)
 	nowhere = [True, False, None, "60", "", [60], {}, math.nan, math.inf, -math.inf, 10**400, -(10**400)]
 	for value in (*refused, *nowhere):
 		assert_refused(name, value)
