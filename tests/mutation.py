@@ -39,7 +39,12 @@ MODULES = {
 	"push": ("push.py", "payload.py", "delivery.py", "request.py", "result.py"),
 	"http": ("*.py",),
 }
-THE_WHOLE_PUSH = ("tests/agent/push", "tests/scenarios", "tests/cli/commands", "tests/cli/ui", "tests/doctor")
+THE_WHOLE_PUSH = (
+	"tests/agent/push",
+	"tests/scenarios",
+	"tests/cli/commands/test_push_command.py",
+	"tests/cli/commands/test_scheduled.py",
+)
 
 
 @dataclass(frozen=True)
@@ -120,13 +125,13 @@ def sample(count: int, seed: int) -> list[Mutant]:
 	return chosen
 
 
-def tests_for(path: str) -> list[str]:
-	"""The tests of a module, those named as it first."""
+def stages_for(path: str) -> list[list[str]]:
+	"""The tests that may notice a mutant of a module: those named as it, those beside them, those of a push."""
 	folder, module = Path(path).parent.name, Path(path).stem
 	beside = f"tests/agent/{folder}"
 	own = sorted(str(test.relative_to(ROOT)) for test in (ROOT / beside).rglob(f"test_{module}*.py"))
-	folders = [beside] if (ROOT / beside).is_dir() else []
-	return list(dict.fromkeys([*own, *folders, *THE_WHOLE_PUSH]))
+	stages = (own, [beside] if (ROOT / beside).is_dir() else [], list(THE_WHOLE_PUSH))
+	return [stage for stage in stages if stage]
 
 
 class Copy:
@@ -145,12 +150,12 @@ class Copy:
 		(site_packages,) = (folder / "environment").glob("lib/python3*/site-packages")
 		(site_packages / "copy.pth").write_text(f"{self.root}\n{sysconfig.get_path('purelib')}\n")
 
-	def run(self, path: str, timeout: float) -> bool | None:
-		"""Tell whether the tests of a module pass; None: they took too long."""
+	def passes(self, tests: list[str], timeout: float) -> bool:
+		"""Tell whether the tests pass in time."""
 		process = subprocess.Popen(
 			[
 				*(self._python, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider"),
-				*("--numprocesses=0", "-m", "not bench", *tests_for(path)),
+				*("--numprocesses=0", "-m", "not bench", *tests),
 			],
 			cwd=self.root,
 			stdin=subprocess.DEVNULL,
@@ -162,7 +167,7 @@ class Copy:
 		try:
 			return process.wait(timeout) == 0
 		except subprocess.TimeoutExpired:
-			return None
+			return False
 		finally:
 			if process.poll() is None:
 				os.killpg(process.pid, 9)
@@ -173,7 +178,7 @@ class Copy:
 		source = (ROOT / mutant.path).read_text()
 		try:
 			(self.root / mutant.path).write_text(mutant.apply(source))
-			return self.run(mutant.path, timeout) is True
+			return all(self.passes(stage, timeout) for stage in stages_for(mutant.path))
 		finally:
 			(self.root / mutant.path).write_text(source)
 
@@ -206,7 +211,7 @@ def main() -> int:
 	with tempfile.TemporaryDirectory(prefix="prego-metrics-mutation-") as folder:
 		copies = [Copy(Path(folder) / str(number)) for number in range(arguments.jobs)]
 		began = time.monotonic()
-		if copies[0].run(f"{AGENT}/push/push.py", 1200.0) is not True:
+		if not copies[0].passes([*{f"tests/agent/{folder}" for folder in MODULES}, *THE_WHOLE_PUSH], 1800.0):
 			print("the tests fail without any mutation")
 			return 2
 		timeout = 120.0 + 4 * (time.monotonic() - began) * arguments.jobs
