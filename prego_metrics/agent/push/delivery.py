@@ -24,13 +24,13 @@ from typing import NamedTuple
 from prego_metrics.agent.base.messages import Message, coded
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.base.secrets import Secret
+from prego_metrics.agent.config.kinds import PUSH_ROUTE
 from prego_metrics.agent.http.client import Answer, Client, no_answer
 from prego_metrics.agent.http.deadline import within_deadline
 from prego_metrics.agent.http.retry import ATTEMPTS, Attempt, retry_after_seconds, with_retries
 from prego_metrics.agent.push.payload import Payload
 from prego_metrics.agent.state.outcomes import DELIVERED, FAILED, REFUSED
 
-ROUTE = "/internal/server-metrics"
 NODES_ROUTE = "/internal/nodes"
 _RETRIED = frozenset((408, 429))
 # What is tried again; any other answer stands.
@@ -84,7 +84,7 @@ class _Sending:
 			self.payload = self.payload.without_snapshot()
 		self.attempts = number
 		seconds = min(self._attempt_seconds, max(0.05, self._remaining()))
-		reply = client.request("POST", ROUTE, seconds, self.payload.encoded())
+		reply = client.request("POST", PUSH_ROUTE, seconds, self.payload.encoded())
 		if isinstance(reply, Answer):
 			asked_seconds = retry_after_seconds(reply.headers.get("retry-after"))
 			outcome, error = self._judge(reply, asked_seconds)
