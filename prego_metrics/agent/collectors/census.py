@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from prego_metrics.agent.base.errors import BenchError, CensusError
 from prego_metrics.agent.base.messages import code_of, coded, message
@@ -17,8 +16,7 @@ from prego_metrics.agent.collectors.sites import Exclusion, NotASite, Site
 Entry = TypeVar("Entry", Site, NotASite)
 
 
-@dataclass(frozen=True)
-class Census:
+class Census(NamedTuple):
 	"""What was read: all sites of all benches, and what lies beside them."""
 
 	sites: tuple[Site, ...]

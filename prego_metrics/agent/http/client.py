@@ -38,7 +38,7 @@ _REASON_CHARACTERS = 200
 _NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Answer:
 	"""What the server answered. body is raw, as far as it came; broken says why it is not whole."""
 
