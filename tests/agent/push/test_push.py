@@ -95,28 +95,28 @@ def test_without_an_earlier_reading_the_cpu_is_watched_for_a_second(bench: Path)
 
 
 @pytest.mark.parametrize(
-	("settings", "environ", "says"),
+	("settings", "environ", "code"),
 	[
-		({"node_id": None}, {}, "node_id"),
-		({"control_plane_url": "http://plane.example"}, {}, "control_plane_url"),
-		({"benches": ["/nowhere"]}, {}, "/nowhere"),
-		({"api_key": "x"}, {}, "api_key"),
-		({}, {"INTERNAL_API_KEY": ""}, "there is no key"),
-		({}, {"INTERNAL_API_KEY": "two words"}, "printable ASCII"),
+		({"node_id": None}, {}, "setting_invalid"),
+		({"control_plane_url": "http://plane.example"}, {}, "setting_invalid"),
+		({"benches": ["/nowhere"]}, {}, "not_a_bench"),
+		({"api_key": "x"}, {}, "key_misplaced"),
+		({}, {"INTERNAL_API_KEY": ""}, "key_missing"),
+		({}, {"INTERNAL_API_KEY": "two words"}, "key_invalid"),
 	],
 	ids=["no node_id", "clear text", "no bench", "key in the file", "no key", "bad key"],
 )
 def test_without_count_key_or_settings_nothing_is_sent_and_no_attempt_stamped(
 	settings: dict[str, Any],
 	environ: dict[str, str],
-	says: str,
+	code: str,
 	bench: Path,
 	control_plane: LocalControlPlane,
 ) -> None:
 	aim(bench, control_plane.url, **settings)
 	ended = push_now(bench, **environ)
 	assert (ended.outcome, ended.exit_code, ended.attempts) == ("not_sent", 2, 0)
-	assert says in ended.error and "two words" not in ended.error
+	assert ended.error_code == code and "two words" not in ended.error
 	assert control_plane.answers == []
 	state = state_of(bench)
 	assert state.last_attempt_at is None and state.last.outcome == "not_sent"
@@ -175,7 +175,7 @@ def test_a_dry_run_of_a_broken_bench_says_so(bench: Path) -> None:
 	aim(bench, "ftp://plane.example")
 	ended = dry_run(open_bench(str(bench)), {})
 	assert (ended.outcome, ended.exit_code) == ("not_sent", 2)
-	assert "control_plane_url" in ended.error
+	assert ended.error_code == "setting_invalid" and ended.error.params["setting"] == "control_plane_url"
 
 
 # --- failures -------------------------------------------------------------------------------------

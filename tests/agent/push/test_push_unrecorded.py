@@ -35,7 +35,8 @@ def test_a_corrupt_state_is_set_aside_and_said_by_the_push_that_comes_next(bench
 	state_file.write_text("not ours")
 	ended = push(open_bench(str(bench)), scheduled(), ENVIRON)
 	assert ended.outcome == "delivered"
-	assert any("set aside as state.json.set-aside" in warning for warning in ended.warnings)
+	(warning,) = [warning for warning in ended.warnings if warning.code == "state_invalid"]
+	assert warning.params["fate"].code == "set_aside"
 	assert (bench / "sites/.prego-metrics/state.json.set-aside").read_text() == "not ours"
 	assert state_of(bench).last.outcome == "delivered"
 
@@ -127,7 +128,9 @@ def test_a_full_disk_does_not_stop_the_push(
 	fill(full_disk)
 	ended = push_now(bench_folder)
 	assert ended.outcome == "delivered"
-	assert any("cannot be written: No space left on device" in warning for warning in ended.warnings)
+	reasons = [warning.params.get("reason") for warning in ended.warnings]
+	(not_written,) = [reason for reason in reasons if code_of(reason) == "state_not_writable"]
+	assert not_written.params["reason"] == "No space left on device"
 	assert state_of(bench_folder) == before
 	os.unlink(full_disk / "ballast")
 	assert push_now(bench_folder).warnings == (ended.warnings[0],)
