@@ -146,6 +146,7 @@ class Copy:
 			(self.root / name).parent.mkdir(parents=True, exist_ok=True)
 			shutil.copy2(ROOT / name, self.root / name)
 		subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "environment"], check=True)
+		self._writes = 0
 		self._python = str(folder / "environment/bin/python")
 		(site_packages,) = (folder / "environment").glob("lib/python3*/site-packages")
 		(site_packages / "copy.pth").write_text(f"{self.root}\n{sysconfig.get_path('purelib')}\n")
@@ -162,7 +163,6 @@ class Copy:
 			stdout=subprocess.DEVNULL,
 			stderr=subprocess.DEVNULL,
 			start_new_session=True,
-			env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
 		)
 		try:
 			return process.wait(timeout) == 0
@@ -177,10 +177,16 @@ class Copy:
 		"""Tell whether no test notices the mutant."""
 		source = (ROOT / mutant.path).read_text()
 		try:
-			(self.root / mutant.path).write_text(mutant.apply(source))
+			self._write(mutant.path, mutant.apply(source))
 			return all(self.passes(stage, timeout) for stage in stages_for(mutant.path))
 		finally:
-			(self.root / mutant.path).write_text(source)
+			self._write(mutant.path, source)
+
+	def _write(self, path: str, source: str) -> None:
+		"""Write a module with a time of its own, by which Python knows that its cached bytecode is old."""
+		(self.root / path).write_text(source)
+		self._writes += 1
+		os.utime(self.root / path, (self._writes, self._writes))
 
 
 def main() -> int:
