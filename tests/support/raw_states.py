@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 
-from prego_metrics.agent.state.model import VERSION, Push, State
-from prego_metrics.agent.state.store import StateFolder, as_stored
+from prego_metrics.agent.state.model import Push, State
+from prego_metrics.agent.state.store import StateFolder, state_as_stored
 
 # The folder is emptied at the start of each example.
 in_one_folder = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -35,4 +34,4 @@ def write_raw(folder: StateFolder, content: bytes, name: str = "state.json") -> 
 
 
 def written(state: State) -> dict[str, object]:
-	return {"version": VERSION, **asdict(state, dict_factory=as_stored)}
+	return state_as_stored(state)

@@ -77,6 +77,9 @@ class State:
 	totals: Mapping[str, int] = field(default_factory=dict)
 	last: Push | None = None
 	events: tuple[AlertEvent, ...] = ()
+	# What another version wrote and this one does not know, as JSON: it is kept for when that one is back.
+	unknown: str = ""
+	unknown_events: tuple[str, ...] = ()
 
 	@property
 	def unfinished(self) -> bool:

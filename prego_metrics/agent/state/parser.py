@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import fields
 from typing import Any
 
 from prego_metrics.agent.base.alert_codes import ALERTS
@@ -16,9 +17,7 @@ from prego_metrics.agent.state.events import AlertEvent
 from prego_metrics.agent.state.model import (
 	EVENTS_LENGTH,
 	MAX_WHO,
-	OUTCOMES,
 	READ_VERSIONS,
-	TRIGGERS,
 	VERSION,
 	Push,
 	State,
@@ -28,6 +27,9 @@ from prego_metrics.agent.state.model import (
 _MAX_TEXT = 2000
 _MAX_NUMBER = 1e11
 _MAX_FIELDS = 50
+# What another version adds is kept up to this size, so that the state stays within its limit.
+_MAX_UNKNOWN = 32_768
+_STATE_FIELDS = frozenset(field.name for field in fields(State)) | {"version", "transitions"}
 _PUSH_ID = re.compile("[0-9a-f]{16}")
 _FIELD = re.compile("[a-z][a-z0-9_]{0,63}")
 
@@ -44,25 +46,25 @@ def parse_state(content: str) -> State:
 				ours=VERSION,
 			)
 		)
-	fields = Fields(written, message("the state"))
-	cpu = fields.get("cpu", dict)
-	delivered = fields.get("last_delivered", dict)
-	last = fields.get("last", dict)
-	totals = fields.within("totals")
+	of_state = Fields(written, message("the state"))
+	cpu = of_state.get("cpu", dict)
+	delivered = of_state.get("last_delivered", dict)
+	last = of_state.get("last", dict)
+	events = of_state.each("transitions" if version == 1 else "events", EVENTS_LENGTH)
 	return State(
-		last_attempt_at=fields.optional_number("last_attempt_at"),
-		last_snapshot_at=fields.optional_number("last_snapshot_at"),
-		failures_in_a_row=fields.count("failures_in_a_row"),
-		failing_since=fields.optional_number("failing_since"),
-		alerted=fields.get("alerted", bool) or False,
-		disk_alerted=fields.get("disk_alerted", bool) or False,
+		last_attempt_at=of_state.optional_number("last_attempt_at"),
+		last_snapshot_at=of_state.optional_number("last_snapshot_at"),
+		failures_in_a_row=of_state.count("failures_in_a_row"),
+		failing_since=of_state.optional_number("failing_since"),
+		alerted=of_state.get("alerted", bool) or False,
+		disk_alerted=of_state.get("disk_alerted", bool) or False,
 		cpu=_cpu(Fields(cpu, "cpu")) if cpu else None,
 		last_delivered=parse_push(Fields(delivered, "last_delivered")) if delivered else None,
-		totals={outcome: totals.count(outcome) for outcome in OUTCOMES if outcome in totals},
+		totals=of_state.within("totals").counts(),
 		last=parse_push(Fields(last, "last")) if last else None,
-		events=tuple(
-			_event(entry) for entry in fields.each("transitions" if version == 1 else "events", EVENTS_LENGTH)
-		),
+		events=tuple(_event(entry) for entry in events if entry.name("kind") in ALERTS),
+		unknown=of_state.unknown(_STATE_FIELDS),
+		unknown_events=tuple(entry.unknown(()) for entry in events if entry.name("kind") not in ALERTS),
 	)
 
 
@@ -138,11 +140,23 @@ class Fields:
 			return None
 		return restore(self._written.get("error_code"), self._written.get("error_params"), text)
 
-	def name(self, name: str, allowed: tuple[str, ...]) -> str:
+	def name(self, name: str) -> str:
+		"""Return a word such as a kind or an outcome; another version may have more of them than this one."""
 		value = self._written.get(name)
-		if value not in allowed:
+		if not (isinstance(value, str) and _FIELD.fullmatch(value)):
 			raise self._wrong(name)
-		return str(value)
+		return value
+
+	def unknown(self, known: Collection[str]) -> str:
+		"""Return the fields other than `known` as JSON, empty if there are none."""
+		others = {name: value for name, value in self._written.items() if name not in known}
+		try:
+			kept = json.dumps(others) if others else ""
+		except RecursionError:
+			raise self._wrong("its depth") from None
+		if len(kept) > _MAX_UNKNOWN:
+			raise self._wrong("its size")
+		return kept
 
 	def within(self, name: str) -> Fields:
 		return Fields(self.get(name, dict) or {}, name)
@@ -158,6 +172,11 @@ class Fields:
 		if len(inner._written) > _MAX_FIELDS:
 			raise self._wrong(name)
 		return {key: inner.number(key) for key in inner._written}
+
+	def counts(self) -> dict[str, int]:
+		if len(self._written) > _MAX_FIELDS or not all(map(_FIELD.fullmatch, self._written)):
+			raise self._wrong("its size")
+		return {name: self.count(name) for name in self._written}
 
 	def scalars(self) -> dict[str, Any]:
 		"""Return a whole flat object of texts, numbers and booleans."""
@@ -186,8 +205,8 @@ def parse_push(fields: Fields) -> Push:
 	return Push(
 		id=fields.push_id("id"),
 		at=fields.number("at"),
-		trigger=fields.name("trigger" if "trigger" in fields else "driver", TRIGGERS),
-		outcome=fields.name("outcome", OUTCOMES),
+		trigger=fields.name("trigger" if "trigger" in fields else "driver"),
+		outcome=fields.name("outcome"),
 		payload=_payload(fields.get("payload", dict)),
 		status_code=fields.optional_count("status_code"),
 		attempts=fields.count("attempts"),
@@ -220,7 +239,7 @@ def _event(fields: Fields) -> AlertEvent:
 	return AlertEvent(
 		id=fields.push_id("id"),
 		at=fields.number("at"),
-		kind=fields.name("kind", tuple(ALERTS)),
+		kind=fields.name("kind"),
 		failures=fields.count("failures"),
 		error=fields.error(),
 		since=fields.optional_number("since"),

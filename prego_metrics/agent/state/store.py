@@ -24,7 +24,7 @@ from typing import Any
 from prego_metrics.agent.base.files import opened_folder, read_limited, replace_atomically
 from prego_metrics.agent.base.messages import Message, coded, message_of, params_as_json
 from prego_metrics.agent.base.sanitize import sanitize
-from prego_metrics.agent.state.model import TRIGGERS, VERSION, Push, State, Tick
+from prego_metrics.agent.state.model import EVENTS_LENGTH, TRIGGERS, VERSION, Push, State, Tick
 from prego_metrics.agent.state.parser import Fields, parse_object, parse_push, parse_state, parse_tick
 
 FOLDER_NAME = ".prego-metrics"
@@ -70,8 +70,7 @@ class StateFolder:
 
 	def write(self, state: State) -> Message | None:
 		"""Replace the state atomically; return what went wrong, or None."""
-		content = json.dumps({"version": VERSION, **asdict(state, dict_factory=as_stored)})
-		return self._write(STATE_NAME, content.encode("ascii"), locked=True)
+		return self._write(STATE_NAME, json.dumps(state_as_stored(state)).encode("ascii"), locked=True)
 
 	def write_tick(self, tick: Tick) -> Message | None:
 		"""Leave a trigger's sign of life; return what went wrong, or None."""
@@ -213,6 +212,15 @@ class StateFolder:
 		except OSError as error:
 			return coded("not_set_aside", reason=error.strerror)
 		return coded("set_aside", name=SET_ASIDE_NAME)
+
+
+def state_as_stored(state: State) -> dict[str, Any]:
+	"""Return the state as JSON has it, with what another version wrote into it."""
+	stored = asdict(state, dict_factory=as_stored)
+	unknown = json.loads(stored.pop("unknown") or "{}")
+	# Those of another version come first, so that they are the first to go.
+	events = [*map(json.loads, stored.pop("unknown_events")), *stored["events"]]
+	return {**unknown, "version": VERSION, **stored, "events": events[-EVENTS_LENGTH:]}
 
 
 def as_stored(fields: list[tuple[str, Any]]) -> dict[str, Any]:

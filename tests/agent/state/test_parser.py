@@ -143,6 +143,8 @@ def test_a_state_that_was_tampered_with_never_raises_and_is_ours_or_set_aside(
 		b'{"version": 2, "cpu": {"boot_id": "x"}}',
 		b'{"version": 2, "last": {"id": "x"}}',
 		b'{"version": 2, "totals": {"delivered": "many"}}',
+		b'{"version": 2, "unknown": 1, "new": "' + b"x" * 40_000 + b'"}',
+		b'{"version": 2, "events": [{"kind": "\\u001b[2J"}]}',
 		b'{"version": 1, "transitions": {}}',
 		b"[" * 100_000,
 		b'{"version": 2, "ballast": "' + b"x" * (1 << 20) + b'"}',
@@ -163,8 +165,45 @@ def test_a_state_of_a_future_version_says_which(folder: StateFolder) -> None:
 def test_names_of_fields_that_a_later_version_may_add_are_no_reason_to_start_anew(
 	folder: StateFolder,
 ) -> None:
-	write_raw(folder, b'{"version": 2, "last_attempt_at": 5, "new": {"a": 1}}')
-	assert folder.read() == (State(last_attempt_at=5.0), [])
+	path = write_raw(folder, b'{"version": 2, "last_attempt_at": 5, "new": {"a": 1}}')
+	state, warnings = folder.read()
+	assert (state.last_attempt_at, warnings) == (5.0, [])
+	assert folder.write(state.recorded(PUSH, 3)) is None
+	stored = json.loads(path.read_bytes())
+	assert (stored["new"], stored["last"]["id"]) == ({"a": 1}, PUSH.id)
+
+
+def test_an_alert_of_another_version_is_ignored_and_kept_until_newer_ones_take_its_place(
+	folder: StateFolder,
+) -> None:
+	event = {"id": "0" * 16, "at": 1e9, "kind": "swap_full", "swap_pct": [99.5]}
+	ours = {"id": "1" * 16, "at": 1e9, "kind": "failing", "failures": 3}
+	path = write_raw(folder, json.dumps({"version": 2, "alerted": True, "events": [event, ours]}).encode())
+	state, warnings = folder.read()
+	assert warnings == [] and state.alerted
+	assert [known.id for known in state.events] == ["1" * 16]
+	assert folder.write(state) is None
+	kinds = [stored["kind"] for stored in json.loads(path.read_bytes())["events"]]
+	assert kinds == ["swap_full", "failing"] and json.loads(path.read_bytes())["events"][0] == event
+	assert folder.write(replace(state, events=state.events * 20)) is None
+	assert [stored["kind"] for stored in json.loads(path.read_bytes())["events"]] == ["failing"] * 20
+	assert folder.read()[1] == []
+
+
+def test_a_push_by_a_trigger_and_with_an_outcome_of_another_version_is_read(folder: StateFolder) -> None:
+	push = replace(PUSH, trigger="webhook", outcome="unproven")
+	state = replace(State(alerted=True, totals={"unproven": 4}), last=push)
+	assert folder.write(state) is None and folder.read() == (state, [])
+	assert folder.append_history(push) is None and folder.history() == [push]
+	assert state.last_failed
+
+
+def test_the_largest_state_of_another_version_can_be_read_again(folder: StateFolder) -> None:
+	event = {"id": "0" * 16, "at": 1e9, "kind": "swap_full", "x": "x" * 32_000}
+	state = {"version": 2, "events": [event] * 20, "more": "x" * 32_000}
+	write_raw(folder, json.dumps(state).encode())
+	read, warnings = folder.read()
+	assert warnings == [] and folder.write(read) is None and folder.read() == (read, [])
 
 
 def test_a_field_that_another_version_pushed_stays_in_the_payload(folder: StateFolder) -> None:
