@@ -6,7 +6,6 @@ answer holds that node_id. No probe is posted: a lax upsert would make a row of 
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import ssl
@@ -54,12 +53,20 @@ def control_plane(node: Examination) -> Finding:
 
 def _judged(node: Examination, key: Secret, answer: Answer) -> Finding:
 	"""Return what an answer to `GET /internal/nodes/:node_id` means."""
-	from prego_metrics.agent.push.delivery import NODES_ROUTE, error_code, summary_of
+	from prego_metrics.agent.http.answers import content_of, error_code, fault_in, node_ids_in, summary_of
+	from prego_metrics.agent.push.delivery import NODES_ROUTE
 
 	code, summary = error_code(answer.status_code), summary_of(answer, key)
-	if answer.status_code == 200 and _holds_node_id(answer.body, node.config.node_id):
-		return Finding(PASS, message("the URL is right, the key is accepted, the node is registered"))
-	if 200 <= answer.status_code < 300 or code == "payload_refused":
+	if 200 <= answer.status_code < 300:
+		fault = fault_in(answer, key, node.config.node_id)
+		if fault is None and node.config.node_id in node_ids_in(content_of(answer.body)):
+			return Finding(PASS, message("the URL is right, the key is accepted, the node is registered"))
+		return Finding(
+			FAIL,
+			fault or message("an answer that does not name this node: {answer}", answer=summary),
+			message("check that control_plane_url is the control plane's base URL"),
+		)
+	if code == "payload_refused":
 		return Finding(
 			WARN,
 			message("an answer that does not name this node: {answer}", answer=summary),
@@ -208,20 +215,3 @@ def _expires_at(host: str, port: int, seconds: float) -> float | None:
 				return float(ssl.cert_time_to_seconds(str((secure.getpeercert() or {})["notAfter"])))
 	except (OSError, KeyError, ValueError):
 		return None
-
-
-def _holds_node_id(body: str, node_id: str) -> bool:
-	"""Tell whether a JSON answer holds this node_id, wherever in it: the exact shape is not published."""
-	try:
-		waiting: list[object] = [json.loads(body)]
-	except (ValueError, RecursionError):
-		return False
-	while waiting:
-		value = waiting.pop()
-		if isinstance(value, dict):
-			if value.get("node_id") == node_id:
-				return True
-			waiting += value.values()
-		elif isinstance(value, list):
-			waiting += value
-	return False

@@ -84,23 +84,24 @@ def test_a_redirect_is_a_failure_and_is_not_followed(bench: Path) -> None:
 
 
 @pytest.mark.parametrize(
-	"body",
+	("body", "code"),
 	[
-		b'{"ok": true}',
-		b"<html>hello</html>",
-		b"",
-		b'{"node": {"node_id": "node-10"}}',
-		b'"node-1"',
-		b'{"node_id": ["node-1"]}',
-		b"[" * 60_000,
-		b"\xff\xfe",
+		(b'{"ok": true}', ""),
+		(b"<html>hello</html>", "not_the_api"),
+		(b'{"ok": false, "node_id": "node-1"}', "reported_failure"),
+		(b"", ""),
+		(b'{"node": {"node_id": "node-10"}}', "other_node"),
+		(b'"node-1"', ""),
+		(b'{"node_id": ["node-1"]}', ""),
+		(b"[" * 60_000, ""),
+		(b"\xff\xfe", ""),
 	],
 	ids=lambda body: repr(body[:30]),
 )
-def test_a_200_that_does_not_hold_the_node_id_is_not_believed(bench: Path, body: bytes) -> None:
+def test_a_200_that_does_not_hold_the_node_id_is_a_failure(bench: Path, body: bytes, code: str) -> None:
 	check, _ = asked(bench, answer(200, body))
-	assert check.state == "warn"
-	assert check.seen.startswith("an answer that does not name this node: 200")
+	assert (check.state, check.code) == ("fail", code)
+	assert code or check.seen.startswith("an answer that does not name this node: 200")
 
 
 def test_a_200_that_holds_the_node_id_anywhere_is_believed(bench: Path) -> None:
@@ -128,10 +129,14 @@ def test_what_a_push_would_try_again_is_a_control_plane_out_of_reach(bench: Path
 	assert check.as_dict()["code"] == ("rate_limited" if status == 429 else "server_error")
 
 
-@pytest.mark.parametrize("status", [201, 204, 400, 405, 418])
-def test_any_other_answer_is_a_warning(bench: Path, status: int) -> None:
+@pytest.mark.parametrize(
+	("status", "state"), [(201, "fail"), (204, "fail"), (400, "warn"), (405, "warn"), (418, "warn")]
+)
+def test_any_other_2xx_is_a_failure_and_any_other_answer_a_warning(
+	bench: Path, status: int, state: str
+) -> None:
 	check, _ = asked(bench, answer(status, b"" if status == 204 else b"hm"))
-	assert check.state == "warn" and f": {status}" in check.seen
+	assert check.state == state and f": {status}" in check.seen
 
 
 def test_only_gets_are_ever_sent(bench: Path) -> None:

@@ -85,6 +85,11 @@ ERRORS: Mapping[str, str] = {
 	),
 	"rate_limited": "the control plane asks to push less often: it answers {answer}",
 	"server_error": "the control plane answers {answer}",
+	"not_the_api": (
+		"a web page answers, and not the control plane's API (control_plane_url, or what stands before it): {answer}"
+	),
+	"reported_failure": "the control plane says that it failed: it answers {answer}",
+	"other_node": "the control plane answers for another node: it answers {answer}",
 	# No answer.
 	"no_connection": "no connection to {url}: {reason}",
 	"name_unresolved": "the host name of {url} cannot be resolved: {reason}",

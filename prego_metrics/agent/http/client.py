@@ -15,6 +15,7 @@ import http.cookiejar
 import os
 import socket
 import ssl
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -33,6 +34,10 @@ from prego_metrics.agent.http.deadline import within_deadline
 MAX_BODY_BYTES = 64 * 1024
 # The status code says what an answer means; its body is worth a moment, not the whole attempt.
 BODY_SECONDS = 2.0
+# Of a success only what it may say against itself is read. Half of what is left of an attempt at most: an answer
+# that came just in time must not be lost while its body is waited for.
+SUCCESS_BYTES = 4096
+SUCCESS_SECONDS = 1.0
 _CHUNK_BYTES = 512
 _REASON_CHARACTERS = 200
 _NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
@@ -149,7 +154,7 @@ class Client:
 		"""Send one request and return its answer, or why there is none, within `timeout_seconds`.
 
 		Name resolution alone may take longer: bound the caller as well. At most `body_limit_bytes` of the answer
-		are read, for at most `body_seconds`; the body of a 2xx is read only if the method is GET.
+		are read, for at most `body_seconds`; of a 2xx to another method than GET, SUCCESS_BYTES for SUCCESS_SECONDS.
 		"""
 		headers = {
 			"Accept": "application/json",
@@ -159,6 +164,7 @@ class Client:
 		if body is not None:
 			headers["Content-Type"] = "application/json"
 		secret = path if isinstance(path, Secret) else self._key
+		ends_at = time.monotonic() + timeout_seconds
 		try:
 			self._connection.begin()
 			with self._connection.limit(timeout_seconds):
@@ -178,9 +184,11 @@ class Client:
 					if self._connection.cut:
 						# To http.client, headers that were cut off are headers that are complete.
 						return NoAnswer(no_answer(self._safe_url, timeout_seconds), unclear=True)
-					content, broken = b"", None
-					if method == "GET" or not 200 <= response.status_code < 300:
-						content, broken = self._read(response, body_limit_bytes, body_seconds, secret)
+					if method != "GET" and 200 <= response.status_code < 300:
+						left_seconds = ends_at - time.monotonic()
+						body_limit_bytes = min(SUCCESS_BYTES, body_limit_bytes)
+						body_seconds = min(SUCCESS_SECONDS, body_seconds, max(0.0, left_seconds / 2))
+					content, broken = self._read(response, body_limit_bytes, body_seconds, secret)
 					return Answer(
 						response.status_code,
 						dict(response.headers.lower_items()),

@@ -4,7 +4,8 @@ The policy:
 
 - up to three attempts with backoff, all within one deadline (`agent/http/retry.py`);
 - tried again: no connection, TLS failure, no answer in time, 408, 429, 5xx;
-- never tried again: any other answer, redirects included (a bearer must not travel);
+- never tried again: any other answer, redirects included (a bearer must not travel), and a 2xx that is no
+  delivery (`agent/http/answers.py`): a web page stays one for longer than a push lasts;
 - a Retry-After is honoured if it ends within the deadline, else the push ends at once;
 - after an unclear end (the request may have arrived, or 5xx) a retry asks for no snapshot: the row is an
   upsert and may be written twice, a snapshot is an insert.
@@ -25,6 +26,7 @@ from prego_metrics.agent.base.messages import Message, coded
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.base.secrets import Secret
 from prego_metrics.agent.config.kinds import PUSH_ROUTE
+from prego_metrics.agent.http.answers import fault_in, summary_of
 from prego_metrics.agent.http.client import Answer, Client, no_answer
 from prego_metrics.agent.http.deadline import within_deadline
 from prego_metrics.agent.http.retry import ATTEMPTS, Attempt, retry_after_seconds, with_retries
@@ -106,14 +108,16 @@ class _Sending:
 
 	def _judge(self, answer: Answer, asked_seconds: float | None) -> tuple[str, Message | None]:
 		"""Return the outcome that an answer means, and what is wrong."""
-		if 200 <= answer.status_code < 300:
+		fault = fault_in(answer, self.key, self.payload.node_id)
+		if fault is None:
 			return DELIVERED, None
-		code, summary = error_code(answer.status_code), summary_of(answer, self.key)
-		if code not in _FAILURES:
-			return REFUSED, coded(code, answer=summary)
+		if fault.code not in _FAILURES:
+			return REFUSED, fault
 		if asked_seconds is not None and asked_seconds >= self._remaining():
+			summary = summary_of(answer, self.key)
 			summary = coded("answer_asks_to_wait", answer=summary, seconds=round(asked_seconds))
-		return FAILED, coded(code, answer=summary)
+			fault = coded(fault.code, answer=summary)
+		return FAILED, fault
 
 	def _ended(self, outcome: str, status_code: int | None, error: Message | None) -> Delivery:
 		return Delivery(
@@ -150,22 +154,3 @@ def send(
 		return result
 	reason = result if isinstance(result, Message) else no_answer(sanitize(url), deadline_seconds)
 	return Delivery(FAILED, sending.payload, None, sending.attempts, reason, sending.snapshot_taken)
-
-
-def summary_of(answer: Answer, key: Secret) -> object:
-	"""Return status code and, where there are any, the server's words, fit to show."""
-	words = key.excerpt(answer.body)
-	return coded("answer_says", status_code=answer.status_code, words=words) if words else answer.status_code
-
-
-def error_code(status_code: int) -> str:
-	"""Return the code of what is wrong, for the status code of an answer other than 2xx."""
-	if status_code in (401, 403):
-		return "key_refused"
-	if 300 <= status_code < 400:
-		return "redirected"
-	if status_code == 404:
-		return "node_unknown"
-	if status_code == 429:
-		return "rate_limited"
-	return "server_error" if status_code == 408 or 500 <= status_code < 600 else "payload_refused"

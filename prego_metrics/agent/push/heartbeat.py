@@ -37,7 +37,8 @@ def _parsed(url: str) -> str:
 
 def ping(config: Config) -> tuple[Message, ...]:
 	"""Ping the heartbeat URL, without the bearer and without redirects; return warnings of what went wrong."""
-	from prego_metrics.agent.http.client import Client, NoAnswer
+	from prego_metrics.agent.http.answers import fault_in, summary_of
+	from prego_metrics.agent.http.client import SUCCESS_BYTES, SUCCESS_SECONDS, Client, NoAnswer
 
 	try:
 		url = load_heartbeat_url(config)
@@ -46,13 +47,16 @@ def ping(config: Config) -> tuple[Message, ...]:
 	if url is None:
 		return ()
 	base, path = _split(url)
-	answer = Client(base).get(path, LIMIT_SECONDS)
+	answer = Client(base).get(
+		path, LIMIT_SECONDS, body_limit_bytes=SUCCESS_BYTES, body_seconds=SUCCESS_SECONDS
+	)
 	if isinstance(answer, NoAnswer):
 		reason = answer.reason
-	elif 200 <= answer.status_code < 300:
+	elif fault_in(answer, path) is None:
 		return ()
 	else:
-		reason = coded("answers", url=sanitize(base), status_code=answer.status_code)
+		said = summary_of(answer, path) if 200 <= answer.status_code < 300 else answer.status_code
+		reason = coded("answers", url=sanitize(base), status_code=said)
 	return (coded("heartbeat_failed", reason=reason),)
 
 

@@ -62,10 +62,16 @@ def test_a_kept_connection_is_cut_in_time_too_and_the_request_may_have_arrived(k
 	assert (reply.reason.code, reply.unclear, server.connections) == ("no_answer", True, 1)
 
 
-@pytest.mark.parametrize(("method", "body"), [("GET", "whole"), ("POST", "")])
-def test_the_body_of_a_success_is_read_for_get_only(method: str, body: str) -> None:
-	with HostileServer(answer(200, b"whole")) as server:
-		assert body_of(Client(server.url).request(method, "/", SECONDS)) == body
+def test_of_a_success_to_a_post_4_kib_are_read_for_a_second() -> None:
+	dripping = head(200, "Content-Length: 900")
+	with HostileServer(
+		answer(200, b"x" * 5000),
+		lambda exchange: (exchange.send(dripping), drips(b"y" * 900, 0.05)(exchange)),
+	) as server:
+		assert len(body_of(Client(server.url).request("POST", "/", SECONDS))) == 4096
+		began = time.monotonic()
+		assert set(body_of(Client(server.url).request("POST", "/", SECONDS))) == {"y"}
+		assert 0.9 < time.monotonic() - began < 2
 
 
 @pytest.mark.parametrize("status", [200, 400])

@@ -296,6 +296,14 @@ def test_without_a_bundle_in_the_environment_an_unknown_authority_gets_no_token(
 	assert (api.connections, api.requests) == (3, [])
 
 
+@pytest.mark.parametrize("body", [b"<!DOCTYPE html><title>App</title>", b'{"success": false}'])
+def test_a_200_that_is_no_delivery_is_not_pushed(hetzner, sidecar, body: bytes) -> None:
+	with HostileServer(answer(200, body)) as server:
+		ended = sidecar(PREGO_METRICS_CONTROL_PLANE_URL=server.url)
+	assert ended.returncode == 1 and ended.stdout.splitlines()[-1].endswith("1 not pushed")
+	assert server.connections == 1
+
+
 def test_a_refused_key_is_not_tried_for_the_other_nodes(hetzner, control_plane, sidecar) -> None:
 	hetzner.servers = [server(n, prego_node_id=f"node-{n}") for n in (1, 2, 3)]
 	ended = sidecar(counts={f"node-{n}": n for n in (1, 2, 3)}, INTERNAL_API_KEY="another-key-0123456789")
