@@ -49,6 +49,7 @@ ERRORS: Mapping[str, str] = {
 		"the working directory no longer exists ({reason}): name the bench with --bench and an absolute path"
 	),
 	"bench_unreadable": "the bench {bench} cannot be read: {reason}",
+	"bench_untrusted": "the bench is not used: {path} (owner {owner}, mode {mode}) {problem}",
 	"bench_pattern_empty": "benches: the pattern {pattern} matches no folder",
 	"no_site": (
 		"{folder} holds no site at all, which is a doubt and not a 0 (a lost mount looks like that): nothing is "
@@ -157,6 +158,16 @@ PARTS: Mapping[str, str] = {
 		"** is not supported"
 	),
 	"allowed_patterns": "must be a list of site names or patterns, such as {example}",
+	# Why a bench is not believed.
+	"trust_owner": "must belong to {allowed}, since whoever owns it decides where the key is sent",
+	"trust_found": (
+		"must belong to {allowed}, since nobody named the bench: it was found above the working directory. If it is "
+		"meant, name it with --bench PATH"
+	),
+	"trust_others": "can be written by everybody: chmod o-w {path}",
+	"trust_group": (
+		"can be written by the group {group}, which is not the own group of any of {allowed}: chmod g-w {path}"
+	),
 	# Why a site counts as a tenant, or does not.
 	"tenant": "tenant",
 	"tenant_in_maintenance": "tenant, in maintenance mode",

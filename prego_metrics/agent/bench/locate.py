@@ -10,8 +10,7 @@ from typing import NamedTuple
 from prego_metrics.agent.base.errors import BenchError, NotABench
 from prego_metrics.agent.base.messages import coded
 from prego_metrics.agent.base.sanitize import sanitize
-
-_MARKERS = ("apps.txt", "common_site_config.json")
+from prego_metrics.agent.bench.trust import MARKERS, require_trusted
 
 
 class Bench(NamedTuple):
@@ -57,18 +56,23 @@ def _unreadable(path: str, reason: str | None) -> BenchError:
 def find_bench(path: str | None) -> Bench:
 	"""Return the bench at `path`, or, without one, the bench around the working directory.
 
-	Raises BenchError.
+	Raises BenchError, also for one that somebody else could have written: see `trust`.
 	"""
 	if path == "":
 		raise BenchError(coded("bench_name_empty"))
 	if path is not None:
-		return open_bench(path)
+		bench = open_bench(path)
+		require_trusted(bench.sites)
+		return bench
 	folder = start = _working_directory()
 	while True:
 		try:
-			return open_bench(folder)
+			bench = open_bench(folder)
 		except NotABench:
 			pass
+		else:
+			require_trusted(bench.sites, found=True)
+			return bench
 		if folder == os.path.dirname(folder):
 			raise BenchError(coded("bench_not_found", folder=sanitize(start)))
 		folder = os.path.dirname(folder)
@@ -104,7 +108,7 @@ def _working_directory() -> str:
 
 
 def _sites_identity(sites: str) -> tuple[int, int] | None:
-	for marker in _MARKERS:
+	for marker in MARKERS:
 		if _is(stat.S_ISREG, os.path.join(sites, marker)):
 			status = os.stat(sites)
 			return status.st_dev, status.st_ino

@@ -5,6 +5,7 @@ from __future__ import annotations
 from prego_metrics.agent.base.messages import Message, message
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import open_benches
+from prego_metrics.agent.bench.trust import require_trusted
 from prego_metrics.agent.collectors.census import Census, take_census
 from prego_metrics.agent.config.config import CENSUS_KEYS, Config
 
@@ -26,4 +27,7 @@ def operator_site_note(config: Config, census: Census) -> tuple[Message, Message
 def count_tenants(config: Config) -> Census:
 	"""Count the tenants as a push would. Raises NotSent where there is no count."""
 	config.require(CENSUS_KEYS)
-	return take_census(open_benches(config.benches), config.exclude_sites, allow_empty=config.allow_empty)
+	benches = open_benches(config.benches)
+	for bench in benches:
+		require_trusted(bench.sites)
+	return take_census(benches, config.exclude_sites, allow_empty=config.allow_empty)

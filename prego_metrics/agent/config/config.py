@@ -18,11 +18,12 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from prego_metrics.agent.base.errors import ConfigurationError, Problem
+from prego_metrics.agent.base.errors import BenchError, ConfigurationError, Problem
 from prego_metrics.agent.base.messages import Message, coded, message
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.common_site_config import config_file, read_common_config
 from prego_metrics.agent.bench.locate import Bench
+from prego_metrics.agent.bench.trust import require_trusted
 from prego_metrics.agent.config.settings import SETTING_BY_NAME, SETTINGS, Setting, Settings
 
 CONFIG_KEY = "prego_metrics"
@@ -74,7 +75,10 @@ def load_config(
 ) -> Config:
 	"""Read the effective settings. Never raises for wrong ones: they are in `problems`."""
 	try:
+		require_trusted(bench.sites)
 		common = read_common_config(bench, sleep)
+	except BenchError as error:
+		return judge_config(bench, {}, environ, Problem("", error.message))
 	except ConfigurationError as error:
 		return judge_config(bench, {}, environ, *error.problems)
 	return judge_config(bench, common, environ)

@@ -208,10 +208,11 @@ def test_the_hardened_mode_refuses_a_program_that_others_could_replace(
 	os.chown(theirs, 4711, 4711)
 	with pytest.raises(PregoMetricsError, match=r"theirs can be written by others"):
 		refuse_untrusted(str(theirs / "bin/prego-metrics"), "in the hardened mode")
-	(tmp_path / "link").symlink_to("/etc/hostname")
-	os.chown(tmp_path, 4711, 4711)
-	done = run_agent("systemd", "--bench", bench_folder, "--key-file", tmp_path / "link")
-	os.chown(tmp_path, 0, 0)
+	elsewhere = tmp_path / "elsewhere"
+	elsewhere.mkdir()
+	(elsewhere / "link").symlink_to("/etc/hostname")
+	os.chown(elsewhere, 4711, 4711)
+	done = run_agent("systemd", "--bench", bench_folder, "--key-file", elsewhere / "link")
 	assert done.returncode == 2
 	assert "is not root's alone" in done.stderr
 
