@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, urlsplit
 
 from prego_metrics.agent.base.errors import ConfigurationError
-from prego_metrics.agent.base.messages import Message, coded, message
+from prego_metrics.agent.base.messages import Message, message
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.base.secrets import Secret
-from prego_metrics.agent.base.urls import is_loopback
+from prego_metrics.agent.http.proxies import proxy_of
 from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Examination, Finding
 
 if TYPE_CHECKING:
@@ -53,10 +53,17 @@ def control_plane(node: Examination) -> Finding:
 
 def _judged(node: Examination, key: Secret, answer: Answer) -> Finding:
 	"""Return what an answer to `GET /internal/nodes/:node_id` means."""
-	from prego_metrics.agent.http.answers import content_of, error_code, fault_in, node_ids_in, summary_of
+	from prego_metrics.agent.http.answers import (
+		content_of,
+		error_code,
+		fault_in,
+		node_ids_in,
+		refusal_of,
+		summary_of,
+	)
 	from prego_metrics.agent.push.delivery import NODES_ROUTE
 
-	code, summary = error_code(answer.status_code), summary_of(answer, key)
+	code, summary = error_code(answer), summary_of(answer, key)
 	if 200 <= answer.status_code < 300:
 		fault = fault_in(answer, key, node.config.node_id)
 		if fault is None and node.config.node_id in node_ids_in(content_of(answer.body)):
@@ -92,6 +99,12 @@ def _judged(node: Examination, key: Secret, answer: Answer) -> Finding:
 			"register exactly the node_id {node} in the control plane, or correct it",
 			node=sanitize(node.config.node_id),
 		)
+	elif code in ("edge_refused", "login_required"):
+		action = message(
+			"let this node's requests to {url} pass in the rules of what stands before the control plane (WAF, bot "
+			"protection, Access); the key was not looked at, and needs no change",
+			url=sanitize(node.config.control_plane_url),
+		)
 	elif code == "redirected":
 		action = message(
 			"set control_plane_url to where it leads, if that is the control plane: {url}",
@@ -101,7 +114,7 @@ def _judged(node: Examination, key: Secret, answer: Answer) -> Finding:
 		action = message(
 			"look at the control plane, and at what stands before it; pushes are tried again by themselves"
 		)
-	return Finding(FAIL, coded(code, answer=summary), action)
+	return Finding(FAIL, refusal_of(answer, key), action)
 
 
 def _lists_nodes(answer: Answer | NoAnswer) -> bool:
@@ -188,16 +201,6 @@ def _get(node: Examination, key: Secret, path: str) -> Answer | NoAnswer:
 
 	timeout = node.config.timeout
 	return Client(node.config.control_plane_url, key).get(path, timeout, timeout + 2)
-
-
-def proxy_of(url: str) -> str | None:
-	"""Return the proxy that `requests` uses for `url` in this environment, without its password; None if none."""
-	import requests.utils
-
-	if is_loopback(urlsplit(url).hostname or ""):
-		return None
-	proxy = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
-	return sanitize(str(proxy).rpartition("@")[2].rpartition("://")[2], 200) if proxy else None
 
 
 def _expires_at(host: str, port: int, seconds: float) -> float | None:

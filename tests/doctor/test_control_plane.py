@@ -20,8 +20,8 @@ from hostile_server import Behaviour, HostileServer, answer, echo
 from pushing import KEY as HOSTILE_KEY
 from pushing import leaked
 
+from prego_metrics.agent.http.proxies import proxy_of
 from prego_metrics.doctor.check import Check
-from prego_metrics.doctor.control_plane import proxy_of
 
 # --- the control plane -------------------------------------------------------------------------------
 
@@ -220,7 +220,7 @@ def test_an_answer_that_a_proxy_kept_away_names_the_proxy_without_its_password(
 	monkeypatch.setenv("HTTPS_PROXY", "http://user:secret-987654321@127.0.0.1:9")
 	check = judge(aimed(bench, "https://control-plane.invalid"), environ, "control_plane")
 	assert check.state == "fail"
-	assert check.code == "no_connection" and "127.0.0.1:9" in check.action
+	assert check.code == "proxy_failed" and "127.0.0.1:9" in check.action
 	assert "987654321" not in check.seen + check.action
 
 

@@ -74,6 +74,11 @@ ERRORS: Mapping[str, str] = {
 	"unexpected": "unexpected {error} while sending",
 	# The control plane's answers.
 	"key_refused": "the control plane refuses the key: it answers {answer}",
+	"edge_refused": (
+		"what stands before the control plane refuses this request, which says nothing of the key: it answers {answer}"
+	),
+	"login_required": "a login at {host} stands before the control plane: it answers {answer}",
+	"proxy_refused": "a proxy on the way to the control plane asks for a password: it answers {answer}",
 	"node_unknown": (
 		"the control plane does not know this node_id, or control_plane_url is wrong: it answers {answer}"
 	),
@@ -92,6 +97,7 @@ ERRORS: Mapping[str, str] = {
 	"reported_failure": "the control plane says that it failed: it answers {answer}",
 	"other_node": "the control plane answers for another node: it answers {answer}",
 	# No answer.
+	"proxy_failed": "the proxy {proxy} does not let the request through: {reason}",
 	"no_connection": "no connection to {url}: {reason}",
 	"name_unresolved": "the host name of {url} cannot be resolved: {reason}",
 	"tls_failed": "TLS to {url} failed: {reason}",
@@ -118,6 +124,8 @@ PARTS: Mapping[str, str] = {
 	"set_up": "this node was set up",
 	"answers": "{url} answers {status_code}",
 	"answer_says": "{status_code}, and the server says: {words}",
+	"answer_leads_to": "{answer}, and leads to {place}",
+	"answer_compressed": "[compressed: {coding}]",
 	"answer_asks_to_wait": "{answer}; it asks to wait {seconds} s, longer than this push may last",
 	"certificate_untrusted": "the certificate is not to be trusted: {reason}",
 	"withheld": "[withheld: it contains part of a secret]",

@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from prego_metrics.agent.base.messages import Message, coded
 from prego_metrics.agent.base.secrets import Secret
@@ -24,6 +25,13 @@ _MARKUP = re.compile(
 	r"<(?:!doctype\s+html|html|head|title|body|meta|link|script|style|center|h[1-6]|div|p)\b"
 )
 _TITLE = re.compile(r"(?is)<title\b[^>]*>(.*?)(?:</title|\Z)")
+# The numbers with which Cloudflare refuses a request itself: 1010, 1020 and the like.
+_EDGE_CODE = re.compile(r"(?i)\s*error(?: code)?:? *1\d{3}\b")
+_LOGIN = re.compile(
+	r"(?i)^(?:https?:)?//[^/]*(?:\.cloudflareaccess\.com(?:[:/?]|$)|/(?:cdn-cgi/access"
+	r"|[^?#]*\b(?:log-?in|sign-?in|sso|saml2?|oauth2?|authorize)\b))"
+)
+_CODES = {404: "node_unknown", 407: "proxy_refused", 429: "rate_limited"}
 _HTML_TYPES = ("text/html", "application/xhtml+xml")
 
 
@@ -33,7 +41,7 @@ def fault_in(answer: Answer, secret: Secret, node_id: str | None = None) -> Mess
 	`secret` is what the words must not show. With `node_id`, a success that names only other nodes is wrong too.
 	"""
 	if not 200 <= answer.status_code < 300:
-		return coded(error_code(answer.status_code), answer=summary_of(answer, secret))
+		return refusal_of(answer, secret)
 	content = content_of(answer.body)
 	members = content if isinstance(content, dict) else {}
 	code = None
@@ -46,22 +54,39 @@ def fault_in(answer: Answer, secret: Secret, node_id: str | None = None) -> Mess
 	return coded(code, answer=summary_of(answer, secret)) if code else None
 
 
-def error_code(status_code: int) -> str:
-	"""Return the code of what is wrong, for the status code of an answer other than 2xx."""
+def refusal_of(answer: Answer, secret: Secret) -> Message:
+	"""Return what is wrong with an answer other than 2xx."""
+	code, summary = error_code(answer), summary_of(answer, secret)
+	place = secret.excerpt(_leads_to(answer), 200)
+	if code == "login_required":
+		return coded(code, host=place, answer=summary)
+	if code == "redirected" and place:
+		summary = coded("answer_leads_to", answer=summary, place=place)
+	return coded(code, answer=summary)
+
+
+def error_code(answer: Answer) -> str:
+	"""Return the code of what is wrong, for an answer other than 2xx."""
+	status_code = answer.status_code
+	code = "server_error" if status_code == 408 or 500 <= status_code < 600 else "payload_refused"
 	if status_code in (401, 403):
-		return "key_refused"
-	if 300 <= status_code < 400:
-		return "redirected"
-	if status_code == 404:
-		return "node_unknown"
-	if status_code == 429:
-		return "rate_limited"
-	return "server_error" if status_code == 408 or 500 <= status_code < 600 else "payload_refused"
+		code = "key_refused"
+	elif 300 <= status_code < 400:
+		return "login_required" if _LOGIN.search(answer.headers.get("location", "")) else "redirected"
+	elif status_code in _CODES:
+		return _CODES[status_code]
+	if "cf-mitigated" in answer.headers:
+		return "edge_refused"
+	# A Worker's own plain text comes from the same edge: only what no API says is the edge's.
+	is_edge = code != "server_error" and (is_html(answer) or _EDGE_CODE.match(answer.body))
+	return "edge_refused" if is_edge else code
 
 
 def summary_of(answer: Answer, secret: Secret) -> object:
 	"""Return status code and, where there are any, the server's words, fit to show: of a web page its title."""
-	words = secret.excerpt(_title_of(answer.body) if is_html(answer) else answer.body)
+	words: str = secret.excerpt(_title_of(answer.body) if is_html(answer) else answer.body)
+	if not words and answer.broken and answer.broken.code == "answer_compressed":
+		words = answer.broken
 	return coded("answer_says", status_code=answer.status_code, words=words) if words else answer.status_code
 
 
@@ -128,3 +153,12 @@ def _says_it_failed(members: Mapping[str, Any]) -> bool:
 def _title_of(page: str) -> str:
 	found = _TITLE.search(page)
 	return " ".join(html.unescape(found[1]).split()) if found else ""
+
+
+def _leads_to(answer: Answer) -> str:
+	"""Return the host that a redirect leads to, or on the same host the path: what follows may hold a token."""
+	try:
+		location = urlsplit(answer.headers.get("location", ""))
+	except ValueError:
+		return ""
+	return location.netloc.rpartition("@")[2] or location.path

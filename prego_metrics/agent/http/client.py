@@ -28,8 +28,10 @@ from prego_metrics.agent.base.messages import Message, coded
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.base.secrets import Secret
 from prego_metrics.agent.base.urls import is_loopback
-from prego_metrics.agent.http.connection import Connection, CuttableAdapter
+from prego_metrics.agent.http.bodies import codings_of, decompressed
+from prego_metrics.agent.http.connection import Connection, CuttableAdapter, UnredirectedSession, causes_of
 from prego_metrics.agent.http.deadline import within_deadline
+from prego_metrics.agent.http.proxies import proxy_of
 
 MAX_BODY_BYTES = 64 * 1024
 # The status code says what an answer means; its body is worth a moment, not the whole attempt.
@@ -40,12 +42,13 @@ SUCCESS_BYTES = 4096
 SUCCESS_SECONDS = 1.0
 _CHUNK_BYTES = 512
 _REASON_CHARACTERS = 200
+_PROXY_ERRORS = (requests.exceptions.ProxyError, urllib3.exceptions.ProxyError)
 _NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
 
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-	"""What the server answered. body is raw, as far as it came; broken says why it is not whole."""
+	"""What the server answered. body is decompressed, as far as it came; broken says why it is not whole."""
 
 	status_code: int
 	headers: Mapping[str, str]
@@ -88,7 +91,7 @@ class Client:
 		self._connection = Connection()
 		self._key = key
 		self._keep_alive = keep_alive
-		self._session = requests.Session()
+		self._session = UnredirectedSession()
 		self._session.cookies.set_policy(http.cookiejar.DefaultCookiePolicy(allowed_domains=[]))
 		adapter = CuttableAdapter(self._connection)
 		self._session.mount("https://", adapter)
@@ -99,6 +102,7 @@ class Client:
 		self._session.trust_env = not (is_loopback(host.strip("[]")) or host.startswith("169.254."))
 		self._base_url = base_url
 		self._safe_url = sanitize(base_url)
+		self._proxy = proxy_of(base_url) if self._session.trust_env else None
 
 	@property
 	def unclear(self) -> bool:
@@ -218,7 +222,28 @@ class Client:
 		except _NETWORK_ERRORS as error:
 			# What came until then is what there is: the status code stands.
 			broken = self._reason(error, limit_seconds, secret)
-		return bytes(content[:limit_bytes]), broken
+		return self._decompressed(response, bytes(content[:limit_bytes]), limit_bytes, broken, secret)
+
+	def _decompressed(
+		self,
+		response: requests.Response,
+		content: bytes,
+		limit_bytes: int,
+		broken: Message | None,
+		secret: Secret | None,
+	) -> tuple[bytes, Message | None]:
+		"""Return the body out of a compression that was not asked for, within the same limit."""
+		codings = codings_of(response.headers.get("content-encoding"))
+		if not codings or not content:
+			return content, broken
+		unfolded = decompressed(content, codings, limit_bytes + 1)
+		if unfolded is None:
+			names = sanitize(", ".join(codings), 80)
+			return b"", coded("answer_compressed", coding=secret.excerpt(names) if secret else names)
+		if len(unfolded) > limit_bytes:
+			too_large = ValueError(f"the answer is larger than {limit_bytes} bytes")
+			broken = broken or self._reason(too_large, 0, secret)
+		return unfolded[:limit_bytes], broken
 
 	def _reason(self, error: BaseException, timeout_seconds: float, secret: Secret | None) -> Message:
 		"""Say why there was no answer: the innermost cause, not the wrappings around it."""
@@ -228,7 +253,12 @@ class Client:
 
 		if self._connection.cut:
 			return no_answer(self._safe_url, timeout_seconds)
-		url, causes = self._safe_url, _causes(error)
+		url, causes = self._safe_url, causes_of(error)
+		if self._proxy and any(isinstance(cause, _PROXY_ERRORS) for cause in causes):
+			strings = [cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror]
+			return coded(
+				"proxy_failed", proxy=self._proxy, reason=excerpt(strings[-1] if strings else str(causes[-1]))
+			)
 		for cause in causes:
 			if isinstance(cause, ssl.SSLCertVerificationError):
 				untrusted = coded("certificate_untrusted", reason=excerpt(cause.verify_message))
@@ -262,15 +292,3 @@ class _NoAuth(requests.auth.AuthBase):
 def no_answer(url: str, seconds: float) -> Message:
 	"""Return that `url`, which is fit to show, did not answer in time."""
 	return coded("no_answer", url=url, seconds=float(f"{seconds:.3g}"))
-
-
-def _causes(error: BaseException) -> list[BaseException]:
-	"""Return an error and all that it wraps, outermost first."""
-	causes: list[BaseException] = []
-	waiting: list[object] = [error]
-	while waiting and len(causes) < 20:
-		cause = waiting.pop(0)
-		if isinstance(cause, BaseException) and cause not in causes:
-			causes.append(cause)
-			waiting += [getattr(cause, "reason", None), cause.__cause__, cause.__context__, *cause.args]
-	return causes

@@ -8,6 +8,7 @@ the moment it is.
 from __future__ import annotations
 
 import contextlib
+import http.client
 import os
 import socket
 import threading
@@ -94,10 +95,23 @@ class Connection:
 			raise OSError("too late")
 
 
+class _FinalResponse(http.client.HTTPResponse):
+	"""Reads past what is not an answer yet: of the informational ones http.client knows 100 alone."""
+
+	def _read_status(self) -> tuple[str, int, str]:
+		while True:
+			version, status, reason = super()._read_status()  # type: ignore[misc]
+			# Another protocol, which nobody asked for, is what follows a 101.
+			if not 100 < status < 200 or status == 101:
+				return version, status, reason
+			http.client.parse_headers(self.fp)
+
+
 class _Reporting(urllib3.connection.HTTPConnection):
 	"""A connection of urllib3's that reports to the one that can be cut."""
 
 	cuttable: Connection
+	response_class = _FinalResponse
 
 	def _new_conn(self) -> socket.socket:
 		opened = super()._new_conn()
@@ -115,6 +129,13 @@ class _Reporting(urllib3.connection.HTTPConnection):
 
 class _ReportingTls(_Reporting, urllib3.connection.HTTPSConnection):
 	pass
+
+
+class UnredirectedSession(requests.Session):
+	"""requests' session, which would read a whole body, and stumble over a Location, for a redirect not followed."""
+
+	def get_redirect_target(self, resp: requests.Response) -> None:
+		return None
 
 
 class CuttableAdapter(requests.adapters.HTTPAdapter):
@@ -142,3 +163,15 @@ class CuttableAdapter(requests.adapters.HTTPAdapter):
 		manager = super().proxy_manager_for(*args, **kwargs)
 		manager.pool_classes_by_scheme = self._pools
 		return manager
+
+
+def causes_of(error: BaseException) -> list[BaseException]:
+	"""Return an error and all that it wraps, outermost first."""
+	causes: list[BaseException] = []
+	waiting: list[object] = [error]
+	while waiting and len(causes) < 20:
+		cause = waiting.pop(0)
+		if isinstance(cause, BaseException) and cause not in causes:
+			causes.append(cause)
+			waiting += [getattr(cause, "reason", None), cause.__cause__, cause.__context__, *cause.args]
+	return causes

@@ -1,0 +1,18 @@
+"""The proxy that requests go through."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.base.urls import is_loopback
+
+
+def proxy_of(url: str) -> str | None:
+	"""Return the proxy that `requests` uses for `url` in this environment, without its password; None if none."""
+	import requests.utils
+
+	if is_loopback(urlsplit(url).hostname or ""):
+		return None
+	proxy = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
+	return sanitize(str(proxy).rpartition("@")[2].rpartition("://")[2], 200) if proxy else None
