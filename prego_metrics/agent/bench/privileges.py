@@ -19,14 +19,22 @@ from prego_metrics.agent.bench.locate import Bench
 
 # Imported by others when they are needed: root's interpreter may lie where the owner cannot read it.
 _LIBRARIES = (
+	"base64",
+	"datetime",
+	"difflib",
 	"email.utils",
 	"encodings.ascii",
 	"encodings.idna",
 	"encodings.latin_1",
-	"html.entities",
+	"fnmatch",
+	"html",
+	"ipaddress",
 	"psutil",
+	"pwd",
 	"secrets",
 	"tempfile",
+	"threading",
+	"urllib.parse",
 )
 
 

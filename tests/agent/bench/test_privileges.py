@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import stat
@@ -14,6 +15,8 @@ from typing import Any
 import pytest
 from watched_control_plane import WatchedControlPlane
 
+import prego_metrics
+from prego_metrics.agent.bench import privileges
 from prego_metrics.agent.bench.locate import open_bench
 from prego_metrics.agent.bench.privileges import drop_privileges
 from prego_metrics.agent.push.push import preload
@@ -291,3 +294,36 @@ def test_root_has_imported_all_that_a_command_needs_before_it_is_the_owner(
 	assert "Traceback" not in ended.stderr and "No module" not in ended.stdout + ended.stderr
 	assert "Error)" not in ended.stdout  # a database that could not be asked for an error of Python's
 	assert ended.stdout or ended.stderr
+
+
+def test_whatever_the_agent_imports_late_was_imported_as_root() -> None:
+	package = Path(prego_metrics.__file__).parent / "agent"
+	late = {
+		name
+		for path in package.rglob("*.py")
+		for function in ast.walk(ast.parse(path.read_text()))
+		if isinstance(function, ast.FunctionDef)
+		for node in ast.walk(function)
+		for name in (
+			[alias.name for alias in node.names]
+			if isinstance(node, ast.Import)
+			else [node.module or ""]
+			if isinstance(node, ast.ImportFrom)
+			else []
+		)
+		if not name.startswith("prego_metrics")
+	}
+	assert late and late - set(privileges._LIBRARIES) == set()
+
+
+def test_a_misspelt_setting_is_an_error_and_no_traceback_for_root_too(owned_bench: Path) -> None:
+	give(owned_bench, OWNER)
+	ended = subprocess.run(
+		[sys.executable, "-c", UNREADABLE, "push", "--json", "--bench", str(owned_bench)],
+		capture_output=True,
+		text=True,
+		env={**os.environ, "INTERNAL_API_KEY": "k", "PREGO_METRICS_TIMOUT": "3"},
+		check=False,
+	)
+	assert "Traceback" not in ended.stderr
+	assert json.loads(ended.stdout)["error_code"] in ("setting_unknown", "settings_invalid")
