@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-ansible test-bench contract mutation lint format wheel bench-speed clean
+.PHONY: help demo test faults test-ansible test-bench contract mutation lint format wheel bench-speed clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,10 @@ demo: $(VENV)/run ## Push from a sample bench to a local control plane, and show
 
 test: $(VENV)/dev ## Run every test that needs no bench
 	@$(BIN)/python -m pytest -m "not bench"
+
+faults: $(VENV)/dev ## Inject every fault of tests/faults, the slow ones too, and write docs/faults.md (as root; minutes)
+	@$(BIN)/python -m pytest -m "slow or not slow" --junitxml=$(VENV)/faults.xml tests/faults
+	@PYTHONPATH=tests/support $(BIN)/python tests/faults/write_document.py $(VENV)/faults.xml
 
 test-bench: $(VENV)/dev ## Run the tests that need a bench, on the one that PREGO_TEST_BENCH, _SITE, _TENANT_SITE and _URL name
 	@test -n "$$PREGO_TEST_BENCH" -a -n "$$PREGO_TEST_SITE" -a -n "$$PREGO_TEST_URL" -a -n "$$PREGO_TEST_TENANT_SITE" || { echo "Set PREGO_TEST_BENCH, _SITE, _TENANT_SITE and _URL: CONTRIBUTING.md says to what."; exit 2; }

@@ -43,8 +43,14 @@ _CLEARED = {
 _BENCH_VARIABLES = ("PREGO_TEST_BENCH", "PREGO_TEST_SITE", "PREGO_TEST_TENANT_SITE", "PREGO_TEST_URL")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-	"""Run what needs a bench one after the other, and skip it where no bench is named."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+	"""Run what needs a bench one after the other, and skip it where no bench is named; leave out what is slow.
+
+	Only a `-m` that names slow tests runs them.
+	"""
+	if "slow" not in config.option.markexpr:
+		config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("slow")])
+		items[:] = [item for item in items if not item.get_closest_marker("slow")]
 	unset = [name for name in _BENCH_VARIABLES if not os.environ.get(name)]
 	for item in items:
 		if item.get_closest_marker("bench"):
