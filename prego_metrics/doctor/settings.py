@@ -14,7 +14,7 @@ from prego_metrics.agent.config.api_key import (
 	KEY_VARIABLE,
 	load_api_key,
 )
-from prego_metrics.agent.config.config import CONFIG_KEY, DEFAULT_SOURCE, HARDENED_KEYS
+from prego_metrics.agent.config.config import CONFIG_KEY, DEFAULT_SOURCE, HARDENED_KEYS, PUSH_KEYS
 from prego_metrics.agent.config.settings import SETTINGS
 from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Examination, Finding
 
@@ -33,8 +33,9 @@ def configuration(node: Examination) -> Finding:
 					"alone. Else mend it with `prego-metrics configure`"
 				),
 			)
+		needed = PUSH_KEYS | {"scheduler_pushes"}
 		return Finding(
-			FAIL,
+			FAIL if any(not problem.key or problem.key in needed for problem in config.problems) else WARN,
 			problems,
 			message(
 				"mend it with `prego-metrics configure`, or in {file}",

@@ -27,7 +27,8 @@ from prego_metrics.agent.bench.locate import open_bench, open_benches
 from prego_metrics.agent.collectors import instance
 from prego_metrics.agent.collectors.host import sample_host
 from prego_metrics.agent.config.api_key import load_api_key
-from prego_metrics.agent.config.config import ALL_KEYS, load_config
+from prego_metrics.agent.config.config import load_config
+from prego_metrics.agent.config.settings import SETTING_BY_NAME
 from prego_metrics.agent.push.request import Request
 from prego_metrics.agent.push.result import Result, summary
 from prego_metrics.agent.state.model import OUTCOMES, State
@@ -67,7 +68,7 @@ BAD_SETTINGS: dict[str, dict[str, object]] = {
 	"no path": {"api_key_file": "x"},
 	"two heartbeats": {"heartbeat_url": "https://a.example", "heartbeat_url_file": "/a"},
 	"a slip": {"push_intervall": 60},
-	"something unknown": {"zzzzzz": 1},
+	"something unknown": {"exclude_site": 1},
 	"the key itself": {"api_key": "never-write-it-here"},
 }
 
@@ -95,7 +96,7 @@ def test_every_kind_of_bad_setting_is_said_in_korean(
 	assert config.problems
 	for problem in config.problems:
 		assert_korean(problem.message)
-	assert_korean(spoken(lambda: config.require(ALL_KEYS)))
+	assert_korean(spoken(lambda: config.require(SETTING_BY_NAME)))
 
 
 def test_what_is_missing_empty_or_unusual_is_said_in_korean(bench_folder: Path, settings: Write) -> None:
@@ -222,7 +223,7 @@ def test_what_was_not_sent_is_korean_after_the_state(
 	assert_korean(description(state.events[0]))
 
 	# The English is cut where it is long, which must not cost the translation.
-	aim(bench_folder, "http://127.0.0.1:9", zzzzzz=1)
+	aim(bench_folder, "x" * 500)
 	push_now(bench_folder)
 	sentence = judge_status(state_of(bench_folder), config, time.time()).sentence
 	assert sentence.endswith("…")

@@ -10,10 +10,14 @@ from typing import Any
 import pytest
 from broken_nodes import (
 	SITUATIONS,
+	WARNED,
 	Node,
 	Spoil,
 )
 from watched_control_plane import KEY, WatchedControlPlane
+
+from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.config.config import load_config
 
 Run = Callable[..., Any]
 
@@ -57,6 +61,30 @@ def test_nothing_is_sent(
 	assert (result["outcome"], result["payload"], result["error_code"]) == ("not_sent", None, code)
 	assert [name for name in names if name not in result["error"]] == []
 	assert "".join(result["error"].splitlines()).isprintable()
+
+
+@pytest.mark.parametrize(
+	("spoil", "code", "names"),
+	[pytest.param(spoil, code, names, id=name) for name, spoil, code, names in WARNED],
+)
+def test_what_a_push_can_do_without_is_warned_of(
+	node: Node,
+	control_plane: WatchedControlPlane,
+	run_agent: Run,
+	spoil: Spoil,
+	code: str,
+	names: tuple[str, ...],
+) -> None:
+	spoil(node)
+	node.write()
+	done = run_agent("push", "--bench", node.bench, **node.environ)
+	assert done.returncode == 0
+	assert control_plane.answers == ["POST /internal/server-metrics 200"]
+	assert [name for name in names if name not in done.stderr] == []
+	config = load_config(open_bench(str(node.bench)), node.environ)
+	assert [sentence.code for sentence in (*(p.message for p in config.problems), *config.warnings)] == [code]
+	done = run_agent("doctor", "--only", "configuration", "--json", "--bench", node.bench, **node.environ)
+	assert json.loads(done.stdout)["checks"][0]["state"] == "warn"
 
 
 def test_on_a_terminal_it_is_one_error(node: Node, run_agent: Run) -> None:

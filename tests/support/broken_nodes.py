@@ -189,10 +189,6 @@ SITUATIONS: list[tuple[str, Spoil, str, tuple[str, ...]]] = [
 		"setting_invalid",
 		("control_plane_url = ",),
 	),
-	("push_interval is too short", set_to(push_interval=1), "setting_invalid", ("push_interval = 1",)),
-	("push_interval is a text", set_to(push_interval="60"), "setting_invalid", ('push_interval = "60"',)),
-	("push_interval is no number", set_to(push_interval=float("nan")), "setting_invalid", ("= NaN",)),
-	("timeout is null", set_to(timeout=None), "setting_invalid", ("timeout = null",)),
 	("exclude_sites is a text", set_to(exclude_sites="pool-*"), "setting_invalid", ("exclude_sites = ",)),
 	("allow_empty is a text", set_to(allow_empty="false"), "setting_invalid", ("allow_empty = ",)),
 	(
@@ -201,6 +197,8 @@ SITUATIONS: list[tuple[str, Spoil, str, tuple[str, ...]]] = [
 		"setting_unknown",
 		("exclude_site ", "exclude_sites?"),
 	),
+	("disk_paths is a text", set_to(disk_paths="/"), "setting_invalid", ("disk_paths = ",)),
+	("instance_id is a number", set_to(instance_id=5), "setting_invalid", ("instance_id = ",)),
 	("the key in the configuration", set_to(api_key=KEY), "key_misplaced", ("api_key",)),
 	(
 		"the key beside the section",
@@ -221,12 +219,6 @@ SITUATIONS: list[tuple[str, Spoil, str, tuple[str, ...]]] = [
 		("PREGO_METRICS_NODEID", "node_id?"),
 	),
 	(
-		"a wrong variable",
-		variable("PREGO_METRICS_TIMEOUT", "1e3"),
-		"setting_invalid",
-		('timeout = "1e3" (PREGO_METRICS_TIMEOUT)',),
-	),
-	(
 		"a list that is no JSON",
 		variable("PREGO_METRICS_EXCLUDE_SITES", "pool-*"),
 		"setting_invalid",
@@ -243,12 +235,6 @@ SITUATIONS: list[tuple[str, Spoil, str, tuple[str, ...]]] = [
 		all_of(variable("PREGO_METRICS_HARDENED", "1"), variable("PREGO_METRICS_NODE_ID", "node-1")),
 		"setting_missing_hardened",
 		("PREGO_METRICS_CONTROL_PLANE_URL",),
-	),
-	(
-		"two heartbeats",
-		set_to(heartbeat_url="https://hc.example/x", heartbeat_url_file="/etc/x"),
-		"settings_conflict",
-		("heartbeat_url", "heartbeat_url_file"),
 	),
 	("an empty configuration", common_holds(""), "settings_unreadable", ("JSON",)),
 	(
@@ -302,5 +288,34 @@ SITUATIONS: list[tuple[str, Spoil, str, tuple[str, ...]]] = [
 		),
 		"key_invalid",
 		("$CREDENTIALS_DIRECTORY/internal_api_key",),
+	),
+]
+
+# A setting that a push can do without is wrong, or is no setting of this version.
+WARNED: list[tuple[str, Spoil, str, tuple[str, ...]]] = [
+	("push_interval is too short", set_to(push_interval=1), "setting_invalid", ("push_interval = 1",)),
+	("push_interval is a text", set_to(push_interval="60"), "setting_invalid", ('push_interval = "60"',)),
+	("push_interval is no number", set_to(push_interval=float("nan")), "setting_invalid", ("= NaN",)),
+	("timeout is null", set_to(timeout=None), "setting_invalid", ("timeout = null",)),
+	(
+		"a wrong variable",
+		variable("PREGO_METRICS_TIMEOUT", "1e3"),
+		"setting_invalid",
+		('timeout = "1e3" (PREGO_METRICS_TIMEOUT)',),
+	),
+	(
+		"two heartbeats",
+		set_to(heartbeat_url="https://hc.example/x", heartbeat_url_file="/etc/x"),
+		"settings_conflict",
+		("heartbeat_url", "heartbeat_url_file"),
+	),
+	("heartbeat_url is a number", set_to(heartbeat_url=5), "setting_invalid", ("heartbeat_url = …",)),
+	("disk_alert_pct is a text", set_to(disk_alert_pct="90"), "setting_invalid", ("disk_alert_pct = ",)),
+	("a setting of another version", set_to(memory_source="cgroup"), "setting_unknown", ("memory_source",)),
+	(
+		"a variable of another version",
+		variable("PREGO_METRICS_MEMORY_SOURCE", "cgroup"),
+		"setting_unknown",
+		("PREGO_METRICS_MEMORY_SOURCE",),
 	),
 ]

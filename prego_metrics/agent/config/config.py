@@ -24,7 +24,8 @@ from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.common_site_config import config_file, read_common_config
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.bench.trust import require_trusted
-from prego_metrics.agent.config.settings import SETTING_BY_NAME, SETTINGS, Setting, Settings
+from prego_metrics.agent.config.names import misplaced_key, unknown_names
+from prego_metrics.agent.config.settings import SETTINGS, Setting, Settings
 
 CONFIG_KEY = "prego_metrics"
 DEFAULT_SOURCE = "default"
@@ -32,8 +33,10 @@ COMMAND_LINE = "the command line"
 
 CENSUS_KEYS = frozenset(("benches", "exclude_sites", "allow_empty"))
 QUOTA_KEYS = frozenset(("tenant_quota_gb",))
-ALL_KEYS = frozenset(SETTING_BY_NAME)
-DRY_RUN_KEYS = ALL_KEYS - {"api_key_file"}
+# What the count, the payload or the delivery depends on: a push with a default in place of one of these could be
+# wrong. Of any other the default applies, with a warning.
+DRY_RUN_KEYS = CENSUS_KEYS | {"node_id", "control_plane_url", "instance_id", "disk_paths"}
+PUSH_KEYS = DRY_RUN_KEYS | {"api_key_file"}
 
 # In the hardened mode these come from the unit's environment alone: any app of the bench can write the
 # bench's file, and could send the bearer elsewhere.
@@ -42,10 +45,7 @@ HARDENED_KEYS = frozenset(
 	("node_id", "control_plane_url", "api_key_file", "heartbeat_url", "heartbeat_url_file")
 )
 
-# A key written here would be readable by every app, every backup and every System Manager.
-_KEY_NAMES = frozenset(("api_key", "internal_api_key", "key", "token", "bearer", "secret"))
 _TOP_LEVEL_KEY_NAMES = frozenset(("internal_api_key", "INTERNAL_API_KEY"))
-_NOT_SETTINGS = frozenset((HARDENED_VARIABLE,))
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
@@ -68,6 +68,14 @@ class Config(Settings):
 		problems = [problem for problem in self.problems if not problem.key or problem.key in needed]
 		if problems:
 			raise ConfigurationError(problems)
+
+	def defaults_applied(self, keys: Collection[str]) -> tuple[Message, ...]:
+		"""Return the warnings of wrong settings other than `keys`: their defaults apply."""
+		return tuple(
+			message("{problem}. Pushes go out without this setting", problem=problem.message)
+			for problem in self.problems
+			if problem.key and problem.key not in keys
+		)
 
 
 def load_config(
@@ -100,7 +108,12 @@ def judge_config(
 	warnings: list[str] = []
 	hardened = _is_hardened(environ, problems)
 	section = _section(common, file, problems)
-	problems += _unknown_names(section or {}, file, environ)
+	for is_misspelt, unknown in unknown_names(section or {}, file, environ, HARDENED_VARIABLE):
+		if is_misspelt:
+			problems.append(unknown)
+		else:
+			# Another version's, perhaps: after a rollback it must not stop the node.
+			warnings.append(unknown.message)
 
 	in_file = section or {}
 	if hardened:
@@ -204,7 +217,7 @@ def _unused_in_hardened_mode(in_file: Mapping[str, object], file: str) -> list[M
 def _section(common: Mapping[str, object], file: str, problems: list[Problem]) -> Mapping[str, object] | None:
 	"""Return our own part of the common configuration, None if it cannot be understood."""
 	for name in sorted(_TOP_LEVEL_KEY_NAMES & common.keys()):
-		problems.append(_misplaced_key(name, file))
+		problems.append(misplaced_key(name, file))
 	section = common.get(CONFIG_KEY, {})
 	if isinstance(section, dict):
 		return section
@@ -214,34 +227,6 @@ def _section(common: Mapping[str, object], file: str, problems: list[Problem]) -
 		)
 	)
 	return None
-
-
-def _unknown_names(section: Mapping[str, object], file: str, environ: Mapping[str, str]) -> Iterator[Problem]:
-	for name in sorted(section.keys() - SETTING_BY_NAME.keys()):
-		yield unknown_setting(name, name, file)
-	variables = {setting.variable for setting in SETTINGS} | _NOT_SETTINGS
-	for variable in sorted(environ.keys() - variables):
-		if variable.startswith("PREGO_METRICS_"):
-			name = variable.removeprefix("PREGO_METRICS_").lower()
-			yield unknown_setting(variable, name, coded("environment"))
-
-
-def unknown_setting(written_name: str, name: str, source: str) -> Problem:
-	"""Return the problem that `name` is no setting; `written_name` is how `source` spells it."""
-	if name.lower() in _KEY_NAMES:
-		return _misplaced_key(written_name, source)
-	import difflib
-
-	near = difflib.get_close_matches(name, SETTING_BY_NAME, n=1)
-	if near:
-		hint = coded("similar_setting", setting=near[0])
-	else:
-		hint = coded("allowed_settings", settings=", ".join(SETTING_BY_NAME))
-	return Problem("", coded("setting_unknown", name=sanitize(written_name, 80), source=source, hint=hint))
-
-
-def _misplaced_key(name: str, source: str) -> Problem:
-	return Problem("", coded("key_misplaced", name=sanitize(name, 80), source=source))
 
 
 def _refused_value(raw: object) -> str:

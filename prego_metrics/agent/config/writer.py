@@ -14,7 +14,8 @@ from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.common_site_config import config_file, read_common_config
 from prego_metrics.agent.bench.installed_frappe import TICK_KEY
 from prego_metrics.agent.bench.locate import Bench
-from prego_metrics.agent.config.config import COMMAND_LINE, CONFIG_KEY, Config, judge_config, unknown_setting
+from prego_metrics.agent.config.config import COMMAND_LINE, CONFIG_KEY, Config, judge_config
+from prego_metrics.agent.config.names import unknown_setting
 from prego_metrics.agent.config.settings import SETTING_BY_NAME, SETTINGS, Setting
 
 _TRIES = 5

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from prego_metrics.agent.base.errors import LockUnsupported, NotSent
@@ -20,7 +20,7 @@ from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.base.secrets import HiddenEnvironment
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.collectors.instance import check_instance
-from prego_metrics.agent.config.config import ALL_KEYS, DRY_RUN_KEYS, Config, load_config
+from prego_metrics.agent.config.config import DRY_RUN_KEYS, PUSH_KEYS, Config, load_config
 from prego_metrics.agent.push.request import Request
 from prego_metrics.agent.push.result import Result
 from prego_metrics.agent.state import schedule
@@ -55,7 +55,7 @@ def push(bench: Bench, request: Request, environ: Mapping[str, str] | None = Non
 	environ = HiddenEnvironment(os.environ if environ is None else environ)
 	config, folder = load_config(bench, environ), StateFolder(bench.sites)
 	result = _push_if_due(config, folder, request, environ)
-	warnings = (*config.warnings, *result.warnings)
+	warnings = (*config.warnings, *config.defaults_applied(_needed_keys(request)), *result.warnings)
 	if request.if_due:
 		tick = Tick(request.trigger, time.time(), config.push_interval, config.node_id, result.outcome)
 		if (not_written := folder.write_tick(tick)) and result.outcome == NOT_DUE:
@@ -80,7 +80,7 @@ def dry_run(bench: Bench, environ: Mapping[str, str] | None = None) -> Result:
 		collected = collect_payload(config, state, at, save_snapshot=False)
 	except NotSent as error:
 		return Result(NOT_SENT, at, error=error.message, warnings=config.warnings)
-	warnings = (*config.warnings, *collected.warnings)
+	warnings = (*config.warnings, *config.defaults_applied(DRY_RUN_KEYS), *collected.warnings)
 	return Result(DRY_RUN, at, collected.payload.as_dict(), warnings=warnings)
 
 
@@ -138,7 +138,7 @@ def _push_locked(
 
 	at, began = time.time(), time.monotonic()
 	try:
-		config.require(ALL_KEYS)
+		config.require(_needed_keys(request))
 		check_instance(config)
 		key, key_warnings = load_api_key(config, environ)
 		collected = collect_payload(config, state, at, save_snapshot=request.save_snapshot)
@@ -173,6 +173,11 @@ def _push_locked(
 		warnings=(*key_warnings, *collected.warnings),
 	)
 	return result, state
+
+
+def _needed_keys(request: Request) -> Collection[str]:
+	"""Return the settings that must be right; whether Frappe's scheduler pushes at all is for its own pushes to know."""
+	return PUSH_KEYS | {"scheduler_pushes"} if request.trigger == "frappe" else PUSH_KEYS
 
 
 def _is_due(config: Config, state: State) -> bool:

@@ -17,7 +17,7 @@ from prego_metrics.agent.base.errors import ConfigurationError
 from prego_metrics.agent.base.secrets import Secret
 from prego_metrics.agent.bench.locate import open_bench
 from prego_metrics.agent.config.api_key import load_api_key
-from prego_metrics.agent.config.config import ALL_KEYS, load_config
+from prego_metrics.agent.config.config import PUSH_KEYS, load_config
 
 KEY = "Zx9-key+with/every=kind.of_sign~0123456789"
 Write = Callable[..., Path]
@@ -277,7 +277,7 @@ def test_the_traceback_of_wrong_settings_does_not_show_the_key(bench_folder: Pat
 	settings(bench_folder, api_key=KEY)
 	environ = {"INTERNAL_API_KEY": KEY}
 	config = load_config(open_bench(str(bench_folder)), environ)
-	assert KEY not in shown_with_locals(lambda: config.require(ALL_KEYS))
+	assert KEY not in shown_with_locals(lambda: config.require(PUSH_KEYS))
 
 
 def test_a_secret_in_local_variables_of_anybody_shows_only_where_it_came_from() -> None:

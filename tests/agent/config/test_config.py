@@ -10,10 +10,7 @@ import pytest
 from judging import GOOD, Write, coded_problems, judged, loaded, problems
 
 from prego_metrics.agent.bench.locate import open_benches
-from prego_metrics.agent.config.config import (
-	ALL_KEYS,
-)
-from prego_metrics.agent.config.settings import SETTINGS
+from prego_metrics.agent.config.settings import SETTING_BY_NAME, SETTINGS
 
 # Where a value comes from
 
@@ -98,7 +95,7 @@ def test_every_setting_is_taken_from_the_file_and_every_one_from_the_environment
 		assert config.problems == ()
 		assert getattr(config, name) == value
 		assert config.sources[name] == variable
-	assert set(in_file) == set(in_environment) == ALL_KEYS - {"heartbeat_url_file"}
+	assert set(in_file) == set(in_environment) == SETTING_BY_NAME.keys() - {"heartbeat_url_file"}
 
 
 def test_a_change_of_the_file_holds_at_the_next_read(bench_folder: Path, settings: Write) -> None:

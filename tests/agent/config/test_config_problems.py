@@ -12,13 +12,15 @@ import pytest
 from judging import GOOD, Write, coded_problems, judged, loaded, problems, write_common
 
 from prego_metrics.agent.base.errors import ConfigurationError
+from prego_metrics.agent.base.messages import code_of
 from prego_metrics.agent.bench.locate import open_bench
 from prego_metrics.agent.config.config import (
-	ALL_KEYS,
 	CENSUS_KEYS,
 	DRY_RUN_KEYS,
+	PUSH_KEYS,
 	load_config,
 )
+from prego_metrics.agent.config.settings import SETTING_BY_NAME
 
 # What is wrong, in one go
 
@@ -60,15 +62,32 @@ def test_everything_that_is_wrong_is_said_in_one_go(bench_folder: Path, settings
 	assert "0123456789" not in expected
 	assert "9876543210" not in expected
 	with pytest.raises(ConfigurationError) as raised:
-		config.require(ALL_KEYS)
+		config.require(SETTING_BY_NAME)
 	assert str(raised.value) == expected
 
 
 def test_problems_come_in_the_same_order_in_every_process(bench_folder: Path, settings: Write) -> None:
-	settings(bench_folder, **GOOD, **{f"unknown_{number}": 1 for number in range(8)})
-	environ = {f"PREGO_METRICS_STRANGE_{number}": "1" for number in range(8)}
+	settings(bench_folder, **GOOD, **{f"push_interval_{number}": 1 for number in range(8)})
+	environ = {f"PREGO_METRICS_SPREAD_{number}": "1" for number in range(8)}
 	texts = [problem.message.split()[0] for problem in loaded(bench_folder, environ).problems]
-	assert texts == [f"unknown_{n}" for n in range(8)] + [f"PREGO_METRICS_STRANGE_{n}" for n in range(8)]
+	assert texts == [f"push_interval_{n}" for n in range(8)] + [f"PREGO_METRICS_SPREAD_{n}" for n in range(8)]
+
+
+@pytest.mark.parametrize(
+	"name", ["exclude_site", "Exclude_Sites", "exclude-sites", "exclude", "sites", "bench"]
+)
+def test_a_misspelt_setting_stops_everything(name: str) -> None:
+	config = judged({**GOOD, name: ["pool-*"]})
+	assert coded_problems(config) == [("setting_unknown", name)] and config.warnings == ()
+	with pytest.raises(ConfigurationError):
+		config.require(CENSUS_KEYS)
+
+
+def test_a_setting_of_another_version_is_a_warning() -> None:
+	config = judged({**GOOD, "memory_source": "cgroup"})
+	assert config.problems == ()
+	(warning,) = config.warnings
+	assert (code_of(warning), "memory_source" in warning) == ("setting_unknown", True)
 
 
 def test_a_command_needs_only_its_own_keys(bench_folder: Path, settings: Write) -> None:
@@ -77,11 +96,16 @@ def test_a_command_needs_only_its_own_keys(bench_folder: Path, settings: Write) 
 	config.require(CENSUS_KEYS)
 	with pytest.raises(ConfigurationError) as raised:
 		config.require(DRY_RUN_KEYS)
+	assert {problem.key for problem in raised.value.problems} == {"node_id", "control_plane_url"}
+	with pytest.raises(ConfigurationError) as raised:
+		config.require(PUSH_KEYS)
 	assert {problem.key for problem in raised.value.problems} == {
 		"node_id",
 		"control_plane_url",
-		"push_interval",
+		"api_key_file",
 	}
+	(warning,) = config.defaults_applied(PUSH_KEYS)
+	assert warning.startswith("push_interval = 1 ")
 	settings(bench_folder, **GOOD, exclude_sites="x")
 	with pytest.raises(ConfigurationError):
 		loaded(bench_folder).require(CENSUS_KEYS)

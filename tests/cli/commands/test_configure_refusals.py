@@ -55,7 +55,7 @@ def test_a_wrong_value_is_refused_and_nothing_is_written(
 
 
 def test_every_wrong_value_is_named_in_one_go(bench_folder: Path) -> None:
-	error = refusal(bench_folder, node_id="", control_plane_url="x", timeout=0, nod="x")
+	error = refusal(bench_folder, node_id="", control_plane_url="x", timeout=0, nodeid="x")
 	assert len(str(error).splitlines()) == len(error.problems) == 4
 
 

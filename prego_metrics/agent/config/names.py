@@ -1,0 +1,56 @@
+"""Names that are no settings: misspelt ones, the key itself, and those of another version."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from prego_metrics.agent.base.errors import Problem
+from prego_metrics.agent.base.messages import coded
+from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.config.settings import SETTING_BY_NAME, SETTINGS
+
+# A key written here would be readable by every app, every backup and every System Manager.
+_KEY_NAMES = frozenset(("api_key", "internal_api_key", "key", "token", "bearer", "secret"))
+# How close to a setting's name another one must be to be taken for it, from 0 to 1.
+_SIMILARITY = 0.65
+
+
+def unknown_names(
+	section: Mapping[str, object], file: str, environ: Mapping[str, str], *other_variables: str
+) -> Iterator[tuple[bool, Problem]]:
+	"""Yield a problem for each unknown name, and whether a setting, or the key, was probably meant by it."""
+	for name in sorted(section.keys() - SETTING_BY_NAME.keys()):
+		yield _is_misspelt(name), unknown_setting(name, name, file)
+	variables = {*(setting.variable for setting in SETTINGS), *other_variables}
+	for variable in sorted(environ.keys() - variables):
+		if variable.startswith("PREGO_METRICS_"):
+			name = variable.removeprefix("PREGO_METRICS_").lower()
+			yield _is_misspelt(name), unknown_setting(variable, name, coded("environment"))
+
+
+def _is_misspelt(name: str) -> bool:
+	return name.lower() in _KEY_NAMES or bool(_similar_setting(name))
+
+
+def _similar_setting(name: str) -> str | None:
+	import difflib
+
+	near = difflib.get_close_matches(name.lower().replace("-", "_"), SETTING_BY_NAME, n=1, cutoff=_SIMILARITY)
+	return near[0] if near else None
+
+
+def unknown_setting(written_name: str, name: str, source: str) -> Problem:
+	"""Return the problem that `name` is no setting; `written_name` is how `source` spells it."""
+	if name.lower() in _KEY_NAMES:
+		return misplaced_key(written_name, source)
+	similar = _similar_setting(name)
+	if similar:
+		hint = coded("similar_setting", setting=similar)
+	else:
+		hint = coded("allowed_settings", settings=", ".join(SETTING_BY_NAME))
+	return Problem("", coded("setting_unknown", name=sanitize(written_name, 80), source=source, hint=hint))
+
+
+def misplaced_key(name: str, source: str) -> Problem:
+	"""Return the problem that `source` holds the key itself."""
+	return Problem("", coded("key_misplaced", name=sanitize(name, 80), source=source))
