@@ -127,6 +127,7 @@ PARTS: Mapping[str, str] = {
 	"answer_leads_to": "{answer}, and leads to {place}",
 	"answer_compressed": "[compressed: {coding}]",
 	"answer_asks_to_wait": "{answer}; it asks to wait {seconds} s, longer than this push may last",
+	"proxy_malformed": "its URL cannot be read: it must be http://USER:PASSWORD@HOST:PORT, what is special in it as %XX",
 	"certificate_untrusted": "the certificate is not to be trusted: {reason}",
 	"withheld": "[withheld: it contains part of a secret]",
 	"set_aside": "it was set aside as {name}, and a new one is begun",

@@ -21,9 +21,11 @@ from typing import Any
 from prego_metrics.agent.base.errors import BenchError, ConfigurationError, Problem
 from prego_metrics.agent.base.messages import Message, coded, message
 from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.base.urls import redacted_value
 from prego_metrics.agent.bench.common_site_config import config_file, read_common_config
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.bench.trust import require_trusted
+from prego_metrics.agent.config.kinds import BaseUrl
 from prego_metrics.agent.config.names import misplaced_key, unknown_names
 from prego_metrics.agent.config.settings import SETTINGS, Setting, Settings
 
@@ -176,7 +178,9 @@ def invalid_setting(setting: Setting, raw: object, source: str) -> Problem:
 		coded(
 			"setting_invalid",
 			setting=setting.name,
-			value="…" if setting.kind.secret else _refused_value(raw),
+			value="…"
+			if setting.kind.secret
+			else _refused_value(raw, is_url=isinstance(setting.kind, BaseUrl)),
 			source=source,
 			allowed=setting.kind.allowed,
 		),
@@ -229,13 +233,13 @@ def _section(common: Mapping[str, object], file: str, problems: list[Problem]) -
 	return None
 
 
-def _refused_value(raw: object) -> str:
-	"""Return a refused value fit to show; userinfo of a URL may be a password, and is left out."""
+def _refused_value(raw: object, *, is_url: bool = False) -> str:
+	"""Return a refused value fit to show: of what may be a URL, only what is no secret."""
 	try:
-		value = json.dumps(raw, ensure_ascii=False, default=repr)
+		value = json.dumps(redacted_value(raw, is_url), ensure_ascii=False, default=repr)
 	except (ValueError, RecursionError):
 		value = "…"  # nested too deeply, or a number of thousands of digits
-	return sanitize(re.sub(r"(://|//|:).*@", r"\1…@", value, flags=re.DOTALL), 120)
+	return sanitize(value, 120)
 
 
 def _missing_problems(sources: Mapping[str, str], hardened: bool) -> Iterator[Problem]:

@@ -27,7 +27,7 @@ from prego_metrics import __version__
 from prego_metrics.agent.base.messages import Message, coded
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.base.secrets import Secret
-from prego_metrics.agent.base.urls import is_loopback
+from prego_metrics.agent.base.urls import is_loopback, redacted_urls
 from prego_metrics.agent.http.bodies import codings_of, decompressed
 from prego_metrics.agent.http.connection import Connection, CuttableAdapter, UnredirectedSession, causes_of
 from prego_metrics.agent.http.deadline import within_deadline
@@ -43,6 +43,7 @@ SUCCESS_SECONDS = 1.0
 _CHUNK_BYTES = 512
 _REASON_CHARACTERS = 200
 _PROXY_ERRORS = (requests.exceptions.ProxyError, urllib3.exceptions.ProxyError)
+_URL_ERRORS = (requests.exceptions.InvalidURL, urllib3.exceptions.LocationValueError)
 _NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
 
 
@@ -249,11 +250,15 @@ class Client:
 		"""Say why there was no answer: the innermost cause, not the wrappings around it."""
 
 		def excerpt(text: str) -> str:
+			text = redacted_urls(text)
 			return secret.excerpt(text, _REASON_CHARACTERS) if secret else sanitize(text, _REASON_CHARACTERS)
 
 		if self._connection.cut:
 			return no_answer(self._safe_url, timeout_seconds)
 		url, causes = self._safe_url, causes_of(error)
+		if self._proxy and (type(causes[-1]) is ValueError or isinstance(causes[-1], _URL_ERRORS)):
+			# Their texts quote what stands in the place of a host or a port, which may be a password.
+			return coded("proxy_failed", proxy=self._proxy, reason=coded("proxy_malformed"))
 		if self._proxy and any(isinstance(cause, _PROXY_ERRORS) for cause in causes):
 			strings = [cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror]
 			return coded(

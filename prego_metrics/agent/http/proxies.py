@@ -5,7 +5,7 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from prego_metrics.agent.base.sanitize import sanitize
-from prego_metrics.agent.base.urls import is_loopback
+from prego_metrics.agent.base.urls import is_loopback, redacted_url
 
 
 def proxy_of(url: str) -> str | None:
@@ -15,4 +15,4 @@ def proxy_of(url: str) -> str | None:
 	if is_loopback(urlsplit(url).hostname or ""):
 		return None
 	proxy = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
-	return sanitize(str(proxy).rpartition("@")[2].rpartition("://")[2], 200) if proxy else None
+	return sanitize(redacted_url(str(proxy)).rpartition("…@")[2].rpartition("://")[2], 200) if proxy else None

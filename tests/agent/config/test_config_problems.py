@@ -159,12 +159,21 @@ def test_the_same_names_beside_the_section_that_other_apps_use_are_left_alone(be
 		"user:pa55word@cp.example",
 		"//user:pa55word@cp.example",
 		"https:user:pa55word@cp.example",
+		"https://cp.example/?token=pa55word",
+		"https://cp.example?pa55word",
+		"https://cp.example/#pa55word",
+		"cp.example/?token=pa55word",
+		["https://cp.example/?token=pa55word"],
 	],
 )
-def test_a_password_in_a_refused_url_is_not_shown(url: str) -> None:
+def test_a_password_in_a_refused_url_is_not_shown(url: object) -> None:
 	config = judged({**GOOD, "control_plane_url": url})
 	assert coded_problems(config) == [("setting_invalid", "control_plane_url")]
 	assert "pa55" not in problems(config)
+
+
+def test_a_pattern_with_a_question_mark_is_shown_as_it_is() -> None:
+	assert '"pool-?x"' in problems(judged({**GOOD, "exclude_sites": "pool-?x"}))
 
 
 @pytest.mark.parametrize("value", ["http://hc.example/the-uuid", "https://hc.example:the-uuid", ["the-uuid"]])

@@ -116,3 +116,27 @@ def test_a_path_that_is_a_secret_is_requested_and_not_shown() -> None:
 		reply = Client(server.url).get(path, SECONDS)
 	assert server.requests[0].startswith(b"GET /ping/0aa1-a-secret-path HTTP/1.1\r\n")
 	assert isinstance(reply, NoAnswer) and reply.reason.params["reason"] == WITHHELD
+
+
+@pytest.mark.parametrize(
+	"proxy",
+	[
+		"http://u:{}@127.0.0.1:99999",
+		"http://u:{}",
+		"http://u:{}/x@127.0.0.1:9",
+		"http://u:x#{}@127.0.0.1:9",
+		"http://{}@127.0.0.1:99999",
+		"u:{}@127.0.0.1:9",
+		"gopher://u:{}@127.0.0.1:9",
+		"http://127.0.0.1:99999/?token={}",
+	],
+)
+def test_a_proxy_that_is_no_url_is_named_without_its_password(
+	monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+	monkeypatch.setenv("HTTPS_PROXY", proxy.format("s3cr3t"))
+	reply = Client("https://plane.example").request("GET", "/", 3)
+	assert isinstance(reply, NoAnswer)
+	assert reply.reason.code == "proxy_failed"
+	assert reply.reason.params["reason"].code == "proxy_malformed"
+	assert "s3cr3t" not in str(reply.reason)
