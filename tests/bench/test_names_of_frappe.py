@@ -28,13 +28,17 @@ pytestmark = pytest.mark.bench
 def names_that_we_use() -> Iterator[str]:
 	for path in sorted(PACKAGE.rglob("*.py")):
 		tree = ast.parse(path.read_text())
+		imported = {
+			alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
+		}
 		tried = {node for block in ast.walk(tree) if isinstance(block, ast.Try) for node in ast.walk(block)}
 		for node in ast.walk(tree):
 			if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "frappe":
 				if node not in tried:  # tests of Frappe's own, by the one name or the other
 					yield from (f"{node.module}.{alias.name}" for alias in node.names)
-			elif isinstance(node, ast.Attribute) and (chain := dotted(node)).startswith("frappe."):
-				yield chain
+			elif isinstance(node, ast.Attribute) and "frappe" in imported:
+				if (chain := dotted(node)).startswith("frappe."):
+					yield chain
 
 
 def dotted(node: ast.expr) -> str:

@@ -21,7 +21,7 @@ STATE = SITES / ".prego-metrics"
 STORE = STATE / "tenants.sqlite"
 JOB = "prego_metrics.desk.scan_job.scan_if_due"
 # Found nowhere else, so that it can be looked for.
-PASSWORD = "a-password-that-no-log-may-show-5311"
+PASSWORD = "a-pw-that-no-log-may-show-5311"
 
 
 def wait_for(condition: Callable[[], bool], seconds: float) -> None:
