@@ -87,6 +87,7 @@ def test_the_body_of_a_redirect_is_read_within_the_limits_of_any_other() -> None
 		(b"anything", "gzip", "[compressed: gzip]"),
 		(b"no such node", "identity", "no such node"),
 	],
+	ids=["gzip", "zlib", "raw deflate", "twice", "cut off", "unknown", "broken", "identity"],
 )
 def test_a_compressed_answer_is_read_or_called_compressed(body: bytes, coding: str, words: str) -> None:
 	with HostileServer(answer(400, body, f"Content-Encoding: {coding}")) as server:
