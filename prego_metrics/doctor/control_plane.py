@@ -19,6 +19,7 @@ from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.base.secrets import Secret
 from prego_metrics.agent.http.proxies import proxy_of
 from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Examination, Finding
+from prego_metrics.doctor.families import with_dead_families
 
 if TYPE_CHECKING:
 	from prego_metrics.agent.http.client import Answer, NoAnswer
@@ -37,7 +38,7 @@ def control_plane(node: Examination) -> Finding:
 		return Finding(SKIP, asked)
 	key, answer = asked
 	if not isinstance(answer, NoAnswer):
-		return _judged(node, key, answer)
+		return with_dead_families(node, _judged(node, key, answer))
 	proxy = proxy_of(node.config.control_plane_url)
 	return Finding(
 		FAIL,

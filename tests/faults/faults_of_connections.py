@@ -143,7 +143,7 @@ def _proxy_saw_nothing(node: Node, run: Run) -> None:
 _ADDRESSES = [
 	Fault("the port is closed", SILENCE, _refused, FAILED, slow=True),
 	Fault("a black hole", SILENCE, _full_backlog, FAILED, slow=True),
-	Fault("IPv6 is a black hole, IPv4 works", SILENCE, _dead_ipv6, DELIVERED, broken_by="13.4"),
+	Fault("IPv6 is a black hole, IPv4 works", SILENCE, _dead_ipv6, DELIVERED),
 	Fault(
 		"IPv6 is a black hole, and the doctor is asked",
 		SILENCE,
@@ -151,7 +151,6 @@ _ADDRESSES = [
 		ANSWERED,
 		doctor("control_plane"),
 		check=names("IPv6"),
-		broken_by="13.4",
 		limit=12,
 	),
 	Fault(

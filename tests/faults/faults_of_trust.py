@@ -408,7 +408,6 @@ _KEYS = [
 		lambda n: (n.secrets.append(URL_SECRET), n.section.update(heartbeat_url=f"ftp://x/{URL_SECRET}")),
 		DELIVERED,
 		check=names("heartbeat_url"),
-		broken_by="13.4",
 	),
 	Fault(
 		"systemd units for a key file that is absent",
@@ -549,7 +548,6 @@ _SETTINGS = [
 		setting(quantum_mode=True),
 		DELIVERED,
 		check=names("quantum_mode"),
-		broken_by="13.4",
 	),
 	Fault(
 		"a variable of a newer version",
@@ -557,7 +555,6 @@ _SETTINGS = [
 		variable(PREGO_METRICS_QUANTUM="1"),
 		DELIVERED,
 		check=names("QUANTUM"),
-		broken_by="13.4",
 	),
 	Fault(
 		"a wrong tenant_series",
@@ -565,7 +562,6 @@ _SETTINGS = [
 		setting(tenant_series="many"),
 		DELIVERED,
 		check=names("tenant_series"),
-		broken_by="13.4",
 	),
 	Fault(
 		"a wrong tenant_quota_gb",
@@ -573,7 +569,6 @@ _SETTINGS = [
 		setting(tenant_quota_gb=-1),
 		DELIVERED,
 		check=names("tenant_quota_gb"),
-		broken_by="13.4",
 		slow=True,
 	),
 	Fault(
@@ -582,7 +577,6 @@ _SETTINGS = [
 		setting(disk_alert_pct=900),
 		DELIVERED,
 		check=names("disk_alert_pct"),
-		broken_by="13.4",
 		slow=True,
 	),
 	Fault(
@@ -591,7 +585,6 @@ _SETTINGS = [
 		setting(site="a/b"),
 		DELIVERED,
 		check=names("site"),
-		broken_by="13.4",
 		slow=True,
 	),
 	Fault("a wrong node_id", SILENCE, setting(node_id=7), NOT_SENT, slow=True),

@@ -19,6 +19,8 @@ import requests.adapters
 import urllib3.connection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from prego_metrics.agent.http.addresses import addresses_of, first_connected
+
 
 class Connection:
 	"""The connection that is open now, seen from the threads that may have to cut it.
@@ -90,6 +92,11 @@ class Connection:
 			# One that is just going off must not cut what comes next.
 			watchdog.join()
 
+	def refuse_if_over(self) -> None:
+		"""Raise OSError if this attempt's time is over."""
+		with self._lock:
+			self._refuse_if_over()
+
 	def _refuse_if_over(self) -> None:
 		if self._abandoned or self.cut:
 			raise OSError("too late")
@@ -114,12 +121,31 @@ class _Reporting(urllib3.connection.HTTPConnection):
 	response_class = _FinalResponse
 
 	def _new_conn(self) -> socket.socket:
-		opened = super()._new_conn()
+		opened = self._connected()
 		try:
 			self.cuttable.opened(opened)
 		except BaseException:
 			opened.close()
 			raise
+		return opened
+
+	def _connected(self) -> socket.socket:
+		"""Connect to the first address that answers within its share of the time."""
+		seconds = self.timeout
+		if not isinstance(seconds, int | float):
+			return super()._new_conn()
+		host = self._dns_host
+
+		def connect(address: str, share_seconds: float) -> socket.socket:
+			self.cuttable.refuse_if_over()
+			self._dns_host, self.timeout = address, share_seconds
+			try:
+				return super(_Reporting, self)._new_conn()
+			finally:
+				self._dns_host, self.timeout = host, seconds
+
+		opened = first_connected(connect, addresses_of(host, self.port), seconds)
+		opened.settimeout(seconds)
 		return opened
 
 	def connect(self) -> None:
