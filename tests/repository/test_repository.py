@@ -203,3 +203,53 @@ def test_every_link_to_a_file_leads_somewhere(document: Path) -> None:
 	for target in re.findall(r"\]\(([^)#]+)", document.read_text()):
 		if "://" not in target:
 			assert (document.parent / target).exists(), target
+
+
+# A name of ours that `pip` would look up in a public index, with or without extras; a path or a URL is none.
+OUR_NAME = re.compile(r"""pip3?\s+install(?:\s+-\S+)*\s+['"]?prego[_-]metrics(?![\w…./-]*\.whl)(?!\s*@)""")
+
+
+@pytest.mark.parametrize(
+	("line", "suggests"),
+	[
+		("pip install prego_metrics", True),
+		("pip install --upgrade 'prego-metrics[hetzner]'", True),
+		("pip install prego_metrics==0.1.0", True),
+		("pip install prego_metrics-….whl", False),
+		("pip install ./prego_metrics-0.1.0-py3-none-any.whl", False),
+		("pip install /srv/prego_metrics", False),
+	],
+)
+def test_what_suggests_a_package_of_ours_is_recognised(line: str, suggests: bool) -> None:
+	assert bool(OUR_NAME.search(line)) == suggests
+
+
+def test_nothing_suggests_a_package_of_ours_from_a_public_index() -> None:
+	listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+	names = [name for name in listed.splitlines() if not name.startswith("tests/")]
+	texts = {name: (ROOT / name).read_text(errors="replace") for name in names if (ROOT / name).is_file()}
+	assert [name for name, text in texts.items() if OUR_NAME.search(text) or "prego_metrics[" in text] == []
+
+
+def test_the_ansible_role_installs_no_package_that_nobody_named() -> None:
+	role = ROOT / "deploy/ansible/roles/prego_metrics"
+	assert 'prego_metrics_package: ""\n' in (role / "defaults/main.yml").read_text()
+	allowed = re.search(
+		r"prego_metrics_package is match\('(.+)'\)", (role / "tasks/preflight.yml").read_text()
+	)
+	assert allowed
+	for package in (
+		"/w/prego_metrics-0.1.0-py3-none-any.whl",
+		"https://h/x.whl",
+		"git+https://h/prego_metrics",
+	):
+		assert re.match(allowed[1], package)
+	for package in (
+		"",
+		"prego_metrics",
+		"prego_metrics==0.1.0",
+		"prego_metrics[hetzner]",
+		"http://h/x.whl",
+		"/",
+	):
+		assert not re.match(allowed[1], package)

@@ -190,7 +190,7 @@ PARTS: Mapping[str, str] = {
 	"database_setting_missing": "its site_config.json has no {key}",
 	"database_port_invalid": "db_port {port} is no number",
 	"database_library_missing": (
-		"{library} is not installed: pip install 'prego_metrics[database]', or in a bench env/bin/pip install "
+		"{library} is not installed: install {package} beside prego_metrics, in a bench by env/bin/pip install "
 		"{package}"
 	),
 	"database_late": "no answer within {seconds} s",

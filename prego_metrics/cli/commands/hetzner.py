@@ -82,7 +82,9 @@ def hetzner_push(as_json: bool, **options: Any) -> None:
 	try:
 		import hcloud  # noqa: F401
 	except ImportError:
-		_fail("the hcloud library is not installed: pip install 'prego_metrics[hetzner]'", as_json)
+		_fail(
+			"the hcloud library is not installed: pip install 'hcloud>=2.6,<3', beside prego_metrics", as_json
+		)
 	from prego_metrics.fleet.hetzner.sidecar import SidecarOptions, run_sidecar
 
 	try:
