@@ -55,6 +55,14 @@ ERRORS: Mapping[str, str] = {
 		"{folder} holds no site at all, which is a doubt and not a 0 (a lost mount looks like that): nothing is "
 		"counted. If the bench is really empty, set allow_empty to true"
 	),
+	"count_interrupted": (
+		"{path} cannot be read: {reason}. That is an error of this process or of the file system, and says nothing "
+		"about the sites: nothing is counted"
+	),
+	"no_config_readable": (
+		"not one of the {sites} site_config.json can be read, which is a doubt and not a count: nothing is "
+		"counted. Look at their owner and mode, and at who runs this"
+	),
 	"other_instance": (
 		"this server is the instance {found}, and its settings were made for {recorded}, which pushes as {node}: a "
 		"clone must not push as its original. Give it its own node: `prego-metrics configure --node-id NODE`; or, "

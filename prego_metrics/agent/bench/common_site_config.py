@@ -41,6 +41,8 @@ def read_common_config(bench: Bench, sleep: Callable[[float], None] = time.sleep
 			problem: str = coded("file_dangling")
 		except Unreadable as error:
 			problem = error.args[0]
+		except OSError as error:
+			problem = coded("file_unreadable", reason=error.strerror)
 	raise ConfigurationError(
 		[Problem("", coded("settings_unreadable", file=sanitize(path), problem=problem))]
 	)

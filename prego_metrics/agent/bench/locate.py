@@ -12,6 +12,9 @@ from prego_metrics.agent.base.messages import coded
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.trust import MARKERS, require_trusted
 
+# The app's own folder in sites/, which is never a site.
+STATE_FOLDER_NAME = ".prego-metrics"
+
 
 class Bench(NamedTuple):
 	"""A folder of sites that Frappe would accept as one.

@@ -9,6 +9,21 @@ from prego_metrics.agent.base.files import UnfitFile, read_limited
 from prego_metrics.agent.base.messages import coded, message_of
 
 _MAX_BYTES = 1 << 20
+# What these say is true of the file, for whoever reads it. All others (no descriptors, no memory, a disk or a
+# server that fails) are of the process or of the file system.
+_OF_THE_FILE = frozenset(
+	(
+		errno.ENOENT,
+		errno.ENOTDIR,
+		errno.EACCES,
+		errno.EPERM,
+		errno.ELOOP,
+		errno.ENAMETOOLONG,
+		errno.EISDIR,
+		errno.ENXIO,
+		errno.ENODEV,
+	)
+)
 
 
 class Unreadable(Exception):
@@ -19,10 +34,16 @@ class Denied(Unreadable):
 	"""It, or the folder that would hold it, may not be looked into."""
 
 
+def is_process_error(error: OSError) -> bool:
+	"""Tell whether an error is one of the process or the file system, and so says nothing about the file."""
+	return bool(error.errno) and error.errno not in _OF_THE_FILE
+
+
 def read_site_config(path: str, folder: int | None = None) -> dict[str, object]:
 	"""Return what a site_config.json holds; a relative path is one from `folder`, a descriptor.
 
-	Raises FileNotFoundError or NotADirectoryError where Frappe would see none, Unreadable otherwise.
+	Raises FileNotFoundError or NotADirectoryError where Frappe would see none, another OSError if it is one of
+	the process or the file system, and Unreadable otherwise.
 	"""
 	try:
 		parsed = json.loads(read_limited(path, _MAX_BYTES, dir_fd=folder).decode())
@@ -33,6 +54,8 @@ def read_site_config(path: str, folder: int | None = None) -> dict[str, object]:
 	except OSError as error:
 		if error.errno == errno.ELOOP:
 			raise FileNotFoundError from None
+		if is_process_error(error):
+			raise
 		kind = Denied if isinstance(error, PermissionError) else Unreadable
 		raise kind(coded("file_unreadable", reason=error.strerror)) from None
 	except json.JSONDecodeError as error:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, TypeVar
 
-from prego_metrics.agent.base.errors import BenchError, CensusError
+from prego_metrics.agent.base.errors import CensusError
 from prego_metrics.agent.base.messages import code_of, coded, message
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import Bench
@@ -45,28 +45,22 @@ def take_census(
 ) -> Census:
 	"""Read and judge every site of `benches`.
 
-	Raises BenchError if a bench cannot be read, and CensusError if one holds no site at all (a lost mount
-	looks like that) unless `allow_empty`. All sites excluded is a true 0.
+	Raises BenchError if a bench cannot be read. Raises CensusError if one holds no site at all (a lost mount
+	looks like that) unless `allow_empty`, if not one site's configuration can be read, and for errors of the process
+	or the file system. All sites excluded is a true 0.
 	"""
 	exclude = Exclusion(exclude_sites)
-	sites: list[Site] = []
-	not_sites: list[NotASite] = []
+	benches = list(benches)
+	result = read_sites(benches, exclude, clock, sleep)
 	for bench in benches:
-		folder = sanitize(bench.sites)
-		try:
-			result = read_sites(bench, exclude, clock, sleep)
-		except OSError as error:
-			raise BenchError(
-				coded("bench_unreadable", bench=folder, reason=error.strerror or error)
-			) from None
-		if not result.sites and not allow_empty:
-			raise CensusError(coded("no_site", folder=folder))
-		sites += result.sites.values()
-		not_sites += result.not_sites
-	return Census(_in_order(sites), _in_order(not_sites))
+		if bench.identity not in result.inhabited and not allow_empty:
+			raise CensusError(coded("no_site", folder=sanitize(bench.sites)))
+	if result.sites and all(site.maintenance is None for site in result.sites.values()):
+		raise CensusError(coded("no_config_readable", sites=len(result.sites)))
+	return Census(_in_order(result.sites.values()), _in_order(result.not_sites + result.listed_aliases()))
 
 
-def _in_order(entries: list[Entry]) -> tuple[Entry, ...]:
+def _in_order(entries: Iterable[Entry]) -> tuple[Entry, ...]:
 	# By name, then by bench, which keeps the names in order: single strings compare faster than pairs.
 	by_name = sorted(entries, key=lambda entry: entry.name)
 	return tuple(sorted(by_name, key=lambda entry: entry.bench))
@@ -87,6 +81,12 @@ def census_as_dict(census: Census) -> dict[str, Any]:
 			for site in census.sites
 		],
 		"not_sites": [
-			{"name": entry.name, "bench": entry.bench, "reason": entry.reason} for entry in census.not_sites
+			{
+				"name": entry.name,
+				"bench": entry.bench,
+				"reason": entry.reason,
+				"alias_of": entry.alias_of,
+			}
+			for entry in census.not_sites
 		],
 	}

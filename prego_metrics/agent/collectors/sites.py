@@ -37,11 +37,12 @@ class Site(NamedTuple):
 
 
 class NotASite(NamedTuple):
-	"""A folder or link beside the sites that is none, and why."""
+	"""A folder or link beside the sites that is none, and why; of a further name of a site, which site's."""
 
 	name: str
 	bench: str
 	reason: str
+	alias_of: str | None = None
 
 
 class Exclusion:

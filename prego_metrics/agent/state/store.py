@@ -24,10 +24,11 @@ from typing import Any
 from prego_metrics.agent.base.files import opened_folder, read_limited, replace_atomically
 from prego_metrics.agent.base.messages import Message, coded, message_of, params_as_json
 from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.bench.locate import STATE_FOLDER_NAME
 from prego_metrics.agent.state.model import EVENTS_LENGTH, TRIGGERS, VERSION, Push, State, Tick
 from prego_metrics.agent.state.parser import Fields, parse_object, parse_push, parse_state, parse_tick
 
-FOLDER_NAME = ".prego-metrics"
+FOLDER_NAME = STATE_FOLDER_NAME
 STATE_NAME = "state.json"
 SET_ASIDE_NAME = "state.json.set-aside"
 HISTORY_NAME = "history.jsonl"

@@ -109,7 +109,7 @@ def _of_bench(bench: Bench, sites: list[Site], quota_gb: float) -> Iterator[Loca
 def _site_config(folder: str) -> dict[str, object]:
 	try:
 		return read_site_config(os.path.join(folder, "site_config.json"))
-	except (Unreadable, FileNotFoundError, NotADirectoryError):
+	except (Unreadable, OSError):
 		return {}  # the census has said so already
 
 

@@ -119,6 +119,14 @@ def frappes_sites(sites: Path) -> list[str]:
 	]
 
 
+def is_readable(config: Path) -> bool:
+	"""Tell whether a site_config.json is a file that holds a JSON object."""
+	try:
+		return config.is_file() and isinstance(json.loads(config.read_bytes().decode()), dict)
+	except ValueError:
+		return False
+
+
 def is_tenant(sites: Path, name: str, exclude: Iterable[str]) -> bool:
 	if any(name == pattern or fnmatch.fnmatchcase(name, pattern) for pattern in exclude):
 		return False
@@ -146,6 +154,11 @@ def test_the_count_is_frappes_own_less_what_is_excluded(
 		(sites / "apps.txt").write_text("frappe\n")
 		grow(sites, {name: entry for name, entry in tree.items() if name != "apps.txt"})
 		found = frappes_sites(sites)
+		if found and not any(is_readable(sites / name / "site_config.json") for name in found):
+			with pytest.raises(CensusError) as raised:
+				counted(Path(folder), *exclude, sleep=lambda seconds: None, clock=lambda: 4e9)
+			assert raised.value.code == "no_config_readable"
+			return
 		census = counted(
 			Path(folder), *exclude, allow_empty=True, sleep=lambda seconds: None, clock=lambda: 4e9
 		)

@@ -235,3 +235,65 @@ def test_new_sites_are_counted_from_the_next_census_on(bench_folder: Path, make_
 	for number in range(3):
 		assert counted(bench_folder).tenant_count == 3 + number
 		make_site(bench_folder, f"new-{number}.example")
+
+
+# Configurations that are away for a moment
+
+
+@pytest.mark.parametrize("looks", [1, 2, 49])
+def test_a_site_config_that_is_away_for_a_moment_is_looked_for_again(bench_folder: Path, looks: int) -> None:
+	config = bench_folder / "sites" / "acme.example" / "site_config.json"
+	kernel = Kernel(bench_folder, age_seconds=0.05)
+	config.rename(config.with_suffix(".old"))
+	kernel.at_sleep = lambda number: config.with_suffix(".old").rename(config) if number == looks else None
+	census = kernel.census()
+	assert census.tenant_count == 3
+	assert all(entry.name != "acme.example" for entry in census.not_sites)
+
+
+def test_a_site_config_that_comes_back_half_written_counts(bench_folder: Path) -> None:
+	config = bench_folder / "sites" / "acme.example" / "site_config.json"
+	kernel = Kernel(bench_folder, age_seconds=0.05)
+	config.unlink()
+	kernel.at_sleep = lambda number: config.write_text("{") if number == 5 else None
+	assert kernel.census().tenant_count == 3
+
+
+def test_a_folder_that_has_long_been_without_a_configuration_costs_no_time(bench_folder: Path) -> None:
+	(bench_folder / "sites" / "assets").mkdir()
+	kernel = Kernel(bench_folder)
+	assert kernel.census().tenant_count == 3
+	assert kernel.sleeps == []
+
+
+def test_a_configuration_that_stays_away_is_no_site_after_a_moment(bench_folder: Path) -> None:
+	(bench_folder / "sites" / "acme.example" / "site_config.json").unlink()
+	kernel = Kernel(bench_folder, age_seconds=0.05)
+	census = kernel.census()
+	assert census.tenant_count == 2
+	assert 0 < sum(kernel.sleeps) <= 1.1
+
+
+SAVE_BY_RENAME = """
+import os, sys
+os.chdir(sys.argv[1])
+print("saving", flush=True)
+while True:
+	os.rename("site_config.json", "site_config.json~")
+	with open("site_config.json", "w") as file:
+		file.write("{}")
+"""
+
+
+def test_an_editor_that_renames_the_old_file_away_never_makes_the_count_too_low(thirty_sites: Path) -> None:
+	bench = open_bench(str(thirty_sites))
+	command = [sys.executable, "-c", SAVE_BY_RENAME, str(thirty_sites / "sites" / "site-07.example")]
+	with subprocess.Popen(command, stdout=subprocess.PIPE) as saving:
+		assert saving.stdout is not None
+		saving.stdout.readline()
+		try:
+			counts = [take_census([bench]).tenant_count for _ in range(50)]
+			assert saving.poll() is None
+		finally:
+			saving.kill()
+	assert set(counts) == {30}
