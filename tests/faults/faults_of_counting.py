@@ -213,24 +213,21 @@ _LINKS = [
 		COUNT,
 		_linked_site("delta.example"),
 		DELIVERED,
-		broken_by="13.2",
 	),
 	Fault(
 		"two symlinks to one site on a volume",
 		COUNT,
 		_linked_site("delta.example", "www.delta.example"),
 		DELIVERED,
-		broken_by="13.2",
 	),
 	Fault(
 		"a symlink to a symlink to a site on a volume",
 		COUNT,
 		_chain_of_links,
 		DELIVERED,
-		broken_by="13.2",
 		slow=True,
 	),
-	Fault("all sites are symlinks to a volume", COUNT, _all_sites_are_links, DELIVERED, broken_by="13.2"),
+	Fault("all sites are symlinks to a volume", COUNT, _all_sites_are_links, DELIVERED),
 	Fault("a symlink to a site that counts", COUNT, _link("www.acme.example", "acme.example"), DELIVERED),
 	Fault("a symlink that leads nowhere", COUNT, _link("delta.example", "gone"), DELIVERED, slow=True),
 	Fault("a symlink to itself", COUNT, _link("delta.example", "delta.example"), DELIVERED, slow=True),
@@ -258,7 +255,6 @@ _LINKS = [
 		SUCCESS,
 		TENANTS,
 		check=_lists_alias,
-		broken_by="13.2",
 	),
 	Fault(
 		"tenants lists a bind mount as an alias of its site",
@@ -267,7 +263,6 @@ _LINKS = [
 		SUCCESS,
 		TENANTS,
 		check=_lists_alias,
-		broken_by="13.2",
 	),
 ]
 
@@ -331,7 +326,6 @@ _CONTENTS = [
 		COUNT,
 		both(_no_entry_to_our_folder, as_user(65534)),
 		DELIVERED,
-		broken_by="13.2",
 	),
 	Fault(
 		"a lost+found that may not be entered",
@@ -350,7 +344,6 @@ _ERRORS = [
 			COUNT,
 			both(lambda n: (n.sites / "assets").mkdir(), rule("open", CONFIG, name)),
 			NOT_SENT,
-			broken_by="13.2",
 			slow=name != "EMFILE",
 		)
 		for name in ("EMFILE", "ENFILE", "ENOMEM", "ESTALE", "EIO")
@@ -360,15 +353,13 @@ _ERRORS = [
 		COUNT,
 		both(lambda n: (n.sites / "assets").mkdir(), rule("open", CONFIG, "EACCES")),
 		NOT_SENT,
-		broken_by="13.2",
 	),
-	Fault("one site_config.json ends with EIO", COUNT, rule("open", ACME, "EIO"), NOT_SENT, broken_by="13.2"),
+	Fault("one site_config.json ends with EIO", COUNT, rule("open", ACME, "EIO"), NOT_SENT),
 	Fault(
 		"one site_config.json ends with ESTALE",
 		COUNT,
 		rule("open", ACME, "ESTALE"),
 		NOT_SENT,
-		broken_by="13.2",
 		slow=True,
 	),
 	Fault(
@@ -376,7 +367,6 @@ _ERRORS = [
 		COUNT,
 		rule("read", ACME, "EIO"),
 		NOT_SENT,
-		broken_by="13.2",
 		slow=True,
 	),
 	Fault(
@@ -391,7 +381,6 @@ _ERRORS = [
 		COUNT,
 		rule("open", CONFIG, "EMFILE", "2-0"),
 		NOT_SENT,
-		broken_by="13.2",
 	),
 	*(
 		Fault(
@@ -464,14 +453,12 @@ _RACES = [
 		COUNT,
 		rule("open", ACME, "ENOENT", "1-1"),
 		DELIVERED,
-		broken_by="13.2",
 	),
 	Fault(
 		"a site_config.json that is absent twice",
 		COUNT,
 		rule("open", ACME, "ENOENT", "1-2"),
 		DELIVERED,
-		broken_by="13.2",
 		slow=True,
 	),
 	Fault(
@@ -491,14 +478,12 @@ _RACES = [
 		COUNT,
 		_moves("first", "second"),
 		DELIVERED,
-		broken_by="13.2",
 	),
 	Fault(
 		"a site moves from the second bench to the first",
 		COUNT,
 		_moves("second", "first"),
 		DELIVERED,
-		broken_by="13.2",
 	),
 ]
 

@@ -275,13 +275,14 @@ def test_a_configuration_that_stays_away_is_no_site_after_a_moment(bench_folder:
 
 
 SAVE_BY_RENAME = """
-import os, sys
+import os, sys, time
 os.chdir(sys.argv[1])
 print("saving", flush=True)
 while True:
 	os.rename("site_config.json", "site_config.json~")
 	with open("site_config.json", "w") as file:
 		file.write("{}")
+	time.sleep(0.001)
 """
 
 
