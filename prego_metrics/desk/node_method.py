@@ -10,7 +10,7 @@ from typing import Concatenate, NamedTuple, ParamSpec, TypeVar
 import frappe
 
 from prego_metrics.agent.base.errors import PregoMetricsError
-from prego_metrics.agent.base.messages import message_of, translated
+from prego_metrics.agent.base.messages import translated
 from prego_metrics.agent.config.config import Config
 from prego_metrics.desk.error_boundary import guarded
 from prego_metrics.desk.operator_site import require_operator_site
@@ -29,6 +29,7 @@ class BadParameter(PregoMetricsError):
 
 
 class _Refused(NamedTuple):
+	code: str
 	reason: str
 
 
@@ -36,7 +37,7 @@ def node_method(*roles: str) -> Callable[[Method[Parameters, Answer]], Callable[
 	"""Answer only users with one of `roles` (default: System Manager), and only on the operator site.
 
 	The method gets the node's settings as its first argument, which callers neither see nor can pass. An error of
-	ours becomes a ValidationError (HTTP 417) with its message; an unexpected one stays behind the error boundary.
+	ours becomes a ValidationError (HTTP 417) with its message and its code; an unexpected one stays behind the error boundary.
 	"""
 
 	def decorate(method: Method[Parameters, Answer]) -> Callable[Parameters, Answer]:
@@ -49,11 +50,12 @@ def node_method(*roles: str) -> Callable[[Method[Parameters, Answer]], Callable[
 				try:
 					return method(config, *args, **kwargs)
 				except PregoMetricsError as error:
-					return _Refused(translated(message_of(error), frappe._))
+					return _Refused(error.code, translated(error.message, frappe._))
 
 			answer = guarded(run)
 			if not isinstance(answer, _Refused):
 				return answer
+			frappe.response["error_code"] = answer.code
 			return frappe.throw(frappe.utils.escape_html(answer.reason), frappe.ValidationError)
 
 		# Frappe passes on the parameters that the signature names, and may check them by their annotations.

@@ -99,6 +99,7 @@ class TestPregoNode(FrappeTestCase):
 		):
 			api.tenants()
 		self.assertEqual(str(raised.exception), "/srv/&lt;img src=x onerror=alert(1)&gt; is no bench")
+		self.assertEqual(frappe.response.pop("error_code"), "command_failed")
 
 	def test_frappe_sees_the_parameters_of_a_method_and_not_the_settings(self) -> None:
 		self.assertEqual(list(inspect.signature(api.tenant_sizes).parameters), ["days", "top", "contains"])
