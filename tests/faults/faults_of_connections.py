@@ -331,21 +331,18 @@ _PROXIES = [
 		KEY_SAFE,
 		_no_proxy("http://u:{password}@127.0.0.1:99999"),
 		NOT_DELIVERED,
-		broken_by="13.3",
 	),
 	Fault(
 		"a proxy with a password and no host",
 		KEY_SAFE,
 		_no_proxy("http://u:{password}"),
 		NOT_DELIVERED,
-		broken_by="13.3",
 	),
 	Fault(
 		"a proxy with a slash in its password",
 		KEY_SAFE,
 		_no_proxy("http://u:{password}/x@127.0.0.1:9"),
 		NOT_DELIVERED,
-		broken_by="13.3",
 		slow=True,
 	),
 	Fault(

@@ -210,7 +210,6 @@ _TRUST = [
 		_planted(),
 		NOT_SENT_UNRECORDED,
 		check=_strangers_saw_nothing,
-		broken_by="13.3",
 	),
 	Fault(
 		"a bench planted in a shared folder, and a timer pushes",
@@ -219,7 +218,6 @@ _TRUST = [
 		NOT_SENT_UNRECORDED,
 		TICK,
 		check=_strangers_saw_nothing,
-		broken_by="13.3",
 		slow=True,
 	),
 	Fault(
@@ -228,7 +226,6 @@ _TRUST = [
 		_planted(sticky=False),
 		NOT_SENT_UNRECORDED,
 		check=_strangers_saw_nothing,
-		broken_by="13.3",
 		slow=True,
 	),
 	Fault(
@@ -237,17 +234,13 @@ _TRUST = [
 		_planted(link=True),
 		NOT_SENT_UNRECORDED,
 		check=_strangers_saw_nothing,
-		broken_by="13.3",
 	),
-	Fault(
-		"root pushes, and everybody can write sites/", KEY_SAFE, _mode("sites", 0o777), LOUD, broken_by="13.3"
-	),
+	Fault("root pushes, and everybody can write sites/", KEY_SAFE, _mode("sites", 0o777), LOUD),
 	Fault(
 		"root pushes, and everybody can write the configuration",
 		KEY_SAFE,
 		_mode("sites/common_site_config.json", 0o666),
 		LOUD,
-		broken_by="13.3",
 		slow=True,
 	),
 	Fault(
@@ -255,7 +248,6 @@ _TRUST = [
 		KEY_SAFE,
 		_mode("", 0o777),
 		LOUD,
-		broken_by="13.3",
 		slow=True,
 	),
 	Fault(
@@ -263,7 +255,6 @@ _TRUST = [
 		KEY_SAFE,
 		both(key_file(SECRET), _owner("sites/common_site_config.json")),
 		LOUD,
-		broken_by="13.3",
 	),
 	Fault("root pushes for a bench of another user", KEY_SAFE, _owned_by_all, DELIVERED),
 	Fault("root pushes for a user without a name", KEY_SAFE, _no_passwd_entry, DELIVERED, slow=True),
@@ -321,7 +312,6 @@ _KEYS = [
 		KEY_SAFE,
 		lambda n: n.section.update(control_plane_url=f"{n.server.url}/?key={KEY}"),
 		NOT_SENT,
-		broken_by="13.3",
 	),
 	Fault(
 		"the key as a setting's variable", KEY_SAFE, variable(PREGO_METRICS_TOKEN=KEY), NOT_SENT, slow=True
@@ -344,7 +334,6 @@ _KEYS = [
 		KEY_SAFE,
 		_url_with("http://127.0.0.1:{port}/?token={secret}"),
 		NOT_SENT,
-		broken_by="13.3",
 	),
 	Fault(
 		"a password in the URL",
@@ -366,14 +355,12 @@ _KEYS = [
 		_url_with("http://127.0.0.1:{port}/?token={secret}"),
 		COMPLAINT,
 		doctor("configuration"),
-		broken_by="13.3",
 	),
 	Fault(
 		"a secret in the URL's fragment",
 		KEY_SAFE,
 		_url_with("http://127.0.0.1:{port}/#{secret}"),
 		NOT_SENT,
-		broken_by="13.3",
 		slow=True,
 	),
 	Fault(
@@ -384,7 +371,6 @@ _KEYS = [
 			n.environ.update(PREGO_METRICS_CONTROL_PLANE_URL=f"{n.server.url}?token={URL_SECRET}"),
 		),
 		NOT_SENT,
-		broken_by="13.3",
 		slow=True,
 	),
 	Fault(
@@ -415,7 +401,6 @@ _KEYS = [
 		nothing,
 		COMPLAINT,
 		("systemd", "--key-file", "/gone/key"),
-		broken_by="13.3",
 	),
 ]
 

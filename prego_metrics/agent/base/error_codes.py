@@ -226,6 +226,11 @@ PARTS: Mapping[str, str] = {
 		"{file} has mode {mode} and owner {owner}: it must be 0600 or 0400 of {user} (uid {uid}), or of root with "
 		"0640 or 0440 for a group of that user. Run: chown {uid} {file} && chmod 600 {file}"
 	),
+	"key_file_absent": (
+		"is not there, and every run of the timer would fail. Write the key first: sudo install -D -m 640 -o root "
+		"-g {group} /dev/stdin {file}"
+	),
+	"key_file_open": "can be read by everybody (mode {mode}): chmod o-rwx {file}",
 	"secret_in_sites": "lies under {folder}: move it outside sites/",
 }
 

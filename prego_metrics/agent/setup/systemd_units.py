@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from prego_metrics.agent.base.errors import PregoMetricsError
+from prego_metrics.agent.base.errors import ConfigurationError, PregoMetricsError
+from prego_metrics.agent.base.files import UnfitFile, open_regular, read_descriptor
+from prego_metrics.agent.base.messages import coded, message_of
 from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.config.api_key import checked_key
+from prego_metrics.agent.config.secret_files import MAX_SECRET_BYTES
 from prego_metrics.agent.state.store import FOLDER_NAME
 
 NAME = "prego-metrics"
@@ -131,6 +136,37 @@ def refuse_untrusted(path: str, what: str) -> None:
 			if judged == "/":
 				break
 			judged = os.path.dirname(judged)
+
+
+def refuse_unfit_key_file(path: str, group: str) -> None:
+	"""Raise UnitError if systemd could read no key from `path`, or everybody could.
+
+	group is that whose members may read it, for the advice. What this user may not look into is not judged.
+	"""
+	try:
+		descriptor = open_regular(path)
+		try:
+			mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
+			content = read_descriptor(descriptor, MAX_SECRET_BYTES)
+		finally:
+			os.close(descriptor)
+	except FileNotFoundError:
+		problem = coded("key_file_absent", file=sanitize(path), group=sanitize(group))
+	except PermissionError:
+		return
+	except OSError as error:
+		problem = coded("file_unreadable", reason=error.strerror)
+	except UnfitFile as error:
+		problem = message_of(error)
+	else:
+		if not mode & 0o007:
+			try:
+				checked_key(content.decode("latin-1").removesuffix("\n"), sanitize(path))
+			except ConfigurationError as error:
+				raise UnitError(error.message) from None
+			return
+		problem = coded("key_file_open", mode=f"{mode:04o}", file=sanitize(path))
+	raise UnitError(coded("key_unreadable", source=sanitize(path), problem=problem))
 
 
 def _rendered(template: str, values: dict[str, str]) -> str:

@@ -17,6 +17,7 @@ from prego_metrics.agent.setup.systemd_units import (
 	NAME,
 	UnitError,
 	Units,
+	refuse_unfit_key_file,
 	refuse_untrusted,
 )
 from prego_metrics.cli.ui.options import bench_option
@@ -62,6 +63,7 @@ def systemd(
 		settings = _checked_settings(given) if hardened else None
 		units = _units(bench_path, key_file, instance, settings)
 		files = units.render()
+		refuse_unfit_key_file(units.key_file, "root" if hardened else units.group)
 		if output is None:
 			click.echo("\n".join(f"# ==== {name}\n{unit}" for name, unit in files.items()), nl=False)
 		else:

@@ -7,13 +7,20 @@ import re
 import shutil
 import stat
 import subprocess
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from codes import codes_in
 
 from prego_metrics.agent.base.errors import PregoMetricsError
-from prego_metrics.agent.setup.systemd_units import Units, quoted, refuse_untrusted
+from prego_metrics.agent.setup.systemd_units import (
+	Units,
+	quoted,
+	refuse_unfit_key_file,
+	refuse_untrusted,
+)
 
 ROOT = Path(__file__).parents[3]
 BENCH = "/home/frappe/frappe-bench"
@@ -33,6 +40,23 @@ needs_systemd = pytest.mark.skipif(
 	shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed"
 )
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="files of root's can be made by root only")
+
+
+KEY = "the-key-of-the-control-plane"
+
+
+@pytest.fixture
+def key_file() -> Iterator[Path]:
+	"""A key where only root writes, as in /etc; a temporary folder is open to everybody."""
+	if os.geteuid() != 0:
+		pytest.skip("files of root's can be made by root only")
+	folder = Path(tempfile.mkdtemp(prefix="prego-metrics-test-", dir="/var/lib"))
+	folder.chmod(0o755)
+	path = folder / "internal_api_key"
+	path.write_text(KEY + "\n")
+	path.chmod(0o640)
+	yield path
+	shutil.rmtree(folder)
 
 
 def directives(text: str) -> dict[str, list[str]]:
@@ -157,10 +181,13 @@ def test_an_instance_names_each_unit_and_each_reference() -> None:
 
 
 def test_the_command_writes_the_units_and_says_how_to_enable_them(
-	run_agent: Callable[..., subprocess.CompletedProcess[str]], bench_folder: Path, tmp_path: Path
+	run_agent: Callable[..., subprocess.CompletedProcess[str]],
+	bench_folder: Path,
+	tmp_path: Path,
+	key_file: Path,
 ) -> None:
 	output = tmp_path / "units"
-	done = run_agent("systemd", "--bench", bench_folder, "--output", output, "--key-file", "/etc/no/key")
+	done = run_agent("systemd", "--bench", bench_folder, "--output", output, "--key-file", key_file)
 	assert (done.returncode, done.stderr) == (0, "")
 	commands = [line for line in done.stdout.splitlines() if line.startswith("  ")]
 	assert len(commands) == 2
@@ -172,10 +199,10 @@ def test_the_command_writes_the_units_and_says_how_to_enable_them(
 
 
 def test_without_a_folder_the_units_are_printed_and_nothing_is_written(
-	run_agent: Callable[..., subprocess.CompletedProcess[str]], bench_folder: Path
+	run_agent: Callable[..., subprocess.CompletedProcess[str]], bench_folder: Path, key_file: Path
 ) -> None:
 	before = sorted(bench_folder.rglob("*"))
-	done = run_agent("systemd", "--bench", bench_folder)
+	done = run_agent("systemd", "--bench", bench_folder, "--key-file", key_file)
 	assert done.returncode == 0
 	assert re.findall("^# ==== (.*)$", done.stdout, re.MULTILINE) == [
 		"prego-metrics.service",
@@ -221,3 +248,48 @@ def test_the_hardened_mode_refuses_a_program_that_others_could_replace(
 def test_a_program_of_roots_is_trusted() -> None:
 	refuse_untrusted("/usr/bin/env", "in the hardened mode")
 	refuse_untrusted("/etc/not/there/yet", "the key file")
+
+
+@pytest.mark.parametrize(
+	("content", "mode", "codes"),
+	[
+		(None, 0, ["key_unreadable", "key_file_absent"]),
+		(KEY, 0o644, ["key_unreadable", "key_file_open"]),
+		("", 0o640, ["key_invalid", "key_empty"]),
+		("a key", 0o600, ["key_invalid", "key_unprintable"]),
+		(KEY * 999, 0o600, ["key_unreadable", "file_too_large"]),
+	],
+)
+def test_a_key_file_that_gives_no_key_is_refused_and_nothing_is_written(
+	run_agent: Callable[..., subprocess.CompletedProcess[str]],
+	bench_folder: Path,
+	tmp_path: Path,
+	key_file: Path,
+	content: str | None,
+	mode: int,
+	codes: list[str],
+) -> None:
+	key_file.unlink()
+	if content is not None:
+		key_file.write_text(content)
+		key_file.chmod(mode)
+	with pytest.raises(PregoMetricsError) as raised:
+		refuse_unfit_key_file(str(key_file), "frappe")
+	assert codes_in(raised.value.message) == codes
+	output = tmp_path / "units"
+	done = run_agent("systemd", "--bench", bench_folder, "--output", output, "--key-file", key_file)
+	assert (done.returncode, output.exists()) == (2, False)
+	assert str(raised.value).split(" -g ")[0] in done.stderr and KEY not in done.stderr
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o600, 0o440, 0o400])
+def test_a_key_of_roots_is_accepted(key_file: Path, mode: int) -> None:
+	key_file.chmod(mode)
+	refuse_unfit_key_file(str(key_file), "frappe")
+
+
+def test_a_key_that_only_root_can_look_at_is_left_to_root(
+	key_file: Path, as_user: Callable[..., object]
+) -> None:
+	key_file.chmod(0o600)
+	as_user(54321, lambda: refuse_unfit_key_file(str(key_file), "frappe"))
