@@ -16,6 +16,7 @@ from prego_metrics.agent.config.api_key import (
 )
 from prego_metrics.agent.config.config import CONFIG_KEY, DEFAULT_SOURCE, HARDENED_KEYS, PUSH_KEYS
 from prego_metrics.agent.config.settings import SETTINGS
+from prego_metrics.agent.setup.systemd_units import installed_key_files
 from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Examination, Finding
 
 
@@ -70,7 +71,7 @@ def api_key(node: Examination) -> Finding:
 
 def shadowed(node: Examination) -> Finding:
 	"""No setting, and no key, hides another one that a trigger with another environment would use."""
-	hidden = [*_hidden_settings(node), *_hidden_keys(node)]
+	hidden = [*_hidden_settings(node), *_hidden_keys(node), *_keys_of_units(node)]
 	if hidden:
 		return Finding(
 			WARN,
@@ -135,6 +136,32 @@ def _hidden_keys(node: Examination) -> list[Message]:
 				)
 			)
 	return hidden
+
+
+def _keys_of_units(node: Examination) -> list[Message]:
+	"""Compare the key files of the installed units with the one that the other triggers read."""
+	differing = []
+	file = node.config.api_key_file
+	for unit, path in installed_key_files(node.bench).items():
+		names = {"unit": sanitize(unit), "file": sanitize(path)}
+		try:
+			os.stat(path)
+			is_there = True
+		except OSError as error:
+			# What this user may not look into may be there.
+			is_there = isinstance(error, PermissionError)
+		if not is_there:
+			differing.append(message("{unit} reads the key from {file}, which is not there", **names))
+		elif file and node.config.scheduler_pushes and os.path.realpath(file) != os.path.realpath(path):
+			differing.append(
+				message(
+					"{unit} reads the key from {file}, and every other trigger from {other}: a new key must be "
+					"written to both",
+					**names,
+					other=sanitize(file),
+				)
+			)
+	return differing
 
 
 def heartbeat(node: Examination) -> Finding:

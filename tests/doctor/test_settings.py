@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from examining import GOOD, URL, Run, Write, checks, examined, judge, tick
 
+from prego_metrics.agent.setup import systemd_units
+
 # --- configuration and key ---------------------------------------------------------------------------
 
 
@@ -119,3 +121,87 @@ def test_what_a_hardened_timer_has_alone_is_not_missing_here(idle_bench: Path, s
 	assert examined(idle_bench, "api_key").state == "skip"
 	tick(idle_bench, "timer")
 	assert examined(idle_bench, "trigger_settings").state == "skip"
+
+
+# --- the key of installed units ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def unit_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+	folder = tmp_path / "units"
+	folder.mkdir()
+	monkeypatch.setattr(systemd_units, "UNIT_FOLDERS", (str(tmp_path / "none"), str(folder)))
+	return folder
+
+
+def install_units(folder: Path, bench: Path, key_file: Path, **options: Any) -> None:
+	program = "/opt/prego_metrics/bin/prego-metrics"
+	units = systemd_units.Units(
+		str(bench), f"{bench}/sites", "u", "g", program, key_file=str(key_file), **options
+	)
+	for name, text in units.render().items():
+		(folder / name).write_text(text)
+
+
+@pytest.fixture
+def key(bench: Path, settings: Callable[..., Path], tmp_path: Path) -> Path:
+	path = tmp_path / "key"
+	path.write_text("a-key\n")
+	path.chmod(0o600)
+	settings(bench, node_id="node-1", control_plane_url=URL, api_key_file=str(path))
+	return path
+
+
+def test_a_unit_with_the_key_file_of_every_trigger_is_right(
+	bench: Path, key: Path, unit_folder: Path
+) -> None:
+	(key.parent / "link").symlink_to(key)
+	for path in (key, key.parent / "link"):
+		install_units(unit_folder, bench, path)
+		assert judge(bench, {}, "shadowed").state == "pass"
+
+
+@pytest.mark.parametrize("instance", [None, "second"])
+def test_a_unit_with_another_key_file_is_a_warning_that_names_both(
+	bench: Path, key: Path, unit_folder: Path, instance: str | None
+) -> None:
+	other = key.parent / "other"
+	other.write_text("a-key\n")
+	install_units(unit_folder, bench, other, instance=instance)
+	check = judge(bench, {}, "shadowed")
+	assert check.state == "warn"
+	for name in (
+		str(key),
+		str(other),
+		"prego-metrics-second.service" if instance else "prego-metrics.service",
+	):
+		assert name in check.seen
+
+
+def test_a_unit_whose_key_file_is_gone_is_a_warning(bench: Path, key: Path, unit_folder: Path) -> None:
+	install_units(unit_folder, bench, key.parent / "gone")
+	check = judge(bench, {}, "shadowed")
+	assert check.state == "warn" and "which is not there" in check.seen
+
+
+def test_the_key_file_of_a_drop_in_counts(bench: Path, key: Path, unit_folder: Path) -> None:
+	install_units(unit_folder, bench, key)
+	(unit_folder / "prego-metrics.service.d").mkdir()
+	drop_in = unit_folder / "prego-metrics.service.d/key.conf"
+	drop_in.write_text(f"[Service]\nLoadCredential=\nLoadCredential=internal_api_key:{key.parent}/gone\n")
+	assert judge(bench, {}, "shadowed").state == "warn"
+
+
+def test_the_unit_of_another_bench_is_no_matter(
+	bench: Path, key: Path, unit_folder: Path, make_bench: Callable[..., Path]
+) -> None:
+	install_units(unit_folder, make_bench(key.parent / "second"), key.parent / "gone")
+	assert judge(bench, {}, "shadowed").state == "pass"
+
+
+def test_in_the_hardened_mode_the_unit_alone_has_a_key(
+	bench: Path, key: Path, unit_folder: Path, settings: Callable[..., Path]
+) -> None:
+	settings(bench, scheduler_pushes=False)
+	install_units(unit_folder, bench, key, hardened={})
+	assert judge(bench, {}, "shadowed").state == "pass"

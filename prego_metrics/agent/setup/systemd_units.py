@@ -12,10 +12,11 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from prego_metrics.agent.base.errors import ConfigurationError, PregoMetricsError
-from prego_metrics.agent.base.files import UnfitFile, open_regular, read_descriptor
+from prego_metrics.agent.base.errors import BenchError, ConfigurationError, PregoMetricsError
+from prego_metrics.agent.base.files import UnfitFile, open_regular, read_descriptor, read_limited
 from prego_metrics.agent.base.messages import coded, message_of
 from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.bench.locate import Bench, open_bench
 from prego_metrics.agent.config.api_key import checked_key
 from prego_metrics.agent.config.secret_files import MAX_SECRET_BYTES
 from prego_metrics.agent.state.store import FOLDER_NAME
@@ -23,6 +24,9 @@ from prego_metrics.agent.state.store import FOLDER_NAME
 NAME = "prego-metrics"
 HARDENED_USER = "prego-metrics"
 DEFAULT_KEY_FILE = "/etc/prego_metrics/internal_api_key"
+# Where systemd looks for units, what goes before first.
+UNIT_FOLDERS = ("/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system")
+_MAX_UNIT_BYTES = 1 << 16
 _TEMPLATES = Path(__file__).parent / "units"
 _PATH = re.compile(r"/[A-Za-z0-9_./+@,-]*")
 _INSTANCE = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?")
@@ -151,7 +155,7 @@ def refuse_unfit_key_file(path: str, group: str) -> None:
 		finally:
 			os.close(descriptor)
 	except FileNotFoundError:
-		problem = coded("key_file_absent", file=sanitize(path), group=sanitize(group))
+		problem: str = coded("key_file_absent", file=sanitize(path), group=sanitize(group))
 	except PermissionError:
 		return
 	except OSError as error:
@@ -167,6 +171,33 @@ def refuse_unfit_key_file(path: str, group: str) -> None:
 			return
 		problem = coded("key_file_open", mode=f"{mode:04o}", file=sanitize(path))
 	raise UnitError(coded("key_unreadable", source=sanitize(path), problem=problem))
+
+
+def installed_key_files(bench: Bench) -> dict[str, str]:
+	"""Return the key file of each service on disk that pushes for `bench`, its drop-ins included, by unit."""
+	found: dict[str, str] = {}
+	for folder in UNIT_FOLDERS:
+		for unit in sorted(Path(folder).glob(f"{NAME}*.service")):
+			text = "\n".join(map(_content, (unit, *sorted(Path(f"{unit}.d").glob("*.conf")))))
+			benches = re.findall(r"^ExecStart=\S+ push .*--bench (\S+)", text, re.MULTILINE)
+			key_files = re.findall(r"^LoadCredential=internal_api_key:(\S+)", text, re.MULTILINE)
+			if key_files and any(_is_bench(path, bench) for path in benches):
+				found.setdefault(unit.name, key_files[-1])
+	return found
+
+
+def _content(path: Path) -> str:
+	try:
+		return read_limited(str(path), _MAX_UNIT_BYTES).decode("utf-8", "replace")
+	except (OSError, UnfitFile):
+		return ""
+
+
+def _is_bench(path: str, bench: Bench) -> bool:
+	try:
+		return open_bench(path).identity == bench.identity
+	except BenchError:
+		return False
 
 
 def _rendered(template: str, values: dict[str, str]) -> str:
