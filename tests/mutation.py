@@ -62,6 +62,9 @@ class Mutant:
 		ast.parse(mutated)
 		return mutated
 
+	def changed_line(self) -> str:
+		return self.apply((ROOT / self.path).read_text()).splitlines()[self.line - 1].strip()
+
 	def __str__(self) -> str:
 		return f"{self.path}:{self.line} {self.operator.removeprefix('core/')}"
 
@@ -209,9 +212,11 @@ def main() -> int:
 				mutant = waiting.get_nowait()
 			except queue.Empty:
 				return
-			if copy.survives(mutant, timeout):
-				survivors.append(mutant)
+			survived = copy.survives(mutant, timeout)
 			tried.append(mutant)
+			if survived:
+				survivors.append(mutant)
+				print(f"\rsurvived: {mutant}\n    {mutant.changed_line()}")
 			print(f"\r{len(tried)} of {len(chosen)} tried, {len(survivors)} survived", end="", flush=True)
 
 	with tempfile.TemporaryDirectory(prefix="prego-metrics-mutation-") as folder:
@@ -227,11 +232,7 @@ def main() -> int:
 		for thread in threads:
 			thread.join()
 	killed = 100.0 * (len(chosen) - len(survivors)) / len(chosen)
-	print(f"\n{len(chosen)} mutants (seed {arguments.seed}), {killed:.1f} % killed. Survivors:")
-	for mutant in sorted(survivors, key=lambda survivor: (survivor.path, survivor.line)):
-		print(f"  {mutant}")
-		mutated = mutant.apply((ROOT / mutant.path).read_text()).splitlines()
-		print(f"      {mutated[mutant.line - 1].strip()}")
+	print(f"\n{len(chosen)} mutants (seed {arguments.seed}), {killed:.1f} % killed")
 	return 0 if killed >= arguments.at_least else 1
 
 
