@@ -327,7 +327,6 @@ _KEYS = [
 		KEY_SAFE,
 		variable(INTERNAL_API_KEY="${INTERNAL_API_KEY}"),
 		NOT_SENT,
-		broken_by="13.2",
 	),
 	Fault(
 		"a secret in the URL's query",
@@ -412,21 +411,18 @@ _FILES = [
 		_absent_common,
 		NOT_SENT,
 		check=_state_fell(4),
-		broken_by="13.2",
 	),
 	Fault(
 		"the configuration is absent once, hardened mode",
 		COUNT,
 		_absent_in_hardened_mode("1-1"),
 		DELIVERED,
-		broken_by="13.2",
 	),
 	Fault(
 		"the configuration is absent twice, hardened mode",
 		COUNT,
 		_absent_in_hardened_mode("1-2"),
 		DELIVERED,
-		broken_by="13.2",
 		slow=True,
 	),
 	Fault(
@@ -434,18 +430,16 @@ _FILES = [
 		SILENCE,
 		_absent_for_a_moment("1-1"),
 		DELIVERED,
-		broken_by="13.2",
 		slow=True,
 	),
 	Fault("the configuration goes away", SILENCE, lambda n: (n.deliver_once(), n.common.unlink()), LOUD),
-	Fault("two prego_metrics blocks", COUNT, _written_twice, LOUD, broken_by="13.2"),
-	Fault("a setting that is written twice", COUNT, _setting_written_twice, LOUD, broken_by="13.2"),
+	Fault("two prego_metrics blocks", COUNT, _written_twice, LOUD),
+	Fault("a setting that is written twice", COUNT, _setting_written_twice, LOUD),
 	Fault(
 		"a node_id that is unexpanded",
 		COUNT,
 		setting(node_id="${NODE_ID}"),
 		NOT_SENT,
-		broken_by="13.2",
 		slow=True,
 	),
 	Fault(
@@ -453,7 +447,6 @@ _FILES = [
 		COUNT,
 		variable(PREGO_METRICS_NODE_ID="${NODE_ID}"),
 		NOT_SENT,
-		broken_by="13.2",
 	),
 	Fault(
 		"a URL that is unexpanded",
@@ -467,7 +460,6 @@ _FILES = [
 		COUNT,
 		setting(exclude_sites=["${POOL_PATTERN}"]),
 		NOT_SENT,
-		broken_by="13.2",
 		slow=True,
 	),
 	*(

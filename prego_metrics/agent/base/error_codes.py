@@ -14,6 +14,13 @@ ERRORS: Mapping[str, str] = {
 	"setting_missing_hardened": ("{setting} is not set: in the hardened mode it comes from {variable} alone"),
 	"setting_invalid": "{setting} = {value} ({source}) {allowed}",
 	"setting_unknown": "{name} in {source} is not a setting: {hint}",
+	"setting_unexpanded": (
+		"{setting} in {source} holds a variable in braces that was never expanded: write the variable's value there"
+	),
+	"settings_vanished": (
+		"{file} is gone, and was there at the last push: its settings would fall back to defaults, and the count with "
+		"them. Restore it; if no settings are meant to be there, write an empty JSON object into it"
+	),
 	"settings_conflict": "{first} and {second} are both set: keep one of them",
 	"settings_unreadable": "{file} {problem}",
 	"settings_not_written": "{file} cannot be written: {reason}",
@@ -205,6 +212,7 @@ PARTS: Mapping[str, str] = {
 	"database_failed": "it could not be asked ({error})",
 	# The key.
 	"key_empty": "is empty",
+	"key_unexpanded": "is a variable in braces that was never expanded",
 	"key_unprintable": (
 		"holds a character that is not printable ASCII (a space, a line end, a letter with an accent)"
 	),
@@ -221,6 +229,7 @@ PARTS: Mapping[str, str] = {
 	"file_not_json": "is not valid JSON (line {line}, column {column})",
 	"file_not_parsable": "cannot be parsed",
 	"file_no_object": "does not hold a JSON object",
+	"name_repeated": "holds {name} twice, and only the last one would count: keep one of them",
 	"section_no_object": "holds {key}, which is not a JSON object",
 	"secret_exposed": (
 		"{file} has mode {mode} and owner {owner}: it must be 0600 or 0400 of {user} (uid {uid}), or of root with "

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import errno
 import json
+from collections.abc import Callable
 
 from prego_metrics.agent.base.files import UnfitFile, read_limited
 from prego_metrics.agent.base.messages import coded, message_of
 
 _MAX_BYTES = 1 << 20
+MakeObject = Callable[[list[tuple[str, object]]], dict[str, object]]
 # What these say is true of the file, for whoever reads it. All others (no descriptors, no memory, a disk or a
 # server that fails) are of the process or of the file system.
 _OF_THE_FILE = frozenset(
@@ -39,14 +41,20 @@ def is_process_error(error: OSError) -> bool:
 	return bool(error.errno) and error.errno not in _OF_THE_FILE
 
 
-def read_site_config(path: str, folder: int | None = None) -> dict[str, object]:
+def read_site_config(
+	path: str, folder: int | None = None, *, make_object: MakeObject | None = None
+) -> dict[str, object]:
 	"""Return what a site_config.json holds; a relative path is one from `folder`, a descriptor.
+
+	`make_object` makes each JSON object of its names and values.
 
 	Raises FileNotFoundError or NotADirectoryError where Frappe would see none, another OSError if it is one of
 	the process or the file system, and Unreadable otherwise.
 	"""
 	try:
-		parsed = json.loads(read_limited(path, _MAX_BYTES, dir_fd=folder).decode())
+		parsed = json.loads(
+			read_limited(path, _MAX_BYTES, dir_fd=folder).decode(), object_pairs_hook=make_object
+		)
 	except (FileNotFoundError, NotADirectoryError):
 		raise
 	except UnfitFile as error:

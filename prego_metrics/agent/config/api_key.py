@@ -77,6 +77,8 @@ def checked_key(key: str, source: str) -> Secret:
 	"""Return `key` as a secret. Raises ConfigurationError, with no part of it, for what no key can be."""
 	if not key:
 		raise _key_error(coded("key_invalid", source=source, problem=coded("key_empty")))
+	if key.startswith("${") and key.endswith("}"):
+		raise _key_error(coded("key_invalid", source=source, problem=coded("key_unexpanded")))
 	if not all(0x21 <= ord(character) <= 0x7E for character in key):
 		raise _key_error(coded("key_invalid", source=source, problem=coded("key_unprintable")))
 	return Secret(key, source)

@@ -15,21 +15,21 @@ import os
 import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from prego_metrics.agent.base.errors import BenchError, ConfigurationError, Problem
 from prego_metrics.agent.base.messages import Message, coded, message
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.base.urls import redacted_value
-from prego_metrics.agent.bench.common_site_config import config_file, read_common_config
+from prego_metrics.agent.bench.common_site_config import SECTION_KEY, config_file, find_common_config
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.bench.trust import require_trusted
 from prego_metrics.agent.config.kinds import BaseUrl
 from prego_metrics.agent.config.names import misplaced_key, unknown_names
 from prego_metrics.agent.config.settings import SETTINGS, Setting, Settings
 
-CONFIG_KEY = "prego_metrics"
+CONFIG_KEY = SECTION_KEY
 DEFAULT_SOURCE = "default"
 COMMAND_LINE = "the command line"
 
@@ -47,12 +47,15 @@ HARDENED_KEYS = frozenset(
 	("node_id", "control_plane_url", "api_key_file", "heartbeat_url", "heartbeat_url_file")
 )
 
+UNEXPANDED = re.compile(r"\$\{[^{}]*\}")
 _TOP_LEVEL_KEY_NAMES = frozenset(("internal_api_key", "INTERNAL_API_KEY"))
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Config(Settings):
 	"""The effective settings of one bench. Paths are absolute; what is required and not set is empty.
+
+	file_absent says that there is no common_site_config.json.
 
 	The repr shows none of them: Frappe stores the variables of every frame of an error in the database of the
 	site on which it happened, which may be a tenant's.
@@ -63,6 +66,7 @@ class Config(Settings):
 	sources: Mapping[str, str]
 	problems: tuple[Problem, ...]
 	warnings: tuple[str, ...]
+	file_absent: bool = False
 
 	def require(self, keys: Iterable[str]) -> None:
 		"""Raise ConfigurationError if any of `keys`, or the configuration as a whole, is wrong."""
@@ -86,12 +90,12 @@ def load_config(
 	"""Read the effective settings. Never raises for wrong ones: they are in `problems`."""
 	try:
 		require_trusted(bench.sites)
-		common = read_common_config(bench, sleep)
+		common = find_common_config(bench, sleep)
 	except BenchError as error:
 		return judge_config(bench, {}, environ, Problem("", error.message))
 	except ConfigurationError as error:
 		return judge_config(bench, {}, environ, *error.problems)
-	return judge_config(bench, common, environ)
+	return replace(judge_config(bench, common or {}, environ), file_absent=common is None)
 
 
 def judge_config(
@@ -164,11 +168,22 @@ def _effective(
 		raw, source = in_file[setting.name], file_source
 	else:
 		return setting.default, DEFAULT_SOURCE
+	if _is_unexpanded(raw):
+		problems.append(
+			Problem(setting.name, coded("setting_unexpanded", setting=setting.name, source=source))
+		)
+		return setting.default, source
 	accepted = setting.kind.accept(raw)
 	if accepted is not None:
 		return accepted, source
 	problems.append(invalid_setting(setting, raw, source))
 	return setting.default, source
+
+
+def _is_unexpanded(raw: object) -> bool:
+	"""Tell whether a value holds a ${variable} that a template or an environment file should have replaced."""
+	texts = raw if isinstance(raw, list | tuple) else [raw]
+	return any(isinstance(text, str) and UNEXPANDED.search(text) for text in texts)
 
 
 def invalid_setting(setting: Setting, raw: object, source: str) -> Problem:

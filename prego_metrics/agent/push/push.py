@@ -14,10 +14,11 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from prego_metrics.agent.base.errors import LockUnsupported, NotSent
+from prego_metrics.agent.base.errors import ConfigurationError, LockUnsupported, NotSent, Problem
 from prego_metrics.agent.base.messages import Message, coded
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.base.secrets import HiddenEnvironment
+from prego_metrics.agent.bench.common_site_config import config_file
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.collectors.instance import check_instance
 from prego_metrics.agent.config.config import DRY_RUN_KEYS, PUSH_KEYS, Config, load_config
@@ -75,6 +76,7 @@ def dry_run(bench: Bench, environ: Mapping[str, str] | None = None) -> Result:
 	config = load_config(bench, HiddenEnvironment(os.environ if environ is None else environ))
 	state, _ = StateFolder(bench.sites).read()
 	try:
+		_require_settings_file(config, state)
 		config.require(DRY_RUN_KEYS)
 		check_instance(config)
 		collected = collect_payload(config, state, at, save_snapshot=False)
@@ -138,6 +140,7 @@ def _push_locked(
 
 	at, began = time.time(), time.monotonic()
 	try:
+		_require_settings_file(config, state)
 		config.require(_needed_keys(request))
 		check_instance(config)
 		key, key_warnings = load_api_key(config, environ)
@@ -150,7 +153,13 @@ def _push_locked(
 	# trigger without the key cannot starve one that has it.
 	last_snapshot_at = state.last_snapshot_at
 	snapshot_at = at if collected.payload.save_snapshot else last_snapshot_at
-	state = replace(state, last_attempt_at=at, last_snapshot_at=snapshot_at, cpu=collected.cpu)
+	state = replace(
+		state,
+		last_attempt_at=at,
+		last_snapshot_at=snapshot_at,
+		cpu=collected.cpu,
+		settings_file_seen=not config.file_absent,
+	)
 	folder.write(state)
 	delivery = send(
 		config.control_plane_url,
@@ -178,6 +187,16 @@ def _push_locked(
 def _needed_keys(request: Request) -> Collection[str]:
 	"""Return the settings that must be right; whether Frappe's scheduler pushes at all is for its own pushes to know."""
 	return PUSH_KEYS | {"scheduler_pushes"} if request.trigger == "frappe" else PUSH_KEYS
+
+
+def _require_settings_file(config: Config, state: State) -> None:
+	"""Raise ConfigurationError if the file of the settings is gone that the last push read.
+
+	With node_id, URL and key in the environment the push would go on, with the default benches and exclusions.
+	"""
+	if config.file_absent and state.settings_file_seen:
+		file = sanitize(config_file(config.bench))
+		raise ConfigurationError([Problem("", coded("settings_vanished", file=file))])
 
 
 def _is_due(config: Config, state: State) -> bool:

@@ -73,6 +73,7 @@ class State:
 	alerted: bool = False
 	disk_alerted: bool = False
 	cpu: CpuReading | None = None
+	settings_file_seen: bool = False
 	last_delivered: Push | None = None
 	totals: Mapping[str, int] = field(default_factory=dict)
 	last: Push | None = None

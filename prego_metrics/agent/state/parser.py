@@ -58,6 +58,7 @@ def parse_state(content: str) -> State:
 		failing_since=of_state.optional_number("failing_since"),
 		alerted=of_state.get("alerted", bool) or False,
 		disk_alerted=of_state.get("disk_alerted", bool) or False,
+		settings_file_seen=of_state.get("settings_file_seen", bool) or False,
 		cpu=_cpu(Fields(cpu, "cpu")) if cpu else None,
 		last_delivered=parse_push(Fields(delivered, "last_delivered")) if delivered else None,
 		totals=of_state.within("totals").counts(),

@@ -16,6 +16,7 @@ from judging import GOOD, Write, coded_problems, judged, loaded, write_common
 
 from prego_metrics.agent.base.errors import ConfigurationError
 from prego_metrics.agent.base.messages import code_of
+from prego_metrics.agent.bench.common_site_config import read_common_config
 from prego_metrics.agent.bench.locate import open_bench
 from prego_metrics.agent.config.config import (
 	CENSUS_KEYS,
@@ -23,7 +24,6 @@ from prego_metrics.agent.config.config import (
 	Config,
 	judge_config,
 	load_config,
-	read_common_config,
 )
 from prego_metrics.agent.config.settings import SETTING_BY_NAME
 
