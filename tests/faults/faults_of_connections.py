@@ -390,14 +390,12 @@ _THREADS = [
 		SILENCE,
 		rule("thread", "*", "EAGAIN"),
 		FAILED_OR_NOT_SENT,
-		broken_by="13.4",
 	),
 	Fault(
 		"no thread can be started after the disks were read",
 		SILENCE,
 		rule("thread", "*", "EAGAIN", "3-0"),
 		FAILED_OR_NOT_SENT,
-		broken_by="13.4",
 		slow=True,
 	),
 	Fault(

@@ -421,7 +421,6 @@ _ERRORS = [
 		SILENCE,
 		rule("open", ACME, HANG),
 		FAILED_OR_NOT_SENT,
-		broken_by="13.4",
 		slow=True,
 	),
 	Fault(
@@ -429,7 +428,6 @@ _ERRORS = [
 		SILENCE,
 		rule("opendir", "*/sites", HANG),
 		FAILED_OR_NOT_SENT,
-		broken_by="13.4",
 		slow=True,
 	),
 	Fault(
@@ -441,7 +439,6 @@ _ERRORS = [
 		rule("open", ACME, "hang:3.9"),
 		FAILED_OR_NOT_SENT,
 		check=names("sites"),
-		broken_by="13.4",
 		slow=True,
 	),
 ]

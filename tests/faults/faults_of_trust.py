@@ -286,7 +286,6 @@ _KEYS = [
 		SILENCE,
 		both(key_file(KEY), rule("open", "*/key", HANG)),
 		FAILED_OR_NOT_SENT,
-		broken_by="13.4",
 		slow=True,
 	),
 	Fault(
@@ -492,7 +491,6 @@ _FILES = [
 		SILENCE,
 		rule("open", COMMON, HANG),
 		LOUD,
-		broken_by="13.4",
 		slow=True,
 	),
 	Fault(

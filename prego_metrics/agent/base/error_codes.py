@@ -78,6 +78,11 @@ ERRORS: Mapping[str, str] = {
 	"privileges": ("root cannot become the owner of {folder} (uid {uid}): {reason}. Run this as that user"),
 	# The push itself.
 	"push_running": "another push has been running for at least {age} s; waited {waited} s for it. Nothing was sent",
+	"count_late": "the sites and the host were not counted within {seconds} s: a file system that holds sites hangs or is slow",
+	"key_late": "the key's file did not answer within {seconds} s: its file system hangs",
+	"no_threads": (
+		"no thread can be started: a limit of processes and threads is reached (ulimit -u, TasksMax, pids.max)"
+	),
 	"lock_failed": "{folder} cannot be locked: {reason}",
 	"lock_unsupported": (
 		"{folder} cannot be locked ({reason}): its file system has no flock, so two triggers could push at once. "
@@ -120,6 +125,7 @@ ERRORS: Mapping[str, str] = {
 	# The state folder. A push goes out all the same.
 	"state_unreadable": "the state in {folder} cannot be read ({reason}): what happened before is not known",
 	"state_invalid": "{file} {problem}: {fate}",
+	"state_late": "{folder} did not answer within {seconds} s: its file system hangs",
 	"state_not_writable": "{folder} cannot be written: {reason}",
 	# Beside a push.
 	"heartbeat_invalid": "heartbeat_url_file: {problem}",

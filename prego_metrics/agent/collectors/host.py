@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from prego_metrics.agent.base.messages import message
+from prego_metrics.agent.base.messages import coded, message
 from prego_metrics.agent.base.sanitize import sanitize
 
 if TYPE_CHECKING:
@@ -170,7 +170,8 @@ def disk_percents(paths: Iterable[str]) -> tuple[dict[str, float], list[str]]:
 	asked = [(path, *_ask_in_thread(path)) for path in paths]
 	give_up_at = time.monotonic() + _STATVFS_LIMIT_SECONDS
 	for path, thread, answer in asked:
-		thread.join(max(0.0, give_up_at - time.monotonic()))
+		if not answer:
+			thread.join(max(0.0, give_up_at - time.monotonic()))
 		safe_path = sanitize(path)
 		if not answer:
 			problems.append(
@@ -195,7 +196,10 @@ def _ask_in_thread(path: str) -> tuple[threading.Thread, _DiskAnswer]:
 
 	answer: _DiskAnswer = []
 	thread = threading.Thread(target=_ask_disk, args=(path, answer), daemon=True)
-	thread.start()
+	try:
+		thread.start()
+	except RuntimeError:
+		answer.append(coded("no_threads"))
 	return thread, answer
 
 

@@ -20,6 +20,7 @@ import urllib3.connection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from prego_metrics.agent.http.addresses import addresses_of, first_connected
+from prego_metrics.agent.http.deadline import ThreadsExhausted
 
 
 class Connection:
@@ -84,7 +85,10 @@ class Connection:
 		"""Cut the connection when `seconds` are over, unless the block is left before."""
 		watchdog = threading.Timer(seconds, self.shut_down)
 		watchdog.daemon = True
-		watchdog.start()
+		try:
+			watchdog.start()
+		except RuntimeError:
+			raise ThreadsExhausted from None
 		try:
 			yield
 		finally:

@@ -11,6 +11,10 @@ from prego_metrics.agent.base.messages import Message, coded
 Result = TypeVar("Result")
 
 
+class ThreadsExhausted(Exception):
+	"""No thread can be started, as where a limit of processes is reached."""
+
+
 def within_deadline(
 	work: Callable[[], Result], abandon: Callable[[], None], deadline_seconds: float
 ) -> Result | Message | None:
@@ -24,6 +28,8 @@ def within_deadline(
 	def run() -> None:
 		try:
 			results.append(work())
+		except ThreadsExhausted:
+			results.append(coded("no_threads"))
 		except BaseException as error:  # noqa: BLE001 - nobody waits for a thread's exception
 			results.append(coded("unexpected", error=type(error).__name__))
 		finally:
@@ -32,6 +38,8 @@ def within_deadline(
 	try:
 		threading.Thread(target=run, name="prego-metrics-exchange", daemon=True).start()
 		done.wait(max(0.0, deadline_seconds))
+	except RuntimeError:
+		return coded("no_threads")
 	except BaseException as interruption:  # noqa: BLE001 - it is passed on, only without its traceback
 		abandon()
 		interruption.__context__ = None

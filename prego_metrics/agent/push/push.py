@@ -11,17 +11,18 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 from prego_metrics.agent.base.errors import ConfigurationError, LockUnsupported, NotSent, Problem
-from prego_metrics.agent.base.messages import Message, coded
+from prego_metrics.agent.base.messages import Message, code_of, coded
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.base.secrets import HiddenEnvironment
 from prego_metrics.agent.bench.common_site_config import config_file
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.collectors.instance import check_instance
 from prego_metrics.agent.config.config import DRY_RUN_KEYS, PUSH_KEYS, Config, load_config
+from prego_metrics.agent.push.in_time import FILE_SECONDS, SEND_SECONDS, TooLate, folder_late, in_time, soon
 from prego_metrics.agent.push.request import Request
 from prego_metrics.agent.push.result import Result
 from prego_metrics.agent.state import schedule
@@ -54,12 +55,19 @@ def push(bench: Bench, request: Request, environ: Mapping[str, str] | None = Non
 	Foreseen conditions never raise: they are the result, whose error names the thing and the next step.
 	"""
 	environ = HiddenEnvironment(os.environ if environ is None else environ)
-	config, folder = load_config(bench, environ), StateFolder(bench.sites)
-	result = _push_if_due(config, folder, request, environ)
+	folder = StateFolder(bench.sites)
+	try:
+		config = in_time(lambda: load_config(bench, environ), soon(), folder_late(bench.sites))
+	except TooLate as error:
+		return Result(NOT_SENT, time.time(), error=error.message, scheduled=request.if_due)
+	try:
+		result = _push_if_due(config, folder, request, environ)
+	except TooLate as error:
+		result = Result(NOT_SENT, time.time(), error=error.message)
 	warnings = (*config.warnings, *config.defaults_applied(_needed_keys(request)), *result.warnings)
 	if request.if_due:
 		tick = Tick(request.trigger, time.time(), config.push_interval, config.node_id, result.outcome)
-		if (not_written := folder.write_tick(tick)) and result.outcome == NOT_DUE:
+		if (not_written := _written(lambda: folder.write_tick(tick), folder)) and result.outcome == NOT_DUE:
 			warnings += (not_written,)
 	if result.outcome == DELIVERED and (config.heartbeat_url or config.heartbeat_url_file):
 		from prego_metrics.agent.push.heartbeat import ping
@@ -91,7 +99,7 @@ def _push_if_due(config: Config, folder: StateFolder, request: Request, environ:
 	if request.trigger == "frappe" and not config.scheduler_pushes:
 		return Result(NOT_DUE, time.time())
 	if request.if_due:
-		if not _is_due(config, folder.read()[0]):
+		if not _is_due(config, _read(folder)[0]):
 			return Result(NOT_DUE, time.time())
 		if request.spread:
 			time.sleep(schedule.spread_share_seconds(config.node_id, config.spread))
@@ -102,14 +110,16 @@ def _push_if_due(config: Config, folder: StateFolder, request: Request, environ:
 	no_lock: Message | None = None
 	with PushLock(config.bench.sites) as lock:
 		try:
-			if not lock.acquire(_lock_wait_seconds(request, deadline_seconds)):
+			wait_seconds = _lock_wait_seconds(request, deadline_seconds)
+			late = folder_late(config.bench.sites, wait_seconds + FILE_SECONDS)
+			if not in_time(lambda: lock.acquire(wait_seconds), soon() + wait_seconds, late):
 				return _busy(folder, time.monotonic() - began_waiting)
 		except LockUnsupported as error:
 			no_lock = error.message
 		except OSError as error:
 			failed = coded("lock_failed", folder=sanitize(config.bench.sites), reason=error.strerror)
 			return Result(NOT_SENT, time.time(), error=failed)
-		state, state_warnings = folder.read(set_aside=True)
+		state, state_warnings = _read(folder, set_aside=True)
 		if no_lock and request.if_due:
 			# A person may push without the lock, but triggers could do it at the same time.
 			result = Result(NOT_SENT, time.time(), error=no_lock)
@@ -120,7 +130,16 @@ def _push_if_due(config: Config, folder: StateFolder, request: Request, environ:
 			if request.within_seconds is not None:
 				give_up_at = min(give_up_at, began_waiting + request.within_seconds)
 			result, state = _push_locked(config, folder, state, request, environ, give_up_at)
-		not_recorded = record_push(config, folder, state, request, result)
+		not_recorded: list[Message] = []
+		if "state_late" not in map(code_of, result.warnings):
+			try:
+				not_recorded = in_time(
+					lambda: record_push(config, folder, state, request, result),
+					soon(),
+					folder_late(folder.path),
+				)
+			except TooLate as error:
+				not_recorded = [error.message]
 		return replace(result, warnings=(*result.warnings, *state_warnings, *not_recorded))
 
 
@@ -143,8 +162,16 @@ def _push_locked(
 		_require_settings_file(config, state)
 		config.require(_needed_keys(request))
 		check_instance(config)
-		key, key_warnings = load_api_key(config, environ)
-		collected = collect_payload(config, state, at, save_snapshot=request.save_snapshot)
+		key, key_warnings = in_time(
+			lambda: load_api_key(config, environ), soon(), coded("key_late", seconds=f"{FILE_SECONDS:g}")
+		)
+		seconds = max(0.0, give_up_at - time.monotonic())
+		count_seconds = seconds - min(SEND_SECONDS, seconds / 2)
+		collected = in_time(
+			lambda: collect_payload(config, state, at, save_snapshot=request.save_snapshot),
+			time.monotonic() + count_seconds,
+			coded("count_late", seconds=f"{count_seconds:.3g}"),
+		)
 	except NotSent as error:
 		return Result(NOT_SENT, at, error=error.message, duration_ms=_milliseconds_since(began)), state
 
@@ -160,7 +187,7 @@ def _push_locked(
 		cpu=collected.cpu,
 		settings_file_seen=not config.file_absent,
 	)
-	folder.write(state)
+	stamped_late = _written(lambda: folder.write(state), folder, give_up_at)
 	delivery = send(
 		config.control_plane_url,
 		key,
@@ -179,9 +206,28 @@ def _push_locked(
 		attempts=delivery.attempts,
 		duration_ms=_milliseconds_since(began),
 		error=delivery.error,
-		warnings=(*key_warnings, *collected.warnings),
+		warnings=(
+			*key_warnings,
+			*collected.warnings,
+			*([stamped_late] if stamped_late and stamped_late.code == "state_late" else []),
+		),
 	)
 	return result, state
+
+
+def _read(folder: StateFolder, *, set_aside: bool = False) -> tuple[State, list[Message]]:
+	"""Read the state. Raises TooLate."""
+	return in_time(lambda: folder.read(set_aside=set_aside), soon(), folder_late(folder.path))
+
+
+def _written(
+	write: Callable[[], Message | None], folder: StateFolder, give_up_at: float = float("inf")
+) -> Message | None:
+	"""Write, and return what went wrong, also that it did not end in time."""
+	try:
+		return in_time(write, soon(give_up_at), folder_late(folder.path))
+	except TooLate as error:
+		return error.message
 
 
 def _needed_keys(request: Request) -> Collection[str]:
@@ -213,7 +259,7 @@ def _lock_wait_seconds(request: Request, deadline_seconds: float) -> float:
 
 
 def _busy(folder: StateFolder, waited_seconds: float) -> Result:
-	state, _ = folder.read()
+	state, _ = _read(folder)
 	now = time.time()
 	age = now - state.last_attempt_at if state.unfinished and state.last_attempt_at else waited_seconds
 	error = coded("push_running", age=round(age), waited=round(waited_seconds))

@@ -10,6 +10,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
@@ -27,6 +28,9 @@ class PushLock:
 	def __init__(self, sites: str) -> None:
 		self._sites = sites
 		self._descriptor: int | None = None
+		# Who waits for it may give up while a file system hangs, and it must not be taken after that.
+		self._guard = threading.Lock()
+		self._released = False
 
 	def acquire(
 		self,
@@ -51,7 +55,10 @@ class PushLock:
 							coded("lock_unsupported", folder=sanitize(self._sites), reason=error.strerror)
 						) from None
 				else:
-					self._descriptor, descriptor = descriptor, -1
+					with self._guard:
+						if self._released:
+							return False  # nobody waits any more: closing gives it back
+						self._descriptor, descriptor = descriptor, -1
 					return True
 				if monotonic() >= give_up_at:
 					return False
@@ -62,6 +69,8 @@ class PushLock:
 
 	def release(self) -> None:
 		"""Give the lock back; without it, do nothing."""
+		with self._guard:
+			self._released = True
 		if self._descriptor is not None:
 			# Closing alone would leave it to a child that was forked meanwhile and has a copy.
 			with contextlib.suppress(OSError):

@@ -1,0 +1,127 @@
+"""A push ends within its deadline also where counting or the state does not, and names what was late."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pushing import ENVIRON, aim, push_now, state_of
+
+from prego_metrics.agent.base.messages import coded
+from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.collectors import tenant_count
+from prego_metrics.agent.push.in_time import TooLate, in_time
+from prego_metrics.agent.push.push import push
+from prego_metrics.agent.push.request import Request
+from prego_metrics.agent.state.lock import PushLock
+from prego_metrics.agent.state.store import StateFolder
+from prego_metrics.sandbox.server import LocalControlPlane
+
+LATE = coded("state_late", folder="/sites", seconds=2)
+
+
+@pytest.fixture
+def hang() -> Iterator[threading.Event]:
+	"""Something that is waited for until the test is over."""
+	over = threading.Event()
+	yield over
+	over.set()
+
+
+def hanging(monkeypatch: pytest.MonkeyPatch, owner: object, name: str, hang: threading.Event) -> None:
+	real = getattr(owner, name)
+
+	def slow(*args: Any, **kwargs: Any) -> object:
+		hang.wait(20)
+		return real(*args, **kwargs)
+
+	monkeypatch.setattr(owner, name, slow)
+
+
+def test_a_count_that_does_not_end_is_named_and_recorded_and_nothing_is_sent(
+	bench: Path, control_plane: LocalControlPlane, hang: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	hanging(monkeypatch, tenant_count, "count_tenants", hang)
+	began = time.monotonic()
+	ended = push_now(aim(bench, control_plane.url, push_interval=5))
+	# A second of the deadline's four is left for sending, and no request begins in less.
+	assert 2.9 < time.monotonic() - began < 4
+	assert (ended.outcome, ended.error_code) == ("not_sent", "count_late")
+	last = state_of(bench).last
+	assert last and last.error and (last.outcome, last.error.code) == ("not_sent", "count_late")
+	assert control_plane.answers == []
+	hang.set()
+	time.sleep(0.3)
+	assert control_plane.answers == []
+	with PushLock(str(bench / "sites")) as lock:
+		assert lock.acquire()
+
+
+def test_a_state_that_cannot_be_written_in_time_does_not_stop_the_push(
+	bench: Path, control_plane: LocalControlPlane, hang: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	hanging(monkeypatch, StateFolder, "write", hang)
+	began = time.monotonic()
+	ended = push(open_bench(str(bench)), Request(), ENVIRON)
+	assert time.monotonic() - began < 4
+	assert ended.outcome == "delivered" and len(control_plane.answers) == 1
+	assert [warning.code for warning in ended.warnings if warning.code] == ["state_late"]
+
+
+@pytest.mark.parametrize(
+	("module", "name"),
+	[
+		("prego_metrics.agent.state.store.StateFolder", "read"),
+		("prego_metrics.agent.push.push", "load_config"),
+		("prego_metrics.agent.state.lock.PushLock", "acquire"),
+	],
+)
+def test_files_that_do_not_answer_at_all_end_the_push(
+	module: str,
+	name: str,
+	bench: Path,
+	control_plane: LocalControlPlane,
+	hang: threading.Event,
+	monkeypatch: pytest.MonkeyPatch,
+) -> None:
+	monkeypatch.setattr(f"{module}.{name}", lambda *args, **kwargs: hang.wait(20))
+	monkeypatch.setattr("prego_metrics.agent.push.in_time.FILE_SECONDS", 0.5)
+	ended = push(open_bench(str(bench)), Request(within_seconds=0.5), ENVIRON)
+	assert (ended.outcome, ended.error_code) == ("not_sent", "state_late")
+	assert control_plane.answers == []
+
+
+def test_a_step_gives_back_its_result_or_its_exception() -> None:
+	soon = time.monotonic() + 5
+	assert in_time(lambda: 3, soon, LATE) == 3
+	with pytest.raises(ZeroDivisionError):
+		in_time(lambda: 1 / 0, soon, LATE)
+	with pytest.raises(TooLate) as raised:
+		in_time(lambda: time.sleep(5), time.monotonic() + 0.05, LATE)
+	assert raised.value.code == "state_late"
+
+
+def test_without_threads_a_push_fails_with_a_code_and_is_recorded(
+	bench: Path, control_plane: LocalControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	def refuse(self: threading.Thread) -> None:
+		raise RuntimeError("can't start new thread")
+
+	with monkeypatch.context() as patched:
+		patched.setattr(threading.Thread, "start", refuse)
+		ended = push_now(bench)
+	assert (ended.outcome, ended.error_code) == ("failed", "no_threads")
+	last = state_of(bench).last
+	assert last and last.error and last.error.code == "no_threads"
+
+
+def test_a_lock_that_nobody_waits_for_any_more_is_not_taken(tmp_path: Path) -> None:
+	lock = PushLock(str(tmp_path))
+	lock.release()
+	assert not lock.acquire()
+	with PushLock(str(tmp_path)) as other:
+		assert other.acquire()
