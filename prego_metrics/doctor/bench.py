@@ -14,7 +14,7 @@ from prego_metrics.agent.collectors.instance import (
 	is_at_hetzner,
 	other_instance,
 )
-from prego_metrics.agent.collectors.tenant_count import operator_site_note
+from prego_metrics.agent.collectors.tenant_count import exclusion_notes, operator_site_note
 from prego_metrics.agent.state.lock import PushLock
 from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Examination, Finding
 
@@ -82,8 +82,10 @@ def tenants(node: Examination) -> Finding:
 			message("see `prego-metrics tenants` for the reasons"),
 		)
 	note = operator_site_note(node.config, census)
-	if note:
-		return Finding(WARN, joined([count, note[0]], ". "), note[1])
+	notes = [*exclusion_notes(node.config, census), *([note] if note else [])]
+	if notes:
+		problems, actions = zip(*notes, strict=True)
+		return Finding(WARN, joined([count, *problems], ". "), joined(actions, ". "))
 	return Finding(PASS, count)
 
 

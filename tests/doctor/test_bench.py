@@ -60,6 +60,28 @@ def test_the_operators_own_site_that_is_counted_is_said_with_how_to_exclude_it(
 	assert judge(bench, environ, "tenants").state == "pass"
 
 
+def test_pool_sites_that_are_counted_are_a_warning(
+	bench: Path, environ: dict[str, str], settings: Callable[..., Path], make_site: Callable[..., Path]
+) -> None:
+	for number in range(7):
+		make_site(bench, f"pool-{number}")
+	check = judge(bench, environ, "tenants")
+	assert check.state == "warn"
+	assert "7 pool sites are counted as tenants (pool-0, pool-1, pool-2, pool-3, pool-4 …)" in check.seen
+	assert "--exclude-sites 'pool-*'" in check.action
+	settings(bench, node_id="node-1", control_plane_url=URL, exclude_sites=["pool-*"])
+	assert judge(bench, environ, "tenants").state == "pass"
+
+
+def test_an_exclusion_that_matches_nothing_is_a_warning(
+	bench: Path, environ: dict[str, str], settings: Callable[..., Path]
+) -> None:
+	settings(bench, node_id="node-1", control_plane_url=URL, exclude_sites=["acme.*", "renamed.example"])
+	check = judge(bench, environ, "tenants")
+	assert check.state == "warn"
+	assert check.seen.endswith("exclude_sites matches no site with: renamed.example")
+
+
 def test_a_figure_of_the_host_that_cannot_be_read_is_a_warning(
 	bench: Path, environ: dict[str, str], settings: Callable[..., Path]
 ) -> None:

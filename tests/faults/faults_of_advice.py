@@ -64,7 +64,6 @@ FAULTS = [
 		ANSWERED,
 		doctor("tenants"),
 		check=finds("tenants", "warn"),
-		broken_by="13.2",
 	),
 	Fault(
 		"pool sites that count as tenants",
@@ -73,7 +72,6 @@ FAULTS = [
 		ANSWERED,
 		doctor("tenants"),
 		check=finds("tenants", "warn"),
-		broken_by="13.2",
 	),
 	Fault(
 		"a site's file system that is not watched",
@@ -145,7 +143,6 @@ FAULTS = [
 		ANSWERED,
 		doctor("tenants"),
 		check=finds("tenants", "fail"),
-		broken_by="13.2",
 	),
 	Fault(
 		"the file system has no flock, and the doctor is asked",

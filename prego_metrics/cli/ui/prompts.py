@@ -9,9 +9,10 @@ from typing import Any
 
 import click
 
-from prego_metrics.agent.base.errors import ConfigurationError
+from prego_metrics.agent.base.errors import ConfigurationError, NotSent
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.installed_frappe import TICK_KEY, frappe_version, tick_seconds
+from prego_metrics.agent.collectors.tenant_count import POOL_PATTERN, count_tenants, pool_sites_counted
 from prego_metrics.agent.config.api_key import load_api_key
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.config.settings import SETTING_BY_NAME, Setting
@@ -41,6 +42,8 @@ def ask_settings(onboarding: Onboarding) -> Answers:
 		answers.changes[setting.name] = _ask_setting(setting, suggestion)
 	if first_time and not config.site:
 		_ask_site(onboarding, answers)
+	if first_time:
+		_ask_pool(config, answers)
 	_ask_key(config, onboarding, answers)
 	if first_time:
 		_ask_scheduler(onboarding, answers)
@@ -83,6 +86,22 @@ def _ask_site(onboarding: Onboarding, answers: Answers) -> None:
 		f"Is {sanitize(site)} a tenant's site?", default=False, err=True
 	):
 		answers.changes["exclude_sites"] = [*excluded, site]
+
+
+def _ask_pool(config: Config, answers: Answers) -> None:
+	"""Ask whether the platform's empty sites are tenants, where there are any that count."""
+	try:
+		pool = pool_sites_counted(count_tenants(config))
+	except NotSent:
+		return  # the first push says so
+	if pool and click.confirm(
+		f"{len(pool)} sites are named {POOL_PATTERN} ({', '.join(pool[:3])}{' …' if len(pool) > 3 else ''}). "
+		"Exclude such sites, as the platform's empty ones?",
+		default=True,
+		err=True,
+	):
+		excluded = answers.changes.get("exclude_sites", list(config.exclude_sites))
+		answers.changes["exclude_sites"] = [*excluded, POOL_PATTERN]
 
 
 def _ask_key(config: Config, onboarding: Onboarding, answers: Answers) -> None:

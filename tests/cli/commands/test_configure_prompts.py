@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from configured_files import GOOD, SOURCE, URL, Run, common_file, rows, written
 from terminals import on_a_terminal
 
@@ -102,6 +103,19 @@ def test_only_what_is_missing_is_asked_for(bench_folder: Path, settings: Callabl
 	assert written(bench_folder) == {"node_id": "sg-1", "control_plane_url": URL}
 	again = on_a_terminal("configure", "--bench", bench_folder, INTERNAL_API_KEY="k")
 	assert "base URL" not in again.screen and "site (" not in again.screen
+
+
+@pytest.mark.parametrize(("answer", "expected"), [("", ["pool-*"]), ("n", None)])
+def test_pool_sites_are_excluded_unless_it_is_denied(
+	bench_folder: Path, make_site: Callable[..., Path], answer: str, expected: list[str] | None
+) -> None:
+	make_site(bench_folder, "pool-1")
+	seen = on_a_terminal(
+		"configure", "--bench", bench_folder, typed=f"sg-1\n{URL}\n\n{answer}\n", INTERNAL_API_KEY="k"
+	)
+	assert seen.code == 0
+	assert "1 sites are named pool-* (pool-1)" in seen.screen
+	assert written(bench_folder).get("exclude_sites") == expected
 
 
 def test_questions_do_not_end_up_among_the_results(bench_folder: Path) -> None:
