@@ -18,6 +18,7 @@ from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.config.settings import SETTING_BY_NAME, Setting
 from prego_metrics.agent.config.writer import missing_settings
 from prego_metrics.agent.setup.onboarding import Onboarding
+from prego_metrics.agent.setup.systemd_units import DEFAULT_KEY_FILE
 
 TICK_SECONDS = 60
 
@@ -112,15 +113,19 @@ def _ask_key(config: Config, onboarding: Onboarding, answers: Answers) -> None:
 	else:
 		return
 	setting = SETTING_BY_NAME["api_key_file"]
-	suggestion = config.api_key_file or os.path.join(
-		os.path.realpath(os.path.expanduser("~")), ".prego_metrics", "internal_api_key"
-	)
-	path = _ask_setting(setting, suggestion)
+	path = _ask_setting(setting, config.api_key_file or suggested_key_file())
 	answers.changes["api_key_file"] = path
 	if not os.path.lexists(path):
 		answers.key = click.prompt(
 			"The control plane's INTERNAL_API_KEY, which goes into that file", hide_input=True, err=True
 		)
+
+
+def suggested_key_file() -> str:
+	"""Return the file that every trigger reads, if it is there for this user; else one that this user can write."""
+	if os.access(DEFAULT_KEY_FILE, os.R_OK):
+		return DEFAULT_KEY_FILE
+	return os.path.join(os.path.realpath(os.path.expanduser("~")), ".prego_metrics", "internal_api_key")
 
 
 def _ask_scheduler(onboarding: Onboarding, answers: Answers) -> None:

@@ -6,6 +6,8 @@ import grp
 import os
 import pwd
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -270,3 +272,18 @@ def test_files_that_are_not_there_or_lead_nowhere_are_no_matter_of_trust(bench: 
 		config.symlink_to(target)
 		require_trusted(str(bench / "sites"))
 		config.unlink()
+
+
+def test_in_a_user_namespace_owners_that_are_not_mapped_are_no_obstacle(bench: Path) -> None:
+	if (
+		not shutil.which("unshare")
+		or subprocess.run(["unshare", "-U", "true"], capture_output=True).returncode
+	):
+		pytest.skip("no user namespaces here")
+	command = ["unshare", "-U", sys.executable, "-m", "prego_metrics.cli", "tenants", "--json"]
+	for options, folder in ((["--bench", str(bench)], Path("/")), ([], bench)):
+		ended = subprocess.run([*command, *options], cwd=folder, capture_output=True, text=True)
+		assert (ended.returncode, ended.stderr) == (0, "")
+	(bench / "sites").chmod(0o777)
+	ended = subprocess.run([*command, "--bench", str(bench)], capture_output=True, text=True)
+	assert ended.returncode == 2 and "bench_untrusted" in ended.stdout + ended.stderr

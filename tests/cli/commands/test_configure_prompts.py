@@ -11,6 +11,7 @@ from configured_files import GOOD, SOURCE, URL, Run, common_file, rows, written
 from terminals import on_a_terminal
 
 from prego_metrics.agent.config.settings import SETTING_BY_NAME, SETTINGS
+from prego_metrics.cli.ui import prompts
 
 # --- show --------------------------------------------------------------------------------------------
 
@@ -192,3 +193,15 @@ def test_without_a_terminal_nothing_is_asked_and_what_is_missing_is_named(
 def test_a_bench_found_from_the_working_directory_is_configured(bench_folder: Path, run_agent: Run) -> None:
 	assert run_agent("configure", *GOOD, cwd=bench_folder / "sites" / "acme.example").returncode == 0
 	assert written(bench_folder)["node_id"] == "sg-1"
+
+
+def test_the_key_file_of_every_trigger_is_suggested_where_it_can_be_read(
+	tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	shared = tmp_path / "internal_api_key"
+	monkeypatch.setattr(prompts, "DEFAULT_KEY_FILE", str(shared))
+	monkeypatch.setenv("HOME", str(tmp_path))
+	own = str(tmp_path.resolve() / ".prego_metrics" / "internal_api_key")
+	assert prompts.suggested_key_file() == own
+	shared.write_text("a-key\n")
+	assert prompts.suggested_key_file() == str(shared)
