@@ -15,6 +15,7 @@ from prego_metrics.agent.collectors.instance import (
 	other_instance,
 )
 from prego_metrics.agent.collectors.tenant_count import exclusion_notes, operator_site_note
+from prego_metrics.agent.collectors.volumes import unwatched_volumes
 from prego_metrics.agent.state.lock import PushLock
 from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Examination, Finding
 
@@ -105,6 +106,21 @@ def host(node: Examination) -> Finding:
 			WARN,
 			joined([percentages, joined(sample.warnings)], ". "),
 			message("the push goes out without it"),
+		)
+	unwatched = [] if isinstance(node.census, NotSent) else unwatched_volumes(node.config, node.census)
+	if unwatched:
+		paths = [*node.config.disk_paths, *unwatched]
+		return Finding(
+			WARN,
+			message(
+				"{percentages}. Not in disk_pct, though sites or MariaDB's data lie there: {paths}",
+				percentages=percentages,
+				paths=", ".join(map(sanitize, unwatched)),
+			),
+			message(
+				"watch them: prego-metrics configure {options}",
+				options=" ".join(f"--disk-paths {sanitize(path)}" for path in paths),
+			),
 		)
 	return Finding(PASS, percentages)
 

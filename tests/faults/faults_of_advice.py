@@ -80,7 +80,6 @@ FAULTS = [
 		ANSWERED,
 		doctor("host"),
 		check=finds("host", "warn"),
-		broken_by="13.2",
 	),
 	Fault(
 		"an unreadable configuration is not a missing key",

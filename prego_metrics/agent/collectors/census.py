@@ -17,10 +17,14 @@ Entry = TypeVar("Entry", Site, NotASite)
 
 
 class Census(NamedTuple):
-	"""What was read: all sites of all benches, and what lies beside them."""
+	"""What was read: all sites of all benches, and what lies beside them.
+
+	volumes has the folder of one site for each file system that holds any.
+	"""
 
 	sites: tuple[Site, ...]
 	not_sites: tuple[NotASite, ...]
+	volumes: tuple[str, ...] = ()
 
 	@property
 	def tenant_count(self) -> int:
@@ -57,7 +61,12 @@ def take_census(
 			raise CensusError(coded("no_site", folder=sanitize(bench.sites)))
 	if result.sites and all(site.maintenance is None for site in result.sites.values()):
 		raise CensusError(coded("no_config_readable", sites=len(result.sites)))
-	return Census(_in_order(result.sites.values()), _in_order(result.not_sites + result.listed_aliases()))
+	by_device = {device: site for (device, _), site in result.sites.items()}
+	return Census(
+		_in_order(result.sites.values()),
+		_in_order(result.not_sites + result.listed_aliases()),
+		tuple(f"{site.bench}/sites/{site.name}" for site in by_device.values()),
+	)
 
 
 def _in_order(entries: Iterable[Entry]) -> tuple[Entry, ...]:

@@ -12,7 +12,9 @@ import click
 from prego_metrics.agent.base.errors import ConfigurationError, NotSent
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.installed_frappe import TICK_KEY, frappe_version, tick_seconds
+from prego_metrics.agent.collectors.census import Census
 from prego_metrics.agent.collectors.tenant_count import POOL_PATTERN, count_tenants, pool_sites_counted
+from prego_metrics.agent.collectors.volumes import unwatched_volumes
 from prego_metrics.agent.config.api_key import load_api_key
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.config.settings import SETTING_BY_NAME, Setting
@@ -44,7 +46,7 @@ def ask_settings(onboarding: Onboarding) -> Answers:
 	if first_time and not config.site:
 		_ask_site(onboarding, answers)
 	if first_time:
-		_ask_pool(config, answers)
+		_ask_about_sites(config, answers)
 	_ask_key(config, onboarding, answers)
 	if first_time:
 		_ask_scheduler(onboarding, answers)
@@ -89,12 +91,25 @@ def _ask_site(onboarding: Onboarding, answers: Answers) -> None:
 		answers.changes["exclude_sites"] = [*excluded, site]
 
 
-def _ask_pool(config: Config, answers: Answers) -> None:
-	"""Ask whether the platform's empty sites are tenants, where there are any that count."""
+def _ask_about_sites(config: Config, answers: Answers) -> None:
+	"""Ask what the sites that are there give cause for."""
 	try:
-		pool = pool_sites_counted(count_tenants(config))
+		census = count_tenants(config)
 	except NotSent:
 		return  # the first push says so
+	_ask_pool(config, census, answers)
+	unwatched = unwatched_volumes(config, census)
+	if unwatched and click.confirm(
+		f"Sites or MariaDB's data lie on {', '.join(map(sanitize, unwatched))}, which disk_pct leaves out. Add them?",
+		default=True,
+		err=True,
+	):
+		answers.changes["disk_paths"] = [*config.disk_paths, *unwatched]
+
+
+def _ask_pool(config: Config, census: Census, answers: Answers) -> None:
+	"""Ask whether the platform's empty sites are tenants, where there are any that count."""
+	pool = pool_sites_counted(census)
 	if pool and click.confirm(
 		f"{len(pool)} sites are named {POOL_PATTERN} ({', '.join(pool[:3])}{' …' if len(pool) > 3 else ''}). "
 		"Exclude such sites, as the platform's empty ones?",
