@@ -11,13 +11,12 @@ import socket
 import ssl
 import time
 from typing import TYPE_CHECKING, NamedTuple
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 from prego_metrics.agent.base.errors import ConfigurationError
 from prego_metrics.agent.base.messages import Message, message
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.base.secrets import Secret
-from prego_metrics.agent.http.proxies import proxy_of
 from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Examination, Finding
 from prego_metrics.doctor.families import with_dead_families
 
@@ -32,6 +31,7 @@ _DAY_SECONDS = 86400.0
 def control_plane(node: Examination) -> Finding:
 	"""URL, key and node_id are right, as the control plane sees them."""
 	from prego_metrics.agent.http.client import NoAnswer
+	from prego_metrics.agent.http.proxies import proxy_of
 
 	asked = node.once(_asked)
 	if isinstance(asked, Message):
@@ -54,33 +54,34 @@ def control_plane(node: Examination) -> Finding:
 
 def _judged(node: Examination, key: Secret, answer: Answer) -> Finding:
 	"""Return what an answer to `GET /internal/nodes/:node_id` means."""
-	from prego_metrics.agent.http.answers import (
-		content_of,
-		error_code,
-		fault_in,
-		node_ids_in,
-		refusal_of,
-		summary_of,
-	)
-	from prego_metrics.agent.push.delivery import NODES_ROUTE
+	from prego_metrics.agent.http.answers import error_code, refusal_of, summary_of
+	from prego_metrics.agent.push.node_row import NODES_ROUTE, differences, fault_of_row, lists_nodes
 
 	code, summary = error_code(answer), summary_of(answer, key)
 	if 200 <= answer.status_code < 300:
-		fault = fault_in(answer, key, node.config.node_id)
-		if fault is None and node.config.node_id in node_ids_in(content_of(answer.body)):
-			return Finding(PASS, message("the URL is right, the key is accepted, the node is registered"))
-		return Finding(
-			FAIL,
-			fault or message("an answer that does not name this node: {answer}", answer=summary),
-			message("check that control_plane_url is the control plane's base URL"),
-		)
+		fault = fault_of_row(answer, key, node.config.node_id)
+		if fault:
+			return Finding(
+				FAIL, fault, message("check that control_plane_url is the control plane's base URL")
+			)
+		delivered = node.state.last_delivered
+		if delivered and delivered.payload and delivered.node_id == node.config.node_id:
+			for difference in differences(answer, delivered.payload, delivered.at):
+				return Finding(
+					WARN,
+					difference,
+					message(
+						"see who else answers at control_plane_url or writes this row, and what caches answers"
+					),
+				)
+		return Finding(PASS, message("the URL is right, the key is accepted, the node is registered"))
 	if code == "payload_refused":
 		return Finding(
 			WARN,
 			message("an answer that does not name this node: {answer}", answer=summary),
 			message("check that control_plane_url is the control plane's base URL"),
 		)
-	if code == "node_unknown" and not _lists_nodes(_get(node, key, NODES_ROUTE)):
+	if code == "node_unknown" and not lists_nodes(_get(node, key, NODES_ROUTE)):
 		return Finding(
 			WARN,
 			message(
@@ -118,10 +119,6 @@ def _judged(node: Examination, key: Secret, answer: Answer) -> Finding:
 	return Finding(FAIL, refusal_of(answer, key), action)
 
 
-def _lists_nodes(answer: Answer | NoAnswer) -> bool:
-	return getattr(answer, "status_code", None) == 200
-
-
 def clock(node: Examination) -> Finding:
 	"""This clock and the control plane's agree."""
 	from prego_metrics.agent.http.retry import http_date_seconds
@@ -142,6 +139,7 @@ def clock(node: Examination) -> Finding:
 def tls(node: Examination) -> Finding:
 	"""The certificate does not expire soon. Whether it is trusted, the check of the control plane says."""
 	from prego_metrics.agent.http.deadline import within_deadline
+	from prego_metrics.agent.http.proxies import proxy_of
 
 	answer = _answer(node)
 	if isinstance(answer, Message):
@@ -183,7 +181,7 @@ class _Asked(NamedTuple):
 
 def _asked(node: Examination) -> _Asked | Message:
 	"""Ask the control plane for this node; a Message says why it is not asked."""
-	from prego_metrics.agent.push.delivery import NODES_ROUTE
+	from prego_metrics.agent.push.node_row import node_path
 
 	if not node.online:
 		return message("not asked (--offline)")
@@ -194,7 +192,7 @@ def _asked(node: Examination) -> _Asked | Message:
 	except ConfigurationError:
 		return message("not asked: the settings or the key are not there yet")
 	key, _ = node.key
-	return _Asked(key, _get(node, key, f"{NODES_ROUTE}/{quote(node.config.node_id, safe='')}"))
+	return _Asked(key, _get(node, key, node_path(node.config.node_id)))
 
 
 def _get(node: Examination, key: Secret, path: str) -> Answer | NoAnswer:

@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 from prego_metrics.agent.base.messages import joined, message
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.http.deadline import within_deadline
-from prego_metrics.agent.http.proxies import proxy_of
 from prego_metrics.doctor.check import PASS, WARN, Examination, Finding
 
 _CONNECT_SECONDS = 2.0
@@ -18,6 +17,8 @@ _FAMILIES = {socket.AF_INET: "IPv4", socket.AF_INET6: "IPv6"}
 
 def with_dead_families(node: Examination, finding: Finding) -> Finding:
 	"""Return `finding`, with the family of addresses that gets no connection, where the other one does."""
+	from prego_metrics.agent.http.proxies import proxy_of
+
 	url = urlsplit(node.config.control_plane_url)
 	if proxy_of(node.config.control_plane_url):
 		return finding

@@ -35,7 +35,7 @@ def aimed(bench: Path, url: str, node_id: str = "node-1", **values: object) -> P
 
 def asked(bench: Path, *behaviours: Behaviour, key: str = "a-key-of-16-chars") -> tuple[Check, list[bytes]]:
 	"""Let a server behave as it likes, and return the check and the requests that it got."""
-	with HostileServer(*behaviours) as server:
+	with HostileServer(*behaviours, rows=True) as server:
 		check = judge(aimed(bench, server.url), {"INTERNAL_API_KEY": key}, "control_plane")
 	return check, server.requests
 
@@ -86,22 +86,21 @@ def test_a_redirect_is_a_failure_and_is_not_followed(bench: Path) -> None:
 @pytest.mark.parametrize(
 	("body", "code"),
 	[
-		(b'{"ok": true}', ""),
+		(b'{"ok": true}', "row_missing"),
 		(b"<html>hello</html>", "not_the_api"),
 		(b'{"ok": false, "node_id": "node-1"}', "reported_failure"),
-		(b"", ""),
+		(b"", "row_missing"),
 		(b'{"node": {"node_id": "node-10"}}', "other_node"),
-		(b'"node-1"', ""),
-		(b'{"node_id": ["node-1"]}', ""),
-		(b"[" * 60_000, ""),
-		(b"\xff\xfe", ""),
+		(b'"node-1"', "row_missing"),
+		(b'{"node_id": ["node-1"]}', "row_missing"),
+		(b"[" * 60_000, "row_missing"),
+		(b"\xff\xfe", "row_missing"),
 	],
 	ids=lambda body: repr(body[:30]),
 )
 def test_a_200_that_does_not_hold_the_node_id_is_a_failure(bench: Path, body: bytes, code: str) -> None:
 	check, _ = asked(bench, answer(200, body))
 	assert (check.state, check.code) == ("fail", code)
-	assert code or check.seen.startswith("an answer that does not name this node: 200")
 
 
 def test_a_200_that_holds_the_node_id_anywhere_is_believed(bench: Path) -> None:
@@ -167,7 +166,7 @@ def test_the_servers_words_are_cut_and_shown_not_obeyed(bench: Path) -> None:
 
 
 def clock(bench: Path, *headers: str) -> Check:
-	with HostileServer(answer(200, b"{}", *headers)) as server:
+	with HostileServer(answer(200, b"{}", *headers), rows=True) as server:
 		return judge(aimed(bench, server.url), {"INTERNAL_API_KEY": "k"}, "clock")
 
 
@@ -272,7 +271,7 @@ def served(bench: Path, certificate: trustme.LeafCert) -> dict[str, Check]:
 	"""Examine a node whose control plane has that certificate, and registers every node."""
 	context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
 	certificate.configure_cert(context)
-	with HostileServer(answer(200, b'{"node_id": "node-1"}'), tls=context) as server:
+	with HostileServer(answer(200, b'{"node_id": "node-1"}'), tls=context, rows=True) as server:
 		aimed(bench, f"https://localhost:{server.port}", timeout=2)
 		return checks(bench, {"INTERNAL_API_KEY": "k"}, online=True)
 

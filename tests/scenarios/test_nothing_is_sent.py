@@ -33,7 +33,7 @@ def test_the_node_of_these_tests_pushes_when_nothing_is_wrong(
 	node.write()
 	done = run_agent("push", "--bench", node.bench, **node.environ)
 	assert (done.returncode, done.stderr) == (0, "")
-	assert control_plane.answers == ["POST /internal/server-metrics 200"]
+	assert control_plane.pushes == ["POST /internal/server-metrics 200"]
 	row = control_plane.store.server_metrics("node-1")
 	assert row is not None and row["tenant_count"] == 3
 
@@ -79,7 +79,7 @@ def test_what_a_push_can_do_without_is_warned_of(
 	node.write()
 	done = run_agent("push", "--bench", node.bench, **node.environ)
 	assert done.returncode == 0
-	assert control_plane.answers == ["POST /internal/server-metrics 200"]
+	assert control_plane.pushes == ["POST /internal/server-metrics 200"]
 	assert [name for name in names if name not in done.stderr] == []
 	config = load_config(open_bench(str(node.bench)), node.environ)
 	assert [sentence.code for sentence in (*(p.message for p in config.problems), *config.warnings)] == [code]

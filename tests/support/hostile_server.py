@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import ssl
 import struct
 import threading
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import unquote
 
 Behaviour = Callable[["Exchange"], object]
 
 _SILENCE_SECONDS = 20.0
+_ROW = b"GET /internal/nodes/"
 
 
 class Exchange:
@@ -70,6 +73,8 @@ class HostileServer:
 	The first connection gets the first behaviour, and so on; the last one stays. `requests` holds what
 	each client sent, `connections` counts them. With `tls`, connections are wrapped before anything else;
 	without `reads`, the behaviour begins before the request was read; without `listens`, nothing is accepted.
+	A node's row, which a push reads back, names the node that was asked for and is counted nowhere; with `rows`,
+	it is a request as any other.
 	"""
 
 	def __init__(
@@ -78,10 +83,12 @@ class HostileServer:
 		tls: ssl.SSLContext | None = None,
 		reads: bool = True,
 		listens: bool = True,
+		rows: bool = False,
 	) -> None:
 		self._behaviours = behaviours
 		self._tls = tls
 		self._reads = reads
+		self._rows = rows
 		self._closing = threading.Event()
 		self._listener = socket.socket()
 		self._listener.bind(("127.0.0.1", 0))
@@ -154,9 +161,17 @@ class HostileServer:
 			exchange = Exchange(connection, self._closing)
 			if self._reads:
 				exchange.read_request()
-				if exchange.request:
+				if not self._rows and exchange.request.startswith(_ROW):
+					self.connections -= 1
+					behaviour = _name_node
+				elif exchange.request:
 					self.requests.append(exchange.request)
 			behaviour(exchange)
+
+
+def _name_node(exchange: Exchange) -> None:
+	node_id = unquote(exchange.request.split(b" ")[1].removeprefix(_ROW.split(b" ")[1]).decode())
+	answer(200, json.dumps({"node": {"node_id": node_id}}).encode())(exchange)
 
 
 def answer(

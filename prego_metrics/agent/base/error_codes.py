@@ -115,6 +115,10 @@ ERRORS: Mapping[str, str] = {
 		"a web page answers, and not the control plane's API (control_plane_url, or what stands before it): {answer}"
 	),
 	"reported_failure": "the control plane says that it failed: it answers {answer}",
+	"row_missing": "the control plane's answer for this node does not name it: {answer}",
+	"row_unchecked": "whether the control plane has the row cannot be checked: {reason}",
+	"row_stale": "delivered {delivered} ago, but the control plane's row is {age} old",
+	"row_differs": "the control plane's row has {field} {found}, and the push sent {sent}",
 	"other_node": "the control plane answers for another node: it answers {answer}",
 	# No answer.
 	"proxy_failed": "the proxy {proxy} does not let the request through: {reason}",
@@ -145,6 +149,7 @@ PARTS: Mapping[str, str] = {
 	"set_up": "this node was set up",
 	"answers": "{url} answers {status_code}",
 	"answer_says": "{status_code}, and the server says: {words}",
+	"route_missing": "there is no route {route} here",
 	"answer_leads_to": "{answer}, and leads to {place}",
 	"answer_compressed": "[compressed: {coding}]",
 	"answer_asks_to_wait": "{answer}; it asks to wait {seconds} s, longer than this push may last",

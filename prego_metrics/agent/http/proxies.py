@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+import requests.utils
+
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.base.urls import is_loopback, redacted_url
 
 
 def proxy_of(url: str) -> str | None:
 	"""Return the proxy that `requests` uses for `url` in this environment, without its password; None if none."""
-	import requests.utils
-
 	if is_loopback(urlsplit(url).hostname or ""):
 		return None
 	proxy = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))

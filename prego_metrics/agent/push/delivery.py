@@ -33,7 +33,6 @@ from prego_metrics.agent.http.retry import ATTEMPTS, Attempt, retry_after_second
 from prego_metrics.agent.push.payload import Payload
 from prego_metrics.agent.state.outcomes import DELIVERED, FAILED, REFUSED
 
-NODES_ROUTE = "/internal/nodes"
 _RETRIED = frozenset((408, 429))
 # What is tried again; any other answer stands.
 _FAILURES = frozenset(("rate_limited", "server_error"))

@@ -23,12 +23,12 @@ from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.collectors.instance import check_instance
 from prego_metrics.agent.config.config import DRY_RUN_KEYS, PUSH_KEYS, Config, load_config
 from prego_metrics.agent.push.in_time import FILE_SECONDS, SEND_SECONDS, TooLate, folder_late, in_time, soon
-from prego_metrics.agent.push.request import Request
+from prego_metrics.agent.push.request import MANUAL, Request
 from prego_metrics.agent.push.result import Result
 from prego_metrics.agent.state import schedule
 from prego_metrics.agent.state.lock import PushLock
 from prego_metrics.agent.state.model import State, Tick
-from prego_metrics.agent.state.outcomes import BUSY, DELIVERED, DRY_RUN, NOT_DUE, NOT_SENT
+from prego_metrics.agent.state.outcomes import BUSY, DELIVERED, DRY_RUN, NOT_DUE, NOT_SENT, REFUSED
 from prego_metrics.agent.state.store import StateFolder
 
 # A manual push waits this much longer for the lock than the push before it may take.
@@ -46,6 +46,7 @@ def preload() -> None:
 	import prego_metrics.agent.http.client
 	import prego_metrics.agent.push.delivery
 	import prego_metrics.agent.push.heartbeat
+	import prego_metrics.agent.push.node_row
 	import prego_metrics.agent.push.record  # noqa: F401
 
 
@@ -155,6 +156,7 @@ def _push_locked(
 	from prego_metrics.agent.config.api_key import load_api_key
 	from prego_metrics.agent.http.retry import ATTEMPTS
 	from prego_metrics.agent.push.delivery import send
+	from prego_metrics.agent.push.node_row import read_when_changed
 	from prego_metrics.agent.push.payload import collect_payload
 
 	at, began = time.time(), time.monotonic()
@@ -212,7 +214,21 @@ def _push_locked(
 			*([stamped_late] if stamped_late and stamped_late.code == "state_late" else []),
 		),
 	)
-	return result, state
+	if result.outcome != DELIVERED:
+		return result, state
+	row, mark = read_when_changed(
+		config.control_plane_url,
+		key,
+		delivery.payload.as_dict(),
+		state.row_mark,
+		request.trigger == MANUAL,
+		lambda: min(config.timeout, give_up_at - time.monotonic()),
+	)
+	if row and row.fault:
+		result = replace(result, outcome=REFUSED, error=row.fault)
+	elif row:
+		result = replace(result, warnings=(*result.warnings, *row.warnings))
+	return replace(result, duration_ms=_milliseconds_since(began)), replace(state, row_mark=mark)
 
 
 def _read(folder: StateFolder, *, set_aside: bool = False) -> tuple[State, list[Message]]:

@@ -64,6 +64,7 @@ def parse_state(content: str) -> State:
 		totals=of_state.within("totals").counts(),
 		last=parse_push(Fields(last, "last")) if last else None,
 		events=tuple(_event(entry) for entry in events if entry.name("kind") in ALERTS),
+		row_mark=of_state.text("row_mark", required=False),
 		unknown=of_state.unknown(_STATE_FIELDS),
 		unknown_events=tuple(entry.unknown(()) for entry in events if entry.name("kind") not in ALERTS),
 	)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from prego_metrics.agent.base.formatting import iso_utc
 from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.base.times import epoch_seconds
 from prego_metrics.fleet.checks.verdict import (
 	BAD_REGION,
 	FRESH,
@@ -20,7 +21,7 @@ from prego_metrics.fleet.checks.verdict import (
 	Alert,
 	Verdict,
 )
-from prego_metrics.fleet.sources.records import Fleet, Metrics, describe_value, epoch_seconds
+from prego_metrics.fleet.sources.records import Fleet, Metrics, describe_value
 
 REGIONS = ("sg", "us", "eu")
 MAX_AGE_SECONDS = 300.0

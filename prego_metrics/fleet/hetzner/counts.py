@@ -12,9 +12,10 @@ from collections.abc import Iterable
 
 from prego_metrics.agent.base.errors import ExportError
 from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.base.times import epoch_seconds
 from prego_metrics.fleet.hetzner.push_nodes import LastRow
 from prego_metrics.fleet.sources.exports import read_export
-from prego_metrics.fleet.sources.records import epoch_seconds, read_metrics, read_placement
+from prego_metrics.fleet.sources.records import read_metrics, read_placement
 
 MAX_AGE_SECONDS = 300.0
 

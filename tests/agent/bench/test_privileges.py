@@ -139,7 +139,7 @@ def test_a_push_by_root_writes_files_of_the_owner_alone(
 		run_agent, owned_bench, *options, INTERNAL_API_KEY=control_plane.key, PREGO_METRICS_SPREAD="0"
 	)
 	assert (done.returncode, done.stderr) == (0, "")
-	assert control_plane.answers == ["POST /internal/server-metrics 200"]
+	assert control_plane.pushes == ["POST /internal/server-metrics 200"]
 	written = list(state_folder(owned_bench).rglob("*"))
 	assert {path.name for path in written} >= {"state.json", "history.jsonl"}
 	for path in (state_folder(owned_bench), *written):

@@ -11,8 +11,7 @@ from pushing import (
 	aim,
 	spare_the_sample,
 )
-
-from prego_metrics.sandbox.server import LocalControlPlane
+from watched_control_plane import WatchedControlPlane
 
 
 @pytest.fixture(autouse=True)
@@ -21,16 +20,14 @@ def short_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def control_plane() -> Iterator[LocalControlPlane]:
+def control_plane() -> Iterator[WatchedControlPlane]:
 	"""A control plane with the key of these tests, which knows node-1 and keeps what it answered."""
-	answers: list[str] = []
-	with LocalControlPlane(KEY, on_request=answers.append) as plane:
+	with WatchedControlPlane(KEY) as plane:
 		plane.store.register_node("node-1", "sg", "10.0.0.1")
-		plane.answers = answers
 		yield plane
 
 
 @pytest.fixture
-def bench(bench_folder: Path, control_plane: LocalControlPlane) -> Path:
+def bench(bench_folder: Path, control_plane: WatchedControlPlane) -> Path:
 	spare_the_sample(bench_folder)
 	return aim(bench_folder, control_plane.url)

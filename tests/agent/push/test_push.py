@@ -130,7 +130,7 @@ def test_a_driver_without_the_key_does_not_starve_one_that_has_it(
 		assert push_now(bench, scheduled("frappe"), INTERNAL_API_KEY="").outcome == "not_sent"
 		assert push_now(bench, scheduled("timer")).outcome == "delivered"
 		rewind(bench, 5)
-	assert len(control_plane.answers) == 3
+	assert len(control_plane.pushes) == 3
 
 
 def test_another_benches_state_is_left_alone(

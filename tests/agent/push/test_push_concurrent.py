@@ -36,7 +36,7 @@ def test_twenty_processes_at_once_send_one_push(bench: Path, control_plane: Loca
 	aim(bench, control_plane.url, push_interval=60)
 	processes = [start(bench, "--if-due") for _ in range(20)]
 	ended = [finish(process) for process in processes]
-	assert control_plane.answers == [f"POST {ROUTE} 200"]
+	assert control_plane.pushes == [f"POST {ROUTE} 200"]
 	assert ended == [(0, "", "")] * 20
 	assert len(folder_of(bench).history()) == 1
 
@@ -60,7 +60,7 @@ def test_timer_cron_and_frappe_together_send_one_push(bench: Path, control_plane
 	assert [process.wait(30) for process in processes] == [0] * 5
 	for process in processes[:2]:
 		process.communicate()
-	assert control_plane.answers == [f"POST {ROUTE} 200"]
+	assert control_plane.pushes == [f"POST {ROUTE} 200"]
 	assert [tick.trigger for tick in folder_of(bench).ticks()] == ["frappe", "timer", "cron"]
 
 

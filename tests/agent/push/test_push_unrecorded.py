@@ -58,7 +58,7 @@ def test_a_file_in_place_of_the_folder_does_not_stop_the_push(
 	for number in range(2):
 		ended = push(open_bench(str(bench_folder)), scheduled(), ENVIRON)
 		assert ended.outcome == "delivered"
-		assert len(control_plane.answers) == number + 1
+		assert len(control_plane.pushes) == number + 1
 	reasons = [warning.params.get("reason") for warning in ended.warnings]
 	assert "state_not_writable" in map(code_of, reasons)
 	assert (bench_folder / "sites/.prego-metrics").read_text() == "in the way"
@@ -92,7 +92,7 @@ def test_a_read_only_folder_does_not_stop_the_push(
 	assert ended == "delivered"
 	assert any("cannot be written: Permission denied" in warning for warning in warnings)
 	assert kept(bench_folder) == before
-	assert control_plane.answers == [f"POST {ROUTE} 200"] * 2
+	assert control_plane.pushes == [f"POST {ROUTE} 200"] * 2
 
 
 @pytest.fixture

@@ -34,13 +34,13 @@ def test_a_scheduled_push_waits_for_its_interval(bench: Path, control_plane: Loc
 	assert push_now(bench, scheduled()).outcome == "not_due"
 	rewind(bench, 0.9)
 	assert push_now(bench, scheduled()).outcome == "delivered"
-	assert len(control_plane.answers) == 2
+	assert len(control_plane.pushes) == 2
 
 
 def test_a_push_by_hand_is_always_due(bench: Path, control_plane: LocalControlPlane) -> None:
 	for _ in range(3):
 		assert push_now(bench).outcome == "delivered"
-	assert len(control_plane.answers) == 3
+	assert len(control_plane.pushes) == 3
 
 
 def test_a_clock_that_went_back_makes_a_push_due(bench: Path) -> None:
@@ -155,4 +155,4 @@ def test_what_became_undue_while_waiting_is_not_sent(
 		patch.setattr("prego_metrics.agent.push.push.time.sleep", lambda _: push_now(bench))
 		ended = push_now(bench, scheduled()._replace(spread=True))
 	assert ended.outcome == "not_due"
-	assert len(control_plane.answers) == 1
+	assert len(control_plane.pushes) == 1

@@ -25,7 +25,7 @@ def test_push_says_in_one_line_what_was_delivered(
 		r"with a snapshot\n",
 		ended.stdout,
 	)
-	assert control_plane.answers == ["POST /internal/server-metrics 200"]
+	assert control_plane.pushes == ["POST /internal/server-metrics 200"]
 	assert control_plane.store.server_metrics("node-1")["tenant_count"] == 3
 	assert state_of(bench).last.trigger == "manual"
 

@@ -33,7 +33,7 @@ def test_a_scheduled_push_is_silent_when_delivered_and_when_nothing_is_due(
 	for _ in range(2):
 		ended = run_agent(*arguments)
 		assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
-	assert control_plane.answers == ["POST /internal/server-metrics 200"]
+	assert control_plane.pushes == ["POST /internal/server-metrics 200"]
 	assert [tick.trigger for tick in folder_of(bench).ticks()] == ["cron"]
 
 
@@ -110,12 +110,12 @@ def test_a_tick_that_is_not_due_imports_neither_click_nor_what_sends_and_samples
 	bench: Path, key: str, control_plane: Any
 ) -> None:
 	when_due = imported_by("push", "--if-due", "--bench", bench)
-	assert control_plane.answers == ["POST /internal/server-metrics 200"]
+	assert control_plane.pushes == ["POST /internal/server-metrics 200"]
 	assert {"prego_metrics", "requests"} <= when_due
 	assert not {"click", "rich", "werkzeug"} & when_due
 
 	not_due = imported_by("push", "--if-due", "--bench", bench)
-	assert len(control_plane.answers) == 1
+	assert len(control_plane.pushes) == 1
 	assert "prego_metrics" in not_due
 	assert not {"click", "rich", "werkzeug", "requests", "urllib3", "psutil", "ssl"} & not_due
 

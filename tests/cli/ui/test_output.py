@@ -129,7 +129,7 @@ def pushed(bench_folder: Path) -> Callable[..., subprocess.CompletedProcess[str]
 
 	def run(status: int, *options: str, node_id: str = "node-1", **environ: str):
 		spare_the_sample(bench_folder)
-		with HostileServer(answer(status, b'{"error": "no"}')) as server:
+		with HostileServer(answer(status, b"{}" if status == 200 else b'{"error": "no"}')) as server:
 			aim(bench_folder, server.url, node_id=node_id, push_interval=60)
 			return subprocess.run(
 				[sys.executable, "-m", "prego_metrics.cli", "push", *options, "--bench", str(bench_folder)],

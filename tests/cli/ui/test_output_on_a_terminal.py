@@ -161,7 +161,7 @@ def test_a_full_disk_under_the_output_leaves_no_traceback(
 		)
 	if arguments[0] == "push":
 		assert (ended.returncode, ended.stderr) == (0, "")
-		assert control_plane.answers == ["POST /internal/server-metrics 200"]
+		assert control_plane.pushes == ["POST /internal/server-metrics 200"]
 	else:
 		assert (ended.returncode, ended.stderr) == (1, "Error: No space left on device\n")
 

@@ -308,7 +308,7 @@ def test_a_refused_key_is_not_tried_for_the_other_nodes(hetzner, control_plane, 
 	hetzner.servers = [server(n, prego_node_id=f"node-{n}") for n in (1, 2, 3)]
 	ended = sidecar(counts={f"node-{n}": n for n in (1, 2, 3)}, INTERNAL_API_KEY="another-key-0123456789")
 	assert ended.returncode == 1 and ended.stdout.splitlines()[-1].endswith("3 not pushed")
-	assert control_plane.answers == ["POST /internal/server-metrics 401"]
+	assert control_plane.pushes == ["POST /internal/server-metrics 401"]
 
 
 def test_a_dry_run_reads_and_shows_everything_without_a_key_and_sends_nothing(

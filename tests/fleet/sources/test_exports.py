@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from strategies import hostile_texts, json_values
 
 from prego_metrics.agent.base.errors import ExportError
+from prego_metrics.agent.base.times import epoch_seconds
 from prego_metrics.fleet.sources.exports import read_export
-from prego_metrics.fleet.sources.records import epoch_seconds, read_placement
+from prego_metrics.fleet.sources.records import read_placement
 
 VERDICTS = {"fresh", "stale", "never", "zero", "unregistered", "bad_region", "differs", "agrees"}
 

@@ -93,7 +93,7 @@ def test_a_push_in_the_middle_of_a_scan_is_on_time(
 	settings(bench, node_id="node-1", control_plane_url=control_plane.url, spread=0)
 	pushed = run_agent("push", "--if-due", "--bench", bench, INTERNAL_API_KEY=KEY)
 	assert (pushed.returncode, pushed.stderr) == (0, "")
-	assert control_plane.answers == ["POST /internal/server-metrics 200"]
+	assert control_plane.pushes == ["POST /internal/server-metrics 200"]
 	assert control_plane.store.server_metrics("node-1")["tenant_count"] == 8
 	# The scan is still at it: the push waited neither for its lock nor for its sites.
 	assert scanning.poll() is None and len(read_at(bench)) < 8

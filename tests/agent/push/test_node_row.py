@@ -1,0 +1,171 @@
+"""The row is read back: each time by a person's push, by a trigger's once after something changed."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hostile_server import Behaviour, Exchange, HostileServer, answer
+from pushing import KEY, aim, folder_of, kept, leaked, push_now, state_of
+
+from prego_metrics.agent.push.request import Request
+from prego_metrics.agent.push.result import Result
+from prego_metrics.agent.state.model import State
+from prego_metrics.sandbox.server import LocalControlPlane
+
+DELIVERED = answer(200, b'{"ok": true}')
+UNSCHEDULED = Request(trigger="cron")
+ROW = "GET /internal/nodes/node-1 200"
+
+
+@pytest.fixture
+def answers() -> list[str]:
+	return []
+
+
+@pytest.fixture
+def plane(answers: list[str]) -> Iterator[LocalControlPlane]:
+	with LocalControlPlane(KEY, on_request=answers.append) as plane:
+		plane.store.register_node("node-1", "sg", "10.0.0.1")
+		yield plane
+
+
+def row(status: int = 200, **members: Any) -> Behaviour:
+	return answer(status, json.dumps(members).encode())
+
+
+def ago(seconds: float) -> str:
+	return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(time.time() - seconds))
+
+
+def pushed(bench: Path, *behaviours: Behaviour, request: Request | None = None) -> Result:
+	with HostileServer(DELIVERED, *behaviours, rows=True) as server:
+		return push_now(aim(bench, server.url), request)
+
+
+@pytest.mark.parametrize(
+	("behaviour", "code"),
+	[
+		(row(ok=True), "row_missing"),
+		(answer(200, b""), "row_missing"),
+		(answer(200, b"[]"), "row_missing"),
+		(row(node_id="eu-9"), "other_node"),
+		(row(ok=False, node_id="node-1"), "reported_failure"),
+		(answer(200, b"<!doctype html>"), "not_the_api"),
+	],
+)
+@pytest.mark.parametrize("request_", [Request(), UNSCHEDULED], ids=["manual", "first scheduled"])
+def test_a_row_that_is_not_this_nodes_is_no_delivery(
+	bench: Path, behaviour: Behaviour, code: str, request_: Request
+) -> None:
+	ended = pushed(bench, behaviour, request=request_)
+	assert (ended.outcome, ended.error_code, ended.exit_code) == ("refused", code, 1)
+	assert state_of(bench).row_mark is None and state_of(bench).failures_in_a_row == 1
+
+
+def test_a_404_beside_a_list_of_nodes_is_a_node_that_is_not_registered(bench: Path) -> None:
+	ended = pushed(bench, row(404, error="no"), answer(200, b'{"nodes": []}'))
+	assert (ended.outcome, ended.error_code) == ("refused", "node_unknown")
+
+
+@pytest.mark.parametrize(
+	("behaviours", "final"),
+	[
+		([answer(404)], True),
+		([answer(404), answer(200, b"<html>")], True),
+		([answer(500)], False),
+		([answer(403)], False),
+		([Exchange.wait], False),
+		([Exchange.reset], False),
+		([answer(200, b'{"node', length=99)], False),
+	],
+	ids=["404", "a page", "500", "403", "silence", "reset", "half"],
+)
+def test_a_row_that_cannot_be_read_is_said_and_is_no_failure(
+	bench: Path, behaviours: list[Behaviour], final: bool
+) -> None:
+	started = time.monotonic()
+	ended = pushed(bench, *behaviours)
+	assert time.monotonic() - started < 4
+	assert ended.outcome == "delivered"
+	assert [warning.code for warning in ended.warnings if hasattr(warning, "code")][-1] == "row_unchecked"
+	assert bool(state_of(bench).row_mark) is final
+
+
+@pytest.mark.parametrize(
+	("members", "codes"),
+	[
+		({"node_id": "node-1", "updated_at": ago(0), "tenant_count": 3}, []),
+		({"ok": True, "node": {"node_id": "node-1", "tenant_count": None, "updated_at": None}}, []),
+		({"node_id": "node-1", "updated_at": ago(3 * 3600), "tenant_count": 3}, ["row_stale"]),
+		({"node_id": "node-1", "updated_at": ago(3 * 3600)}, ["row_stale"]),
+		(
+			{
+				"node": {"node_id": "node-1", "updated_at": ago(9e6)},
+				"metrics": {"updated_at": ago(1), "cpu_pct": 9e9},
+			},
+			["row_differs"],
+		),
+		({"node_id": "node-1", "tenant_count": 2}, ["row_differs"]),
+		({"node_id": "node-1", "updated_at": int(time.time() * 1000), "tenant_count": 4}, ["row_differs"]),
+		({"node_id": "node-1", "updated_at": "soon", "tenant_count": True}, []),
+	],
+)
+def test_an_old_row_and_other_figures_are_warnings(
+	bench: Path, members: dict[str, Any], codes: list[str]
+) -> None:
+	ended = pushed(bench, row(**members))
+	assert ended.outcome == "delivered"
+	assert [code for w in ended.warnings if (code := getattr(w, "code", "")).startswith("row_")] == codes
+
+
+def test_only_a_changed_url_node_id_or_key_is_read_back_by_a_trigger(
+	bench: Path, plane: LocalControlPlane, answers: list[str]
+) -> None:
+	def reads(request: Request = UNSCHEDULED, **settings: Any) -> int:
+		answers.clear()
+		aim(bench, **{"url": plane.url, **settings})
+		assert push_now(bench, request).outcome == "delivered"
+		return len(answers) - 1
+
+	assert [reads(), reads(), reads()] == [1, 0, 0]
+	assert [reads(request=Request()), reads(request=Request()), reads()] == [1, 1, 0]
+	plane.store.register_node("node-2", "sg", "10.0.0.2")
+	assert [reads(node_id="node-2"), reads(node_id="node-2")] == [1, 0]
+	other = plane.url.replace("127.0.0.1", "localhost")
+	assert [reads(url=other), reads(url=other)] == [1, 0]
+
+
+def test_a_changed_key_is_read_back_and_the_mark_holds_nothing_of_it(bench: Path) -> None:
+	with HostileServer(
+		lambda exchange: (DELIVERED if exchange.request.startswith(b"POST") else row(node_id="node-1"))(
+			exchange
+		),
+		rows=True,
+	) as server:
+		aim(bench, server.url)
+
+		def reads(key: str) -> int:
+			before = server.connections
+			assert push_now(bench, UNSCHEDULED, INTERNAL_API_KEY=key).outcome == "delivered"
+			return server.connections - before - 1
+
+		assert [reads(KEY), reads(KEY)] == [1, 0]
+		# Eight bits tell one key of 256 from none.
+		assert any([reads(f"another-key-{number}-0123456789") for number in range(3)])
+	mark = state_of(bench).row_mark
+	assert mark is not None and len(mark) == 16 + 1 + 32 + 1 + 2
+	assert not leaked(kept(bench))
+
+
+def test_a_mark_that_is_not_ours_is_read_back_again(
+	bench: Path, plane: LocalControlPlane, answers: list[str]
+) -> None:
+	aim(bench, plane.url)
+	folder_of(bench).write(State(row_mark="x" * 40))
+	push_now(bench, UNSCHEDULED)
+	assert answers[-1] == ROW and len(state_of(bench).row_mark or "") == 52
