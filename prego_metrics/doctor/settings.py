@@ -143,7 +143,7 @@ def _keys_of_units(node: Examination) -> list[Message]:
 	differing = []
 	file = node.config.api_key_file
 	for unit, path in installed_key_files(node.bench).items():
-		names = {"unit": sanitize(unit), "file": sanitize(path)}
+		unit_name, unit_file = sanitize(unit), sanitize(path)
 		try:
 			os.stat(path)
 			is_there = True
@@ -151,13 +151,18 @@ def _keys_of_units(node: Examination) -> list[Message]:
 			# What this user may not look into may be there.
 			is_there = isinstance(error, PermissionError)
 		if not is_there:
-			differing.append(message("{unit} reads the key from {file}, which is not there", **names))
+			differing.append(
+				message(
+					"{unit} reads the key from {file}, which is not there", unit=unit_name, file=unit_file
+				)
+			)
 		elif file and node.config.scheduler_pushes and os.path.realpath(file) != os.path.realpath(path):
 			differing.append(
 				message(
 					"{unit} reads the key from {file}, and every other trigger from {other}: a new key must be "
 					"written to both",
-					**names,
+					unit=unit_name,
+					file=unit_file,
 					other=sanitize(file),
 				)
 			)

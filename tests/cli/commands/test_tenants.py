@@ -17,7 +17,7 @@ def test_tenants_shows_every_site_with_its_verdict_and_why(run_agent: Run, mixed
 	assert re.search(r"^acme\.example +yes +tenant *$", ended.stdout, re.MULTILINE)
 	assert re.search(r"^pool-001 +no +excluded by exclude_sites: pool-\* *$", ended.stdout, re.MULTILINE)
 	assert re.search(r"^training\.example +no +\"prego_tenant\" is false", ended.stdout, re.MULTILINE)
-	assert "alias.example (a symlink, which is an alias)" in " ".join(ended.stdout.split())
+	assert "alias.example (an alias of acme.example)" in " ".join(ended.stdout.split())
 	assert ended.stdout.endswith("3 tenants of 5 sites\n")
 
 
