@@ -141,7 +141,7 @@ class Node:
 			behaviours = self.gets if method == b"G" else self.posts
 			behaviours[min(next(numbers[method]), len(behaviours) - 1)](exchange)
 
-		return self.closing.enter_context(HostileServer(behave, **self.server_options))
+		return self.closing.enter_context(HostileServer(behave, rows=True, **self.server_options))
 
 	@property
 	def pushes(self) -> list[bytes]:

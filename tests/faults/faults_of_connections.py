@@ -261,7 +261,6 @@ _PROXIES = [
 		_no_proxy("http://127.0.0.1:9"),
 		FAILED,
 		check=names("proxy"),
-		broken_by="13.1",
 	),
 	Fault(
 		"a proxy that asks for a password",
@@ -269,7 +268,6 @@ _PROXIES = [
 		_proxy(answer(407)),
 		NOT_DELIVERED,
 		check=names("proxy", "407"),
-		broken_by="13.1",
 	),
 	Fault(
 		"a proxy that refuses",
@@ -277,7 +275,6 @@ _PROXIES = [
 		_proxy(answer(403)),
 		NOT_DELIVERED,
 		check=all_of(names("proxy"), names_not("refuses the key")),
-		broken_by="13.1",
 	),
 	Fault(
 		"a proxy that has no way",
@@ -285,7 +282,6 @@ _PROXIES = [
 		_proxy(page(502, b"<html>", "text/html")),
 		FAILED,
 		check=names("proxy"),
-		broken_by="13.1",
 		slow=True,
 	),
 	Fault("a proxy that hangs", SILENCE, _proxy(silence), FAILED, slow=True),

@@ -175,11 +175,12 @@ def _url_with(text: str) -> Inject:
 
 
 def _heartbeat(path: str = "/ping/{secret}") -> Inject:
-	"""The heartbeat's URL holds a secret; its server is the control plane's own, and answers GET with an error."""
+	"""The heartbeat's URL holds a secret; its server is the control plane's own, and answers it with an error."""
 
 	def inject(node: Node) -> None:
 		node.secrets.append(URL_SECRET)
-		node.gets[:] = [answer(500, b"no " + URL_SECRET.encode())]
+		# The first GET reads the node's row back, the next one is the heartbeat.
+		node.gets[1:] = [answer(500, b"no " + URL_SECRET.encode())]
 		node.section["heartbeat_url"] = node.server.url + path.format(secret=URL_SECRET)
 
 	return inject
