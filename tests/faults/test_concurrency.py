@@ -85,7 +85,6 @@ def _bounds(histories: list[list[Change]], began: float, ended: float) -> tuple[
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="13.2")
 def test_no_count_lies_outside_the_bounds_that_truly_held(
 	tmp_path: Path, make_bench: Callable[..., Path]
 ) -> None:
