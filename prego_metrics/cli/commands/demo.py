@@ -33,7 +33,7 @@ from prego_metrics.agent.state.outcomes import NOT_DUE
 from prego_metrics.agent.state.status import judge_status
 from prego_metrics.agent.state.store import StateFolder
 from prego_metrics.cli.ui.console import console
-from prego_metrics.cli.ui.output import exit_on_error
+from prego_metrics.cli.ui.output import fail
 from prego_metrics.cli.ui.tables import print_census
 from prego_metrics.sandbox.sample_bench import (
 	EXCLUDE_SITES,
@@ -50,7 +50,11 @@ INTERVAL_SECONDS = 5
 @click.option("--keep", is_flag=True, help="Keep the sample bench, and say where it is.")
 def demo(keep: bool) -> None:
 	"""Push from a sample bench to a local control plane, and show what arrived."""
-	exit_on_error(lambda: sys.exit(run(keep=keep)))
+	try:
+		code = run(keep=keep)
+	except PregoMetricsError as error:
+		fail(error)
+	sys.exit(code)
 
 
 def run(*, keep: bool = False) -> int:

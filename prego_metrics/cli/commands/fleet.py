@@ -14,7 +14,7 @@ from click.core import ParameterSource
 
 from prego_metrics.agent.base.errors import ExportError, PregoMetricsError
 from prego_metrics.cli.ui.options import json_option
-from prego_metrics.cli.ui.output import fail, print_json
+from prego_metrics.cli.ui.output import fail, print_json, print_warning
 
 if TYPE_CHECKING:
 	from prego_metrics.fleet.checks.verdict import Verdict
@@ -191,7 +191,7 @@ def _threshold(max_age_seconds: float, *, chosen: bool) -> str:
 
 def _warn(warnings: Sequence[str]) -> None:
 	for warning in warnings:
-		click.echo(f"Warning: {warning}", err=True)
+		print_warning(warning)
 
 
 def _print_json(verdicts: Sequence[Verdict], warnings: Sequence[str], **more: object) -> None:

@@ -13,7 +13,7 @@ import click
 from prego_metrics.agent.base.errors import PregoMetricsError
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.cli.ui.options import json_option
-from prego_metrics.cli.ui.output import fail, print_json
+from prego_metrics.cli.ui.output import fail, print_json, print_warning
 
 if TYPE_CHECKING:
 	from prego_metrics.fleet.hetzner.mapping import MappedNode
@@ -91,7 +91,7 @@ def hetzner_push(as_json: bool, **options: Any) -> None:
 		outcomes, unread = run_sidecar(
 			SidecarOptions(**options),
 			os.environ,
-			warn=lambda warning: click.echo(f"Warning: {warning}", err=True),
+			warn=print_warning,
 			track=_with_progress_bar,
 		)
 	except PregoMetricsError as error:

@@ -19,7 +19,7 @@ from prego_metrics.agent.state.store import StateFolder
 from prego_metrics.agent.state.trigger_settings import as_pushed
 from prego_metrics.cli.ui.bench import open_bench_as_owner
 from prego_metrics.cli.ui.options import bench_option, json_option
-from prego_metrics.cli.ui.output import fail, print_json
+from prego_metrics.cli.ui.output import fail, print_json, print_warning
 
 WATCH_SECONDS = 5.0
 # Home, and clear from there (ECMA-48): what stood there before is not scrolled away line by line.
@@ -85,7 +85,7 @@ def _print_status(bench: Bench, max_age: float | None, *, as_json: bool, watched
 	if redrawn:
 		click.echo(_REDRAW, nl=False)
 	for warning in warnings:
-		click.echo(f"Warning: {warning}", err=True)
+		print_warning(warning)
 	if as_json:
 		print_json({"at": iso_utc(now), **verdict.as_dict()} if watched else verdict.as_dict())
 	elif redrawn:

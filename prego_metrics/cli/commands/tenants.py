@@ -18,7 +18,7 @@ from prego_metrics.agent.collectors.tenant_count import count_tenants
 from prego_metrics.agent.config.config import QUOTA_KEYS, Config, load_config
 from prego_metrics.cli.ui.bench import open_bench_as_owner
 from prego_metrics.cli.ui.options import bench_option, json_option
-from prego_metrics.cli.ui.output import fail, print_json
+from prego_metrics.cli.ui.output import fail, print_json, print_warning
 from prego_metrics.tenants.inventory.database import read_databases
 from prego_metrics.tenants.inventory.database_session import import_libraries
 from prego_metrics.tenants.inventory.parallel import read_sites
@@ -199,7 +199,7 @@ def _scan(config: Config) -> None:
 	except ScanRunning as error:
 		_busy(str(error))
 	if result.set_aside:
-		click.echo(f"Warning: {result.set_aside}", err=True)
+		print_warning(result.set_aside)
 	click.echo(f"{result.scanned} sites scanned, {result.scanned_before} already scanned by the run before.")
 
 

@@ -6,7 +6,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from prego_metrics.agent.base.messages import code_of
@@ -29,14 +29,9 @@ def fail(error: PregoMetricsError | str, *, json_with: Mapping[str, Any] | None 
 	sys.exit(2)
 
 
-def exit_on_error(run: Callable[[], None]) -> None:
-	"""Run a command; an error that we foresee ends it with its message and exit code 2."""
-	from prego_metrics.agent.base.errors import PregoMetricsError
-
-	try:
-		run()
-	except PregoMetricsError as error:
-		fail(error)
+def print_warning(warning: str) -> None:
+	"""Print to stderr what does not keep a command from its work."""
+	print_line(f"Warning: {warning}", sys.stderr)
 
 
 def print_line(line: str, stream: TextIO | None) -> None:

@@ -10,7 +10,7 @@ from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.push.result import Result, summary
 from prego_metrics.agent.push.triggers import started_by_systemd
 from prego_metrics.agent.state.outcomes import DRY_RUN
-from prego_metrics.cli.ui.output import print_line
+from prego_metrics.cli.ui.output import print_line, print_warning
 
 
 def print_result(result: Result, *, as_json: bool = False) -> None:
@@ -31,7 +31,7 @@ def print_result(result: Result, *, as_json: bool = False) -> None:
 def print_problems(result: Result, *, failure: bool = True) -> None:
 	"""Print warnings to stderr and, with `failure`, why a push was not delivered."""
 	for warning in result.warnings:
-		print_line(f"Warning: {warning}", sys.stderr)
+		print_warning(warning)
 	if failure and result.exit_code:
 		print_line(summary(result), sys.stderr)
 
