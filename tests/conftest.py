@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
+from run_as import RUN_AS
 from watched_control_plane import NODE_ID, WatchedControlPlane
 
 SITE_NAMES = ("acme.example", "brightfoods.example", "cedar.example")
@@ -145,26 +146,6 @@ def control_plane() -> Iterator[WatchedControlPlane]:
 		yield control_plane
 
 
-# Whoever gives up root may no longer be able to read the interpreter's own files, where that is root's
-# alone: what the command line imports late is imported before.
-_RUN_AS = """
-import base64, difflib, email.utils, encodings.ascii, encodings.idna, encodings.latin_1, html.entities, importlib, ipaddress
-import netrc, os, pkgutil, pwd, random, secrets, stringprep, sys, tempfile, threading, traceback
-import psutil, requests, rich.console, rich.table
-import prego_metrics
-for found in pkgutil.walk_packages(prego_metrics.__path__, "prego_metrics."):
-	if found.name.split(".")[1] not in ("desk", "node_metrics", "api") and not found.name.endswith("__main__"):
-		importlib.import_module(found.name)
-from prego_metrics.cli.__main__ import main
-uid = int(sys.argv.pop(1))
-if uid:
-	os.setgroups([])
-	os.setresgid(uid, uid, uid)
-	os.setresuid(uid, uid, uid)
-main()
-"""
-
-
 @pytest.fixture
 def run_agent() -> Callable[..., subprocess.CompletedProcess[str]]:
 	"""`run_agent("push", "--bench", path, INTERNAL_API_KEY=…)` runs the command line as a real process.
@@ -180,7 +161,7 @@ def run_agent() -> Callable[..., subprocess.CompletedProcess[str]]:
 		uid: int | None = None,
 		**environ: str,
 	) -> subprocess.CompletedProcess[str]:
-		program = ["-m", "prego_metrics.cli"] if uid is None else ["-c", _RUN_AS, str(uid)]
+		program = ["-m", "prego_metrics.cli"] if uid is None else ["-c", RUN_AS, str(uid)]
 		return subprocess.run(
 			[sys.executable, *program, *map(str, arguments)],
 			env={**os.environ, **environ},

@@ -63,12 +63,11 @@ def prelude(*lines: str) -> Inject:
 
 
 def as_user(uid: int) -> Inject:
-	return lambda node: (
-		node.needs_root(),
-		node.prelude.append(
-			f"os.setgroups([]); os.setresgid({uid}, {uid}, {uid}); os.setresuid({uid}, {uid}, {uid})"
-		),
-	)
+	def inject(node: Node) -> None:
+		node.needs_root()
+		node.uid = uid
+
+	return inject
 
 
 def sites(*names: str, **config: object) -> Inject:

@@ -29,6 +29,7 @@ from typing import Any
 import pytest
 from hostile_server import Behaviour, Exchange, HostileServer, answer
 from pushing import KEY, leaked, spare_the_sample
+from run_as import RUN_AS
 
 COUNT, SILENCE, KEY_SAFE = "count", "silence", "key"
 PUSH, TICK = ("push",), ("push", "--if-due")
@@ -106,6 +107,7 @@ class Node:
 	truth: tuple[int, ...] = (len(SITES),)
 	rules: list[str] = field(default_factory=list)
 	prelude: list[str] = field(default_factory=list)
+	uid: int | None = None
 	cwd: Path | None = None
 	secrets: list[str] = field(default_factory=list)
 	strangers: list[HostileServer] = field(default_factory=list)
@@ -235,7 +237,9 @@ class Node:
 
 	def command(self, act: tuple[str, ...], *, faulty: bool = True) -> tuple[list[str], dict[str, str]]:
 		"""Return the command line and the environment of one run."""
-		command = [sys.executable, "-m", "prego_metrics.cli", *act]
+		# Another user may not be able to read the interpreter's files, nor to execute it.
+		program = ["-m", "prego_metrics.cli"] if self.uid is None else ["-c", RUN_AS, str(self.uid)]
+		command = [sys.executable, *program, *act]
 		if self.cwd is None:
 			command += ["--bench", str(self.bench)]
 		environ = {**os.environ, **self.environ}
