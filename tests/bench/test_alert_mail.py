@@ -202,8 +202,8 @@ def test_failure_and_recovery_arrive_once_each_in_the_language_of_who_reads_them
 
 
 def test_what_others_named_is_text_in_a_mail_and_no_markup(mails: MailServer, node: dict[str, Any]) -> None:
-	with real_bench.configured(**{**node, HOSTILE: 1}):
-		with pytest.raises(AssertionError, match="is not a setting"):
+	with real_bench.configured(**{**node, "benches": [f"/{HOSTILE}/*"]}):
+		with pytest.raises(AssertionError, match="matches no folder"):
 			real_bench.bench("prego-metrics", "push")
 		tick_and_flush()
 		text, html = parts(arrive(mails, ENGLISH))

@@ -51,7 +51,8 @@ def is_named(name: str, words: str, variables: dict[str, str]) -> None:
 
 def test_without_any_of_them_frappe_is_well(variables: dict[str, str]) -> None:
 	for name in ("redis", "database", "app_on_site", "scheduler", "job", "stuck_job", "scheduler_switches"):
-		assert doctor_check(name, variables)["state"] == "pass"
+		made = doctor_check(name, variables)
+		assert made["state"] == "pass", made
 
 
 def test_a_disabled_scheduler(variables: dict[str, str]) -> None:

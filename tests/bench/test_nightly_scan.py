@@ -103,7 +103,7 @@ def broken_sites() -> Iterator[None]:
 		with site("wrong.nightly", **wrong), site("gone.nightly", **gone):
 			yield
 	finally:
-		as_root("DROP USER nightly_gone@'%'")
+		as_root("DROP USER IF EXISTS nightly_gone@'%'")
 
 
 def frappes_sites() -> list[str]:

@@ -86,7 +86,7 @@ def test_a_dry_run_by_bench_execute_shows_the_payload_and_sends_nothing(
 		),
 		({"PREGO_METRICS_NODE_ID": "nobody"}, 1, "does not know this node_id"),
 		({"PREGO_METRICS_CONTROL_PLANE_URL": "http://127.0.0.1:9"}, 1, "Failed: no connection"),
-		({"PREGO_METRICS_PUSH_INTERVAL": "soon"}, 2, "push_interval"),
+		({"PREGO_METRICS_CONTROL_PLANE_URL": "soon"}, 2, "control_plane_url"),
 		({"PREGO_METRICS_BENCHES": "[]"}, 2, "benches"),
 	],
 )
