@@ -86,7 +86,7 @@ def _with_params(template: str, params: Mapping[str, object], show: Callable[[ob
 
 
 def message_of(error: Exception) -> str:
-	"""Return an error's original as it was given: one of ours stays translatable, which its str() would not."""
+	"""Return an error's message as it was given: one of ours stays translatable, which its str() would not."""
 	original = error.args[0] if len(error.args) == 1 else None
 	return original if isinstance(original, Message) else str(error)
 

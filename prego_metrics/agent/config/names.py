@@ -40,7 +40,7 @@ def _similar_setting(name: str) -> str | None:
 
 
 def unknown_setting(written_name: str, name: str, source: str) -> Problem:
-	"""Return the problem that `name` is no setting; `written_name` is how `source` spells it."""
+	"""Return the problem that `name` is not a setting; `written_name` is how `source` spells it."""
 	if name.lower() in _KEY_NAMES:
 		return misplaced_key(written_name, source)
 	similar = _similar_setting(name)

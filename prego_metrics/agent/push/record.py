@@ -34,7 +34,7 @@ def record_push(
 		error=shortened(result.error, MAX_ERROR) if result.error else None,
 		who=sanitize(request.who, MAX_WHO) if request.who else None,
 	)
-	# Who was alerted that pushes have stopped is told once when they are back, and not that they fail as well.
+	# A channel that sent "stale" sends "recovered" next, and not "failing" for the same outage.
 	state = replace(state, alerted=state.alerted or was_alerted_stale(folder, state))
 	not_written = folder.write(state.recorded(push, config.alert_after, config.disk_alert_pct))
 	if not_written:

@@ -30,7 +30,7 @@ def after_install() -> None:
 		f"prego_metrics counts {census.tenant_count} tenants of {len(census.sites)} sites on this bench."
 	)
 	if any(entry.name == site and entry.counted for entry in census.sites):
-		click.echo(f"This site, {site}, is one of them. If it is no tenant: bench prego-metrics configure")
+		click.echo(f"This site, {site}, is one of them. If it is not a tenant: bench prego-metrics configure")
 		click.echo(
 			f'  --exclude-sites {site} (beside those already excluded), or "prego_tenant": 0 in its own'
 		)
