@@ -48,6 +48,16 @@ class _Link(NamedTuple):
 	name: str
 
 
+class _Listing(NamedTuple):
+	"""The sites folder of one bench, open as `folder`, for the pass that began at `now`; shown is the bench's name."""
+
+	bench: Bench
+	shown: str
+	folder: int
+	exclude: Exclusion
+	now: float
+
+
 def read_sites(
 	benches: Sequence[Bench], exclude: Exclusion, clock: Callable[[], float], sleep: Callable[[float], None]
 ) -> Pass:
@@ -118,97 +128,82 @@ def _one_pass(benches: Sequence[Bench], exclude: Exclusion, now: float) -> Pass:
 	links: list[_Link] = []
 	for bench in benches:
 		with _errors_of(bench), opened_folder(bench.sites) as folder:
-			_read_folders(result, links, bench, folder, exclude, now)
+			_read_folders(result, links, _Listing(bench, sanitize(bench.root), folder, exclude, now))
 	# Last, so that a name which leads to a folder among the sites is the alias, and not the site.
 	for bench in dict.fromkeys(link.bench for link in links):
 		names = [link.name for link in links if link.bench is bench]
 		with _errors_of(bench), opened_folder(bench.sites) as folder:
-			_follow_links(result, names, bench, folder, exclude, now)
+			_follow_links(result, names, _Listing(bench, sanitize(bench.root), folder, exclude, now))
 	return result
 
 
-def _read_folders(
-	result: Pass, links: list[_Link], bench: Bench, folder: int, exclude: Exclusion, now: float
-) -> None:
-	with os.scandir(bench.sites) as listing:
-		entries = sorted(listing, key=_name)
-	bench_name = sanitize(bench.root)
+def _read_folders(result: Pass, links: list[_Link], listing: _Listing) -> None:
+	with os.scandir(listing.bench.sites) as found:
+		entries = sorted(found, key=_name)
 	for entry in entries:
 		name = entry.name
 		if name == STATE_FOLDER_NAME:
-			result.not_sites.append(NotASite(name, bench_name, "the state folder of prego_metrics"))
+			result.not_sites.append(NotASite(name, listing.shown, "the state folder of prego_metrics"))
 		elif entry.is_dir(follow_symlinks=False):
 			try:
 				status = entry.stat(follow_symlinks=False)
 			except FileNotFoundError:
 				continue  # renamed or dropped since it was listed: this pass does not stand
-			_look(result, bench, bench_name, folder, name, status, exclude, now)
+			_look(result, listing, name, status)
 		elif entry.is_symlink():
-			links.append(_Link(bench, name))
+			links.append(_Link(listing.bench, name))
 
 
 def _name(entry: os.DirEntry[str]) -> str:
 	return entry.name
 
 
-def _follow_links(
-	result: Pass, names: list[str], bench: Bench, folder: int, exclude: Exclusion, now: float
-) -> None:
-	bench_name = sanitize(bench.root)
+def _follow_links(result: Pass, names: list[str], listing: _Listing) -> None:
 	for name in names:
 		reason = "a symlink to what is no folder"
 		try:
-			status = os.stat(name, dir_fd=folder)
+			status = os.stat(name, dir_fd=listing.folder)
 		except OSError as error:
 			if is_process_error(error):
 				raise
 			reason = "a symlink that leads nowhere"
 		else:
 			identity = (status.st_dev, status.st_ino)
-			if identity == bench.identity:
+			if identity == listing.bench.identity:
 				reason = "a symlink to the sites themselves"
 			elif stat.S_ISDIR(status.st_mode):
-				_look(result, bench, bench_name, folder, name, status, exclude, now)
+				_look(result, listing, name, status)
 				continue
-		result.not_sites.append(NotASite(sanitize(name), bench_name, reason))
+		result.not_sites.append(NotASite(sanitize(name), listing.shown, reason))
 
 
-def _look(
-	result: Pass,
-	bench: Bench,
-	bench_name: str,
-	folder: int,
-	name: str,
-	status: os.stat_result,
-	exclude: Exclusion,
-	now: float,
-) -> None:
-	"""Look at a folder directly in sites/, open as `folder`, or where an entry of it leads."""
+def _look(result: Pass, listing: _Listing, name: str, status: os.stat_result) -> None:
+	"""Look at a folder directly in sites/, or where an entry of it leads."""
 	config: dict[str, object] | str
 	try:
-		config = read_site_config(f"{name}/{_CONFIG}", folder)
+		config = read_site_config(f"{name}/{_CONFIG}", listing.folder)
 	except (FileNotFoundError, NotADirectoryError):
-		listed = NotASite(sanitize(name), bench_name, "no site_config.json")
+		listed = NotASite(sanitize(name), listing.shown, "no site_config.json")
 		result.not_sites.append(listed)
-		if _may_come_back(name, folder, now):
-			result.absent.append(Absent(bench, name, listed))
+		if _may_come_back(name, listing):
+			result.absent.append(Absent(listing.bench, name, listed))
 		return
 	except Unreadable as error:
-		if isinstance(error, Denied) and (reason := _no_site_reason(name, status, folder)):
-			result.not_sites.append(NotASite(sanitize(name), bench_name, reason))
+		if isinstance(error, Denied) and (reason := _no_site_reason(name, status, listing.folder)):
+			result.not_sites.append(NotASite(sanitize(name), listing.shown, reason))
 			return
 		config = error.args[0]
-	site = judge(name, bench_name, config, exclude)
+	site = judge(name, listing.shown, config, listing.exclude)
 	doubtful_name = name if site.counted and isinstance(config, str) else None
-	result.see((status.st_dev, status.st_ino), site, bench, doubtful_name)
+	result.see((status.st_dev, status.st_ino), site, listing.bench, doubtful_name)
 
 
-def _may_come_back(name: str, folder: int, now: float) -> bool:
+def _may_come_back(name: str, listing: _Listing) -> bool:
 	"""Tell whether a configuration that was not there is there by now, or was taken away just now."""
 	if name == "assets" or name.startswith("."):
 		return False  # what Frappe builds into, and what is hidden, change often and are no sites
 	try:
-		os.stat(f"{name}/{_CONFIG}", dir_fd=folder)
+		os.stat(f"{name}/{_CONFIG}", dir_fd=listing.folder)
 	except (FileNotFoundError, NotADirectoryError):
 		pass
 	except OSError as error:
@@ -218,10 +213,10 @@ def _may_come_back(name: str, folder: int, now: float) -> bool:
 	else:
 		return True
 	try:
-		status = os.stat(name, dir_fd=folder)
+		status = os.stat(name, dir_fd=listing.folder)
 	except (FileNotFoundError, NotADirectoryError):
 		return False
-	return now - max(status.st_mtime, status.st_ctime) < _MOMENT_SECONDS
+	return listing.now - max(status.st_mtime, status.st_ctime) < _MOMENT_SECONDS
 
 
 def _no_site_reason(name: str, status: os.stat_result, folder: int) -> str | None:
