@@ -472,7 +472,6 @@ _KILLS = [
 		both(_killed(signal.SIGKILL), posts(says(500))),
 		LOUD,
 		check=_failures(2),
-		broken_by="13.5",
 	),
 	Fault(
 		"a killed push leaves a line in the history",
@@ -480,7 +479,6 @@ _KILLS = [
 		_killed(signal.SIGKILL),
 		DELIVERED,
 		check=_killed_is_in_the_history,
-		broken_by="13.5",
 	),
 ]
 

@@ -78,6 +78,10 @@ ERRORS: Mapping[str, str] = {
 	"privileges": ("root cannot become the owner of {folder} (uid {uid}): {reason}. Run this as that user"),
 	# The push itself.
 	"push_running": "another push has been running for at least {age} s; waited {waited} s for it. Nothing was sent",
+	"push_killed": (
+		"the push left no result: its process was killed (out of memory, a time limit, a signal, a reboot), or could "
+		"not record it"
+	),
 	"count_late": "the sites and the host were not counted within {seconds} s: a file system that holds sites hangs or is slow",
 	"key_late": "the key's file did not answer within {seconds} s: its file system hangs",
 	"no_threads": (

@@ -26,6 +26,7 @@ from prego_metrics.agent.push.in_time import FILE_SECONDS, SEND_SECONDS, TooLate
 from prego_metrics.agent.push.request import MANUAL, Request
 from prego_metrics.agent.push.result import Result
 from prego_metrics.agent.state import schedule
+from prego_metrics.agent.state.attempts import Attempt
 from prego_metrics.agent.state.lock import PushLock
 from prego_metrics.agent.state.model import State, Tick
 from prego_metrics.agent.state.outcomes import BUSY, DELIVERED, DRY_RUN, NOT_DUE, NOT_SENT, REFUSED
@@ -104,7 +105,7 @@ def _push_if_due(config: Config, folder: StateFolder, request: Request, environ:
 			return Result(NOT_DUE, time.time())
 		if request.spread:
 			time.sleep(schedule.spread_share_seconds(config.node_id, config.spread))
-	from prego_metrics.agent.push.record import record_push
+	from prego_metrics.agent.push.record import read_under_lock, record_push
 
 	began_waiting = time.monotonic()
 	deadline_seconds = schedule.deadline_seconds(config.push_interval)
@@ -120,7 +121,12 @@ def _push_if_due(config: Config, folder: StateFolder, request: Request, environ:
 		except OSError as error:
 			failed = coded("lock_failed", folder=sanitize(config.bench.sites), reason=error.strerror)
 			return Result(NOT_SENT, time.time(), error=failed)
-		state, state_warnings = _read(folder, set_aside=True)
+		state, state_warnings = in_time(
+			lambda: read_under_lock(config, folder, exclusive=no_lock is None),
+			soon(),
+			folder_late(folder.path),
+		)
+		attempt = Attempt.of(request.trigger)
 		if no_lock and request.if_due:
 			# A person may push without the lock, but triggers could do it at the same time.
 			result = Result(NOT_SENT, time.time(), error=no_lock)
@@ -130,12 +136,14 @@ def _push_if_due(config: Config, folder: StateFolder, request: Request, environ:
 			give_up_at = time.monotonic() + deadline_seconds
 			if request.within_seconds is not None:
 				give_up_at = min(give_up_at, began_waiting + request.within_seconds)
-			result, state = _push_locked(config, folder, state, request, environ, give_up_at)
+			if no_lock is None:
+				_written(lambda: folder.begin(attempt), folder, give_up_at)
+			result, state = _push_locked(config, folder, state, request, environ, attempt.at, give_up_at)
 		not_recorded: list[Message] = []
 		if "state_late" not in map(code_of, result.warnings):
 			try:
 				not_recorded = in_time(
-					lambda: record_push(config, folder, state, request, result),
+					lambda: record_push(config, folder, state, request, result, attempt),
 					soon(),
 					folder_late(folder.path),
 				)
@@ -150,6 +158,7 @@ def _push_locked(
 	state: State,
 	request: Request,
 	environ: Mapping[str, str],
+	at: float,
 	give_up_at: float,
 ) -> tuple[Result, State]:
 	"""Count, sample and send; `give_up_at` is of the monotonic clock. Returns how it ended, and the state so far."""
@@ -159,7 +168,7 @@ def _push_locked(
 	from prego_metrics.agent.push.node_row import read_when_changed
 	from prego_metrics.agent.push.payload import collect_payload
 
-	at, began = time.time(), time.monotonic()
+	began = time.monotonic()
 	try:
 		_require_settings_file(config, state)
 		config.require(_needed_keys(request))
@@ -231,9 +240,9 @@ def _push_locked(
 	return replace(result, duration_ms=_milliseconds_since(began)), replace(state, row_mark=mark)
 
 
-def _read(folder: StateFolder, *, set_aside: bool = False) -> tuple[State, list[Message]]:
+def _read(folder: StateFolder) -> tuple[State, list[Message]]:
 	"""Read the state. Raises TooLate."""
-	return in_time(lambda: folder.read(set_aside=set_aside), soon(), folder_late(folder.path))
+	return in_time(folder.read, soon(), folder_late(folder.path))
 
 
 def _written(

@@ -1,29 +1,71 @@
-"""Write down how a push ended: in the state, and as a line of the history."""
+"""Write down how a push ended, also one whose process was killed: in the state, and as a line of the history."""
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 from prego_metrics.agent.alerts.receipts import was_alerted_stale
-from prego_metrics.agent.base.messages import Message, message, shortened
+from prego_metrics.agent.base.messages import Message, coded, message, shortened
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.push.request import Request
 from prego_metrics.agent.push.result import Result
+from prego_metrics.agent.state.attempts import Attempt
 from prego_metrics.agent.state.model import MAX_WHO, Push, State
+from prego_metrics.agent.state.outcomes import FAILED
 from prego_metrics.agent.state.store import StateFolder
 
 MAX_ERROR = 1000
+# So far back is looked whether a killed push has its line already.
+_LINES_LOOKED_AT = 20
+
+
+def read_under_lock(
+	config: Config, folder: StateFolder, *, exclusive: bool = True
+) -> tuple[State, list[Message]]:
+	"""Return the state with the pushes that were killed recorded in it, and warnings. The caller holds the lock.
+
+	Without it (not `exclusive`) an attempt that left no result may still be under way.
+	"""
+	state, warnings = folder.read(set_aside=True)
+	if exclusive:
+		for attempt in folder.attempts():
+			state = _with_killed(config, folder, state, attempt)
+	return state, warnings
+
+
+def _with_killed(config: Config, folder: StateFolder, state: State, attempt: Attempt) -> State:
+	"""Record an attempt that ended without a result, and return the state after it.
+
+	The mark goes last: whoever is killed in between leaves it to the next, which finds what is done already.
+	"""
+	not_written = None
+	if state.last is None or state.last.id != attempt.id:
+		error = coded("push_killed")
+		push = Push(attempt.id, attempt.at, attempt.trigger, FAILED, None, None, 0, 0, error)
+		newest = itertools.islice(folder.history_newest_first(), _LINES_LOOKED_AT)
+		if all(line.id != attempt.id for line in newest):
+			folder.append_history(push)
+		state = _recorded(config, folder, state, push)
+		not_written = folder.write(state)
+	if not not_written:
+		folder.end(attempt)
+	return state
+
+
+def _recorded(config: Config, folder: StateFolder, state: State, push: Push) -> State:
+	# A channel that sent "stale" sends "recovered" next, and not "failing" for the same outage.
+	state = replace(state, alerted=state.alerted or was_alerted_stale(folder, state))
+	return state.recorded(push, config.alert_after, config.disk_alert_pct)
 
 
 def record_push(
-	config: Config, folder: StateFolder, state: State, request: Request, result: Result
+	config: Config, folder: StateFolder, state: State, request: Request, result: Result, attempt: Attempt
 ) -> list[Message]:
 	"""Record a push that follows `state`; return warnings of what could not be written. The caller holds the lock."""
-	import secrets
-
 	push = Push(
-		id=secrets.token_hex(8),
+		id=attempt.id,
 		at=result.at,
 		trigger=request.trigger,
 		outcome=result.outcome,
@@ -34,9 +76,8 @@ def record_push(
 		error=shortened(result.error, MAX_ERROR) if result.error else None,
 		who=sanitize(request.who, MAX_WHO) if request.who else None,
 	)
-	# A channel that sent "stale" sends "recovered" next, and not "failing" for the same outage.
-	state = replace(state, alerted=state.alerted or was_alerted_stale(folder, state))
-	not_written = folder.write(state.recorded(push, config.alert_after, config.disk_alert_pct))
+	not_written = folder.write(_recorded(config, folder, state, push))
+	folder.end(attempt)
 	if not_written:
 		return [
 			message(

@@ -11,7 +11,7 @@ from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.state.model import Push, State
 from prego_metrics.agent.state.outcomes import DELIVERED, outcome_word
-from prego_metrics.agent.state.schedule import CLOCK_STEP_SECONDS, fresh_seconds
+from prego_metrics.agent.state.schedule import CLOCK_STEP_SECONDS, deadline_seconds, fresh_seconds
 
 FRESH = "fresh"
 FAILING = "failing"
@@ -85,7 +85,7 @@ def judge_status(state: State, config: Config, now: float, max_age_seconds: floa
 	age = None if delivered is None else now - delivered.at
 	if age is not None and -CLOCK_STEP_SECONDS <= age < 0:
 		age = 0.0  # the clock was set right since then
-	failure = _failure(state)
+	failure = _failure(state, now, deadline_seconds(config.push_interval))
 	reason: Message | None = failure
 	if delivered is None or age is None:
 		verdict = NEVER
@@ -124,8 +124,11 @@ def _figure(value: float | None, form: str = "", unit: str = "") -> str:
 	return "U" if value is None else f"{value:{form}}{unit}"
 
 
-def _failure(state: State) -> Message | None:
+def _failure(state: State, now: float, deadline: float) -> Message | None:
 	last = state.last
+	if state.unfinished and state.last_attempt_at and now - state.last_attempt_at > deadline:
+		# The next push records it as killed; none may come.
+		return message("the attempt that began at {at} has not ended", at=iso_utc(state.last_attempt_at))
 	if last is None or last.outcome == DELIVERED:
 		return None
 	return message(

@@ -5,6 +5,7 @@
 - tick-TRIGGER.json is each trigger's last sign of life. Most ticks are not due and hold no lock: in one
   file they would lose each other's marks, and under the lock they would make a due push believe that
   another one is running.
+- begun-TRIGGER-TIME-ID, empty, is there while a push is under way (see attempts.py).
 - sent-CHANNEL-KIND-ID, empty, is the receipt of an alert: the process that creates the file sends it.
 
 All of it is input too, since any app of the bench can write it: types, sizes and symlinks are checked.
@@ -25,6 +26,7 @@ from prego_metrics.agent.base.files import opened_folder, read_limited, replace_
 from prego_metrics.agent.base.messages import Message, coded, message_of, params_as_json
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import STATE_FOLDER_NAME
+from prego_metrics.agent.state.attempts import Attempt, attempt_of
 from prego_metrics.agent.state.model import EVENTS_LENGTH, TRIGGERS, VERSION, Push, State, Tick
 from prego_metrics.agent.state.parser import Fields, parse_object, parse_push, parse_state, parse_tick
 
@@ -38,6 +40,8 @@ MAX_HISTORY_BYTES = 2_400_000
 # Twenty events, each with a long error and its parameters in escapes of twelve bytes a character, fit into it.
 _MAX_BYTES = 1 << 20
 RECEIPT_PREFIX = "sent-"
+# Each killed push leaves one to the next; more are not ours.
+_MAX_ATTEMPTS = 5
 
 
 class StateFolder:
@@ -80,6 +84,25 @@ class StateFolder:
 			json.dumps(asdict(tick, dict_factory=as_stored)).encode("ascii"),
 			locked=False,
 		)
+
+	def begin(self, attempt: Attempt) -> Message | None:
+		"""Mark that a push begins; return what went wrong, or None. The caller holds the lock."""
+		try:
+			self.make_file(attempt.file_name)
+		except OSError as error:
+			return self._unwritten(error)
+		return None
+
+	def attempts(self) -> list[Attempt]:
+		"""Return the pushes that began and did not end, oldest first. Who holds the lock knows that they are gone."""
+		try:
+			return sorted(filter(None, map(attempt_of, os.listdir(self.path))))[-_MAX_ATTEMPTS:]
+		except OSError:
+			return []
+
+	def end(self, attempt: Attempt) -> None:
+		"""Take the mark of a push away."""
+		self._remove(attempt.file_name)
 
 	def append_history(self, push: Push) -> Message | None:
 		"""Add a push to the history; return what went wrong, or None. The caller holds the lock."""

@@ -136,6 +136,14 @@ def test_an_attempt_that_was_begun_and_never_ended_is_said(config: Config) -> No
 	assert "was begun and did not end" in judge_status(State(last_attempt_at=NOW - 9), config, NOW).sentence
 
 
+def test_an_attempt_that_did_not_end_within_its_deadline_is_a_failure(config: Config) -> None:
+	state = replace(after(pushed(NOW - 90)), last_attempt_at=NOW - 40)
+	assert judge_status(state, config, NOW).verdict == "fresh"
+	status = judge_status(state, config, NOW + 20)
+	assert (status.verdict, status.exit_code) == ("failing", 1)
+	assert "has not ended" in status.sentence
+
+
 def test_several_problems_are_told_by_their_first_line(config: Config) -> None:
 	push = pushed(NOW - 5, "not_sent", error="node_id is not set\ncontrol_plane_url is not set", payload=None)
 	status = judge_status(after(push), config, NOW)

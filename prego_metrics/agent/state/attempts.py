@@ -1,0 +1,39 @@
+"""A push that is under way: an empty file in the state folder, whose name says who began it, and when.
+
+A process that is killed leaves it behind, and the next one that gets the lock records a push without a result. A name
+needs no fsync: the one of the state, before anything is sent, takes the folder's changes to the disk with it.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import NamedTuple
+
+from prego_metrics.agent.state.model import TRIGGERS
+
+_NAME = re.compile(rf"begun-({'|'.join(TRIGGERS)})-([0-9]{{1,10}}(?:\.[0-9]{{1,9}})?)-([0-9a-f]{{16}})")
+
+
+class Attempt(NamedTuple):
+	"""A push that began, at `at` in seconds since the epoch; id is that of the push in the history."""
+
+	at: float
+	trigger: str
+	id: str
+
+	@classmethod
+	def of(cls, trigger: str) -> Attempt:
+		import secrets
+
+		return cls(time.time(), trigger, secrets.token_hex(8))
+
+	@property
+	def file_name(self) -> str:
+		return f"begun-{self.trigger}-{self.at!r}-{self.id}"
+
+
+def attempt_of(file_name: str) -> Attempt | None:
+	"""Return the attempt that a file's name tells of, None for any other name."""
+	match = _NAME.fullmatch(file_name)
+	return Attempt(float(match[2]), match[1], match[3]) if match else None
