@@ -144,7 +144,12 @@ ERRORS: Mapping[str, str] = {
 	"usage_unreadable": "{problem}",
 	"scan_running": "{problem}",
 	"export_invalid": "{problem}",
-	"hetzner_failed": "{problem}",
+	"hetzner_failed": "the Hetzner Cloud API answers {answer}",
+	"hetzner_token_refused": "the token is refused: the Hetzner Cloud API answers {answer}",
+	"hetzner_rate_limited": "the project's rate limit is used up: the Hetzner Cloud API answers {answer}",
+	"hetzner_unreadable": "the answer to GET {path} is not as the Hetzner Cloud API describes it",
+	"hetzner_late": "{reason}; waiting {seconds} s would take longer than this run may last",
+	"hetzner_time_over": "the time for this run is over",
 	"command_failed": "{problem}",
 }
 
@@ -155,6 +160,7 @@ PARTS: Mapping[str, str] = {
 	"answer_says": "{status_code}, and the server says: {words}",
 	"route_missing": "there is no route {route} here",
 	"answer_leads_to": "{answer}, and leads to {place}",
+	"hetzner_limit_near": "the project's rate limit is nearly used up",
 	"answer_compressed": "[compressed: {coding}]",
 	"answer_asks_to_wait": "{answer}; it asks to wait {seconds} s, longer than this push may last",
 	"proxy_malformed": "its URL cannot be read: it must be http://USER:PASSWORD@HOST:PORT, what is special in it as %XX",

@@ -79,12 +79,6 @@ def hetzner_push(as_json: bool, **options: Any) -> None:
 	2 nothing could be read or configured.
 	"""
 	_check_options(options)
-	try:
-		import hcloud  # noqa: F401
-	except ImportError:
-		_fail(
-			"the hcloud library is not installed: pip install 'hcloud>=2.6,<3', beside prego_metrics", as_json
-		)
 	from prego_metrics.fleet.hetzner.sidecar import SidecarOptions, run_sidecar
 
 	try:

@@ -8,15 +8,16 @@ An agentless node never pushes for itself.
 from __future__ import annotations
 
 import json
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from prego_metrics.agent.base.errors import PregoMetricsError
 from prego_metrics.agent.base.files import read_limited
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.config.kinds import NodeId
-from prego_metrics.fleet.hetzner.servers import HetznerServer
+from prego_metrics.fleet.hetzner.api import HetznerServer
 
 NODE_LABEL = "prego-node-id"
 AGENTLESS_LABEL = "prego-agentless"
@@ -32,87 +33,68 @@ class MappedNode:
 	agentless: bool = False
 
 
-@dataclass(frozen=True)
-class Unmapped:
-	"""A node without exactly one server, or, where node_id is None, a server without a node."""
-
-	node_id: str | None
-	reason: str
-
-
-@dataclass
-class ServerMapping:
-	"""What could be mapped, and what could not."""
-
-	nodes: list[MappedNode] = field(default_factory=list)
-	unmapped: list[Unmapped] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class FileEntry:
+class FileEntry(NamedTuple):
 	"""What a mapping file says of a node."""
 
 	server: str | int
 	agentless: bool = False
 
 
+# The nodes with exactly one server; and each other node, or server without a node (None), with the reason.
+ServerMapping = tuple[list[MappedNode], list[tuple[str | None, str]]]
+
+
 def map_by_label(servers: list[HetznerServer], label: str = NODE_LABEL) -> ServerMapping:
 	"""Map each server to the node_id in its label."""
-	mapping = ServerMapping()
-	servers_of: dict[str, list[HetznerServer]] = {}
-	for server in servers:
-		node_id = server.labels.get(label)
-		if node_id:
-			servers_of.setdefault(node_id, []).append(server)
-		else:
-			reason = f"{describe_server(server)} has no label {sanitize(label)}"
-			mapping.unmapped.append(Unmapped(None, reason))
-	for node_id, labelled in servers_of.items():
-		problem = _node_id_problem(node_id)
-		if len(labelled) > 1:
-			mapping.unmapped.append(Unmapped(node_id, _several_servers(labelled)))
+	candidates = [
+		MappedNode(node_id, server, server.labels.get(AGENTLESS_LABEL, "").lower() == "true")
+		for server in servers
+		if (node_id := server.labels.get(label))
+	]
+	return _mapping(candidates, servers, f"has no label {sanitize(label)}")
+
+
+def map_by_file(servers: list[HetznerServer], entries: Mapping[str, FileEntry]) -> ServerMapping:
+	"""Map the servers that `entries` names."""
+	candidates = [
+		MappedNode(node_id, server, entry.agentless)
+		for node_id, entry in entries.items()
+		for server in servers
+		if entry.server in (server.server_id, server.name)
+	]
+	nodes, unmapped = _mapping(candidates, servers, "is not in the mapping")
+	for node_id in entries.keys() - {node.node_id for node in candidates}:
+		name = sanitize(str(entries[node_id].server), 80)
+		unmapped.append((node_id, f"the mapping names server {name}, which was not found"))
+	return nodes, unmapped
+
+
+def _mapping(candidates: list[MappedNode], servers: list[HetznerServer], without_node: str) -> ServerMapping:
+	"""Return the candidates that exclude no other; `without_node` says what is wrong with a server in none of them."""
+	servers_of: dict[str, list[HetznerServer]] = defaultdict(list)
+	nodes_of: dict[int, list[str]] = defaultdict(list)
+	for node in candidates:
+		servers_of[node.node_id].append(node.server)
+		nodes_of[node.server.server_id].append(node.node_id)
+	unmapped: list[tuple[str | None, str]] = [
+		(None, f"{describe_server(server)} {without_node}")
+		for server in servers
+		if server.server_id not in nodes_of
+	]
+	reasons: dict[str, str] = {}
+	for node_id, (server, *others) in servers_of.items():
+		problem, nodes = _node_id_problem(node_id), nodes_of[server.server_id]
+		if others:
+			names = ", ".join(map(describe_server, (server, *others)))
+			reasons[node_id] = f"{len(others) + 1} servers are mapped to it: {names}"
 		elif problem:
-			reason = f"{describe_server(labelled[0])}: node_id {problem}"
-			mapping.unmapped.append(Unmapped(node_id, reason))
-		else:
-			agentless = labelled[0].labels.get(AGENTLESS_LABEL, "").lower() == "true"
-			mapping.nodes.append(MappedNode(node_id, labelled[0], agentless))
-	return mapping
-
-
-def map_by_file(
-	servers: list[HetznerServer], entries: Mapping[str, FileEntry], *, complete: bool = True
-) -> ServerMapping:
-	"""Map the servers that `entries` names. Not `complete`: some servers could not be read."""
-	mapping = ServerMapping()
-	nodes_of: dict[int, list[MappedNode]] = {}
-	for node_id, entry in entries.items():
-		matching = [server for server in servers if entry.server in (server.server_id, server.name)]
-		if len(matching) == 1:
-			node = MappedNode(node_id, matching[0], entry.agentless)
-			nodes_of.setdefault(node.server.server_id, []).append(node)
-		elif matching:
-			mapping.unmapped.append(Unmapped(node_id, _several_servers(matching)))
-		else:
-			extent = "" if complete else ", as far as the servers could be read"
-			reason = (
-				f"the mapping names server {sanitize(str(entry.server), 80)}, which does not exist{extent}"
+			reasons[node_id] = f"{describe_server(server)}: node_id {problem}"
+		elif len(nodes) > 1:
+			names = ", ".join(sanitize(name, 80) for name in nodes)
+			reasons[node_id] = (
+				f"the mapping gives one server, {describe_server(server)}, to several nodes: {names}"
 			)
-			mapping.unmapped.append(Unmapped(node_id, reason))
-	for nodes in nodes_of.values():
-		if len(nodes) == 1:
-			mapping.nodes += nodes
-		else:
-			ids = ", ".join(sanitize(node.node_id, 80) for node in nodes)
-			reason = (
-				f"the mapping gives one server, {describe_server(nodes[0].server)}, to several nodes: {ids}"
-			)
-			mapping.unmapped += [Unmapped(node.node_id, reason) for node in nodes]
-	wanted = {entry.server for entry in entries.values()}
-	for server in servers:
-		if not wanted & {server.server_id, server.name}:
-			mapping.unmapped.append(Unmapped(None, f"{describe_server(server)} is not in the mapping"))
-	return mapping
+	return [node for node in candidates if node.node_id not in reasons], [*unmapped, *reasons.items()]
 
 
 def read_mapping_file(path: str) -> dict[str, FileEntry]:
@@ -141,10 +123,6 @@ def describe_server(server: HetznerServer) -> str:
 	return f"server {sanitize(server.name, 80)} ({server.server_id})"
 
 
-def _several_servers(servers: list[HetznerServer]) -> str:
-	return f"{len(servers)} servers are mapped to it: {', '.join(map(describe_server, servers))}"
-
-
 def _node_id_problem(node_id: str) -> str | None:
 	try:
 		NodeId().parse(node_id)
@@ -171,8 +149,9 @@ def _entry(node_id: str, value: object) -> FileEntry:
 
 
 def _refuse_duplicates(pairs: list[tuple[str, object]]) -> dict[str, object]:
-	content = dict(pairs)
-	if len(content) < len(pairs):
-		name = next(name for name, count in Counter(name for name, _ in pairs).items() if count > 1)
-		raise ValueError(f"has '{sanitize(name, 80)}' twice in one object")
+	content: dict[str, object] = {}
+	for name, value in pairs:
+		if name in content:
+			raise ValueError(f"has '{sanitize(name, 80)}' twice in one object")
+		content[name] = value
 	return content

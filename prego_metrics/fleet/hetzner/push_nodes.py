@@ -6,14 +6,16 @@ blind placement to a node that pushes for itself.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+from prego_metrics.agent.push.delivery import Delivery
 from prego_metrics.agent.push.payload import Payload
+from prego_metrics.agent.state.outcomes import DELIVERED
+from prego_metrics.fleet.hetzner.api import RUNNING, HetznerError, HetznerServer
 from prego_metrics.fleet.hetzner.mapping import MappedNode, describe_server
-from prego_metrics.fleet.hetzner.servers import RUNNING, HetznerServer
-from prego_metrics.fleet.hetzner.session import HetznerError
 from prego_metrics.fleet.sources.records import HETZNER_API
 
 PUSHED = "pushed"
@@ -24,25 +26,19 @@ NOT_PUSHED = "not_pushed"
 MAX_CLOCK_SKEW_SECONDS = 60.0
 
 
-@dataclass(frozen=True)
-class LastRow:
+class LastRow(NamedTuple):
 	"""A node's row in an export of server_metrics; updated_at in seconds since the epoch."""
 
 	updated_at: float
 	source: str
 
 
-@dataclass(frozen=True)
-class Known:
-	"""What is known of the fleet before anything is pushed.
-
-	rows is None where there is no export of server_metrics; a row is fresh up to `max_age_seconds`.
-	"""
+class Known(NamedTuple):
+	"""The tenant count of each node, and its last row, None without an export; one is fresh up to max_age_seconds."""
 
 	counts: Mapping[str, int]
 	rows: Mapping[str, LastRow] | None
-	now: float
-	max_age_seconds: float = 300.0
+	max_age_seconds: float
 
 
 @dataclass(frozen=True)
@@ -68,25 +64,12 @@ class Outcome:
 		}
 
 
-@dataclass(frozen=True)
-class Sent:
-	"""How sending ended: no error if it was delivered; final: the next node's would end the same way."""
-
-	error: str | None
-	final: bool = False
-
-
 CpuOf = Callable[[HetznerServer], "float | None"]
-Send = Callable[[Payload], Sent]
+Send = Callable[[Payload], Delivery]
 
 
 def push_nodes(
-	nodes: Iterable[MappedNode],
-	known: Known,
-	cpu_of: CpuOf,
-	send: Send | None,
-	*,
-	save_snapshot: bool = False,
+	nodes: Iterable[MappedNode], known: Known, cpu_of: CpuOf, send: Send | None, *, save_snapshot: bool
 ) -> Iterator[Outcome]:
 	"""Push each node that is to be pushed, and yield the outcome of every one. Without `send`, nothing is sent.
 
@@ -97,7 +80,7 @@ def push_nodes(
 	for node in nodes:
 		excluded = _exclude(node, known)
 		if excluded:
-			yield excluded
+			yield _outcome(node, *excluded)
 		elif end_of_run:
 			yield _outcome(node, NOT_PUSHED, end_of_run)
 		else:
@@ -105,33 +88,29 @@ def push_nodes(
 			yield outcome
 
 
-def _exclude(node: MappedNode, known: Known) -> Outcome | None:
-	"""Return the outcome of a node that must not be pushed, or None if it may."""
+def _exclude(node: MappedNode, known: Known) -> tuple[str, str] | None:
+	"""Return outcome and reason of a node that must not be pushed, or None if it may."""
 	if node.server.status != RUNNING:
-		return _outcome(node, NOT_PUSHED, f"its {describe_server(node.server)} is {node.server.status}")
+		return NOT_PUSHED, f"its {describe_server(node.server)} is {node.server.status}"
 	if node.node_id not in known.counts:
-		return _outcome(node, NOT_PUSHED, "there is no tenant count for it, and an omitted one is read as 0")
+		return NOT_PUSHED, "there is no tenant count for it, and an omitted one is read as 0"
 	row = known.rows.get(node.node_id) if known.rows is not None else None
 	if row is None or row.source == HETZNER_API:
 		if node.agentless or known.rows is not None:
 			return None
-		return _outcome(
-			node,
+		return (
 			NOT_PUSHED,
 			"whether it pushes for itself is not known: give an export of server_metrics, or say agentless",
 		)
-	age = known.now - row.updated_at
+	age = time.time() - row.updated_at
 	if age < -MAX_CLOCK_SKEW_SECONDS:
-		return _outcome(node, NOT_PUSHED, f"its row is {-age:.0f} s in the future, so it may be fresh")
+		return NOT_PUSHED, f"its row is {-age:.0f} s in the future, so it may be fresh"
 	if age > known.max_age_seconds:
 		return None
+	pushed = f"pushed for itself {max(0.0, age):.0f} s ago"
 	if node.agentless:
-		return _outcome(
-			node,
-			NOT_PUSHED,
-			f"it is marked agentless, but pushed for itself {max(0.0, age):.0f} s ago ({row.source})",
-		)
-	return _outcome(node, LEFT_ALONE, f"it pushed for itself {max(0.0, age):.0f} s ago")
+		return NOT_PUSHED, f"it is marked agentless, but {pushed} ({row.source})"
+	return LEFT_ALONE, f"it {pushed}"
 
 
 def _push_node(
@@ -150,27 +129,20 @@ def _push_node(
 		save_snapshot=save_snapshot,
 		source=HETZNER_API,
 	)
-	warning = "Hetzner has no CPU value of the last minutes: cpu_pct is left out" if cpu_pct is None else None
 	if send is None:
-		return _outcome(node, WOULD_PUSH, payload=payload, warning=warning), None
-	sent = send(payload)
-	if sent.error is None:
-		return _outcome(node, PUSHED, payload=payload, warning=warning), None
-	return _outcome(node, NOT_PUSHED, sent.error, payload, warning), (sent.error if sent.final else None)
+		return _outcome(node, WOULD_PUSH, payload=payload), None
+	delivery = send(payload)
+	if delivery.outcome == DELIVERED:
+		return _outcome(node, PUSHED, payload=payload), None
+	final = delivery.status_code in (401, 403)
+	return _outcome(node, NOT_PUSHED, delivery.error, payload), (delivery.error if final else None)
 
 
 def _outcome(
-	node: MappedNode,
-	outcome: str,
-	reason: str | None = None,
-	payload: Payload | None = None,
-	warning: str | None = None,
+	node: MappedNode, outcome: str, reason: str | None = None, payload: Payload | None = None
 ) -> Outcome:
-	return Outcome(
-		node.node_id,
-		outcome,
-		reason,
-		node.server.name,
-		payload.as_dict() if payload else None,
-		warning,
-	)
+	warning = None
+	if payload and payload.cpu_pct is None:
+		warning = "Hetzner has no CPU value of the last minutes: cpu_pct is left out"
+	sent = payload.as_dict() if payload else None
+	return Outcome(node.node_id, outcome, reason, node.server.name, sent, warning)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -11,9 +12,9 @@ from prego_metrics.agent.base.secrets import Secret
 from prego_metrics.agent.config.api_key import load_api_key
 from prego_metrics.agent.config.kinds import BaseUrl
 from prego_metrics.agent.config.secret_files import read_secret_file
-from prego_metrics.agent.push.delivery import send
+from prego_metrics.agent.push.delivery import Delivery, send
 from prego_metrics.agent.push.payload import Payload
-from prego_metrics.agent.state.outcomes import DELIVERED
+from prego_metrics.fleet.hetzner.api import ATTEMPT_SECONDS, HetznerApi
 from prego_metrics.fleet.hetzner.counts import count_tenants_of_nodes, read_counts, read_last_rows
 from prego_metrics.fleet.hetzner.mapping import (
 	NODE_LABEL,
@@ -22,8 +23,7 @@ from prego_metrics.fleet.hetzner.mapping import (
 	map_by_label,
 	read_mapping_file,
 )
-from prego_metrics.fleet.hetzner.push_nodes import NOT_PUSHED, Known, Outcome, Send, Sent, push_nodes
-from prego_metrics.fleet.hetzner.servers import HetznerApi
+from prego_metrics.fleet.hetzner.push_nodes import NOT_PUSHED, Known, Outcome, Send, push_nodes
 from prego_metrics.fleet.sources.control_plane import KeyFile
 
 TOKEN_VARIABLE = "HCLOUD_TOKEN"
@@ -31,7 +31,6 @@ ENDPOINT_VARIABLE = "HCLOUD_ENDPOINT"
 URL_VARIABLE = "PREGO_METRICS_CONTROL_PLANE_URL"
 KEY_FILE_VARIABLE = "PREGO_METRICS_API_KEY_FILE"
 DEFAULT_ENDPOINT = "https://api.hetzner.cloud/v1"
-ATTEMPT_SECONDS = 10.0
 NODE_SECONDS = 20.0
 
 
@@ -84,26 +83,27 @@ def run_sidecar(
 			warn(warning)
 	counts |= read_counts(options.counts) if options.counts else {}
 	rows = read_last_rows(options.metrics) if options.metrics else None
-	with HetznerApi(token, endpoint, seconds_left) as api:
-		listing = api.list_servers(options.selector)
-		if not listing.servers and not listing.unread:
+	api = HetznerApi(endpoint, token, seconds_left)
+	with contextlib.closing(api):
+		servers, unread = api.list_servers(options.selector)
+		if not servers and not unread:
 			raise PregoMetricsError(
 				"the project of this token holds no server"
 				+ (" that --selector chooses" if options.selector else "")
 			)
 		if entries is None:
-			mapping = map_by_label(listing.servers, options.label or NODE_LABEL)
+			nodes, unmapped = map_by_label(servers, options.label or NODE_LABEL)
 		else:
-			mapping = map_by_file(listing.servers, entries, complete=not listing.unread)
-		outcomes = [Outcome(unmapped.node_id, NOT_PUSHED, unmapped.reason) for unmapped in mapping.unmapped]
+			nodes, unmapped = map_by_file(servers, entries)
+		outcomes = [Outcome(node_id, NOT_PUSHED, reason) for node_id, reason in unmapped]
 		outcomes += push_nodes(
-			track(mapping.nodes),
-			Known(counts, rows, time.time(), options.max_age),
-			lambda server: api.cpu_percent(server, time.time()),
+			track(nodes),
+			Known(counts, rows, options.max_age),
+			api.cpu_percent,
 			send_payload,
 			save_snapshot=options.save_snapshot,
 		)
-	return outcomes, listing.unread
+	return outcomes, unread
 
 
 def _read_token(token_file: str | None, environ: Mapping[str, str]) -> Secret:
@@ -147,13 +147,8 @@ def _sender(
 	for warning in warnings:
 		warn(warning)
 
-	def send_payload(payload: Payload) -> Sent:
-		seconds = min(NODE_SECONDS, seconds_left())
-		if seconds <= 0:
-			return Sent("the time for this run is over", final=True)
-		delivery = send(base_url, key, payload, attempt_seconds=ATTEMPT_SECONDS, deadline_seconds=seconds)
-		if delivery.outcome == DELIVERED:
-			return Sent(None)
-		return Sent(delivery.error or "it was not delivered", final=delivery.status_code in (401, 403))
+	def send_payload(payload: Payload) -> Delivery:
+		seconds = max(0.1, min(NODE_SECONDS, seconds_left()))
+		return send(base_url, key, payload, attempt_seconds=ATTEMPT_SECONDS, deadline_seconds=seconds)
 
 	return send_payload

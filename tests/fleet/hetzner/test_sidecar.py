@@ -91,8 +91,8 @@ def test_of_120_servers_over_three_pages_113_are_pushed_and_the_seven_odd_ones_a
 		"Not pushed: node node-60: 2 servers are mapped to it: server app-60 (60), server app-61 (61)",
 		"Not pushed: node node-33: there is no tenant count for it, and an omitted one is read as 0",
 		"Not pushed: node node-50: its server app-50 (50) is off",
-		f"Not pushed: node node-101: its CPU could not be read: 127.0.0.1:{hetzner.server_port} answers 503: "
-		"as the test wants it (service_error)",
+		"Not pushed: node node-101: its CPU could not be read: the Hetzner Cloud API answers 503, and the server "
+		"says: as the test wants it (service_error)",
 	]
 	assert [name for name in hetzner.requests if name.startswith("servers")] == [
 		"servers?page=1",
@@ -117,7 +117,7 @@ def test_a_mapping_file_names_what_has_no_other_side_or_too_many(
 	(tmp_path / "mapping.json").write_text(json.dumps({"nodes": nodes}))
 	ended = sidecar("--mapping", tmp_path / "mapping.json", rows=None)
 	assert ended.returncode == 1 and ended.stdout.splitlines()[-1] == "1 pushed, 0 left alone, 4 not pushed"
-	assert "node sg-4: the mapping names server app-9, which does not exist" in ended.stderr
+	assert "node sg-4: the mapping names server app-9, which was not found" in ended.stderr
 	assert "server app-3 (3) is not in the mapping" in ended.stderr
 	for node_id in ("sg-2", "sg-3"):
 		assert (
@@ -345,7 +345,7 @@ def test_with_json_a_refused_token_is_an_error_with_its_code(sidecar) -> None:
 	ended = sidecar("--json", HCLOUD_TOKEN="q8Z-w3Y_k5X.v7W~j2V")
 	report = json.loads(ended.stdout)
 	assert (ended.returncode, report["ok"], report["nodes"]) == (2, False, [])
-	assert report["error_code"] == "hetzner_failed"
+	assert report["error_code"] == "hetzner_token_refused"
 
 
 def test_a_project_without_a_server_is_no_success(hetzner, sidecar) -> None:
@@ -356,8 +356,8 @@ def test_a_project_without_a_server_is_no_success(hetzner, sidecar) -> None:
 
 def test_an_answer_of_another_shape_is_one_sentence(hetzner, sidecar) -> None:
 	hetzner.trouble["servers?page=1"] = Answer(body='{"servers": [{"id": 1}]}')
-	ended = sidecar()
-	assert ended.returncode == 2 and "not as the API describes it" in ended.stderr
+	ended = sidecar("--json")
+	assert ended.returncode == 2 and json.loads(ended.stdout)["error_code"] == "hetzner_unreadable"
 
 
 def test_an_answer_that_drips_is_cut_off_when_the_time_is_over(hetzner, sidecar) -> None:
