@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 
 from prego_metrics.agent.base.errors import LockUnsupported, NotSent
-from prego_metrics.agent.base.formatting import percent_word
-from prego_metrics.agent.base.messages import coded, joined, message, message_of
+from prego_metrics.agent.base.formatting import percent_word, size_text
+from prego_metrics.agent.base.messages import Message, coded, joined, message, message_of
 from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.collectors.host import Memory
 from prego_metrics.agent.collectors.instance import (
 	ask_metadata,
 	instance_on_disk,
@@ -94,12 +95,19 @@ def host(node: Examination) -> Finding:
 	"""CPU, memory and disk can be read."""
 	from prego_metrics.agent.collectors.host import sample_host
 
-	sample = sample_host(node.state.cpu, node.config.disk_paths)
-	percentages = message(
-		"cpu {cpu}, memory {memory}, disk {disk}",
-		cpu=percent_word(sample.cpu_pct),
-		memory=percent_word(sample.memory_pct),
-		disk=percent_word(sample.disk_pct),
+	source = node.config.memory_source
+	sample = sample_host(node.state.cpu, node.config.disk_paths, source)
+	percentages = joined(
+		[
+			message(
+				"cpu {cpu}, memory {memory}, disk {disk}",
+				cpu=percent_word(sample.cpu_pct),
+				memory=percent_word(sample.memory_pct),
+				disk=percent_word(sample.disk_pct),
+			),
+			*_other_memory(sample.memory, source),
+		],
+		". ",
 	)
 	if sample.warnings:
 		return Finding(
@@ -123,6 +131,30 @@ def host(node: Examination) -> Finding:
 			),
 		)
 	return Finding(PASS, percentages)
+
+
+def _other_memory(memory: Memory, source: str) -> list[Message]:
+	"""Say which memory figure is sent, where there are two, and name the other."""
+	if memory.limit is not None:
+		limit = size_text(memory.limit)
+		if source == "cgroup":
+			return [
+				message(
+					"memory is of this process's cgroup, of its limit of {limit} (memory_source); the host's is {host}",
+					limit=limit,
+					host=percent_word(memory.host),
+				)
+			]
+		return [
+			message(
+				"memory is the host's (memory_source); of this process's cgroup, of its limit of {limit}, it is {cgroup}",
+				limit=limit,
+				cgroup=percent_word(memory.cgroup),
+			)
+		]
+	if source == "cgroup" and memory.cgroup is not None:
+		return [message("memory is the host's: no memory cgroup of this process has a limit below it")]
+	return []
 
 
 def lock(node: Examination) -> Finding:

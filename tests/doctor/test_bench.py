@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from examining import GOOD, URL, Write, examined, judge, remember
 
+from prego_metrics.agent.collectors import host
 from prego_metrics.doctor import bench as bench_checks
 
 # --- tenants and host --------------------------------------------------------------------------------
@@ -89,6 +90,44 @@ def test_a_figure_of_the_host_that_cannot_be_read_is_a_warning(
 	check = judge(bench, environ, "host")
 	assert check.state == "warn"
 	assert "disk unknown" in check.seen and "/no/such/disk" in check.seen
+
+
+@pytest.mark.parametrize(
+	("source", "limit", "seen"),
+	[
+		("host", 2 << 30, "memory 25.0 %, disk"),
+		(
+			"host",
+			2 << 30,
+			"memory is the host's (memory_source); of this process's cgroup, of its limit of 2.1 GB, it is 75.0 %",
+		),
+		("cgroup", 2 << 30, "memory 75.0 %, disk"),
+		("cgroup", 2 << 30, "cgroup, of its limit of 2.1 GB (memory_source); the host's is 25.0 %"),
+		("cgroup", None, "memory is the host's: no memory cgroup of this process has a limit below it"),
+	],
+)
+def test_the_memory_figure_that_is_sent_is_named_and_the_other_too(
+	bench: Path,
+	environ: dict[str, str],
+	settings: Callable[..., Path],
+	monkeypatch: pytest.MonkeyPatch,
+	source: str,
+	limit: int | None,
+	seen: str,
+) -> None:
+	memory = host.Memory(25.0, 75.0 if limit else 25.0, limit)
+	monkeypatch.setattr(host, "read_memory", lambda: memory)
+	settings(bench, node_id="node-1", control_plane_url=URL, memory_source=source)
+	check = judge(bench, environ, "host")
+	assert check.state == "pass" and seen in check.seen
+
+
+def test_a_host_without_a_limit_of_a_cgroup_has_one_memory_figure(
+	bench: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+	for memory in (host.Memory(25.0, 25.0, None), host.Memory(25.0, None, None)):
+		monkeypatch.setattr(host, "read_memory", lambda memory=memory: memory)
+		assert "cgroup" not in judge(bench, environ, "host").seen
 
 
 def test_an_empty_bench_that_may_be_empty_is_a_warning(

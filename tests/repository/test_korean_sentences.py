@@ -64,6 +64,7 @@ BAD_SETTINGS: dict[str, dict[str, object]] = {
 	"a relative path": {"disk_paths": ["x"]},
 	"an empty entry": {"exclude_sites": [""]},
 	"two levels": {"benches": ["/a/**"]},
+	"no source of memory": {"memory_source": "container"},
 	"no site": {"site": "a/b"},
 	"no path": {"api_key_file": "x"},
 	"two heartbeats": {"heartbeat_url": "https://a.example", "heartbeat_url_file": "/a"},

@@ -198,6 +198,7 @@ SITUATIONS: list[tuple[str, Spoil, str, tuple[str, ...]]] = [
 		("exclude_site ", "exclude_sites?"),
 	),
 	("disk_paths is a text", set_to(disk_paths="/"), "setting_invalid", ("disk_paths = ",)),
+	("memory_source is another", set_to(memory_source="vm"), "setting_invalid", ("memory_source = ",)),
 	("instance_id is a number", set_to(instance_id=5), "setting_invalid", ("instance_id = ",)),
 	("the key in the configuration", set_to(api_key=KEY), "key_misplaced", ("api_key",)),
 	(
@@ -311,11 +312,11 @@ WARNED: list[tuple[str, Spoil, str, tuple[str, ...]]] = [
 	),
 	("heartbeat_url is a number", set_to(heartbeat_url=5), "setting_invalid", ("heartbeat_url = …",)),
 	("disk_alert_pct is a text", set_to(disk_alert_pct="90"), "setting_invalid", ("disk_alert_pct = ",)),
-	("a setting of another version", set_to(memory_source="cgroup"), "setting_unknown", ("memory_source",)),
+	("a setting of another version", set_to(gpu_watch="cgroup"), "setting_unknown", ("gpu_watch",)),
 	(
 		"a variable of another version",
-		variable("PREGO_METRICS_MEMORY_SOURCE", "cgroup"),
+		variable("PREGO_METRICS_GPU_WATCH", "cgroup"),
 		"setting_unknown",
-		("PREGO_METRICS_MEMORY_SOURCE",),
+		("PREGO_METRICS_GPU_WATCH",),
 	),
 ]

@@ -195,6 +195,7 @@ PARTS: Mapping[str, str] = {
 	"unit_percent": "percent",
 	"allowed_whole_number": "must be a whole number from {low} to {high}",
 	"allowed_flag": "must be true or false",
+	"allowed_memory_source": "must be host or cgroup",
 	"allowed_path": "must be an absolute path, outside sites/",
 	"allowed_site": "must be the name of a site, which is the name of its folder in sites/",
 	"allowed_paths": "must be a list of at least one absolute path, such as {example}",

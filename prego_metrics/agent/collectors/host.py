@@ -6,7 +6,8 @@ Each figure agrees with what an operator sees by hand on the same machine:
   as `mpstat` has it in 100 − %idle − %iowait. Waiting for IO is idle (the CPU could work for another
   tenant), steal is busy (it could not). guest and guest_nice are already inside user and nice (proc(5)).
 - memory_pct is (total − available) / total, where available is the kernel's own MemAvailable: what
-  `free` shows in that column. Page cache that can be given back is not used memory.
+  `free` shows in that column. Page cache that can be given back is not used memory. With memory_source = cgroup it is
+  working set / limit of this process's memory cgroup, as cgroup_memory defines it.
 - disk_pct is used / (used + available to ordinary users), as `df` has it in Use%, of the fullest of the
   file systems that were asked for. Blocks reserved for root count as neither, and each device once.
 
@@ -27,6 +28,7 @@ from prego_metrics.agent.base.sanitize import sanitize
 if TYPE_CHECKING:
 	import threading
 
+MEMORY_OF_HOST, MEMORY_OF_CGROUP = "host", "cgroup"
 MIN_SAMPLE_SECONDS = 1.0
 MAX_SAMPLE_SECONDS = 900.0
 _STATVFS_LIMIT_SECONDS = 3.0
@@ -51,8 +53,26 @@ class CpuReading:
 	times: Mapping[str, float]
 
 
+class Memory(NamedTuple):
+	"""The memory in use in percent: of the host's, and of the cgroup's limit; None where that cannot be read.
+
+	limit is the cgroup's in bytes, None where none is below the host's memory.
+	"""
+
+	host: float | None
+	cgroup: float | None
+	limit: int | None
+
+	def of(self, source: str) -> float | None:
+		"""Return the figure that memory_source asks for."""
+		return self.cgroup if source == MEMORY_OF_CGROUP else self.host
+
+
 class HostSample(NamedTuple):
-	"""The host at one moment; disks holds the percentage of each path that could be read."""
+	"""The host at one moment; disks holds the percentage of each path that could be read.
+
+	memory_pct is the one of `memory` that memory_source asks for.
+	"""
 
 	cpu_pct: float | None
 	memory_pct: float | None
@@ -60,11 +80,13 @@ class HostSample(NamedTuple):
 	disks: Mapping[str, float]
 	cpu: CpuReading | None
 	warnings: tuple[str, ...]
+	memory: Memory
 
 
 def sample_host(
 	previous: CpuReading | None,
 	disk_paths: Iterable[str],
+	memory_source: str = MEMORY_OF_HOST,
 	*,
 	read_cpu: Callable[[], CpuReading | None] | None = None,
 	sleep: Callable[[float], None] = time.sleep,
@@ -83,10 +105,15 @@ def sample_host(
 		cpu_pct = cpu_percent(first, reading, min_seconds=0.5)
 	if cpu_pct is None:
 		warnings.append(message("cpu_pct is unknown and left out: the kernel's CPU counters cannot be read"))
-	memory_pct = memory_percent()
+	memory = read_memory()
+	memory_pct = memory.of(memory_source)
 	if memory_pct is None:
 		warnings.append(
 			message("memory_pct is unknown and left out: the kernel's memory figures cannot be read")
+			if memory.host is None
+			else message(
+				"memory_pct is unknown and left out: the figures of the memory cgroup cannot be read"
+			)
 		)
 	disks, disk_warnings = disk_percents(disk_paths)
 	# The fullest of some of the file systems may be less than the fullest of all of them.
@@ -95,7 +122,7 @@ def sample_host(
 		warnings += [
 			message("disk_pct is unknown and left out: {reason}", reason=warning) for warning in disk_warnings
 		]
-	return HostSample(cpu_pct, memory_pct, disk_pct, disks, reading, tuple(warnings))
+	return HostSample(cpu_pct, memory_pct, disk_pct, disks, reading, tuple(warnings), memory)
 
 
 def read_cpu_counters() -> CpuReading | None:
@@ -147,15 +174,24 @@ def cpu_percent(
 	return _percent(busy, busy + idle)
 
 
-def memory_percent() -> float | None:
-	"""Return the share of memory that is not available, or None if it cannot be read."""
+def read_memory() -> Memory:
+	"""Read how much memory is in use. Where no cgroup limits it below the host's, the host's is the limit."""
 	import psutil
+
+	from prego_metrics.agent.collectors.cgroup_memory import read_cgroup_memory
 
 	try:
 		memory = psutil.virtual_memory()
 	except _UNREADABLE:
-		return None
-	return _percent(memory.total - memory.available, memory.total)
+		return Memory(None, None, None)
+	host = _percent(memory.total - memory.available, memory.total)
+	try:
+		cgroup = read_cgroup_memory(memory.total)
+	except _UNREADABLE:
+		return Memory(host, None, None)
+	if cgroup is None:
+		return Memory(host, host, None)
+	return Memory(host, _percent(cgroup.working_set, cgroup.limit), cgroup.limit)
 
 
 def disk_percents(paths: Iterable[str]) -> tuple[dict[str, float], list[str]]:

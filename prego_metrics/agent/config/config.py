@@ -37,7 +37,7 @@ CENSUS_KEYS = frozenset(("benches", "exclude_sites", "allow_empty"))
 QUOTA_KEYS = frozenset(("tenant_quota_gb",))
 # What the count, the payload or the delivery depends on: a push with a default in place of one of these could be
 # wrong. Of any other the default applies, with a warning.
-DRY_RUN_KEYS = CENSUS_KEYS | {"node_id", "control_plane_url", "instance_id", "disk_paths"}
+DRY_RUN_KEYS = CENSUS_KEYS | {"node_id", "control_plane_url", "instance_id", "disk_paths", "memory_source"}
 PUSH_KEYS = DRY_RUN_KEYS | {"api_key_file"}
 
 # In the hardened mode these come from the unit's environment alone: any app of the bench can write the

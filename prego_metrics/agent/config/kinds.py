@@ -195,6 +195,14 @@ class Flag(_Json[bool]):
 		return bool(value) if isinstance(value, int) and value in (0, 1) else None
 
 
+class MemorySource(Kind[str]):
+	metavar = "host|cgroup"
+	allowed = coded("allowed_memory_source")
+
+	def accept(self, value: object) -> str | None:
+		return value if isinstance(value, str) and value in ("host", "cgroup") else None
+
+
 class SecretFile(Kind[str]):
 	"""The path of a file that holds a secret. Somebody may have typed the secret itself instead of its path."""
 

@@ -13,6 +13,7 @@ from prego_metrics.agent.config.kinds import (
 	Gigabytes,
 	InstanceId,
 	Kind,
+	MemorySource,
 	NodeId,
 	Percent,
 	Seconds,
@@ -58,6 +59,11 @@ class Settings:
 	)
 	disk_paths: tuple[str, ...] = _setting(
 		AbsolutePaths(), (), "disk usage is that of the fullest file system of these (default: sites/ and /)"
+	)
+	memory_source: str = _setting(
+		MemorySource(),
+		"host",
+		"memory usage is that of the host, or of the memory cgroup of the process that pushes",
 	)
 	benches: tuple[str, ...] = _setting(
 		BenchPaths(), (), "benches of this node, paths or patterns (default: this bench)"

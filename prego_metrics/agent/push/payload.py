@@ -63,7 +63,7 @@ def collect_payload(config: Config, state: State, at: float, *, save_snapshot: b
 	from prego_metrics.agent.collectors.tenant_count import count_tenants
 
 	census = count_tenants(config)
-	host = sample_host(state.cpu, config.disk_paths)
+	host = sample_host(state.cpu, config.disk_paths, config.memory_source)
 	payload = Payload(
 		node_id=config.node_id,
 		cpu_pct=host.cpu_pct,

@@ -90,7 +90,7 @@ def _host(config: Config, state: State) -> dict[str, Any]:
 	from prego_metrics.agent.collectors.host import sample_host
 
 	at = time.time()
-	host = sample_host(state.cpu, config.disk_paths)
+	host = sample_host(state.cpu, config.disk_paths, config.memory_source)
 	sampled = {
 		"at": iso_utc(at),
 		"cpu_pct": host.cpu_pct,

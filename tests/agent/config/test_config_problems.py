@@ -84,10 +84,10 @@ def test_a_misspelt_setting_stops_everything(name: str) -> None:
 
 
 def test_a_setting_of_another_version_is_a_warning() -> None:
-	config = judged({**GOOD, "memory_source": "cgroup"})
+	config = judged({**GOOD, "gpu_watch": "cgroup"})
 	assert config.problems == ()
 	(warning,) = config.warnings
-	assert (code_of(warning), "memory_source" in warning) == ("setting_unknown", True)
+	assert (code_of(warning), "gpu_watch" in warning) == ("setting_unknown", True)
 
 
 def test_a_command_needs_only_its_own_keys(bench_folder: Path, settings: Write) -> None:

@@ -294,6 +294,7 @@ def test_the_table_is_the_designs() -> None:
 		"spread": 5,
 		"snapshot_interval": 3600,
 		"disk_paths": (),
+		"memory_source": "host",
 		"benches": (),
 		"site": None,
 		"exclude_sites": (),
