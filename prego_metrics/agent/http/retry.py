@@ -54,13 +54,20 @@ def with_retries(
 	number = 1
 	while True:
 		last = attempt(number)
-		if not last.retry or number >= max_attempts:
+		pause = pause_seconds(last, number, max_attempts)
+		if pause is None:
 			return Ended(last)
-		pause = _backoff_seconds(number) if last.asked_seconds is None else last.asked_seconds
 		if pause >= remaining_seconds():
 			return Ended(last, pause)
 		sleep(pause)
 		number += 1
+
+
+def pause_seconds(last: Attempt[Result], number: int, max_attempts: int) -> float | None:
+	"""Return the pause between attempt `number`, which ended as `last`, and the next one; None if none follows."""
+	if not last.retry or number >= max_attempts:
+		return None
+	return _backoff_seconds(number) if last.asked_seconds is None else last.asked_seconds
 
 
 def _backoff_seconds(attempt: int) -> float:
