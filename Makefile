@@ -5,10 +5,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults test-ansible test-bench contract mutation lint format wheel bench-speed clean
+.PHONY: help demo test faults test-ansible test-bench contract mutation lint format wheel bench-speed fleet-simulation clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/run: pyproject.toml
 	@echo "Preparing $(VENV) ..."
@@ -78,6 +78,9 @@ bench-speed: $(VENV)/dev ## Measure beside peers, as ratios (see benchmarks/)
 	@$(BIN)/python benchmarks/beside.py
 	@$(BIN)/python benchmarks/scrape.py
 	@$(BIN)/python benchmarks/tenants.py
+
+fleet-simulation: $(VENV)/run ## Simulate a day of 10,000 nodes by scenario, and write docs/scaling-simulation.md (an hour)
+	@$(BIN)/python benchmarks/fleet.py --write
 
 clean: ## Remove the environment and what was built
 	@rm -rf $(VENV) tests/contract/node_modules build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
