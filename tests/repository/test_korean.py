@@ -20,6 +20,7 @@ SAME_IN_KOREAN = {
 	"{0} ms",
 	"{0} ({1} to {2})",
 	"{0} to {1}",
+	"{export} {problem}",
 	"{file} {problem}",
 	"{file} {problem}: {fate}",
 	"{path}: {reason}",

@@ -143,7 +143,7 @@ ERRORS: Mapping[str, str] = {
 	"units_impossible": "{problem}",
 	"usage_unreadable": "{problem}",
 	"scan_running": "{problem}",
-	"export_invalid": "{problem}",
+	"export_invalid": "{export} {problem}",
 	"hetzner_failed": "the Hetzner Cloud API answers {answer}",
 	"hetzner_token_refused": "the token is refused: the Hetzner Cloud API answers {answer}",
 	"hetzner_rate_limited": "the project's rate limit is used up: the Hetzner Cloud API answers {answer}",

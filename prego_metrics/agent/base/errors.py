@@ -67,7 +67,8 @@ class LockUnsupported(NotSent):
 class ExportError(PregoMetricsError):
 	"""An export of the control plane's tables cannot be read, or holds nothing to judge the fleet by."""
 
-	default_code = "export_invalid"
+	def __init__(self, export: str, problem: str) -> None:
+		super().__init__(coded("export_invalid", export=export, problem=problem))
 
 
 class PrivilegesError(PregoMetricsError):

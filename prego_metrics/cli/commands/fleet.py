@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import click
-from click.core import ParameterSource
 
-from prego_metrics.agent.base.errors import ExportError, PregoMetricsError
-from prego_metrics.cli.ui.options import json_option
+from prego_metrics.agent.base.errors import PregoMetricsError
+from prego_metrics.cli.ui.options import Seconds, json_option, statuses_option
 from prego_metrics.cli.ui.output import fail, print_json, print_warning
 
 if TYPE_CHECKING:
@@ -55,18 +53,13 @@ def fleet() -> None:
 @_source_options
 @click.option("--tenants", metavar="FILE", type=_FILE, help="Export of tenants_master: is a zero true?")
 @click.option(
-	"--max-age",
-	type=click.FloatRange(min=1),
-	default=300.0,
-	show_default=True,
-	metavar="S",
-	help="Seconds up to which a push is fresh.",
+	"--max-age", type=Seconds(min=1), metavar="S", help="Seconds up to which a push is fresh. Default: 300."
 )
 def freshness(
 	nodes: str | None,
 	metrics: str | None,
 	tenants: str | None,
-	max_age: float,
+	max_age: float | None,
 	url: str | None,
 	api_key_file: str | None,
 	as_json: bool,
@@ -80,38 +73,35 @@ def freshness(
 	"""
 	if bool(url) == bool(nodes or metrics) or bool(nodes) != bool(metrics):
 		raise click.UsageError("give either --nodes and --metrics, or --control-plane-url")
-	if not math.isfinite(max_age):
-		raise click.BadParameter("must be a number of seconds", param_hint="'--max-age'")
 	from prego_metrics.cli.ui.fleet_tables import print_freshness
-	from prego_metrics.fleet.checks.freshness import alerts_of, judge_freshness
+	from prego_metrics.fleet.checks.freshness import MAX_AGE_SECONDS, alerts_of, judge_freshness
 	from prego_metrics.fleet.sources.exports import read_export
 	from prego_metrics.fleet.sources.records import read_fleet
 
 	warnings: list[str] = []
 	try:
 		if nodes and metrics:
-			exports = read_export(nodes), read_export(metrics)
+			registered, pushed = read_export(nodes), read_export(metrics)
 		else:
-			exports, warnings = _ask_control_plane(str(url), api_key_file)
-		rows, more_warnings = read_fleet(*exports, read_export(tenants) if tenants else None, live=bool(url))
+			registered, pushed, warnings = _ask_control_plane(str(url), api_key_file)
+		placement = read_export(tenants) if tenants else None
+		rows, more_warnings = read_fleet(registered, pushed, placement, live=bool(url))
 	except PregoMetricsError as error:
 		fail(error, json_with={"ok": False, "nodes": []} if as_json else None)
-	warnings += more_warnings
-	verdicts = judge_freshness(rows, time.time(), max_age)
+	max_age_seconds = max_age or MAX_AGE_SECONDS
+	verdicts = judge_freshness(rows, time.time(), max_age_seconds)
 	alerts = alerts_of(verdicts)
-	chosen = click.get_current_context().get_parameter_source("max_age") == ParameterSource.COMMANDLINE
-	_warn(warnings)
-	if as_json:
-		_print_json(
-			verdicts,
-			warnings,
-			alerts=[alert.as_dict() for alert in alerts],
-			max_age_seconds=max_age,
-			max_age_source="--max-age" if chosen else "default",
-		)
-	else:
-		print_freshness(verdicts, alerts, _threshold(max_age, chosen=chosen))
-	sys.exit(1 if any(verdict.failing for verdict in verdicts) else 0)
+	details = {
+		"alerts": [alert.as_dict() for alert in alerts],
+		"max_age_seconds": max_age_seconds,
+		"max_age_source": "--max-age" if max_age else "default",
+	}
+	if not as_json:
+		# The rows do not hold a node's push_interval.
+		hint = "" if max_age else " For a push_interval above 120 s: --max-age 2 × interval + 60."
+		threshold = f"Threshold: {max_age_seconds:g} s ({details['max_age_source']}).{hint}"
+		print_freshness(verdicts, alerts, threshold)
+	_end(verdicts, warnings + more_warnings, details if as_json else None)
 
 
 @fleet.command()
@@ -120,13 +110,7 @@ def freshness(
 @click.option(
 	"--tolerance", type=click.IntRange(0), default=0, show_default=True, help="Difference that agrees."
 )
-@click.option(
-	"--statuses",
-	multiple=True,
-	metavar="STATUS",
-	help="Tenants that have a site, by status (repeatable, or with commas). Default: all but data_purged, "
-	"failed, deleted.",
-)
+@statuses_option
 def reconcile(
 	metrics: str | None,
 	tenants: str,
@@ -151,54 +135,36 @@ def reconcile(
 
 	warnings: list[str] = []
 	try:
-		wanted = [status.strip() for names in statuses for status in names.split(",") if status.strip()]
-		if statuses and not wanted:
-			raise ExportError("--statuses names no status")
-		placement = read_placement(read_export(tenants), wanted)
+		placed, more_warnings = read_placement(read_export(tenants), statuses)
 		if metrics:
 			export = read_export(metrics)
 		else:
-			(_, export), warnings = _ask_control_plane(str(url), api_key_file)
-		rows = read_metrics(export, needed=("tenant_count",))
+			_, export, warnings = _ask_control_plane(str(url), api_key_file)
+		rows = read_metrics(export, "tenant_count")
 	except PregoMetricsError as error:
 		fail(error, json_with={"ok": False, "nodes": []} if as_json else None)
-	warnings += placement.warnings
-	verdicts, not_compared = judge_counts(rows, placement.tenants, tolerance)
+	warnings += more_warnings
+	verdicts, not_compared = judge_counts(rows, placed, tolerance)
 	if not verdicts:
 		warnings.append("nothing was compared: every row comes from the Hetzner sidecar")
-	_warn(warnings)
-	if as_json:
-		_print_json(verdicts, warnings, not_compared=not_compared)
-	else:
+	if not as_json:
 		print_reconciliation(verdicts, not_compared)
-	sys.exit(1 if any(verdict.failing for verdict in verdicts) else 0)
+	_end(verdicts, warnings, {"not_compared": not_compared} if as_json else None)
 
 
-def _ask_control_plane(url: str, api_key_file: str | None) -> tuple[tuple[Export, Export], list[str]]:
+def _ask_control_plane(url: str, api_key_file: str | None) -> tuple[Export, Export, list[str]]:
 	"""Return nodes and metrics as the control plane answers them, and warnings."""
 	from prego_metrics.fleet.sources.control_plane import ask_nodes, live_exports
 
-	nodes, metrics, warnings = live_exports(ask_nodes(url, api_key_file, os.environ))
-	return (nodes, metrics), list(warnings)
+	return live_exports(ask_nodes(url, api_key_file, os.environ))
 
 
-def _threshold(max_age_seconds: float, *, chosen: bool) -> str:
-	"""Return the sentence about the threshold: the rows do not hold a node's push_interval."""
-	if chosen:
-		return f"Threshold: {max_age_seconds:g} s (--max-age)."
-	return f"Threshold: {max_age_seconds:g} s (default). For a push_interval above 120 s: --max-age 2 × interval + 60."
-
-
-def _warn(warnings: Sequence[str]) -> None:
+def _end(verdicts: Sequence[Verdict], warnings: list[str], details: dict[str, object] | None) -> NoReturn:
+	"""Print the warnings and, with `details`, everything as JSON; exit with 1 if a node is failing."""
+	failing = any(verdict.failing for verdict in verdicts)
 	for warning in warnings:
 		print_warning(warning)
-
-
-def _print_json(verdicts: Sequence[Verdict], warnings: Sequence[str], **more: object) -> None:
-	content = {
-		"ok": not any(verdict.failing for verdict in verdicts),
-		"nodes": [verdict.as_dict() for verdict in verdicts],
-		**more,
-		"warnings": list(warnings),
-	}
-	print_json(content)
+	if details is not None:
+		nodes = [verdict.as_dict() for verdict in verdicts]
+		print_json({"ok": not failing, "nodes": nodes, **details, "warnings": warnings})
+	sys.exit(1 if failing else 0)

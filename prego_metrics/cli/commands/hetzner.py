@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 from collections.abc import Iterable
@@ -12,7 +11,7 @@ import click
 
 from prego_metrics.agent.base.errors import PregoMetricsError
 from prego_metrics.agent.base.sanitize import sanitize
-from prego_metrics.cli.ui.options import json_option
+from prego_metrics.cli.ui.options import Seconds, json_option, statuses_option
 from prego_metrics.cli.ui.output import fail, print_json, print_warning
 
 if TYPE_CHECKING:
@@ -31,19 +30,13 @@ def hetzner() -> None:
 @click.option("--selector", metavar="TEXT", help="Look only at servers that this label selector chooses.")
 @click.option("--counts", metavar="FILE", help="Tenant counts: rows of node_id and tenant_count.")
 @click.option("--tenants", metavar="FILE", help="Export of tenants_master, counted by node_id.")
-@click.option(
-	"--statuses",
-	multiple=True,
-	metavar="STATUS",
-	help="Tenants to count, by status (repeatable, or with commas). Default: all but data_purged, failed, "
-	"deleted.",
-)
+@statuses_option
 @click.option(
 	"--metrics", metavar="FILE", help="Export of server_metrics, at most 300 s old: who pushes for itself."
 )
 @click.option(
 	"--max-age",
-	type=click.FloatRange(min=1),
+	type=Seconds(min=1),
 	default=300.0,
 	metavar="S",
 	help="Seconds up to which a row is fresh. Default: 300.",
@@ -57,7 +50,7 @@ def hetzner() -> None:
 @click.option("--token-file", metavar="FILE", help="0600 file with the token, if HCLOUD_TOKEN is unset.")
 @click.option(
 	"--time-limit",
-	type=click.FloatRange(min=1, max=86400),
+	type=Seconds(min=1, max=86400),
 	default=240.0,
 	metavar="S",
 	help="Seconds that the run may last. Default: 240.",
@@ -102,8 +95,6 @@ def _check_options(options: dict[str, Any]) -> None:
 		)
 	if options["statuses"] and not options["tenants"]:
 		raise click.UsageError("--statuses goes with --tenants")
-	if not (math.isfinite(options["max_age"]) and math.isfinite(options["time_limit"])):
-		raise click.UsageError("--max-age and --time-limit must be numbers of seconds")
 
 
 def _fail(error: PregoMetricsError | str, as_json: bool) -> NoReturn:

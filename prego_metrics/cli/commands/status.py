@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 import time
@@ -18,7 +17,7 @@ from prego_metrics.agent.state.status import judge_status
 from prego_metrics.agent.state.store import StateFolder
 from prego_metrics.agent.state.trigger_settings import as_pushed
 from prego_metrics.cli.ui.bench import open_bench_as_owner
-from prego_metrics.cli.ui.options import bench_option, json_option
+from prego_metrics.cli.ui.options import Seconds, bench_option, json_option
 from prego_metrics.cli.ui.output import fail, print_json, print_warning
 
 WATCH_SECONDS = 5.0
@@ -37,12 +36,10 @@ _NO_STATUS = {
 
 @click.command(short_help="Say whether this node is delivering, for monitoring.")
 @bench_option
-@click.option(
-	"--max-age", type=click.FloatRange(min=1), metavar="S", help="Seconds up to which a push is fresh."
-)
+@click.option("--max-age", type=Seconds(min=1), metavar="S", help="Seconds up to which a push is fresh.")
 @click.option(
 	"--watch",
-	type=click.FloatRange(min=0.2, max=3600),
+	type=Seconds(min=0.2, max=3600),
 	is_flag=False,
 	flag_value=WATCH_SECONDS,
 	default=None,
@@ -57,9 +54,6 @@ def status(bench_path: str | None, max_age: float | None, watch: float | None, a
 
 	Exit codes: 0 fresh, 1 fresh but the last attempt failed, 2 stale, 3 never pushed.
 	"""
-	for option, seconds in (("--max-age", max_age), ("--watch", watch)):
-		if seconds is not None and not math.isfinite(seconds):
-			raise click.BadParameter("must be a number of seconds", param_hint=f"'{option}'")
 	try:
 		bench = open_bench_as_owner(bench_path)
 	except PregoMetricsError as error:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import click
 
 bench_option = click.option(
@@ -12,3 +15,18 @@ bench_option = click.option(
 )
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON for machines.")
+
+statuses_option = click.option(
+	"--statuses",
+	multiple=True,
+	metavar="STATUS",
+	help="Tenants to count, by status (repeatable, or with commas). Default: all but data_purged, failed, deleted.",
+)
+
+
+class Seconds(click.FloatRange):
+	"""A range of seconds; FloatRange lets infinity and NaN pass."""
+
+	def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+		seconds: float = super().convert(value, param, ctx)
+		return seconds if math.isfinite(seconds) else self.fail("must be a number of seconds", param, ctx)

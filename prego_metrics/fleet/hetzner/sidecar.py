@@ -15,7 +15,7 @@ from prego_metrics.agent.config.secret_files import read_secret_file
 from prego_metrics.agent.push.delivery import Delivery, send
 from prego_metrics.agent.push.payload import Payload
 from prego_metrics.fleet.hetzner.api import ATTEMPT_SECONDS, HetznerApi
-from prego_metrics.fleet.hetzner.counts import count_tenants_of_nodes, read_counts, read_last_rows
+from prego_metrics.fleet.hetzner.counts import MAX_AGE_SECONDS, read_counts, read_last_rows
 from prego_metrics.fleet.hetzner.mapping import (
 	NODE_LABEL,
 	MappedNode,
@@ -25,6 +25,8 @@ from prego_metrics.fleet.hetzner.mapping import (
 )
 from prego_metrics.fleet.hetzner.push_nodes import NOT_PUSHED, Known, Outcome, Send, push_nodes
 from prego_metrics.fleet.sources.control_plane import KeyFile
+from prego_metrics.fleet.sources.exports import read_export
+from prego_metrics.fleet.sources.records import read_placement
 
 TOKEN_VARIABLE = "HCLOUD_TOKEN"
 ENDPOINT_VARIABLE = "HCLOUD_ENDPOINT"
@@ -77,11 +79,13 @@ def run_sidecar(
 	entries = read_mapping_file(options.mapping) if options.mapping else None
 	counts: dict[str, int] = {}
 	if options.tenants:
-		statuses = [status for names in options.statuses for status in names.split(",") if status.strip()]
-		counts, warnings = count_tenants_of_nodes(options.tenants, statuses)
+		# A node without a row has no count: it is not known whether the export should have had one.
+		placed, warnings = read_placement(read_export(options.tenants, MAX_AGE_SECONDS), options.statuses)
 		for warning in warnings:
 			warn(warning)
-	counts |= read_counts(options.counts) if options.counts else {}
+		counts.update(placed)
+	if options.counts:
+		counts.update(read_counts(options.counts))
 	rows = read_last_rows(options.metrics) if options.metrics else None
 	api = HetznerApi(endpoint, token, seconds_left)
 	with contextlib.closing(api):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from prego_metrics.agent.base.errors import ExportError, Problem
+from prego_metrics.agent.base.errors import ExportError, PregoMetricsError, Problem
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.config.api_key import load_api_key
 from prego_metrics.agent.config.kinds import BaseUrl
@@ -31,12 +31,13 @@ class KeyFile:
 
 def ask_nodes(url: str, api_key_file: str | None, environ: Mapping[str, str]) -> object:
 	"""Return what `GET /internal/nodes` answers at the base URL `url`. Raises PregoMetricsError."""
+	from prego_metrics.agent.http.answers import fault_in
 	from prego_metrics.agent.http.client import Client, NoAnswer
 
 	try:
 		base_url = BaseUrl().parse(url)
 	except ValueError as error:
-		raise ExportError(f"--control-plane-url {error}") from None
+		raise ExportError("--control-plane-url", str(error)) from None
 	key, _ = load_api_key(KeyFile(api_key_file), environ)
 	answer = Client(base_url, key).get(
 		NODES_ROUTE,
@@ -45,15 +46,14 @@ def ask_nodes(url: str, api_key_file: str | None, environ: Mapping[str, str]) ->
 		body_limit_bytes=MAX_ANSWER_BYTES,
 		body_seconds=TIMEOUT_SECONDS,
 	)
-	source = f"GET {sanitize(base_url)}{NODES_ROUTE}"
 	if isinstance(answer, NoAnswer):
-		raise ExportError(answer.reason)
-	if answer.status_code != 200:
-		raise ExportError(f"{source} answers {answer.status_code} {key.excerpt(answer.body)}".rstrip())
-	return parsed_json(answer.body, f"the answer of {source}")
+		raise PregoMetricsError(answer.reason)
+	if fault := fault_in(answer, key):
+		raise PregoMetricsError(fault)
+	return parsed_json(answer.body, f"the answer of GET {sanitize(base_url)}{NODES_ROUTE}")
 
 
-def live_exports(content: object) -> tuple[Export, Export, tuple[str, ...]]:
+def live_exports(content: object) -> tuple[Export, Export, list[str]]:
 	"""Return nodes and metrics from an answer of `GET /internal/nodes`, and warnings about missing columns.
 
 	Raises ExportError where there is no list of nodes, more of it follows, or no node has the time of a push.
@@ -61,16 +61,16 @@ def live_exports(content: object) -> tuple[Export, Export, tuple[str, ...]]:
 	source = f"the answer of GET {NODES_ROUTE}"
 	nodes = _list_of_nodes(content)
 	if nodes is None:
-		raise ExportError(f"{source} holds no list of nodes with node_id")
+		raise ExportError(source, "holds no list of nodes with node_id")
 	if isinstance(content, dict) and any(content.get(name) for name in _MORE_FOLLOWS):
-		raise ExportError(f"{source} is one page of several: judge the fleet from an export of D1")
+		raise ExportError(source, "is one page of several: judge the fleet from an export of D1")
 	rows = _metrics_rows(nodes)
 	if nodes and not rows and not any("metrics" in name for node in nodes for name in node):
-		raise ExportError(f"{source} has no updated_at of metrics: judge the fleet from an export of D1")
+		raise ExportError(source, "has no updated_at of metrics: judge the fleet from an export of D1")
 	node_export, metrics_export = Export(source, nodes), Export(source, rows)
 	missing = [] if node_export.has("region") else ["region"]
 	missing += [name for name in ("tenant_count", "source") if not metrics_export.has(name)]
-	return node_export, metrics_export, tuple(f"{source} has no {name}: it is not judged" for name in missing)
+	return node_export, metrics_export, [f"{source} has no {name}: it is not judged" for name in missing]
 
 
 def _list_of_nodes(content: object, depth: int = 4) -> list[Row] | None:

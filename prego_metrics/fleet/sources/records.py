@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, TypeVar
 
 from prego_metrics.agent.base.errors import ExportError
 from prego_metrics.agent.base.sanitize import sanitize
@@ -23,26 +24,18 @@ STATUSES_WITHOUT_SITE = frozenset(("data_purged", "failed", "deleted"))
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,18}(\.0*)?")
 _MAX_COUNT = 2**53
 
+Record = TypeVar("Record")
 
-@dataclass(frozen=True)
-class Metrics:
+
+class Metrics(NamedTuple):
 	"""One node's row of server_metrics.
 
 	updated_at is as exported, None where nothing was pushed. tenant_count is None where there is none.
 	"""
 
-	node_id: str
 	updated_at: object
 	tenant_count: int | None
 	source: str
-
-
-@dataclass(frozen=True)
-class Placement:
-	"""How many tenants are placed on each node, and warnings about the export."""
-
-	tenants: Counter[str]
-	warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -62,111 +55,99 @@ def read_fleet(
 
 	`live`: the rows are those of the control plane's answer, which may lack columns.
 	"""
-	regions = read_regions(nodes, needed=not live)
-	# With the placement, a missing count would let every zero pass.
-	needed = ("updated_at", "tenant_count") if tenants else ("updated_at",)
 	warnings: list[str] = []
-	if not live and not metrics.has("tenant_count"):
-		warnings.append(f"{metrics.source} has no tenant_count: zeros are not judged")
-	newest = read_metrics(metrics, needed=needed)
-	placed = None
-	if tenants:
-		placement = read_placement(tenants)
-		warnings += placement.warnings
-		placed = placement.tenants
-	return Fleet(regions, newest, placed, knows_regions=nodes.has("region")), warnings
+	if not live:
+		nodes.require("region")
+		if not metrics.has("tenant_count"):
+			warnings.append(f"{metrics.source} has no tenant_count: zeros are not judged")
+	# With the placement, a missing count would let every zero pass.
+	newest = read_metrics(metrics, "updated_at", *(["tenant_count"] if tenants else []))
+	placed, more_warnings = read_placement(tenants) if tenants else (None, [])
+	fleet = Fleet(read_regions(nodes), newest, placed, knows_regions=nodes.has("region"))
+	return fleet, warnings + more_warnings
 
 
-def read_regions(export: Export, *, needed: bool = True) -> dict[str, object]:
-	"""Return each registered node's region, as exported; `needed`: there must be such a column.
-
-	Raises ExportError, also without nodes.
-	"""
+def read_regions(export: Export) -> dict[str, object]:
+	"""Return each registered node's region, as exported. Raises ExportError, also without nodes."""
 	if not export.rows:
-		raise ExportError(
-			f"{export.source} holds no nodes: the export failed, or the wrong database was asked"
-		)
-	export.require("node_id")
-	if needed:
-		export.require("region")
-	regions: dict[str, object] = {}
-	for number, row in enumerate(export.rows, 1):
-		node_id = _node_id(row.get("node_id"), export, number)
-		_refuse_second(node_id in regions, node_id, export)
-		regions[node_id] = row.get("region")
-	return regions
+		raise ExportError(export.source, "holds no nodes: the export failed, or the wrong database was asked")
+	return _by_node(export, lambda row, _: row.get("region"))
 
 
-def read_metrics(export: Export, *, needed: Collection[str]) -> dict[str, Metrics]:
+def read_metrics(export: Export, *needed: str) -> dict[str, Metrics]:
 	"""Return each node's newest metrics; `needed` names the columns that must be there.
 
 	No rows are no error. Raises ExportError.
 	"""
-	for column in ("node_id", *needed):
+	for column in needed:
 		export.require(column)
-	metrics: dict[str, Metrics] = {}
-	for number, row in enumerate(export.rows, 1):
-		node_id = _node_id(row.get("node_id"), export, number)
-		_refuse_second(node_id in metrics, node_id, export)
+
+	def metrics(row: Row, number: int) -> Metrics:
+		source = NODE_PUSH if row.get("source") in (None, "") else row["source"]
+		if not isinstance(source, str):
+			raise _row_error(export, number, "the source is not a string")
 		updated_at = row.get("updated_at")
-		metrics[node_id] = Metrics(
-			node_id,
-			None if updated_at == "" else updated_at,
-			_count(row.get("tenant_count"), export, number),
-			_source(row.get("source"), export, number),
-		)
-	return metrics
+		count = _count(row.get("tenant_count"), export, number)
+		return Metrics(None if updated_at == "" else updated_at, count, source)
+
+	return _by_node(export, metrics)
 
 
-def read_placement(export: Export, statuses: Iterable[str] = ()) -> Placement:
-	"""Count the tenants on each node: those with one of `statuses`, by default those that have a site.
+def read_placement(export: Export, statuses: Sequence[str] = ()) -> tuple[Counter[str], list[str]]:
+	"""Count the tenants on each node: those with one of `statuses`, each one or several with commas between them.
 
-	Raises ExportError, also where no tenant is placed at all: such an export would agree with any zero.
+	By default those that have a site. Returns warnings, too. Raises ExportError, also where no tenant is placed at
+	all: such an export would agree with any zero.
 	"""
+	wanted = {status.strip().casefold() for names in statuses for status in names.split(",")} - {""}
+	if statuses and not wanted:
+		raise ExportError("--statuses", "names no status")
 	if not export.rows:
 		raise ExportError(
-			f"{export.source} holds no tenants: the export failed, or there is nothing to compare"
+			export.source, "holds no tenants: the export failed, or there is nothing to compare"
 		)
-	export.require("node_id")
-	wanted = frozenset(status.strip().casefold() for status in statuses)
 	if wanted:
 		export.require("status")
-	tenants: Counter[str] = Counter()
-	for number, row in enumerate(export.rows, 1):
-		node_id = row.get("node_id")
-		if node_id in (None, "") or not _has_site(row, wanted, export, number):
-			continue
-		tenants[_node_id(node_id, export, number)] += 1
+	tenants = Counter(
+		node_id
+		for number, row, node_id in _node_ids(export, skip_empty=True)
+		if _has_site(row, wanted, export, number)
+	)
 	if not tenants:
-		raise ExportError(
-			f"{export.source} places no tenant on any node"
-			+ (f" with the status {sanitize(', '.join(sorted(wanted)))}" if wanted else "")
-		)
+		status = f" with the status {sanitize(', '.join(sorted(wanted)))}" if wanted else ""
+		raise ExportError(export.source, f"places no tenant on any node{status}")
 	warning = f"{export.source} has no column status: every tenant in it counts"
-	return Placement(tenants, () if export.has("status") else (warning,))
+	return tenants, [] if export.has("status") else [warning]
 
 
-def _has_site(row: Row, wanted: frozenset[str], export: Export, number: int) -> bool:
+def _has_site(row: Row, wanted: set[str], export: Export, number: int) -> bool:
 	status = row.get("status")
 	if status is not None and not isinstance(status, str):
-		raise ExportError(f"{export.source}, row {number}: the status is not a string")
+		raise _row_error(export, number, "the status is not a string")
 	folded = (status or "").strip().casefold()
 	return folded in wanted if wanted else folded not in STATUSES_WITHOUT_SITE
 
 
-def _node_id(value: object, export: Export, number: int) -> str:
-	if not isinstance(value, str) or not value:
-		raise ExportError(
-			f"{export.source}, row {number}: node_id is {describe_value(value)}, and must be a string"
-		)
-	return value
+def _by_node(export: Export, read: Callable[[Row, int], Record]) -> dict[str, Record]:
+	records: dict[str, Record] = {}
+	for number, row, node_id in _node_ids(export):
+		if node_id in records:
+			name = sanitize(node_id, 100)
+			raise ExportError(export.source, f"has several rows for {name}: one of them would hide another")
+		records[node_id] = read(row, number)
+	return records
 
 
-def _refuse_second(known: bool, node_id: str, export: Export) -> None:
-	if known:
-		raise ExportError(
-			f"{export.source} has several rows for {sanitize(node_id, 100)}: one of them would hide another"
-		)
+def _node_ids(export: Export, *, skip_empty: bool = False) -> Iterator[tuple[int, Row, str]]:
+	"""Yield each row with its number and its node_id; `skip_empty` leaves those without one out."""
+	export.require("node_id")
+	for number, row in enumerate(export.rows, 1):
+		node_id = row.get("node_id")
+		if skip_empty and node_id in (None, ""):
+			continue
+		if not isinstance(node_id, str) or not node_id:
+			raise _row_error(export, number, f"node_id is {describe_value(node_id)}, and must be a string")
+		yield number, row, node_id
 
 
 def _count(value: object, export: Export, number: int) -> int | None:
@@ -177,19 +158,13 @@ def _count(value: object, export: Export, number: int) -> int | None:
 	elif isinstance(value, float) and value.is_integer():
 		value = int(value)
 	if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MAX_COUNT:
-		raise ExportError(
-			f"{export.source}, row {number}: tenant_count is {describe_value(value)}, and must be a whole number "
-			"from 0"
-		)
+		shown = describe_value(value)
+		raise _row_error(export, number, f"tenant_count is {shown}, and must be a whole number from 0")
 	return value
 
 
-def _source(value: object, export: Export, number: int) -> str:
-	if value is None or value == "":
-		return NODE_PUSH
-	if not isinstance(value, str):
-		raise ExportError(f"{export.source}, row {number}: the source is not a string")
-	return value
+def _row_error(export: Export, number: int, problem: str) -> ExportError:
+	return ExportError(export.source, f"row {number}: {problem}")
 
 
 def describe_value(value: object) -> str:

@@ -144,8 +144,8 @@ def test_restoring_never_raises_whatever_was_stored(code: str, params: object) -
 
 def test_an_error_has_a_code_that_of_its_class_where_its_text_has_none() -> None:
 	assert PregoMetricsError(coded("no_site", folder="/b")).code == "no_site"
-	assert ExportError("rows.json is empty").code == "export_invalid"
-	assert str(ExportError("rows.json is empty")) == "rows.json is empty"
+	assert ExportError("rows.json", "is empty").code == "export_invalid"
+	assert str(ExportError("rows.json", "is empty")) == "rows.json is empty"
 
 
 def test_one_problem_of_the_settings_is_the_error_and_several_are_a_list() -> None:

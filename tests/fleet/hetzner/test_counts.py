@@ -12,11 +12,9 @@ from typing import Any
 import pytest
 
 from prego_metrics.agent.base.errors import ExportError
-from prego_metrics.fleet.hetzner.counts import (
-	count_tenants_of_nodes,
-	read_counts,
-	read_last_rows,
-)
+from prego_metrics.fleet.hetzner.counts import MAX_AGE_SECONDS, read_counts, read_last_rows
+from prego_metrics.fleet.sources.exports import read_export
+from prego_metrics.fleet.sources.records import read_placement
 
 Written = Callable[[str], str]
 
@@ -76,8 +74,8 @@ def test_tenants_are_counted_by_node_and_by_the_statuses_asked_for(file: Written
 		{"node_id": None, "status": "provisioning"},
 	]
 	path = file(json.dumps([{"results": rows, "success": True}]))
-	assert count_tenants_of_nodes(path) == ({"sg-1": 1, "us-1": 1}, ())
-	assert count_tenants_of_nodes(path, ("data_purged",)) == ({"sg-1": 1}, ())
+	assert read_placement(read_export(path)) == ({"sg-1": 1, "us-1": 1}, [])
+	assert read_placement(read_export(path), ("data_purged",)) == ({"sg-1": 1}, [])
 
 
 @pytest.mark.parametrize(
@@ -86,10 +84,10 @@ def test_tenants_are_counted_by_node_and_by_the_statuses_asked_for(file: Written
 )
 def test_an_export_of_tenants_that_is_empty_or_failed_is_an_error(content: str, file: Written) -> None:
 	with pytest.raises(ExportError):
-		count_tenants_of_nodes(file(content))
+		read_placement(read_export(file(content)))
 
 
-@pytest.mark.parametrize("reading", [read_last_rows, count_tenants_of_nodes])
+@pytest.mark.parametrize("reading", [read_last_rows, lambda path: read_export(path, MAX_AGE_SECONDS)])
 def test_an_export_must_not_be_older_than_five_minutes(reading: Callable[[str], Any], file: Written) -> None:
 	path = file('[{"node_id": "sg-1", "updated_at": 1790000000}]')
 	reading(path)
