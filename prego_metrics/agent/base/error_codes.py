@@ -142,7 +142,7 @@ ERRORS: Mapping[str, str] = {
 	# Apart from a push.
 	"units_impossible": "{problem}",
 	"usage_unreadable": "{problem}",
-	"scan_running": "{problem}",
+	"scan_running": "another process is scanning the tenants",
 	"export_invalid": "{export} {problem}",
 	"hetzner_failed": "the Hetzner Cloud API answers {answer}",
 	"hetzner_token_refused": "the token is refused: the Hetzner Cloud API answers {answer}",

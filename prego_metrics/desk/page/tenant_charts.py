@@ -12,8 +12,8 @@ from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.config.config import Config
 from prego_metrics.desk.node_method import BadParameter
 from prego_metrics.tenants.inventory.tenant import Tenant
-from prego_metrics.tenants.usage.growth import Grown, Overview, known_total, overview, tenant_days
-from prego_metrics.tenants.usage.reader import Day
+from prego_metrics.tenants.usage.growth import Overview, overview, tenant_days
+from prego_metrics.tenants.usage.reader import Grown
 from prego_metrics.tenants.usage.store import DAY_SECONDS, StoreError
 
 GROWTH_DAYS = (7, 30)
@@ -45,7 +45,6 @@ def sizes(config: Config, now: float, *, days: int, top: int, contains: str) -> 
 				"`prego-metrics tenants --scan` on the node."
 			)
 		)
-	growth = usage.growth
 	return {
 		"nothing": None,
 		"trouble": False,
@@ -57,12 +56,10 @@ def sizes(config: Config, now: float, *, days: int, top: int, contains: str) -> 
 		"largest": [_tenant(tenant) for tenant in usage.largest],
 		"growth": {
 			"days": days,
-			"known_days": growth.known_days,
-			"tenants": growth.tenants,
-			"bytes_a_day": round(growth.bytes_a_day),
-			"fastest": [
-				_grown(one, tenant) for one, tenant in zip(growth.fastest, usage.growing, strict=True)
-			],
+			"known_days": usage.known_days,
+			"tenants": usage.tenants,
+			"bytes_a_day": round(usage.bytes_a_day),
+			"fastest": [_grown(one, tenant) for one, tenant in usage.fastest],
 		},
 	}
 
@@ -82,7 +79,7 @@ def history(config: Config, now: float, *, bench: str, site: str) -> dict[str, A
 		"bench": _visible(bench),
 		**_verdict(stored.tenant),
 		"first_day_at": stored.first_day * DAY_SECONDS,
-		"days": [None if day is None else _day(day) for day in stored.days],
+		"days": [day and {**day._asdict(), "total_bytes": day.total_bytes} for day in stored.days],
 	}
 
 
@@ -102,7 +99,7 @@ def _notes(usage: Overview, now: float) -> list[Message]:
 				"`prego-metrics tenants --scan` on the node."
 			)
 		]
-	if usage.scan and usage.scan.ended_at is None:
+	if usage.unfinished:
 		return [
 			message(
 				"The last scan has not finished: it is still running, or it was stopped and the next one continues "
@@ -135,15 +132,6 @@ def _grown(one: Grown, tenant: Tenant | None) -> dict[str, Any]:
 		"bytes": one.bytes,
 		"days": one.days,
 		"bytes_a_day": round(one.bytes_a_day),
-	}
-
-
-def _day(day: Day) -> dict[str, Any]:
-	return {
-		"files_bytes": day.files_bytes,
-		"backups_bytes": day.backups_bytes,
-		"database_bytes": day.database_bytes,
-		"total_bytes": known_total(day),
 	}
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from prego_metrics.agent.base.messages import message
 from prego_metrics.tenants.inventory.disk_usage import DiskUsage, disk_usage
@@ -42,17 +42,6 @@ class Backups:
 	unreadable: int = 0
 
 
-@dataclass
-class _Set:
-	"""The files of one backup."""
-
-	database_at: float | None = None
-	whole: bool = False
-	files: bool = False
-	private_files: bool = False
-	encrypted: bool = False
-
-
 def read_backups(site_folder: str, folder: object = None, *, sizes: bool = False) -> Backups:
 	"""Return the backups of the site in `site_folder`. Never raises OSError.
 
@@ -61,7 +50,8 @@ def read_backups(site_folder: str, folder: object = None, *, sizes: bool = False
 	"""
 	named = os.path.join(site_folder, folder if isinstance(folder, str) and folder else DEFAULT_FOLDER)
 	slug = os.path.basename(site_folder).replace(".", "_")
-	sets: dict[tuple[str, str], _Set] = {}
+	# The files of each backup, by what they hold.
+	backups: dict[tuple[str, str], dict[str, tuple[re.Match[str], float]]] = {}
 	blocks = 0
 	try:
 		path = os.path.realpath(named)
@@ -78,7 +68,9 @@ def read_backups(site_folder: str, folder: object = None, *, sizes: bool = False
 					continue  # Frappe deletes the older ones
 				if stat.S_ISREG(status.st_mode):
 					blocks += status.st_blocks
-					_add(sets.setdefault((match["stamp"], match["slug"]), _Set()), match, status)
+					if status.st_size:  # what a full disk leaves of a dump is not a backup
+						files = backups.setdefault((match["stamp"], match["slug"]), {})
+						files[match["part"]] = match, status.st_mtime
 	except FileNotFoundError:
 		if os.path.islink(named):
 			return Backups(error=message("it is a link that leads nowhere"))
@@ -86,38 +78,19 @@ def read_backups(site_folder: str, folder: object = None, *, sizes: bool = False
 	except (OSError, ValueError) as error:
 		reason = (error.strerror if isinstance(error, OSError) else None) or "no folder has such a name"
 		return Backups(error=reason)
-	if not sizes:
-		usage = None
-	else:
+	usage = None
+	if sizes:
 		usage = disk_usage(path) if own else DiskUsage(blocks * _BLOCK_BYTES)
-	return _summary(list(sets.values()), usage)
-
-
-def _add(backup: _Set, match: re.Match[str], status: os.stat_result) -> None:
-	if status.st_size == 0:
-		return  # what a full disk leaves of a dump is not a backup
-	if match["part"] == "database":
-		backup.database_at = status.st_mtime
-		backup.whole = match["partial"] is None
-		backup.encrypted = match["encrypted"] is not None
-	elif match["part"] == "files":
-		backup.files = True
-	else:
-		backup.private_files = True
-
-
-def _summary(sets: list[_Set], usage: DiskUsage | None) -> Backups:
-	size, unreadable = (usage.bytes, usage.unreadable) if usage else (None, 0)
+	known = Backups(bytes=usage.bytes if usage else None, unreadable=usage.unreadable if usage else 0)
 	# The age is the file's: the time in its name is the site's own, in whatever zone that is.
-	databases = [backup for backup in sets if backup.database_at is not None]
+	databases = [(*files["database"], files.keys()) for files in backups.values() if "database" in files]
 	if not databases:
-		return Backups(bytes=size, unreadable=unreadable)
-	newest = max(databases, key=lambda backup: backup.database_at or 0.0)
-	return Backups(
+		return known
+	match, newest_at, parts = max(databases, key=lambda database: database[1])
+	return replace(
+		known,
 		count=len(databases),
-		bytes=size,
-		newest_at=newest.database_at,
-		newest_complete=newest.whole and newest.files and newest.private_files,
-		newest_encrypted=newest.encrypted,
-		unreadable=unreadable,
+		newest_at=newest_at,
+		newest_complete=match["partial"] is None and {"files", "private-files"} <= parts,
+		newest_encrypted=match["encrypted"] is not None,
 	)

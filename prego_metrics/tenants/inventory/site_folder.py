@@ -21,7 +21,7 @@ from prego_metrics.agent.collectors.census import Census
 from prego_metrics.agent.collectors.sites import Site
 from prego_metrics.agent.config.config import Config
 from prego_metrics.tenants.inventory.backups import Backups, read_backups
-from prego_metrics.tenants.inventory.disk_usage import DiskUsage, disk_usage
+from prego_metrics.tenants.inventory.disk_usage import disk_usage
 from prego_metrics.tenants.inventory.quota import NO_QUOTA, Quota, quota_of
 
 _MAX_SHOWN = 140
@@ -122,31 +122,19 @@ def _bench_apps(bench: Bench) -> tuple[str, ...]:
 	return tuple(sanitize(line, _MAX_SHOWN) for line in lines)
 
 
-def database_type(merged: Mapping[str, object]) -> str:
-	"""Return which database server a site's configuration names, fit to show."""
-	named = merged.get("db_type")
-	return sanitize(named, _MAX_SHOWN) if isinstance(named, str) and named else "mariadb"
-
-
 def read_site(located: LocatedSite, *, sizes: bool) -> SiteOnDisk:
 	"""Return what a site's folder tells; with `sizes`, its trees are walked. Never raises OSError."""
-	name = located.merged.get("db_name")
-	usage = {
-		kind: disk_usage(os.path.join(located.folder, kind, "files")) if sizes else None
-		for kind in ("public", "private")
-	}
-	walked = [tree for tree in usage.values() if tree is not None]
+	kind, name = located.merged.get("db_type"), located.merged.get("db_name")
+	folders = [os.path.join(located.folder, kind, "files") for kind in ("public", "private")] if sizes else []
+	trees = [disk_usage(folder) for folder in folders]
+	public, private = [tree.bytes for tree in trees] or (None, None)
 	return SiteOnDisk(
-		database_type=database_type(located.merged),
+		database_type=sanitize(kind, _MAX_SHOWN) if isinstance(kind, str) and kind else "mariadb",
 		database_name=sanitize(name, _MAX_SHOWN) if isinstance(name, str) else None,
 		developer_mode=bool(located.merged.get("developer_mode")),
 		bench_apps=located.bench_apps,
-		public_files_bytes=_bytes(usage["public"]),
-		private_files_bytes=_bytes(usage["private"]),
-		unreadable=sum(tree.unreadable for tree in walked),
+		public_files_bytes=public,
+		private_files_bytes=private,
+		unreadable=sum(tree.unreadable for tree in trees),
 		backups=read_backups(located.folder, located.merged.get("backup_path"), sizes=sizes),
 	)
-
-
-def _bytes(usage: DiskUsage | None) -> int | None:
-	return None if usage is None else usage.bytes

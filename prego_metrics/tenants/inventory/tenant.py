@@ -101,23 +101,13 @@ def _of_quota(tenant: Tenant) -> list[Message]:
 		]
 	if used is None or quota.bytes is None or used.bytes <= quota.bytes:
 		return []
-	used_size, quota_size = size_text(used.bytes), size_text(quota.bytes)
-	percent = f"{100 * used.bytes / quota.bytes:.0f}"
-	if used.lower_bound:
-		return [
-			message(
-				"over its quota: at least {used} of {quota} ({percent} %)",
-				used=used_size,
-				quota=quota_size,
-				percent=percent,
-			)
-		]
+	size = size_text(used.bytes)
 	return [
 		message(
 			"over its quota: {used} of {quota} ({percent} %)",
-			used=used_size,
-			quota=quota_size,
-			percent=percent,
+			used=message("at least {size}", size=size) if used.lower_bound else size,
+			quota=size_text(quota.bytes),
+			percent=f"{100 * used.bytes / quota.bytes:.0f}",
 		)
 	]
 

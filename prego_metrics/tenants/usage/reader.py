@@ -1,4 +1,4 @@
-"""What is read of the usage store: the last scan, the largest tenants, one tenant, first and last days.
+"""What is read of the usage store: the last scan, the largest tenants, growth, one tenant and its days.
 
 Never all of it for a page: a node may hold ten thousand tenants with 400 days each.
 """
@@ -9,7 +9,6 @@ import contextlib
 import json
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from prego_metrics.tenants.inventory.tenant import Tenant
@@ -19,16 +18,14 @@ from prego_metrics.tenants.usage.stored_tenant import tenant_from_stored
 _LATEST_SECOND = 1e11
 
 
-@dataclass(frozen=True)
-class ScanTimes:
+class ScanTimes(NamedTuple):
 	"""When the last scan began, and ended (None: it has not, or was killed). Unix seconds."""
 
 	begun_at: float
 	ended_at: float | None
 
 
-@dataclass(frozen=True)
-class Ages:
+class Ages(NamedTuple):
 	"""How many sites were scanned, and when the oldest and the newest of them, in Unix seconds."""
 
 	sites: int
@@ -36,21 +33,31 @@ class Ages:
 	newest_at: float
 
 
-@dataclass(frozen=True)
-class Day:
-	"""One tenant on one day, numbered from the epoch in UTC; None is what was not read."""
+class Day(NamedTuple):
+	"""The sizes of one tenant on one day; None is what was not read."""
 
-	bench: str
-	site: str
-	day: int
 	files_bytes: int | None
 	backups_bytes: int | None
 	database_bytes: int | None
-	enabled_users: int | None
 
 	@property
-	def total_bytes(self) -> int:
-		return sum(size or 0 for size in (self.files_bytes, self.backups_bytes, self.database_bytes))
+	def total_bytes(self) -> int | None:
+		"""All three, None where one was not read: a sum of the rest is no total."""
+		known = [size for size in self if size is not None]
+		return sum(known) if len(known) == len(self) else None
+
+
+class Grown(NamedTuple):
+	"""How much one tenant grew in some days, in bytes; only sizes that the first and the last of them have."""
+
+	bench: str
+	site: str
+	days: int
+	bytes: int
+
+	@property
+	def bytes_a_day(self) -> float:
+		return self.bytes / self.days
 
 
 class SiteSizes(NamedTuple):
@@ -114,40 +121,41 @@ class UsageReader(UsageStore):
 		)
 		return [SiteSizes(*row) for row in rows if _holds(row, (int, float))]
 
-	def ends(self, since: float, until: float, name_contains: str = "") -> list[Day]:
-		"""Return the first and the last day from `since` to `until` of each tenant that was last scanned.
+	def growth(self, since: float, until: float, name_contains: str = "") -> list[Grown]:
+		"""Return how much each tenant grew from its first to its last day from `since` to `until`.
 
-		Two seeks for each tenant, however many days there are: the page asks this of ten thousand.
+		Those with one day only are left out. A database that was not read on one of the two days has not grown from
+		nothing. Two seeks for each tenant, however many days there are: the page asks this of ten thousand.
 		"""
-		of_one = "FROM days WHERE bench = l.bench AND site = l.site AND day BETWEEN ?1 AND ?2"
-		return self._days(
-			"SELECT d.bench, d.site, d.day, d.files_bytes, d.backups_bytes, d.database_bytes, d.enabled_users "
-			"FROM latest AS l CROSS JOIN days AS d ON d.bench = l.bench AND d.site = l.site "
-			f"AND d.day IN ((SELECT MIN(day) {of_one}), (SELECT MAX(day) {of_one})) "
-			"WHERE instr(lower(l.site), lower(?3)) > 0 ORDER BY d.day",
+		day = "(SELECT {}(day) FROM days WHERE bench = l.bench AND site = l.site AND day BETWEEN ?1 AND ?2)"
+		differences = [f"last.{size} - first.{size}" for size in Day._fields]
+		rows = self._rows(
+			"SELECT l.bench, l.site, last.day - first.day, "
+			+ " + ".join(f"COALESCE({difference}, 0)" for difference in differences)
+			+ " FROM latest AS l "
+			f"CROSS JOIN days AS first USING (bench, site) CROSS JOIN days AS last USING (bench, site) "
+			f"WHERE first.day = {day.format('MIN')} AND last.day = {day.format('MAX')} AND last.day > first.day "
+			f"AND COALESCE({', '.join(differences)}) IS NOT NULL AND instr(lower(l.site), lower(?3)) > 0",
 			int(since // DAY_SECONDS),
 			int(until // DAY_SECONDS),
 			name_contains,
 		)
+		return [Grown(*row) for row in rows if _holds(row, (int,))]
 
-	def days_of(self, bench: str, site: str, since: float, until: float) -> list[Day]:
-		"""Return one tenant's days from `since` to `until` (Unix seconds), oldest first."""
-		return self._days(
-			"SELECT bench, site, day, files_bytes, backups_bytes, database_bytes, enabled_users FROM days "
-			"WHERE bench = ? AND site = ? AND day BETWEEN ? AND ? ORDER BY day",
+	def days_of(self, bench: str, site: str, since: float, until: float) -> dict[int, Day]:
+		"""Return one tenant's days from `since` to `until` (Unix seconds), numbered from the epoch in UTC."""
+		rows = self._rows(
+			f"SELECT day, {', '.join(Day._fields)} FROM days WHERE bench = ? AND site = ? AND day BETWEEN ? AND ?",
 			bench,
 			site,
 			int(since // DAY_SECONDS),
 			int(until // DAY_SECONDS),
 		)
-
-	def _days(self, query: str, *values: object) -> list[Day]:
-		rows = self._rows(query, *values)
-		return [
-			Day(*row)
-			for row in rows
-			if _holds(row, (int,)) and all(size is None or size >= 0 for size in row[2:])
-		]
+		return {
+			day: Day(*sizes)
+			for day, *sizes in rows
+			if all(size is None or (type(size) is int and size >= 0) for size in sizes)
+		}
 
 	def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
 		with self._limited():

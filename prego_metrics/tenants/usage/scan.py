@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 from prego_metrics.agent.base.errors import PregoMetricsError
+from prego_metrics.agent.base.messages import coded
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.collectors.tenant_count import count_tenants
 from prego_metrics.agent.config.config import QUOTA_KEYS, Config
@@ -32,8 +33,6 @@ RESUMED_SECONDS = 20 * 3600.0
 
 class ScanRunning(PregoMetricsError):
 	"""Another process is scanning on this bench."""
-
-	default_code = "scan_running"
 
 
 @dataclass(frozen=True)
@@ -125,16 +124,12 @@ def _only_one(sites: str) -> Iterator[None]:
 	except OSError as error:
 		raise StoreError(f"{sanitize(path)}: {error.strerror or error}") from None
 	try:
-		_lock(descriptor, path)
+		try:
+			fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+		except BlockingIOError:
+			raise ScanRunning(coded("scan_running")) from None
+		except OSError as error:
+			raise StoreError(f"{sanitize(path)} cannot be locked: {error.strerror or error}") from None
 		yield
 	finally:
 		os.close(descriptor)
-
-
-def _lock(descriptor: int, path: str) -> None:
-	try:
-		fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-	except BlockingIOError:
-		raise ScanRunning("another process is scanning the tenants") from None
-	except OSError as error:
-		raise StoreError(f"{sanitize(path)} cannot be locked: {error.strerror or error}") from None

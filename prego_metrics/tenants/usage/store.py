@@ -72,7 +72,9 @@ class UsageStore:
 					message("{path} is a symlink, and is not followed", path=sanitize(self.path))
 				)
 			uri = f"file:{quote(os.fsencode(self.path))}?mode=rw"
-			self._connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
+			self._connection = sqlite3.connect(
+				uri, uri=True, timeout=_BUSY_SECONDS, isolation_level="IMMEDIATE"
+			)
 			try:
 				self._prepare()
 			except BaseException:
@@ -90,7 +92,8 @@ class UsageStore:
 			lambda: time.monotonic() > self._give_up_at, _STEPS_BETWEEN_CHECKS
 		)
 		if self.writable and self._version() == 0:
-			with self._transaction():
+			with self._connection:  # commits, or rolls back
+				self._connection.execute("BEGIN IMMEDIATE")
 				if self._version() == 0:
 					for statement in filter(str.strip, _SCHEMA.split(";")):
 						self._connection.execute(statement)
@@ -110,16 +113,6 @@ class UsageStore:
 	def _version(self) -> int:
 		(version,) = self._connection.execute("PRAGMA user_version").fetchone()
 		return int(version)
-
-	@contextlib.contextmanager
-	def _transaction(self) -> Iterator[None]:
-		self._connection.execute("BEGIN IMMEDIATE")
-		try:
-			yield
-		except BaseException:
-			self._connection.execute("ROLLBACK")
-			raise
-		self._connection.execute("COMMIT")
 
 	@contextlib.contextmanager
 	def _limited(self, seconds: float = _MAX_SECONDS) -> Iterator[None]:

@@ -33,32 +33,19 @@ class UsageWriter(UsageReader):
 
 	def begin_scan(self, now: float) -> None:
 		"""Note that a new scan begins."""
-		with self._limited():
+		with self._limited(), self._connection:
 			self._connection.execute("REPLACE INTO scan VALUES (1, ?, NULL)", (now,))
 
 	def save(self, tenant: Tenant) -> None:
 		"""Save a tenant's usage: as its latest, and as this day's."""
 		site, disk, database = tenant.site, tenant.disk, tenant.database
-		latest = (
-			site.bench,
-			site.name,
-			tenant.read_at,
-			json.dumps(tenant_as_stored(tenant)),
-			tenant.total_bytes,
-			tenant.files_bytes,
-			tenant.database_bytes,
-			disk.backups.newest_at if disk else None,
-		)
-		day = (
-			site.bench,
-			site.name,
-			int(tenant.read_at // DAY_SECONDS),
-			tenant.files_bytes,
-			tenant.backups_bytes,
-			tenant.database_bytes,
-			database.enabled_users if database else None,
-		)
-		with self._limited(), self._transaction():
+		files, backups, data = tenant.files_bytes, tenant.backups_bytes, tenant.database_bytes
+		content, total = json.dumps(tenant_as_stored(tenant)), tenant.total_bytes
+		backup_at = disk.backups.newest_at if disk else None
+		latest = (site.bench, site.name, tenant.read_at, content, total, files, data, backup_at)
+		users = database.enabled_users if database else None
+		day = (site.bench, site.name, int(tenant.read_at // DAY_SECONDS), files, backups, data, users)
+		with self._limited(), self._connection:
 			self._connection.execute("REPLACE INTO latest VALUES (?, ?, ?, ?, ?, ?, ?, ?)", latest)
 			self._connection.execute("REPLACE INTO days VALUES (?, ?, ?, ?, ?, ?, ?)", day)
 
@@ -68,7 +55,7 @@ class UsageWriter(UsageReader):
 		So are days to come, of a clock that went back: growth would be reckoned from them.
 		"""
 		today = int(now // DAY_SECONDS)
-		with self._limited(), self._transaction():
+		with self._limited(), self._connection:
 			stored = self._connection.execute("SELECT bench, site FROM latest").fetchall()
 			gone = [key for key in stored if key not in present]
 			self._connection.executemany("DELETE FROM latest WHERE bench = ? AND site = ?", gone)

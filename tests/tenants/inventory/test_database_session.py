@@ -61,9 +61,9 @@ def test_a_server_that_drips_is_given_up_and_the_others_are_asked(
 	began = time.monotonic()
 	found = {
 		located.site.name: figures.error or ""
-		for located, figures in read_databases(sites, {}, concurrency=concurrency, limit_seconds=0.5)
+		for located, figures in read_databases(sites, {}, concurrency=concurrency, limit_seconds=2)
 	}
-	assert time.monotonic() - began < 5
-	assert found.pop("a.example") == found.pop("b.example") == "no answer within 0.5 s"
+	assert time.monotonic() - began < 20
+	assert found.pop("a.example") == found.pop("b.example") == "no answer within 2 s"
 	assert sorted(found) == ["c.example", "d.example"]
 	assert all("refused" in error or "connect" in error for error in found.values())

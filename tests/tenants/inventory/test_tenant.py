@@ -155,15 +155,15 @@ def test_a_sentence_that_somebody_else_wrote_into_the_store_stays_as_it_stands(b
 	sites = str(bench_folder / "sites")
 	with UsageWriter(sites) as store:
 		forged = json.dumps({"reason": {"code": "tenant_unclear", "params": {"number": "0 tenants"}}})
-		store._connection.execute(
-			"UPDATE latest SET content = json_set(content, '$.codes', json(?))", (forged,)
-		)
+		with store._connection as connection:
+			connection.execute("UPDATE latest SET content = json_set(content, '$.codes', json(?))", (forged,))
 	assert [tenant.site.reason.template for tenant in stored_tenants(sites)] == [""] * 3
 	for odd in ("7", '{"reason": 7}', '{"reason": {"code": "tenant"}}'):
 		with UsageWriter(sites) as store:
-			store._connection.execute(
-				"UPDATE latest SET content = json_set(content, '$.codes', json(?))", (odd,)
-			)
+			with store._connection as connection:
+				connection.execute(
+					"UPDATE latest SET content = json_set(content, '$.codes', json(?))", (odd,)
+				)
 		assert stored_tenants(sites) == []
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -10,90 +12,91 @@ from hypothesis import given
 from hypothesis import strategies as st
 from made_tenants import BENCH, made_tenant, save_usage
 
+from prego_metrics.agent.state.store import FOLDER_NAME
 from prego_metrics.tenants.inventory.tenant import tenant_as_dict
-from prego_metrics.tenants.usage.growth import grown, growth_of, in_order, known_total, overview, tenant_days
-from prego_metrics.tenants.usage.reader import Day, UsageReader
-from prego_metrics.tenants.usage.store import DAY_SECONDS, StoreError
+from prego_metrics.tenants.usage.growth import overview, tenant_days
+from prego_metrics.tenants.usage.reader import Day, Grown, UsageReader
+from prego_metrics.tenants.usage.store import DAY_SECONDS, FILE_NAME, StoreError
 from prego_metrics.tenants.usage.stored_tenant import tenant_from_stored
 
 NOW = 1_795_000_000.0
 TODAY = int(NOW // DAY_SECONDS)
+NAMES = ("x", "y", "z")
 
 amounts = st.one_of(st.none(), st.integers(0, 10**15))
-day_lists = st.lists(
-	st.builds(
-		Day,
-		st.sampled_from(["/a", "/b"]),
-		st.sampled_from(["x", "y", "z"]),
-		st.integers(TODAY - 40, TODAY),
-		amounts,
-		amounts,
-		amounts,
-		st.none(),
-	),
-	unique_by=lambda day: (day.bench, day.site, day.day),
+stored_sizes = st.dictionaries(
+	st.tuples(st.sampled_from(NAMES), st.integers(TODAY - 40, TODAY)),
+	st.builds(Day, amounts, amounts, amounts),
 	max_size=40,
 )
 
 
-def ends_of(days: list[Day]) -> list[Day]:
-	by_site: dict[tuple[str, str], list[Day]] = {}
-	for day in sorted(days, key=lambda one: one.day):
-		by_site.setdefault((day.bench, day.site), []).append(day)
-	return [day for found in by_site.values() for day in {found[0], found[-1]}]
+def put(sites: Path, stored: dict[tuple[str, int], Day]) -> None:
+	"""Let the store of a scanned bench hold these days of these sites and no others."""
+	with contextlib.closing(sqlite3.connect(sites / FOLDER_NAME / FILE_NAME)) as store, store:
+		store.execute("DELETE FROM days")
+		rows = [(BENCH, site, day, *sizes, None) for (site, day), sizes in stored.items()]
+		store.executemany("INSERT INTO days VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
 
-@given(day_lists)
-def test_the_first_and_the_last_day_of_each_tenant_tell_all_growth(days: list[Day]) -> None:
-	assert growth_of(ends_of(days), 99) == growth_of(days, 99)
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
+	"""Three sites that were scanned."""
+	folder = tmp_path_factory.mktemp("sites")
+	save_usage(folder, [made_tenant(name, NOW, 1, 1, 1) for name in NAMES])
+	return folder
 
 
-@given(day_lists, st.integers(1, 5))
-def test_the_fastest_are_those_that_grew_most_a_day_and_none_of_them_shrank(
-	days: list[Day], most: int
+@given(stored_sizes, st.integers(0, 40))
+def test_growth_is_from_the_first_to_the_last_day_of_what_both_have(
+	three: Path, stored: dict[tuple[str, int], Day], days: int
 ) -> None:
-	growth = growth_of(days, most)
-	everything = grown(days)
-	assert list(growth.fastest) == [one for one in everything if one.bytes > 0][:most]
-	assert growth.tenants == len(everything)
-	assert growth.known_days == max((one.days for one in everything), default=0)
+	put(three, stored)
+	expected = []
+	for site in NAMES:
+		known = sorted(day for name, day in stored if name == site and day >= TODAY - days)
+		pairs = list(zip(stored[site, known[0]], stored[site, known[-1]], strict=True)) if known else []
+		grown = [after - before for before, after in pairs if before is not None and after is not None]
+		if grown and known[-1] > known[0]:
+			expected.append(Grown(BENCH, site, known[-1] - known[0], sum(grown)))
+	with UsageReader(str(three)) as store:
+		assert sorted(store.growth(NOW - days * DAY_SECONDS, NOW)) == expected
+	found = overview(str(three), NOW, days=days, count=2)
+	fastest = sorted(expected, key=lambda one: (-one.bytes_a_day, one.site))[:2]
+	assert found and [one for one, _ in found.fastest] == [one for one in fastest if one.bytes > 0]
+	assert found.tenants == len(expected)
+	assert found.known_days == max((one.days for one in expected), default=0)
+	assert found.bytes_a_day == pytest.approx(sum(one.bytes_a_day for one in expected))
 
 
-def test_growth_is_from_the_first_to_the_last_day_and_the_fastest_comes_first() -> None:
-	days = [
-		Day(BENCH, site, day, size, None, None, None)
-		for site, first, last in (("a", 100, 600), ("b", 100, 50), ("c", 100, 1100))
-		for day, size in ((TODAY - 10, first), (TODAY - 5, 9999), (TODAY, last))
-	]
-	assert [(one.site, one.bytes, one.days, one.bytes_a_day) for one in grown(days)] == [
-		("c", 1000, 10, 100),
-		("a", 500, 10, 50),
-		("b", -50, 10, -5),
-	]
+@pytest.mark.parametrize("size", ["many", 1.5, b"7", 10**18 * 9])
+def test_a_size_that_is_no_whole_number_breaks_no_growth(three: Path, size: object) -> None:
+	put(three, {("x", TODAY - 1): Day(1, 1, 1), ("x", TODAY): Day(size, 10**18 * 9, 1)})  # type: ignore[arg-type]
+	with UsageReader(str(three)) as store:
+		assert all(type(one.bytes) is int for one in store.growth(0, NOW))
 
 
-def test_a_database_that_was_not_read_before_has_not_grown_from_nothing() -> None:
-	days = [Day(BENCH, "a", TODAY - 5, 7, 0, None, None), Day(BENCH, "a", TODAY, 7, 0, 10**9, None)]
-	assert [one.bytes for one in grown(days)] == [0]
-
-
-@given(day_lists.map(lambda days: [day for day in days if (day.bench, day.site) == ("/a", "x")]))
-def test_each_day_stands_in_its_place_and_no_day_is_made_up(days: list[Day]) -> None:
-	shown = in_order(days, TODAY)
-	assert sorted(days, key=lambda day: day.day) == [day for day in shown if day is not None]
-	if days:
-		first = min(day.day for day in days)
-		assert all(day is None or day.day == first + place for place, day in enumerate(shown))
+@given(stored_sizes)
+def test_each_day_stands_in_its_place_and_no_day_is_made_up(
+	three: Path, stored: dict[tuple[str, int], Day]
+) -> None:
+	put(three, stored)
+	found = tenant_days(str(three), BENCH, "x", NOW)
+	known = {day: sizes for (site, day), sizes in stored.items() if site == "x"}
+	assert (found is None) == (not known)
+	if found:
+		shown = dict(enumerate(found.days, found.first_day))
+		assert {day: sizes for day, sizes in shown.items() if sizes} == known
+		assert min(shown) == min(known)
 		# Yesterday is a gap where it is missing; today is not over.
-		assert TODAY - 1 <= first + len(shown) - 1 <= TODAY
-		assert first + len(shown) - 1 == TODAY - 1 or shown[-1] is not None
+		assert max(shown) == max(TODAY - 1, *known)
 
 
 @given(amounts, amounts, amounts)
 def test_a_total_is_known_only_where_every_part_is(
 	files: int | None, backups: int | None, database: int | None
 ) -> None:
-	total = known_total(Day(BENCH, "x", 1, files, backups, database, None))
+	total = Day(files, backups, database).total_bytes
 	if files is None or backups is None or database is None:
 		assert total is None
 	else:
@@ -126,26 +129,26 @@ def test_the_largest_come_first_and_those_that_do_not_count_are_among_them(sites
 def test_growth_is_over_the_days_that_are_there_and_says_how_many(sites: Path) -> None:
 	found = overview(str(sites), NOW, days=30, count=10)
 	assert found is not None
-	[fastest] = found.growth.fastest
+	[(fastest, tenant)] = found.fastest
 	assert (fastest.site, fastest.bytes, fastest.days, fastest.bytes_a_day) == ("grows.example", 900, 9, 100)
-	assert (found.growth.known_days, found.growth.tenants) == (9, 3)
-	assert found.growing[0] is not None and found.growing[0].site.counted
+	assert (found.known_days, found.tenants) == (9, 3)
+	assert tenant is not None and tenant.site.counted
 	week = overview(str(sites), NOW, days=7, count=10)
-	assert week is not None and week.growth.known_days == 7
+	assert week is not None and week.known_days == 7
 
 
 def test_one_day_is_no_growth(tmp_path: Path) -> None:
 	save_usage(tmp_path, [made_tenant("new.example", NOW, 5, 5, 5)])
 	found = overview(str(tmp_path), NOW, days=7, count=10)
-	assert found is not None and (found.growth.tenants, found.growth.known_days) == (0, 0)
+	assert found is not None and (found.tenants, found.known_days) == (0, 0)
 
 
 def test_a_name_is_looked_for_whatever_its_case_and_a_wildcard_is_a_letter(sites: Path) -> None:
 	found = overview(str(sites), NOW, days=30, count=10, name_contains="GROWS")
 	assert found is not None and [tenant.site.name for tenant in found.largest] == ["grows.example"]
-	assert [one.site for one in found.growth.fastest] == ["grows.example"]
+	assert [one.site for one, _ in found.fastest] == ["grows.example"]
 	nothing = overview(str(sites), NOW, days=30, count=10, name_contains="%")
-	assert nothing is not None and nothing.largest == () and nothing.ages.sites == 3
+	assert nothing is not None and nothing.largest == [] and nothing.ages.sites == 3
 
 
 def test_a_tenants_days_have_a_gap_where_it_was_not_scanned(sites: Path) -> None:
@@ -154,7 +157,7 @@ def test_a_tenants_days_have_a_gap_where_it_was_not_scanned(sites: Path) -> None
 	assert [day is not None for day in found.days] == [True] * 3 + [False] * 3 + [True] * 4
 	assert found.first_day == TODAY - 9
 	shut = tenant_days(str(sites), BENCH, "shut.example", NOW)
-	assert shut is not None and {known_total(day) for day in shut.days if day} == {None}
+	assert shut is not None and {day.total_bytes for day in shut.days if day} == {None}
 	assert tenant_days(str(sites), BENCH, "not-there.example", NOW) is None
 
 
@@ -171,18 +174,6 @@ def test_a_store_that_cannot_be_read_is_an_error_that_names_it(sites: Path) -> N
 		overview(str(sites), NOW, days=7, count=10)
 	with pytest.raises(StoreError, match="tenants --scan"):
 		tenant_days(str(sites), BENCH, "grows.example", NOW)
-
-
-def test_the_first_and_last_days_that_sqlite_finds_are_those_of_all_days(sites: Path) -> None:
-	with UsageReader(str(sites)) as store:
-		for since in (0.0, NOW - 7 * DAY_SECONDS, NOW):
-			everything = [
-				day
-				for name in ("grows.example", "pool-1.example", "shut.example")
-				for day in store.days_of(BENCH, name, since, NOW)
-			]
-			assert everything
-			assert sorted(store.ends(since, NOW), key=repr) == sorted(ends_of(everything), key=repr)
 
 
 def test_days_after_today_are_none(sites: Path) -> None:
