@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -117,6 +119,58 @@ def test_pool_sites_are_excluded_unless_it_is_denied(
 	assert seen.code == 0
 	assert "1 sites are named pool-* (pool-1)" in seen.screen
 	assert written(bench_folder).get("exclude_sites") == expected
+
+
+def test_the_answer_about_pool_sites_keeps_what_is_excluded_already(
+	bench_folder: Path, make_site: Callable[..., Path], settings: Callable[..., Path]
+) -> None:
+	for number in range(4):
+		make_site(bench_folder, f"pool-{number}")
+	settings(bench_folder, exclude_sites=["ops.example"])
+	seen = on_a_terminal(
+		"configure", "--bench", bench_folder, typed=f"sg-1\n{URL}\n\n\n", INTERNAL_API_KEY="k"
+	)
+	assert seen.code == 0
+	assert "4 sites are named pool-* (pool-0, pool-1, pool-2 …)" in seen.screen
+	assert written(bench_folder)["exclude_sites"] == ["ops.example", "pool-*"]
+	again = on_a_terminal("configure", "--bench", bench_folder, INTERNAL_API_KEY="k")
+	assert again.code == 0 and "sites are named" not in again.screen
+
+
+@pytest.fixture
+def volume() -> Iterator[Path]:
+	"""A folder on a file system that holds neither the bench nor the root."""
+	memory = Path("/dev/shm")
+	if not memory.is_dir() or memory.stat().st_dev == Path("/").stat().st_dev:
+		pytest.skip("there is no second file system here")
+	folder = Path(tempfile.mkdtemp(dir=memory, prefix="prego-metrics-test-"))
+	try:
+		yield folder
+	finally:
+		shutil.rmtree(folder)
+
+
+@pytest.mark.parametrize(("answer", "is_added"), [("", True), ("y", True), ("n", False)])
+def test_the_volume_of_a_site_is_added_to_disk_paths_unless_it_is_denied(
+	bench_folder: Path, volume: Path, answer: str, is_added: bool
+) -> None:
+	(volume / "site_config.json").write_text("{}")
+	(bench_folder / "sites" / "far.example").symlink_to(volume)
+	seen = on_a_terminal(
+		"configure",
+		"--bench",
+		bench_folder,
+		typed=f"sg-1\n{URL}\n\n{answer}\n",
+		columns=300,
+		INTERNAL_API_KEY="k",
+	)
+	assert seen.code == 0
+	assert "/dev/shm" in seen.screen and "which disk_pct leaves out. Add them? [Y/n]" in seen.screen
+	paths = written(bench_folder).get("disk_paths")
+	if is_added:
+		assert paths[:2] == [str(bench_folder / "sites"), "/"] and "/dev/shm" in paths[2:]
+	else:
+		assert paths is None
 
 
 def test_questions_do_not_end_up_among_the_results(bench_folder: Path) -> None:
