@@ -32,7 +32,14 @@ ROOT = Path(__file__).parents[1]
 AGENT = "prego_metrics/agent"
 # What is mutated, and the tests that may notice.
 MODULES = {
-	"collectors": ("census.py", "passes.py", "sites.py", "tenant_count.py"),
+	"collectors": (
+		"census.py",
+		"lost_sites.py",
+		"passes.py",
+		"second_looks.py",
+		"sites.py",
+		"tenant_count.py",
+	),
 	"bench": ("*.py",),
 	"config": ("config.py", "settings*.py", "kinds.py", "api_key.py", "secret_files.py"),
 	"state": ("*.py",),

@@ -140,7 +140,7 @@ class Examination:
 	def census(self) -> Census | NotSent:
 		"""The tenants as a push counts them, or why there is no count."""
 		try:
-			return count_tenants(self.config)
+			return count_tenants(self.config, self.state.site_marks)
 		except NotSent as error:
 			return error
 

@@ -53,7 +53,8 @@ class _Node(Collector):
 	def collect(self) -> Iterable[Metric]:
 		yield InfoMetricFamily("prego_build", "Version of prego_metrics.", {"version": __version__})
 		try:
-			yield from _tenants(count_tenants(self._config), self._config.tenant_series)
+			census = count_tenants(self._config, self._state.site_marks)
+			yield from _tenants(census, self._config.tenant_series)
 		except NotSent:
 			pass  # the gap says it, and `prego_push_consecutive_failures` counts it
 		yield from _tenant_sizes(self._config, self._now)

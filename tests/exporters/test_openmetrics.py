@@ -140,7 +140,7 @@ def test_a_scrape_asks_each_source_once(bench_folder: Path, monkeypatch: pytest.
 	counted: list[Config] = []
 	genuine = exporter.count_tenants
 	monkeypatch.setattr(
-		exporter, "count_tenants", lambda config: (counted.append(config), genuine(config))[1]
+		exporter, "count_tenants", lambda config, marks: (counted.append(config), genuine(config, marks))[1]
 	)
 	config = config_of(bench_folder)
 	assert "prego_tenants 3" in openmetrics(config, State())

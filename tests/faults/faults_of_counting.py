@@ -26,6 +26,7 @@ from fault_model import (
 	DELIVERED,
 	DELIVERED_OR_NOT_SENT,
 	FAILED_OR_NOT_SENT,
+	LOUD,
 	NOT_SENT,
 	NOT_SENT_UNRECORDED,
 	SILENCE,
@@ -92,6 +93,32 @@ def _site_on_a_volume(node: Node) -> None:
 	node.mount("-t", "tmpfs", "-o", "size=64k", "tmpfs", node.sites / "delta.example")
 	(node.sites / "delta.example" / "site_config.json").write_text("{}")
 	node.truth = (4,)
+
+
+def _unmounted(node: Node) -> None:
+	"""A volume with a site goes away after a push counted it."""
+	_linked_site("delta.example")(node)
+	node.deliver_once()
+	(node.folder / "volume").rename(node.folder / "unmounted")
+
+
+def _link_removed(node: Node) -> None:
+	_unmounted(node)
+	(node.sites / "delta.example").unlink()
+	node.truth = (3, 4)
+
+
+def _unmounted_in_sites(node: Node) -> None:
+	_site_on_a_volume(node)
+	node.deliver_once()
+	# The empty folder below is not to be had while the test's own mount is there.
+	node.mount("-t", "tmpfs", "tmpfs", node.sites / "delta.example")
+
+
+def _ended_as_lost(node: Node, run: Run) -> None:
+	assert node.counts == [4]
+	assert node.state()["last"]["error_code"] == "sites_lost"
+	assert f"{node.sites}/delta.example" in run.printed
 
 
 def _lost_mount(node: Node) -> None:
@@ -230,6 +257,15 @@ _LINKS = [
 	Fault("all sites are symlinks to a volume", COUNT, _all_sites_are_links, DELIVERED),
 	Fault("a symlink to a site that counts", COUNT, _link("www.acme.example", "acme.example"), DELIVERED),
 	Fault("a symlink that leads nowhere", COUNT, _link("delta.example", "gone"), DELIVERED, slow=True),
+	Fault("a symlink whose volume is unmounted", COUNT, _unmounted, LOUD, check=_ended_as_lost),
+	Fault("a mount point whose volume is unmounted", COUNT, _unmounted_in_sites, LOUD, check=_ended_as_lost),
+	Fault(
+		"a symlink whose volume is unmounted, and that is removed then",
+		COUNT,
+		_link_removed,
+		DELIVERED,
+		slow=True,
+	),
 	Fault("a symlink to itself", COUNT, _link("delta.example", "delta.example"), DELIVERED, slow=True),
 	Fault("a symlink to a folder without a site", COUNT, _link("assets", "/usr/share"), DELIVERED, slow=True),
 	Fault("a symlink to a file", COUNT, _link("delta.example", "apps.txt"), DELIVERED, slow=True),

@@ -66,6 +66,11 @@ ERRORS: Mapping[str, str] = {
 		"{path} cannot be read: {reason}. That is an error of this process or of the file system, and says nothing "
 		"about the sites: nothing is counted"
 	),
+	"sites_lost": (
+		"tenants at the last push, and no sites now, though their entries are still there (a lost mount looks like "
+		"that): {paths}. Nothing is counted. Mount their volume; if a site is gone for good, remove its entry, or name it "
+		"in exclude_sites"
+	),
 	"no_config_readable": (
 		"not one of the {sites} site_config.json can be read, which is a doubt and not a count: nothing is "
 		"counted. Look at their owner and mode, and at who runs this"

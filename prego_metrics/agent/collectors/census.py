@@ -19,12 +19,14 @@ Entry = TypeVar("Entry", Site, NotASite)
 class Census(NamedTuple):
 	"""What was read: all sites of all benches, and what lies beside them.
 
-	volumes has the folder of one site for each file system that holds any.
+	volumes has the folder of one site for each file system that holds any. elsewhere has bench and name of the
+	tenants that a link leads to or another file system holds: these can go away while their entry in sites/ stays.
 	"""
 
 	sites: tuple[Site, ...]
 	not_sites: tuple[NotASite, ...]
 	volumes: tuple[str, ...] = ()
+	elsewhere: tuple[tuple[str, str], ...] = ()
 
 	@property
 	def tenant_count(self) -> int:
@@ -66,6 +68,11 @@ def take_census(
 		_in_order(result.sites.values()),
 		_in_order(result.not_sites + result.listed_aliases()),
 		tuple(f"{site.bench}/sites/{site.name}" for site in by_device.values()),
+		tuple(
+			(site.bench, site.name)
+			for site in result.sites.values()
+			if site.counted and (site.bench, site.name) in result.elsewhere
+		),
 	)
 
 

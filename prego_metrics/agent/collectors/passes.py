@@ -9,23 +9,17 @@ see `read_sites`.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from prego_metrics.agent.base.errors import BenchError, CensusError
 from prego_metrics.agent.base.files import opened_folder
 from prego_metrics.agent.base.messages import coded
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import STATE_FOLDER_NAME, Bench
-from prego_metrics.agent.bench.site_config import (
-	Denied,
-	Unreadable,
-	is_process_error,
-	read_site_config,
-)
+from prego_metrics.agent.bench.site_config import Denied, Unreadable, is_process_error, read_site_config
+from prego_metrics.agent.collectors.second_looks import CONFIG, Listing, errors_of, look_again, may_come_back
 from prego_metrics.agent.collectors.sightings import Absent, Pass
 from prego_metrics.agent.collectors.sites import Exclusion, NotASite, judge
 
@@ -33,29 +27,11 @@ MAX_PASSES = 5
 # Older kernels stamp a folder's modification time in steps of 4 ms (a jiffy, up to 10 ms): a change right
 # after the stamp would not show. What is already 20 ms old cannot be followed by an unseen change.
 SETTLED_SECONDS = 0.02
-_REREADS = 3
-# A second: on a loaded machine, who saves a file may lose the CPU for long between its two steps.
-_ABSENT_REREADS = 50
-_REREAD_PAUSE_SECONDS = 0.02
-_QUICK_LOOKS = 10
-# A configuration is absent for a moment only where its folder has just changed.
-_MOMENT_SECONDS = 1.0
-_CONFIG = "site_config.json"
 
 
 class _Link(NamedTuple):
 	bench: Bench
 	name: str
-
-
-class _Listing(NamedTuple):
-	"""The sites folder of one bench, open as `folder`, for the pass that began at `now`; shown is the bench's name."""
-
-	bench: Bench
-	shown: str
-	folder: int
-	exclude: Exclusion
-	now: float
 
 
 def read_sites(
@@ -71,7 +47,7 @@ def read_sites(
 	Raises BenchError, and CensusError for an error that is none of a site's: of the process, or of the file system.
 	"""
 	result = _passes_until_one_stands(benches, exclude, clock, sleep)
-	_reread(result, exclude, sleep)
+	look_again(result, exclude, sleep)
 	return result
 
 
@@ -97,21 +73,8 @@ def _passes_until_one_stands(
 	return union
 
 
-@contextlib.contextmanager
-def _errors_of(bench: Bench) -> Iterator[None]:
-	"""Turn what the kernel says of a bench, or of something in it, into an error that stops the count."""
-	try:
-		yield
-	except OSError as error:
-		reason = error.strerror or error
-		if is_process_error(error):
-			path = sanitize(os.path.join(bench.sites, error.filename or ""))
-			raise CensusError(coded("count_interrupted", path=path, reason=reason)) from None
-		raise BenchError(coded("bench_unreadable", bench=sanitize(bench.sites), reason=reason)) from None
-
-
 def _stamp(bench: Bench) -> os.stat_result:
-	with _errors_of(bench):
+	with errors_of(bench):
 		status = os.stat(bench.sites)
 		if (status.st_dev, status.st_ino) != bench.identity:
 			raise OSError(0, coded("folder_replaced"))
@@ -127,17 +90,17 @@ def _one_pass(benches: Sequence[Bench], exclude: Exclusion, now: float) -> Pass:
 	result = Pass()
 	links: list[_Link] = []
 	for bench in benches:
-		with _errors_of(bench), opened_folder(bench.sites) as folder:
-			_read_folders(result, links, _Listing(bench, sanitize(bench.root), folder, exclude, now))
+		with errors_of(bench), opened_folder(bench.sites) as folder:
+			_read_folders(result, links, Listing(bench, sanitize(bench.root), folder, exclude, now))
 	# Last, so that a name which leads to a folder among the sites is the alias, and not the site.
 	for bench in dict.fromkeys(link.bench for link in links):
 		names = [link.name for link in links if link.bench is bench]
-		with _errors_of(bench), opened_folder(bench.sites) as folder:
-			_follow_links(result, names, _Listing(bench, sanitize(bench.root), folder, exclude, now))
+		with errors_of(bench), opened_folder(bench.sites) as folder:
+			_follow_links(result, names, Listing(bench, sanitize(bench.root), folder, exclude, now))
 	return result
 
 
-def _read_folders(result: Pass, links: list[_Link], listing: _Listing) -> None:
+def _read_folders(result: Pass, links: list[_Link], listing: Listing) -> None:
 	with os.scandir(listing.bench.sites) as found:
 		entries = sorted(found, key=_name)
 	for entry in entries:
@@ -149,7 +112,7 @@ def _read_folders(result: Pass, links: list[_Link], listing: _Listing) -> None:
 				status = entry.stat(follow_symlinks=False)
 			except FileNotFoundError:
 				continue  # renamed or dropped since it was listed: this pass does not stand
-			_look(result, listing, name, status)
+			_look(result, listing, name, status, elsewhere=status.st_dev != listing.bench.identity[0])
 		elif entry.is_symlink():
 			links.append(_Link(listing.bench, name))
 
@@ -158,7 +121,7 @@ def _name(entry: os.DirEntry[str]) -> str:
 	return entry.name
 
 
-def _follow_links(result: Pass, names: list[str], listing: _Listing) -> None:
+def _follow_links(result: Pass, names: list[str], listing: Listing) -> None:
 	for name in names:
 		reason = "a symlink to what is no folder"
 		try:
@@ -166,26 +129,48 @@ def _follow_links(result: Pass, names: list[str], listing: _Listing) -> None:
 		except OSError as error:
 			if is_process_error(error):
 				raise
-			reason = "a symlink that leads nowhere"
+			_look_at_link(result, listing, name, error)
+			continue
 		else:
 			identity = (status.st_dev, status.st_ino)
 			if identity == listing.bench.identity:
 				reason = "a symlink to the sites themselves"
 			elif stat.S_ISDIR(status.st_mode):
-				_look(result, listing, name, status)
+				_look(result, listing, name, status, elsewhere=True)
 				continue
 		result.not_sites.append(NotASite(sanitize(name), listing.shown, reason))
 
 
-def _look(result: Pass, listing: _Listing, name: str, status: os.stat_result) -> None:
-	"""Look at a folder directly in sites/, or where an entry of it leads."""
+def _look_at_link(result: Pass, listing: Listing, name: str, error: OSError) -> None:
+	"""Look at a link that could not be followed."""
+	try:
+		status = os.stat(name, dir_fd=listing.folder, follow_symlinks=False)
+	except FileNotFoundError:
+		return  # renamed or dropped since it was listed: this pass does not stand
+	if isinstance(error, PermissionError) and not name.startswith("."):
+		# It may lead to a site, which is then only known by the link itself.
+		problem = coded("file_unreadable", reason=error.strerror)
+		site = judge(name, listing.shown, problem, listing.exclude)
+		result.see((status.st_dev, status.st_ino), site, listing.bench, None)
+		result.elsewhere.add((listing.shown, site.name))
+		return
+	listed = NotASite(sanitize(name), listing.shown, "a symlink that leads nowhere")
+	result.not_sites.append(listed)
+	if may_come_back(name, listing):
+		result.absent.append(Absent(listing.bench, name, listed))
+
+
+def _look(result: Pass, listing: Listing, name: str, status: os.stat_result, *, elsewhere: bool) -> None:
+	"""Look at a folder directly in sites/, or where an entry of it leads, which may be elsewhere."""
+	if elsewhere:
+		result.elsewhere.add((listing.shown, sanitize(name)))
 	config: dict[str, object] | str
 	try:
-		config = read_site_config(f"{name}/{_CONFIG}", listing.folder)
+		config = read_site_config(f"{name}/{CONFIG}", listing.folder)
 	except (FileNotFoundError, NotADirectoryError):
 		listed = NotASite(sanitize(name), listing.shown, "no site_config.json")
 		result.not_sites.append(listed)
-		if _may_come_back(name, listing):
+		if may_come_back(name, listing):
 			result.absent.append(Absent(listing.bench, name, listed))
 		return
 	except Unreadable as error:
@@ -198,77 +183,15 @@ def _look(result: Pass, listing: _Listing, name: str, status: os.stat_result) ->
 	result.see((status.st_dev, status.st_ino), site, listing.bench, doubtful_name)
 
 
-def _may_come_back(name: str, listing: _Listing) -> bool:
-	"""Tell whether a configuration that was not there is there by now, or was taken away just now."""
-	if name == "assets" or name.startswith("."):
-		return False  # what Frappe builds into, and what is hidden, change often and are no sites
-	try:
-		os.stat(f"{name}/{_CONFIG}", dir_fd=listing.folder)
-	except (FileNotFoundError, NotADirectoryError):
-		pass
-	except OSError as error:
-		if is_process_error(error):
-			raise
-		return False
-	else:
-		return True
-	try:
-		status = os.stat(name, dir_fd=listing.folder)
-	except (FileNotFoundError, NotADirectoryError):
-		return False
-	return listing.now - max(status.st_mtime, status.st_ctime) < _MOMENT_SECONDS
-
-
 def _no_site_reason(name: str, status: os.stat_result, folder: int) -> str | None:
 	"""Say why a folder that may not be looked into is taken for no site; None if it is taken for one."""
 	if name == "lost+found" and status.st_uid == 0:
 		return "the file system's own folder"
 	if name.startswith("."):
 		try:
-			os.stat(f"{name}/{_CONFIG}", dir_fd=folder)
+			os.stat(f"{name}/{CONFIG}", dir_fd=folder)
 		except OSError as error:
 			if is_process_error(error):
 				raise
 			return "a hidden folder in which no site_config.json can be seen"
 	return None
-
-
-def _reread(result: Pass, exclude: Exclusion, sleep: Callable[[float], None]) -> None:
-	"""Look again for a moment, at all of them together, where a configuration was half written or not there.
-
-	Frappe rewrites in place; editors and deployments rename the old one away before the new one comes.
-	"""
-	for number in range(_ABSENT_REREADS):
-		if not (result.absent or (result.doubtful and number < _REREADS)):
-			return
-		sleep(_REREAD_PAUSE_SECONDS)
-		for identity, (bench, name) in list(result.doubtful.items()):
-			try:
-				with _errors_of(bench):
-					config = read_site_config(f"{bench.sites}/{name}/{_CONFIG}")
-			except (Unreadable, BenchError):
-				continue
-			result.sites[identity] = judge(name, sanitize(bench.root), config, exclude)
-			del result.doubtful[identity]
-		# In quick succession too: who saves all the time may have the file away at most moments.
-		for _ in range(max(1, _QUICK_LOOKS // max(1, len(result.absent)))):
-			result.absent = [absent for absent in result.absent if not _came_back(result, absent, exclude)]
-
-
-def _came_back(result: Pass, absent: Absent, exclude: Exclusion) -> bool:
-	"""Look once more at a folder without a configuration. If it has one now, it is added to the sites."""
-	bench, name = absent.bench, absent.name
-	config: dict[str, object] | str
-	try:
-		with _errors_of(bench):
-			status = os.stat(f"{bench.sites}/{name}")
-			config = read_site_config(f"{bench.sites}/{name}/{_CONFIG}")
-	except BenchError:
-		return False  # still not there
-	except Unreadable as error:
-		config = error.args[0]
-	result.not_sites.remove(absent.listed)
-	site = judge(name, sanitize(bench.root), config, exclude)
-	doubtful_name = name if site.counted and isinstance(config, str) else None
-	result.see((status.st_dev, status.st_ino), site, bench, doubtful_name)
-	return True

@@ -25,7 +25,8 @@ class Pass:
 
 	Verdicts are by identity (st_dev, st_ino); doubtful says where the configurations lie of the sites that count
 	for want of a readable file. aliases are further sightings of a site within this pass. inhabited are the benches
-	in which a site was seen.
+	in which a site was seen. elsewhere has bench and name, as shown, of what a link leads to or another file system
+	holds.
 	"""
 
 	sites: dict[Identity, Site] = field(default_factory=dict)
@@ -34,6 +35,7 @@ class Pass:
 	not_sites: list[NotASite] = field(default_factory=list)
 	aliases: list[tuple[Identity, Site]] = field(default_factory=list)
 	inhabited: set[Identity] = field(default_factory=set)
+	elsewhere: set[tuple[str, str]] = field(default_factory=set)
 
 	def see(self, identity: Identity, site: Site, bench: Bench, doubtful_name: str | None) -> None:
 		"""Add a sighting; `doubtful_name` is the folder's name where its configuration is to be read again."""
@@ -62,6 +64,7 @@ class Pass:
 		for identity, site in later.sites.items():
 			self.add(identity, site, later.doubtful.get(identity))
 		self.inhabited |= later.inhabited
+		self.elsewhere |= later.elsewhere
 		self.not_sites, self.aliases, self.absent = later.not_sites, later.aliases, later.absent
 
 	def listed_aliases(self) -> list[NotASite]:

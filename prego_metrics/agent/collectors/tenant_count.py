@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from prego_metrics.agent.base.messages import Message, message
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import open_benches
 from prego_metrics.agent.bench.trust import require_trusted
 from prego_metrics.agent.collectors.census import Census, take_census
+from prego_metrics.agent.collectors.lost_sites import require_none_lost
 from prego_metrics.agent.collectors.sites import Exclusion
 from prego_metrics.agent.config.config import CENSUS_KEYS, Config
 
@@ -70,10 +73,15 @@ def operator_site_note(config: Config, census: Census) -> tuple[Message, Message
 	return None
 
 
-def count_tenants(config: Config) -> Census:
-	"""Count the tenants as a push would. Raises NotSent where there is no count."""
+def count_tenants(config: Config, site_marks: Collection[str] = ()) -> Census:
+	"""Count the tenants as a push would. Raises NotSent where there is no count.
+
+	With the marks of the last push, that is also where a tenant of it has lost its volume.
+	"""
 	config.require(CENSUS_KEYS)
 	benches = open_benches(config.benches)
 	for bench in benches:
 		require_trusted(bench.sites)
-	return take_census(benches, config.exclude_sites, allow_empty=config.allow_empty)
+	census = take_census(benches, config.exclude_sites, allow_empty=config.allow_empty)
+	require_none_lost(census, config.exclude_sites, site_marks)
+	return census

@@ -47,10 +47,11 @@ class Payload:
 
 
 class Collected(NamedTuple):
-	"""A payload, the reading that the next push measures the CPU from, and what was doubtful."""
+	"""A payload, what the next push needs of this one (the CPU's reading, marks of tenants), and what was doubtful."""
 
 	payload: Payload
 	cpu: CpuReading | None
+	site_marks: tuple[str, ...]
 	warnings: tuple[str, ...]
 
 
@@ -60,9 +61,10 @@ def collect_payload(config: Config, state: State, at: float, *, save_snapshot: b
 	Raises NotSent where there is no count.
 	"""
 	from prego_metrics.agent.collectors.host import sample_host
+	from prego_metrics.agent.collectors.lost_sites import marks_of
 	from prego_metrics.agent.collectors.tenant_count import count_tenants
 
-	census = count_tenants(config)
+	census = count_tenants(config, state.site_marks)
 	host = sample_host(state.cpu, config.disk_paths, config.memory_source)
 	payload = Payload(
 		node_id=config.node_id,
@@ -73,4 +75,4 @@ def collect_payload(config: Config, state: State, at: float, *, save_snapshot: b
 		save_snapshot=save_snapshot
 		or schedule.is_snapshot_due(at, state.last_snapshot_at, config.snapshot_interval),
 	)
-	return Collected(payload, host.cpu, (*census.warnings, *host.warnings))
+	return Collected(payload, host.cpu, marks_of(census), (*census.warnings, *host.warnings))

@@ -41,7 +41,9 @@ LOCK_MOMENT_SECONDS = 0.2
 def preload() -> None:
 	"""Import what a push imports late: after root became the bench's owner, its interpreter may be unreadable."""
 	import prego_metrics.agent.collectors.census
+	import prego_metrics.agent.collectors.cgroup_memory
 	import prego_metrics.agent.collectors.host
+	import prego_metrics.agent.collectors.lost_sites
 	import prego_metrics.agent.collectors.tenant_count
 	import prego_metrics.agent.config.api_key
 	import prego_metrics.agent.http.client
@@ -197,6 +199,7 @@ def _push_locked(
 		last_snapshot_at=snapshot_at,
 		cpu=collected.cpu,
 		settings_file_seen=not config.file_absent,
+		site_marks=collected.site_marks,
 	)
 	stamped_late = _written(lambda: folder.write(state), folder, give_up_at)
 	delivery = send(

@@ -74,6 +74,8 @@ class State:
 	disk_alerted: bool = False
 	cpu: CpuReading | None = None
 	settings_file_seen: bool = False
+	# See collectors/lost_sites.py.
+	site_marks: tuple[str, ...] = ()
 	last_delivered: Push | None = None
 	totals: Mapping[str, int] = field(default_factory=dict)
 	last: Push | None = None

@@ -31,6 +31,7 @@ _MAX_FIELDS = 50
 _MAX_UNKNOWN = 32_768
 _STATE_FIELDS = frozenset(field.name for field in fields(State)) | {"version", "transitions"}
 _PUSH_ID = re.compile("[0-9a-f]{16}")
+_MARK = re.compile("[0-9a-f]{8}")
 _FIELD = re.compile("[a-z][a-z0-9_]{0,63}")
 
 
@@ -59,6 +60,7 @@ def parse_state(content: str) -> State:
 		alerted=of_state.get("alerted", bool) or False,
 		disk_alerted=of_state.get("disk_alerted", bool) or False,
 		settings_file_seen=of_state.get("settings_file_seen", bool) or False,
+		site_marks=of_state.marks("site_marks"),
 		cpu=_cpu(Fields(cpu, "cpu")) if cpu else None,
 		last_delivered=parse_push(Fields(delivered, "last_delivered")) if delivered else None,
 		totals=of_state.within("totals").counts(),
@@ -168,6 +170,12 @@ class Fields:
 		if len(entries) > limit or not all(isinstance(entry, dict) for entry in entries):
 			raise self._wrong(name)
 		return [Fields(entry, name) for entry in entries]
+
+	def marks(self, name: str) -> tuple[str, ...]:
+		marks = self.get(name, list) or []
+		if not all(isinstance(mark, str) and _MARK.fullmatch(mark) for mark in marks):
+			raise self._wrong(name)
+		return tuple(marks)
 
 	def numbers(self, name: str) -> dict[str, float]:
 		inner = self.within(name)

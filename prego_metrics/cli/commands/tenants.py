@@ -12,10 +12,12 @@ from typing import Any, NoReturn
 
 import click
 
-from prego_metrics.agent.base.errors import PregoMetricsError
-from prego_metrics.agent.collectors.census import census_as_dict
+from prego_metrics.agent.base.errors import CensusError, PregoMetricsError
+from prego_metrics.agent.collectors.census import Census, census_as_dict
+from prego_metrics.agent.collectors.lost_sites import require_none_lost
 from prego_metrics.agent.collectors.tenant_count import count_tenants
 from prego_metrics.agent.config.config import QUOTA_KEYS, Config, load_config
+from prego_metrics.agent.state.store import StateFolder
 from prego_metrics.cli.ui.bench import open_bench_as_owner
 from prego_metrics.cli.ui.options import bench_option, json_option
 from prego_metrics.cli.ui.output import fail, print_json, print_warning
@@ -99,6 +101,7 @@ def tenants(bench_path: str | None, **given: Any) -> None:
 			from prego_metrics.cli.ui import tables
 
 			census = count_tenants(config)
+			_warn_of_lost_sites(config, census)
 			if options.as_json:
 				print_json(census_as_dict(census))
 			else:
@@ -109,6 +112,15 @@ def tenants(bench_path: str | None, **given: Any) -> None:
 			_show(read, options)
 	except PregoMetricsError as error:
 		fail(error, json_with={"tenant_count": None, "sites": []} if options.as_json else None)
+
+
+def _warn_of_lost_sites(config: Config, census: Census) -> None:
+	"""Say why a push would not send this count, where tenants have lost their volume."""
+	marks = StateFolder(config.bench.sites).read()[0].site_marks
+	try:
+		require_none_lost(census, config.exclude_sites, marks)
+	except CensusError as error:
+		print_warning(error.message)
 
 
 def _import_now(options: _Options) -> None:

@@ -1,0 +1,206 @@
+"""A tenant on another volume that is gone while its entry is there stops the count until the operator decides."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from censuses import OTHER_USER, Kernel, MakeBench, MakeSite, counted, reason, verdicts
+
+from prego_metrics.agent.base.errors import CensusError
+from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.collectors.census import Census
+from prego_metrics.agent.collectors.lost_sites import marks_of, require_none_lost
+from prego_metrics.agent.collectors.tenant_count import count_tenants
+from prego_metrics.agent.config.config import load_config
+
+
+@pytest.fixture
+def volume(tmp_path: Path) -> Path:
+	folder = tmp_path / "volume"
+	for name in ("delta.example", "echo.example"):
+		(folder / name).mkdir(parents=True)
+		(folder / name / "site_config.json").write_text("{}")
+	return folder
+
+
+@pytest.fixture
+def linked(bench_folder: Path, volume: Path) -> Path:
+	"""The sites folder of a bench with three sites, and two more as links to a volume."""
+	for name in ("delta.example", "echo.example"):
+		(bench_folder / "sites" / name).symlink_to(volume / name)
+	return bench_folder / "sites"
+
+
+def quick(sites: Path) -> Census:
+	return Kernel(sites.parent).census()
+
+
+def refused(sites: Path, marks: tuple[str, ...], *exclude: str) -> list[str]:
+	"""Return the paths that stop a count."""
+	with pytest.raises(CensusError) as raised:
+		require_none_lost(quick(sites), exclude, marks)
+	assert raised.value.code == "sites_lost"
+	return str(raised.value.message.params["paths"]).split(", ")
+
+
+def test_marks_are_of_the_tenants_on_another_volume_alone(linked: Path, volume: Path) -> None:
+	(linked / "www.acme.example").symlink_to("acme.example")
+	(linked / "assets").symlink_to(volume)
+	census = counted(linked.parent, "echo.*")
+	assert census.elsewhere == ((str(linked.parent), "delta.example"),)
+	assert len(marks_of(census)) == 1
+
+
+@pytest.mark.parametrize("what", ["unmounted", "an empty folder", "a file", "a loop"])
+def test_a_link_that_was_a_tenant_and_leads_to_no_site_stops_the_count(
+	linked: Path, volume: Path, what: str
+) -> None:
+	marks = marks_of(quick(linked))
+	require_none_lost(quick(linked), (), marks)
+	if what == "unmounted":
+		volume.rename(volume.with_name("elsewhere"))
+	else:
+		for name in ("delta.example", "echo.example"):
+			shutil.rmtree(volume / name)
+			if what == "an empty folder":
+				(volume / name).mkdir()
+			elif what == "a file":
+				(volume / name).write_text("")
+			else:
+				(volume / name).symlink_to(name)
+	assert quick(linked).tenant_count == 3
+	assert refused(linked, marks) == [f"{linked}/delta.example", f"{linked}/echo.example"]
+
+
+def test_the_operator_ends_it_by_the_entry_the_mount_or_the_exclusion(linked: Path, volume: Path) -> None:
+	marks = marks_of(quick(linked))
+	volume.rename(volume.with_name("elsewhere"))
+	require_none_lost(quick(linked), ["delta.*", "echo.example"], marks)
+	assert refused(linked, marks, "delta.*") == [f"{linked}/echo.example"]
+	(linked / "echo.example").unlink()
+	assert refused(linked, marks) == [f"{linked}/delta.example"]
+	volume.with_name("elsewhere").rename(volume)
+	require_none_lost(quick(linked), (), marks)
+
+
+def test_a_link_that_never_counted_and_a_site_that_moved_stop_nothing(linked: Path, volume: Path) -> None:
+	(linked / "old.example").symlink_to("nowhere")
+	marks = marks_of(quick(linked))
+	(linked / "delta.example").unlink()
+	(volume / "delta.example").rename(linked / "delta.example")
+	(linked / "echo.example").rename(linked / "renamed.example")
+	census = quick(linked)
+	require_none_lost(census, (), marks)
+	assert census.tenant_count == 5
+
+
+def test_many_lost_sites_are_named_in_part(bench_folder: Path, volume: Path) -> None:
+	for number in range(9):
+		(bench_folder / "sites" / f"s{number}").symlink_to(volume / f"s{number}")
+		(volume / f"s{number}").mkdir()
+		(volume / f"s{number}" / "site_config.json").write_text("{}")
+	marks = marks_of(quick(bench_folder / "sites"))
+	volume.rename(volume.with_name("elsewhere"))
+	named = refused(bench_folder / "sites", marks)
+	assert len(named) == 6 and named[-1] == "… (9)"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+def test_a_mount_point_that_was_a_tenant_and_is_empty_stops_the_count(
+	bench_folder: Path, volume: Path, run_mounted: Callable[..., list[str]]
+) -> None:
+	(bench_folder / "sites" / "far.example").mkdir()
+	lines = run_mounted(bench_folder / "sites" / "far.example")
+	assert lines == ["4", "sites_lost", str(bench_folder / "sites" / "far.example")]
+
+
+_MOUNTED = """
+import subprocess, sys
+from prego_metrics.agent.base.errors import CensusError
+from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.collectors.lost_sites import marks_of
+from prego_metrics.agent.collectors.tenant_count import count_tenants
+from prego_metrics.agent.config.config import load_config
+place = sys.argv[1]
+config = load_config(open_bench(sys.argv[2]), {})
+subprocess.run(["mount", "-t", "tmpfs", "tmpfs", place], check=True)
+open(place + "/site_config.json", "w").write("{}")
+census = count_tenants(config)
+print(census.tenant_count)
+subprocess.run(["umount", place], check=True)
+try:
+	print(count_tenants(config, marks_of(census)).tenant_count)
+except CensusError as error:
+	print(error.code, error.message.params["paths"], sep="\\n")
+"""
+
+
+@pytest.fixture
+def run_mounted() -> Callable[..., list[str]]:
+	"""`run_mounted(place)` counts with a site mounted there, and again without the mount, in a mount namespace."""
+	import subprocess
+	import sys
+
+	def run(place: Path) -> list[str]:
+		command = ["unshare", "--mount", sys.executable, "-c", _MOUNTED, str(place), str(place.parents[1])]
+		ended = subprocess.run(command, capture_output=True, text=True, timeout=30)
+		if "unshare" in ended.stderr or "mount:" in ended.stderr:
+			pytest.skip("no mount namespaces here")
+		assert ended.returncode == 0, ended.stderr
+		return ended.stdout.splitlines()
+
+	return run
+
+
+# A link in doubt
+
+
+def test_a_target_that_is_away_for_a_moment_is_looked_for_again(linked: Path, volume: Path) -> None:
+	kernel = Kernel(linked.parent, age_seconds=0.5)
+	kernel.clock = time.time  # type: ignore[method-assign]
+	away = (volume / "delta.example").rename(volume / "away")
+	time.sleep(0.05)
+	kernel.at_sleep = lambda number: away.rename(volume / "delta.example") if number == 20 else None
+	census = kernel.census()
+	assert census.tenant_count == 5 and len(kernel.sleeps) == 20
+
+
+def test_a_target_that_is_long_gone_costs_no_time(linked: Path, volume: Path) -> None:
+	shutil.rmtree(volume / "delta.example")
+	kernel = Kernel(linked.parent)
+	kernel.clock = lambda: time.time() + 60  # type: ignore[method-assign]
+	assert kernel.census().tenant_count == 4
+	assert kernel.sleeps == []
+
+
+def test_a_link_that_may_not_be_followed_counts_with_a_warning(
+	shared_folder: Path, make_bench: MakeBench, make_site: MakeSite, as_user: Callable[..., object]
+) -> None:
+	bench = make_bench(shared_folder / "bench", "open.example")
+	closed = shared_folder / "closed"
+	make_site(closed, "delta.example")
+	for name in ("delta.example", "pool-1", ".hidden"):
+		(bench / "sites" / name).symlink_to(closed / "sites" / "delta.example")
+	closed.chmod(0o700)
+
+	def as_other() -> list[object]:
+		census = counted(bench, "pool-*")
+		return [verdicts(census), census.warnings[0], reason(census, "delta.example")]
+
+	found, warning, why = as_user(OTHER_USER, as_other)  # type: ignore[misc]
+	assert found == {"open.example": True, "delta.example": True, "pool-1": False}
+	assert warning.endswith(why) and "Permission denied" in why
+	assert counted(bench, "pool-*").tenant_count == 2
+
+
+def test_a_count_with_the_marks_of_the_last_one_is_refused(linked: Path, volume: Path) -> None:
+	config = load_config(open_bench(str(linked)), {})
+	marks = marks_of(count_tenants(config))
+	shutil.rmtree(volume)
+	with pytest.raises(CensusError):
+		count_tenants(config, marks)
