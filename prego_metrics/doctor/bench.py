@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from prego_metrics.agent.base.errors import LockUnsupported, NotSent
+from prego_metrics.agent.base.errors import ConfigurationError, LockUnsupported, NotSent
 from prego_metrics.agent.base.formatting import percent_word, size_text
 from prego_metrics.agent.base.messages import Message, coded, joined, message, message_of
 from prego_metrics.agent.base.sanitize import sanitize
@@ -18,6 +18,7 @@ from prego_metrics.agent.collectors.instance import (
 from prego_metrics.agent.collectors.tenant_count import exclusion_notes, operator_site_note
 from prego_metrics.agent.collectors.volumes import unwatched_volumes
 from prego_metrics.agent.state.lock import PushLock
+from prego_metrics.doctor.advice import advice
 from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Examination, Finding
 
 LOCK_WAIT_SECONDS = 5.0
@@ -38,6 +39,8 @@ def instance(node: Examination) -> Finding:
 	if node.online and is_at_hetzner():
 		instance_id = ask_metadata("instance-id").get("instance-id") or instance_id
 	if not recorded:
+		if not node.config.node_id:
+			return Finding(SKIP, message("node_id is not set, so nothing can be pushed as another node"))
 		if instance_id is None:
 			return Finding(SKIP, message("this server has no instance id to be known by"))
 		return Finding(
@@ -64,6 +67,8 @@ def instance(node: Examination) -> Finding:
 def tenants(node: Examination) -> Finding:
 	"""The bench can be counted."""
 	census = node.census
+	if isinstance(census, ConfigurationError):
+		return Finding(SKIP, message("not counted: a setting is wrong, as the check `configuration` says"))
 	if isinstance(census, NotSent):
 		return Finding(FAIL, message_of(census), message("nothing is sent until the bench can be counted"))
 	count = message("{count} tenants of {sites} sites", count=census.tenant_count, sites=len(census.sites))
@@ -170,7 +175,7 @@ def lock(node: Examination) -> Finding:
 			)
 		except OSError as error:
 			failed = coded("lock_failed", folder=sanitize(node.bench.sites), reason=error.strerror)
-			return Finding(FAIL, failed, message("make it readable"))
+			return Finding(FAIL, failed, advice(failed, message("make it readable")))
 	if not got:
 		return Finding(
 			WARN,
@@ -221,27 +226,27 @@ def state(node: Examination) -> Finding:
 		return Finding(
 			FAIL,
 			problem,
-			message("free the disk, or give the folder to the user that runs the push"),
+			advice(problem, message("see what stands in its place, and remove it")),
 		)
 	if node.state_warnings:
 		return Finding(
 			WARN,
 			node.state_warnings[0],
-			message("nothing to do: a new state is begun"),
+			advice(node.state_warnings[0], message("nothing to do: a new state is begun")),
 		)
 	return Finding(PASS, message("{folder} is readable and writable", folder=sanitize(node.folder.path)))
 
 
 def state_disk(node: Examination) -> Finding:
 	"""The file system that keeps the state has room, and inodes, left for this user."""
+	path = node.folder.path if os.path.isdir(node.folder.path) else node.bench.sites
 	try:
-		disk = os.statvfs(node.bench.sites)
+		disk = os.statvfs(path)
 	except OSError as error:
-		return Finding(
-			FAIL,
-			f"{sanitize(node.bench.sites)}: {error.strerror}",
-			message("make it readable"),
-		)
+		problem = message("{folder}: {reason}", folder=sanitize(path), reason=error.strerror)
+		return Finding(FAIL, problem, advice(problem, message("make it readable")))
+	if disk.f_flag & os.ST_RDONLY:
+		return Finding(SKIP, message("the state's file system is read-only, as the check `state` says"))
 	free = disk.f_bavail * disk.f_frsize
 	# Some file systems make inodes as they need them, and report none at all.
 	inodes = disk.f_favail if disk.f_files else None

@@ -11,6 +11,7 @@ from prego_metrics.agent.base.errors import ConfigurationError, NotSent
 from prego_metrics.agent.base.messages import Message, code_of
 from prego_metrics.agent.base.secrets import Secret
 from prego_metrics.agent.bench.common_site_config import read_common_config
+from prego_metrics.agent.bench.installed_frappe import is_app_in
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.collectors.census import Census
 from prego_metrics.agent.collectors.tenant_count import count_tenants
@@ -25,6 +26,9 @@ PASS = "pass"
 WARN = "warn"
 FAIL = "fail"
 SKIP = "skip"
+
+# Of these the settings are not known, and defaults stand in their place.
+_UNREAD = ("settings_unreadable", "bench_unreadable", "bench_untrusted")
 
 Read = TypeVar("Read")
 
@@ -90,6 +94,18 @@ class Examination:
 	@cached_property
 	def config(self) -> Config:
 		return load_config(self.bench, self.environ)
+
+	@property
+	def settings_unread(self) -> bool:
+		"""Whether the settings could not be read: what follows from that is no finding of its own."""
+		return any(problem.message.code in _UNREAD for problem in self.config.problems)
+
+	@cached_property
+	def has_app(self) -> bool:
+		"""Whether the bench's own Frappe has the app: its scheduler can push, and `bench prego-metrics` is there."""
+		is_here = self.connect is not None or is_app_in(self.bench)
+		# Where sites/ alone is mounted, Frappe runs elsewhere.
+		return is_here or any(tick.trigger == "frappe" for tick in self.ticks)
 
 	@cached_property
 	def key(self) -> tuple[Secret, list[str]] | ConfigurationError:

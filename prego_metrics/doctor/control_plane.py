@@ -40,16 +40,18 @@ def control_plane(node: Examination) -> Finding:
 	if not isinstance(answer, NoAnswer):
 		return with_dead_families(node, _judged(node, key, answer))
 	proxy = proxy_of(node.config.control_plane_url)
-	return Finding(
-		FAIL,
-		answer.reason,
-		message("check the proxy {proxy} first, which the requests go through", proxy=proxy)
-		if proxy
-		else message(
-			"check control_plane_url, DNS and the firewall; to trust a certificate of your own authority, set "
+	if proxy:
+		action = message("check the proxy {proxy} first, which the requests go through", proxy=proxy)
+	elif answer.reason.code == "name_unresolved":
+		action = message("check the host name in control_plane_url, and DNS on this machine")
+	elif answer.reason.code == "tls_failed":
+		action = message(
+			"check this machine's clock (timedatectl) and the certificate; to trust one of your own authority, set "
 			"REQUESTS_CA_BUNDLE"
-		),
-	)
+		)
+	else:
+		action = message("check that the control plane runs, control_plane_url, and the firewall on the way")
+	return Finding(FAIL, answer.reason, action)
 
 
 def _judged(node: Examination, key: Secret, answer: Answer) -> Finding:

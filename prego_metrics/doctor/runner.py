@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 
+from prego_metrics.agent.base.messages import message
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.doctor import (
 	bench,
@@ -14,7 +15,7 @@ from prego_metrics.doctor import (
 	tenant_usage,
 	triggers,
 )
-from prego_metrics.doctor.check import Check, Examination, Finding
+from prego_metrics.doctor.check import SKIP, Check, Examination, Finding
 from prego_metrics.doctor.frappe_facts import Frappe
 
 # In the order in which they are made. A check is called as its function.
@@ -52,6 +53,41 @@ CHECKS: tuple[Callable[[Examination], Finding], ...] = (
 	running_frappe.stuck_job,
 )
 
+# What these look at stands in the settings, or follows from them.
+_OF_SETTINGS = frozenset(
+	(
+		"shadowed",
+		"heartbeat",
+		"instance",
+		"tenants",
+		"host",
+		"trigger_settings",
+		"interval",
+		"operators_site",
+		"scheduler_switches",
+		"tenant_figures",
+		"redis",
+		"workers",
+		"stuck_job",
+	)
+)
+# What these look at is Frappe's own.
+_OF_FRAPPE = frozenset(
+	(
+		"operators_site",
+		"scheduler_switches",
+		"scheduler_process",
+		"redis",
+		"workers",
+		"database",
+		"app_on_site",
+		"scheduler",
+		"dormant",
+		"job",
+		"stuck_job",
+	)
+)
+
 NAMES = tuple(check.__name__ for check in CHECKS)
 
 
@@ -73,4 +109,15 @@ def examine(
 	for check in CHECKS:
 		if not only or check.__name__ in only:
 			announce(check.__name__)
-			yield Check(check.__name__, *check(node))
+			yield Check(check.__name__, *_finding(node, check))
+
+
+def _finding(node: Examination, check: Callable[[Examination], Finding]) -> Finding:
+	"""Return what a check finds, unless it could only find what follows from the finding of another."""
+	if check.__name__ in _OF_SETTINGS and node.settings_unread:
+		return Finding(SKIP, message("not looked at: the settings cannot be read"))
+	if check.__name__ in _OF_FRAPPE and not node.has_app:
+		return Finding(
+			SKIP, message("not looked at: this app is none of the bench's, so its Frappe pushes nothing")
+		)
+	return check(node)

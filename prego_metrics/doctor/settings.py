@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from prego_metrics.agent.base.errors import ConfigurationError
-from prego_metrics.agent.base.messages import Message, joined, message, message_of
+from prego_metrics.agent.base.messages import Message, code_of, joined, message, message_of
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.common_site_config import config_file
 from prego_metrics.agent.config.api_key import (
@@ -14,9 +14,10 @@ from prego_metrics.agent.config.api_key import (
 	KEY_VARIABLE,
 	load_api_key,
 )
-from prego_metrics.agent.config.config import CONFIG_KEY, DEFAULT_SOURCE, HARDENED_KEYS, PUSH_KEYS
+from prego_metrics.agent.config.config import CONFIG_KEY, DEFAULT_SOURCE, HARDENED_KEYS, PUSH_KEYS, Config
 from prego_metrics.agent.config.settings import SETTINGS
 from prego_metrics.agent.setup.systemd_units import installed_key_files
+from prego_metrics.doctor.advice import advice, reason_in
 from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Examination, Finding
 
 
@@ -24,6 +25,8 @@ def configuration(node: Examination) -> Finding:
 	"""Every setting is known and has an allowed value, and none that is required is missing."""
 	config = node.config
 	if config.problems:
+		if node.settings_unread:
+			return _unread(config)
 		problems = ConfigurationError(config.problems).message
 		if not config.scheduler_pushes and all(problem.key in HARDENED_KEYS for problem in config.problems):
 			return Finding(
@@ -49,9 +52,22 @@ def configuration(node: Examination) -> Finding:
 	return Finding(PASS, message("valid; set: {settings}", settings=", ".join(changed)))
 
 
+def _unread(config: Config) -> Finding:
+	"""Return why the settings cannot be read; what is missing for want of them is not said."""
+	problem = next(problem.message for problem in config.problems if not problem.key)
+	if problem.code == "bench_untrusted":
+		return Finding(FAIL, problem, message("set owner and mode as said"))
+	file = sanitize(config_file(config.bench))
+	return Finding(
+		FAIL, problem, advice(problem, message("correct {file}: it must be valid JSON", file=file))
+	)
+
+
 def api_key(node: Examination) -> Finding:
 	"""There is a key, and only who pushes can read it."""
 	if isinstance(node.key, ConfigurationError):
+		if node.settings_unread and code_of(message_of(node.key)) == "key_missing":
+			return Finding(SKIP, message("not known: the settings, which may name its file, cannot be read"))
 		if not node.config.scheduler_pushes and not node.config.api_key_file:
 			return Finding(
 				SKIP,
@@ -60,13 +76,22 @@ def api_key(node: Examination) -> Finding:
 		return Finding(
 			FAIL,
 			message_of(node.key),
-			message("give the key to the user that runs the push, as said"),
+			_key_action(node.key.message),
 		)
 	key, warnings = node.key
 	is_set = message("set, from {source}", source=key.source)
 	if warnings:
 		return Finding(WARN, joined([is_set, *warnings], ". "), message("remove the empty one"))
 	return Finding(PASS, is_set)
+
+
+def _key_action(problem: Message) -> Message:
+	if problem.code == "key_unreadable" and not reason_in(problem):
+		return message("set it right as said")
+	absent = message("write the key there: `prego-metrics configure --api-key-stdin`")
+	if reason_in(problem):
+		return advice(problem, absent)
+	return message("give the key to the user that runs the push, as said")
 
 
 def shadowed(node: Examination) -> Finding:

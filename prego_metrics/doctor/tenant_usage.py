@@ -21,18 +21,18 @@ def tenant_figures(node: Examination) -> Finding:
 		return Finding(
 			WARN,
 			message("the tenants' usage cannot be read: {error}", error=error.message),
-			_action(),
+			_action(node),
 			error.code,
 		)
-	wanted = node.config.site is not None and node.config.scan_tenants
+	wanted = _scans_at_night(node) and node.config.scan_tenants
 	if status is None:
 		never = message("the tenants' usage was never scanned")
-		return Finding(WARN, never, _action()) if wanted else Finding(SKIP, never)
+		return Finding(WARN, never, _action(node)) if wanted else Finding(SKIP, never)
 	progress = _progress(status, time.time())
 	if not node.config.scan_tenants:
 		return Finding(SKIP, message("scan_tenants is false; {status}", status=progress))
 	if status.age(time.time()) > OLD_SECONDS:
-		return Finding(WARN, progress, _action())
+		return Finding(WARN, progress, _action(node))
 	return Finding(PASS, progress)
 
 
@@ -53,7 +53,13 @@ def _progress(status: ScanStatus, now: float) -> Message:
 	)
 
 
-def _action() -> Message:
+def _scans_at_night(node: Examination) -> bool:
+	return node.config.site is not None and node.has_app
+
+
+def _action(node: Examination) -> Message:
+	if not _scans_at_night(node):
+		return message("run `prego-metrics tenants --scan`")
 	return message(
 		"run `prego-metrics tenants --scan`. The operator site scans at night if its scheduler is enabled and a "
 		"worker takes jobs of the queue long; its Error Log has what went wrong"

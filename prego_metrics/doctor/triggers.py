@@ -28,10 +28,14 @@ _OUTAGE_SECONDS = 3600.0
 def triggers(node: Examination) -> Finding:
 	"""Something asks for a push again and again."""
 	ticks = node.ticks
-	start = message(
-		"mend what the checks of Frappe name (scheduler, workers, job and the others), or enable the scheduler of "
-		"a site that has the app (`bench --site SITE enable-scheduler`), or a timer or cron that runs "
-		"`prego-metrics push --if-due` every minute"
+	start = (
+		message(
+			"mend what the checks of Frappe name (scheduler, workers, job and the others), or enable the scheduler of "
+			"a site that has the app (`bench --site SITE enable-scheduler`), or a timer or cron that runs "
+			"`prego-metrics push --if-due` every minute"
+		)
+		if node.has_app
+		else message("start a timer or cron that runs `prego-metrics push --if-due` every minute")
 	)
 	if not ticks:
 		return Finding(FAIL, message("no trigger has ever ticked"), start)

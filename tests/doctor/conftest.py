@@ -15,6 +15,7 @@ from examining import DELIVERED, GOOD, remember, tick
 @pytest.fixture
 def bench(bench_folder: Path, settings: Callable[..., Path], control_plane: Any) -> Path:
 	"""A bench that delivers, so that every check passes."""
+	(bench_folder / "apps/prego_metrics").mkdir(parents=True)
 	settings(bench_folder, node_id="node-1", control_plane_url=control_plane.url)
 	remember(bench_folder, replace(DELIVERED, at=time.time() - 20))
 	tick(bench_folder)
@@ -29,5 +30,6 @@ def environ(control_plane: Any) -> dict[str, str]:
 @pytest.fixture
 def idle_bench(bench_folder: Path, settings: Callable[..., Path]) -> Path:
 	"""A bench with settings, for which nothing has pushed yet."""
+	(bench_folder / "apps/prego_metrics").mkdir(parents=True)
 	settings(bench_folder, **GOOD)
 	return bench_folder

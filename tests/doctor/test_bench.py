@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -225,6 +226,36 @@ def test_a_state_that_cannot_be_written_is_a_failure(
 	folder.symlink_to(tmp_path / "elsewhere")
 	check = judge(bench, environ, "state")
 	assert check.state == "fail" and "cannot be written" in check.seen
+
+
+@pytest.mark.parametrize(
+	("number", "words"),
+	[
+		(errno.EROFS, "read-only"),
+		(errno.ENOSPC, "free the disk"),
+		(errno.EDQUOT, "quota"),
+		(errno.EACCES, "user that runs the push"),
+		(errno.EIO, "journalctl -k"),
+		(errno.EMFILE, "open files"),
+		(errno.ELOOP, "in its place"),
+	],
+)
+def test_what_to_do_about_the_state_depends_on_why_it_cannot_be_written(
+	bench: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, number: int, words: str
+) -> None:
+	def fail(*_: object, **__: object) -> None:
+		raise OSError(number, os.strerror(number))
+
+	monkeypatch.setattr("prego_metrics.agent.state.store.replace_atomically", fail)
+	check = judge(bench, environ, "state")
+	assert check.state == "fail" and words in check.action
+	assert ("free the disk" in check.action) == (number == errno.ENOSPC)
+
+
+def test_the_room_on_a_read_only_disk_is_no_matter(idle_bench: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+	figures = os.statvfs_result((4096, 4096, 10**7, 0, 0, 10**7, 0, 0, os.ST_RDONLY, 255))
+	monkeypatch.setattr(bench_checks.os, "statvfs", lambda path: figures)
+	assert examined(idle_bench, "state_disk").state == "skip"
 
 
 def test_a_state_folder_of_somebody_else_is_a_failure(

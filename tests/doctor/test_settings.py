@@ -34,9 +34,24 @@ def test_a_broken_common_configuration_fails_and_exits_1(
 	ended = run_agent("doctor", "--json", "--bench", bench, **environ)
 	assert (ended.returncode, ended.stderr) == (1, "")
 	states = {check["name"]: check["state"] for check in json.loads(ended.stdout)["checks"]}
-	assert states["configuration"] == "fail"
-	assert states["tenants"] == "fail"
-	assert states["control_plane"] == "skip"
+	assert [name for name, state in states.items() if state == "fail"] == ["configuration"]
+	for name in ("tenants", "control_plane", "instance", "shadowed", "operators_site", "scheduler_switches"):
+		assert states[name] == "skip"
+
+
+def test_without_settings_no_key_is_not_known_to_be_missing(bench: Path, environ: dict[str, str]) -> None:
+	(bench / "sites" / "common_site_config.json").write_text("{")
+	assert judge(bench, {}, "api_key").state == "skip"
+	assert judge(bench, environ, "api_key").state == "pass"
+
+
+def test_a_wrong_setting_is_one_finding(
+	bench: Path, environ: dict[str, str], settings: Callable[..., Path]
+) -> None:
+	settings(bench, node_id="node-1", control_plane_url=URL, exclude_sites=7)
+	made = checks(bench, environ)
+	assert [name for name, check in made.items() if check.state == "fail"] == ["configuration"]
+	assert made["tenants"].state == "skip"
 
 
 def test_an_interval_outside_the_runbook_is_a_warning(
@@ -72,6 +87,14 @@ def test_a_key_file_that_others_can_read_is_a_failure_with_the_command_that_mend
 	check = judge(bench, {}, "api_key")
 	assert check.state == "fail" and "0644" in check.seen and "chmod 600" in check.seen
 	assert "a-key-of-secrets" not in check.seen + check.action
+
+
+def test_a_key_file_that_is_not_there_is_to_be_written(
+	bench: Path, settings: Callable[..., Path], tmp_path: Path
+) -> None:
+	settings(bench, node_id="node-1", control_plane_url=URL, api_key_file=str(tmp_path / "none"))
+	check = judge(bench, {}, "api_key")
+	assert (check.state, check.code) == ("fail", "key_unreadable") and "--api-key-stdin" in check.action
 
 
 # --- what hides another ------------------------------------------------------------------------------

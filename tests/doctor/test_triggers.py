@@ -13,6 +13,7 @@ from examining import (
 	GOOD,
 	PAYLOAD,
 	Write,
+	checks,
 	common,
 	examined,
 	judge,
@@ -34,6 +35,19 @@ def test_without_any_trigger_the_check_says_how_to_start_one(bench: Path, enviro
 	check = judge(bench, environ, "triggers")
 	assert (check.state, check.seen) == ("fail", "no trigger has ever ticked")
 	assert "enable-scheduler" in check.action and "push --if-due" in check.action
+
+
+def test_where_the_app_is_no_app_of_the_bench_nothing_of_frappe_is_advised(
+	bench: Path, environ: dict[str, str]
+) -> None:
+	(bench / "sites" / ".prego-metrics" / "tick-frappe.json").unlink()
+	(bench / "apps/prego_metrics").rmdir()
+	common(bench, maintenance_mode=1)
+	made = checks(bench, environ)
+	assert made["triggers"].state == "fail" and "push --if-due" in made["triggers"].action
+	assert made["scheduler_switches"].state == made["scheduler_process"].state == "skip"
+	for check in made.values():
+		assert "`bench" not in check.seen + check.action and "cheduler" not in check.action, check
 
 
 @pytest.mark.parametrize("ago", [400, 10**6, -3600])

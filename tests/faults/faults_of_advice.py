@@ -88,7 +88,6 @@ FAULTS = [
 		ANSWERED,
 		doctor("configuration", "api_key"),
 		check=all_of(finds("configuration", "fail"), finds("api_key", "skip", "pass", "warn")),
-		broken_by="13.5",
 	),
 	Fault(
 		"a read-only mount is not a full disk",
@@ -97,7 +96,6 @@ FAULTS = [
 		ANSWERED,
 		doctor("state"),
 		check=all_of(finds("state", "fail"), advises_not("state", "free the disk")),
-		broken_by="13.5",
 	),
 	Fault(
 		"a read-only secret volume takes no chown",
@@ -106,7 +104,6 @@ FAULTS = [
 		ANSWERED,
 		doctor("api_key"),
 		check=all_of(finds("api_key", "fail"), advises_not("api_key", "chown", "chmod")),
-		broken_by="13.5",
 	),
 	Fault(
 		"no bench command where there is no bench",
@@ -115,7 +112,6 @@ FAULTS = [
 		ANSWERED,
 		doctor("triggers"),
 		check=all_of(finds("triggers", "fail"), advises_not("triggers", "bench --site")),
-		broken_by="13.5",
 	),
 	Fault(
 		"a manual push --if-due is no trigger",

@@ -23,6 +23,7 @@ SAME_IN_KOREAN = {
 	"{export} {problem}",
 	"{file} {problem}",
 	"{file} {problem}: {fate}",
+	"{folder}: {reason}",
 	"{path}: {reason}",
 	"{percent} %",
 	"heartbeat_url_file: {problem}",

@@ -8,6 +8,7 @@ from prego_metrics.agent.base.alert_codes import ALERTS
 from prego_metrics.agent.base.formatting import iso_utc
 from prego_metrics.agent.base.messages import Message, first_line, from_catalog, message
 from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.bench.installed_frappe import our_command
 from prego_metrics.agent.state.events import AlertEvent
 
 
@@ -27,6 +28,7 @@ def description(event: AlertEvent, show_time: Callable[[float], str] = iso_utc) 
 		"tenants_before": event.tenants_before,
 		"tenants": event.tenants,
 		"disk_pct": event.disk_pct,
+		"command": our_command(),
 	}
 	unknown = message("unknown")
 	return from_catalog(

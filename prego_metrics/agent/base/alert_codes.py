@@ -29,12 +29,12 @@ ALERTS: Mapping[str, AlertText] = {
 	FAILING: AlertText(
 		"Node {node}: pushes fail",
 		"{failures} pushes in a row were not delivered, the first at {since}. The last one: {error}. Run "
-		"`bench prego-metrics doctor` on the node: it names what is wrong and what to do.",
+		"`{command} doctor` on the node: it names what is wrong and what to do.",
 	),
 	STALE: AlertText(
 		"Node {node}: pushes have stopped",
 		"The last push was delivered at {since}, and none was tried since, so the control plane no longer "
-		"knows this node's load. Run `bench prego-metrics doctor` on the node: it names the trigger that stopped.",
+		"knows this node's load. Run `{command} doctor` on the node: it names the trigger that stopped.",
 	),
 	RECOVERED: AlertText(
 		"Node {node}: pushes are delivered again",
@@ -44,7 +44,7 @@ ALERTS: Mapping[str, AlertText] = {
 	TENANTS_FELL: AlertText(
 		"Node {node}: the number of tenants fell",
 		"The push at {at} counted {tenants} tenants, the one before {tenants_before}. If that is not meant so, look "
-		"for a mount that is gone or a pattern that excludes too much: `bench prego-metrics tenants` on the node "
+		"for a mount that is gone or a pattern that excludes too much: `{command} tenants` on the node "
 		"shows every site, counted or not, and why.",
 	),
 	DISK_FULL: AlertText(

@@ -80,7 +80,7 @@ ERRORS: Mapping[str, str] = {
 		"clone must not push as its original. Give it its own node: `prego-metrics configure --node-id NODE`; or, "
 		"if it replaces the original: `prego-metrics configure --instance-id {found}`"
 	),
-	"privileges": ("root cannot become the owner of {folder} (uid {uid}): {reason}. Run this as that user"),
+	"privileges": "root cannot become the owner of {folder} (uid {uid}): {reason}. {remedy}",
 	# The push itself.
 	"push_running": "another push has been running for at least {age} s; waited {waited} s for it. Nothing was sent",
 	"push_killed": (
@@ -215,6 +215,14 @@ PARTS: Mapping[str, str] = {
 		"must belong to {allowed}, since nobody named the bench: it was found above the working directory. If it is "
 		"meant, name it with --bench PATH"
 	),
+	"trust_unmapped": (
+		"belongs to a user that this user namespace does not have, so that nobody here can tell who it is: map that "
+		"user into the namespace, or run this outside of it"
+	),
+	"run_as_owner": "Run this as that user",
+	"owner_unmapped": (
+		"This user namespace does not have that user: map it into the namespace, or run this outside of it"
+	),
 	"trust_others": "can be written by everybody: chmod o-w {path}",
 	"trust_group": (
 		"can be written by the group {group}, which is not the own group of any of {allowed}: chmod g-w {path}"
@@ -260,8 +268,15 @@ PARTS: Mapping[str, str] = {
 	"section_no_object": "holds {key}, which is not a JSON object",
 	"secret_exposed": (
 		"{file} has mode {mode} and owner {owner}: it must be 0600 or 0400 of {user} (uid {uid}), or of root with "
-		"0640 or 0440 for a group of that user. Run: chown {uid} {file} && chmod 600 {file}"
+		"0640 or 0440 for a group of that user. {remedy}"
 	),
+	"remedy_mode": "Run: chmod 600 {file}",
+	"remedy_owner": "Run as root: chown {uid} {file} && chmod 600 {file}",
+	"remedy_read_only": (
+		"It lies on a read-only volume: give it owner and mode where the volume is made (Kubernetes: fsGroup, and 0440 "
+		"as defaultMode; Docker: a secret under /run/secrets)"
+	),
+	"remedy_unmapped": "This user namespace does not have its owner: set owner and mode outside of it",
 	"key_file_absent": (
 		"is not there, and every run of the timer would fail. Write the key first: sudo install -D -m 640 -o root "
 		"-g {group} /dev/stdin {file}"

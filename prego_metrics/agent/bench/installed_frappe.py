@@ -65,6 +65,20 @@ def tick_seconds(bench: Bench, common: Mapping[str, object]) -> float:
 	return _TICK_SECONDS if version and version.major >= 16 else _OLD_TICK_SECONDS
 
 
+def is_app_in(bench: Bench) -> bool:
+	"""Tell whether this app lies among the apps of the bench: a program beside it needs no Frappe."""
+	return os.path.isdir(os.path.join(bench.root, "apps", "prego_metrics"))
+
+
+def our_command() -> str:
+	"""Return what our command line is called here: bench has it only where this is a bench's Python."""
+	try:
+		has_frappe = importlib.util.find_spec("frappe") is not None
+	except (ImportError, ValueError):
+		has_frappe = False
+	return "bench prego-metrics" if has_frappe else "prego-metrics"
+
+
 def is_frappe_at_hand(bench: Bench) -> bool:
 	"""Tell whether this Python is that of the bench, and so can import the Frappe that serves it."""
 	try:

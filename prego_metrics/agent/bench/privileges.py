@@ -13,6 +13,7 @@ import sys
 from collections.abc import Callable
 
 from prego_metrics.agent.base.errors import PrivilegesError
+from prego_metrics.agent.base.kernel import lacks_ids
 from prego_metrics.agent.base.messages import coded
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import Bench
@@ -69,6 +70,12 @@ def drop_privileges(bench: Bench, preload: Callable[[], None]) -> None:
 		os.setresuid(owner.st_uid, owner.st_uid, owner.st_uid)
 	except OSError as error:
 		raise PrivilegesError(
-			coded("privileges", folder=sanitize(bench.sites), uid=owner.st_uid, reason=error.strerror)
+			coded(
+				"privileges",
+				folder=sanitize(bench.sites),
+				uid=owner.st_uid,
+				reason=error.strerror,
+				remedy=coded("owner_unmapped" if lacks_ids("uid") else "run_as_owner"),
+			)
 		) from None
 	os.environ.update(HOME=home, USER=name or str(owner.st_uid), LOGNAME=name or str(owner.st_uid))

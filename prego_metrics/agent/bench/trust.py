@@ -23,14 +23,12 @@ import stat
 from collections.abc import Collection
 
 from prego_metrics.agent.base.errors import BenchError
+from prego_metrics.agent.base.kernel import OVERFLOW_ID, is_unmapped, lacks_ids
 from prego_metrics.agent.base.messages import Message, coded
 from prego_metrics.agent.base.sanitize import sanitize
 
 MARKERS = ("apps.txt", "common_site_config.json")
 _MOST_LINKS = 40
-# What the kernel shows for an owner that has no number in this user namespace.
-_OVERFLOW_ID = 65534
-_ALL_IDS = 4294967295
 
 
 def require_trusted(sites: str, *, found: bool = False) -> None:
@@ -57,7 +55,7 @@ class _Judgement:
 		if callers == [0] and found and sudo_uid.isdecimal():
 			callers.append(int(sudo_uid))
 		self._owners = {0, *callers} if found else {0, *callers, self._owner}
-		self._owners_above = self._owners | ({_OVERFLOW_ID} if _is_unmapped("uid") else set())
+		self._owners_above = self._owners | ({OVERFLOW_ID} if lacks_ids("uid") else set())
 
 	def judge(self) -> None:
 		"""Raise BenchError for what is not to be believed; OSError."""
@@ -93,7 +91,7 @@ class _Judgement:
 			if links > _MOST_LINKS:
 				raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
 			if os.lstat(folder).st_mode & stat.S_ISVTX and status.st_uid not in self._owners_above:
-				raise self._refused(entry, status, self._owner_problem(self._owners_above))
+				raise self._refused(entry, status, self._owner_problem(status, self._owners_above))
 			target = os.readlink(entry)
 			folder = "/" if target.startswith("/") else folder
 			parts += [name for name in reversed(target.split("/")) if name]
@@ -103,7 +101,7 @@ class _Judgement:
 		"""Judge a folder on the way: what lies in it must not be replaced by others."""
 		status = os.lstat(path)
 		if status.st_uid not in self._owners_above:
-			raise self._refused(path, status, self._owner_problem(self._owners_above))
+			raise self._refused(path, status, self._owner_problem(status, self._owners_above))
 		if not status.st_mode & stat.S_ISVTX:
 			self._judge_mode(path, status)
 
@@ -111,7 +109,7 @@ class _Judgement:
 		"""Judge sites/ or a file in it."""
 		status = os.lstat(path)
 		if status.st_uid not in self._owners:
-			raise self._refused(path, status, self._owner_problem(self._owners))
+			raise self._refused(path, status, self._owner_problem(status, self._owners))
 		self._judge_mode(path, status)
 
 	def _judge_mode(self, path: str, status: os.stat_result) -> None:
@@ -124,7 +122,9 @@ class _Judgement:
 			)
 			raise self._refused(path, status, problem)
 
-	def _owner_problem(self, allowed: Collection[int]) -> Message:
+	def _owner_problem(self, status: os.stat_result, allowed: Collection[int]) -> Message:
+		if is_unmapped(status.st_uid):
+			return coded("trust_unmapped")
 		return coded("trust_found" if self._found else "trust_owner", allowed=_users(allowed))
 
 	def _refused(self, path: str, status: os.stat_result, problem: Message) -> BenchError:
@@ -141,7 +141,7 @@ class _Judgement:
 
 def _is_own_group(gid: int, owners: Collection[int]) -> bool:
 	"""Tell whether a group is one that nobody but these users is in, unless an operator put them there."""
-	if gid == 0 or (gid == _OVERFLOW_ID and _is_unmapped("gid")):
+	if gid == 0 or (gid == OVERFLOW_ID and lacks_ids("gid")):
 		return True
 	try:
 		name = grp.getgrgid(gid).gr_name
@@ -155,15 +155,6 @@ def _is_own_group(gid: int, owners: Collection[int]) -> bool:
 		if user.pw_gid == gid and (user.pw_name == name or uid == gid):
 			return True
 	return False
-
-
-def _is_unmapped(kind: str) -> bool:
-	"""Tell whether this process is in a user namespace that lacks some of the system's users or groups."""
-	try:
-		with open(f"/proc/self/{kind}_map", encoding="ascii") as file:
-			return sum(int(line.split()[2]) for line in file) < _ALL_IDS
-	except OSError:
-		return False
 
 
 def _users(uids: Collection[int]) -> str:

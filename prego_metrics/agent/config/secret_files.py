@@ -12,7 +12,8 @@ import os
 import stat
 
 from prego_metrics.agent.base.files import UnfitFile, open_regular, read_descriptor, replace_atomically
-from prego_metrics.agent.base.messages import coded, message_of
+from prego_metrics.agent.base.kernel import is_unmapped
+from prego_metrics.agent.base.messages import Message, coded, message_of
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import is_sites_folder
 
@@ -31,7 +32,7 @@ def read_secret_file(path: str, *, checked: bool = True) -> str:
 		descriptor = open_regular(path)
 		try:
 			if checked and not os.path.normpath(path).startswith(ENGINE_FOLDER):
-				_check_access(path, os.fstat(descriptor))
+				_check_access(path, descriptor)
 				_check_place(path)
 			return read_descriptor(descriptor, MAX_SECRET_BYTES).decode("latin-1").removesuffix("\n")
 		finally:
@@ -66,7 +67,8 @@ def write_secret_file(path: str, secret: str) -> None:
 		raise _file_error(path, coded("file_unwritable", reason=error.strerror or str(error))) from None
 
 
-def _check_access(path: str, status: os.stat_result) -> None:
+def _check_access(path: str, descriptor: int) -> None:
+	status = os.fstat(descriptor)
 	mode = stat.S_IMODE(status.st_mode)
 	own = status.st_uid == os.geteuid() and mode in (0o600, 0o400)
 	groups = {os.getegid(), *os.getgroups()}
@@ -80,8 +82,20 @@ def _check_access(path: str, status: os.stat_result) -> None:
 				owner=status.st_uid,
 				user=_user(),
 				uid=os.geteuid(),
+				remedy=_remedy(path, descriptor, status.st_uid),
 			)
 		)
+
+
+def _remedy(path: str, descriptor: int, owner: int) -> Message:
+	"""Return how the file gets the right owner and mode, from here."""
+	if os.fstatvfs(descriptor).f_flag & os.ST_RDONLY:
+		return coded("remedy_read_only")
+	if owner == os.geteuid():
+		return coded("remedy_mode", file=sanitize(path))
+	if is_unmapped(owner):
+		return coded("remedy_unmapped")
+	return coded("remedy_owner", file=sanitize(path), uid=os.geteuid())
 
 
 def _check_place(path: str) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 	from prego_metrics.doctor.check import Examination
 	from prego_metrics.doctor.frappe_facts import Frappe
 
+# Of these the name is the matter; of others the owner, the mode or the mount.
+_NOT_NAMED = ("bench_not_found", "not_a_bench", "bench_name_empty", "working_directory_gone")
 # Clears a line of a terminal (ECMA-48, erase in line).
 _CLEAR = "\r\x1b[K"
 
@@ -37,6 +39,7 @@ def doctor(bench_path: str | None, offline: bool, only: tuple[str, ...], as_json
 	from prego_metrics.agent.base.errors import PregoMetricsError
 	from prego_metrics.agent.base.messages import message
 	from prego_metrics.cli.ui.check_lines import CheckPrinter
+	from prego_metrics.doctor.advice import advice
 	from prego_metrics.doctor.check import FAIL, Check
 	from prego_metrics.doctor.runner import NAMES, examine
 
@@ -67,7 +70,10 @@ def doctor(bench_path: str | None, offline: bool, only: tuple[str, ...], as_json
 		):
 			add(check)
 	except PregoMetricsError as error:
-		add(Check("bench", FAIL, error.message, message("name the bench with --bench PATH")))
+		action = message("name the bench with --bench PATH")
+		if error.message.code not in _NOT_NAMED:
+			action = advice(error.message, message("mend it as said"))
+		add(Check("bench", FAIL, error.message, action))
 	finally:
 		progress.clear()
 	printer.finish()

@@ -11,6 +11,7 @@ import click
 
 from prego_metrics.agent.base.files import replace_atomically
 from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.bench.installed_frappe import our_command
 from prego_metrics.agent.setup.systemd_units import (
 	DEFAULT_KEY_FILE,
 	HARDENED_USER,
@@ -141,7 +142,7 @@ def _next_steps(units: Units, names: list[str], output: str | None) -> str:
 			"Once, before that:",
 			f"  sudo useradd --system --no-create-home --shell /usr/sbin/nologin --gid {units.group} {HARDENED_USER}",
 			f"  sudo chown root:root {units.key_file} && sudo chmod 600 {units.key_file}",
-			"  bench prego-metrics configure --scheduler-pushes false --unset api_key_file    # as the bench's user",
+			f"  {our_command()} configure --scheduler-pushes false --unset api_key_file    # as the bench's user",
 		]
 	if output is None:
 		steps.append("Write them with --output DIR, and look at them. Then:")

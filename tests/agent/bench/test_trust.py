@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import grp
+import json
 import os
 import pwd
 import shutil
@@ -287,3 +288,20 @@ def test_in_a_user_namespace_owners_that_are_not_mapped_are_no_obstacle(bench: P
 	(bench / "sites").chmod(0o777)
 	ended = subprocess.run([*command, "--bench", str(bench)], capture_output=True, text=True)
 	assert ended.returncode == 2 and "bench_untrusted" in ended.stdout + ended.stderr
+
+
+@as_root
+def test_in_a_user_namespace_without_the_owner_the_namespace_is_the_matter(bench: Path) -> None:
+	if not shutil.which("unshare") or subprocess.run(["unshare", "-Ur", "true"], check=False).returncode:
+		pytest.skip("no user namespaces here")
+	give(bench, OWNER)
+	command = ["unshare", "-Ur", sys.executable, "-m", "prego_metrics.cli", "doctor", "--json"]
+	for options, folder in (([], bench), (["--bench", str(bench)], Path("/"))):
+		ended = subprocess.run([*command, *options], cwd=folder, capture_output=True, text=True, check=False)
+		(check,) = json.loads(ended.stdout)["checks"]
+		assert (check["name"], check["state"]) == ("bench", "fail")
+		assert check["code"] == ("privileges" if options else "bench_untrusted")
+		assert "user namespace" in check["seen"]
+		assert not any(
+			word in check["seen"] + check["action"] for word in ("--bench", "chown", "as that user")
+		)
