@@ -272,7 +272,7 @@ def served(bench: Path, certificate: trustme.LeafCert) -> dict[str, Check]:
 	context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
 	certificate.configure_cert(context)
 	with HostileServer(answer(200, b'{"node_id": "node-1"}'), tls=context, rows=True) as server:
-		aimed(bench, f"https://localhost:{server.port}", timeout=2)
+		aimed(bench, f"https://127.0.0.1:{server.port}", timeout=2)
 		return checks(bench, {"INTERNAL_API_KEY": "k"}, online=True)
 
 
@@ -281,7 +281,7 @@ def in_days(days: float) -> datetime.datetime:
 
 
 def test_a_trusted_certificate_passes_with_its_days(bench: Path, authority: trustme.CA) -> None:
-	made = served(bench, authority.issue_cert("localhost", not_after=in_days(40.5)))
+	made = served(bench, authority.issue_cert("127.0.0.1", not_after=in_days(40.5)))
 	assert made["control_plane"].state == "pass"
 	assert (made["tls"].state, made["tls"].seen) == (
 		"pass",
@@ -297,11 +297,11 @@ def test_authorities_may_lie_in_a_folder(
 	(folder / "ca.pem").write_bytes((tmp_path / "ca.pem").read_bytes())
 	subprocess.run(["openssl", "rehash", str(folder)], check=True)
 	monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(folder))
-	assert served(bench, authority.issue_cert("localhost"))["tls"].state == "pass"
+	assert served(bench, authority.issue_cert("127.0.0.1"))["tls"].state == "pass"
 
 
 def test_a_certificate_that_soon_expires_is_a_warning(bench: Path, authority: trustme.CA) -> None:
-	made = served(bench, authority.issue_cert("localhost", not_after=in_days(3.2)))
+	made = served(bench, authority.issue_cert("127.0.0.1", not_after=in_days(3.2)))
 	assert (made["tls"].state, "expires in 3 days" in made["tls"].seen) == ("warn", True)
 
 
@@ -310,9 +310,9 @@ def test_a_certificate_that_is_not_to_be_trusted_is_a_failure_of_one_check(
 	bench: Path, authority: trustme.CA, kind: str
 ) -> None:
 	certificate = {
-		"expired": lambda: authority.issue_cert("localhost", not_before=in_days(-9), not_after=in_days(-1)),
+		"expired": lambda: authority.issue_cert("127.0.0.1", not_before=in_days(-9), not_after=in_days(-1)),
 		"of another host": lambda: authority.issue_cert("elsewhere.example"),
-		"of an unknown authority": lambda: trustme.CA().issue_cert("localhost"),
+		"of an unknown authority": lambda: trustme.CA().issue_cert("127.0.0.1"),
 	}[kind]()
 	made = served(bench, certificate)
 	assert (made["control_plane"].state, made["tls"].state) == ("fail", "skip")

@@ -7,7 +7,10 @@ The processes are forks: they have the sites already, and no password goes throu
 from __future__ import annotations
 
 import contextlib
-import multiprocessing.popen_fork  # noqa: F401 else it is imported late, when root may have been given up
+
+# Both are imported late otherwise, when root may have been given up.
+import multiprocessing.popen_fork
+import multiprocessing.resource_tracker  # noqa: F401
 import os
 import signal
 from collections.abc import Iterator, Sequence

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import http.client
 import json
 import logging
 import time
@@ -214,7 +215,8 @@ CASES = [
 	failed(
 		"100 Continue without end",
 		sends_for_ever(b"", b"HTTP/1.1 100 Continue\r\n\r\n", 0.001),
-		code="no_answer",
+		# Recent Pythons end it after 100 of them; the others when the time is over.
+		code="no_connection" if hasattr(http.client, "_MAXINTERIMRESPONSES") else "no_answer",
 	),
 	failed("garbage", sends(b"\x16\x03\x01 SSH-2.0-OpenSSH\x1b[2J\r\n\r\n")),
 	failed("a line of garbage without end", sends_for_ever(b"", b"garbage ")),
