@@ -19,8 +19,8 @@ from prego_metrics.agent.base.messages import coded
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import STATE_FOLDER_NAME, Bench
 from prego_metrics.agent.bench.site_config import Denied, Unreadable, is_process_error, read_site_config
-from prego_metrics.agent.collectors.second_looks import CONFIG, Listing, errors_of, look_again, may_come_back
-from prego_metrics.agent.collectors.sightings import Absent, Pass
+from prego_metrics.agent.collectors.second_looks import CONFIG, Listing, errors_of, list_absent, look_again
+from prego_metrics.agent.collectors.sightings import Pass
 from prego_metrics.agent.collectors.sites import Exclusion, NotASite, judge
 
 MAX_PASSES = 5
@@ -154,10 +154,7 @@ def _look_at_link(result: Pass, listing: Listing, name: str, error: OSError) -> 
 		result.see((status.st_dev, status.st_ino), site, listing.bench, None)
 		result.elsewhere.add((listing.shown, site.name))
 		return
-	listed = NotASite(sanitize(name), listing.shown, "a symlink that leads nowhere")
-	result.not_sites.append(listed)
-	if may_come_back(name, listing):
-		result.absent.append(Absent(listing.bench, name, listed))
+	list_absent(result, listing, name, "a symlink that leads nowhere")
 
 
 def _look(result: Pass, listing: Listing, name: str, status: os.stat_result, *, elsewhere: bool) -> None:
@@ -168,10 +165,7 @@ def _look(result: Pass, listing: Listing, name: str, status: os.stat_result, *, 
 	try:
 		config = read_site_config(f"{name}/{CONFIG}", listing.folder)
 	except (FileNotFoundError, NotADirectoryError):
-		listed = NotASite(sanitize(name), listing.shown, "no site_config.json")
-		result.not_sites.append(listed)
-		if may_come_back(name, listing):
-			result.absent.append(Absent(listing.bench, name, listed))
+		list_absent(result, listing, name, "no site_config.json")
 		return
 	except Unreadable as error:
 		if isinstance(error, Denied) and (reason := _no_site_reason(name, status, listing.folder)):

@@ -16,7 +16,7 @@ from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.bench.site_config import Unreadable, is_process_error, read_site_config
 from prego_metrics.agent.collectors.sightings import Absent, Pass
-from prego_metrics.agent.collectors.sites import Exclusion, judge
+from prego_metrics.agent.collectors.sites import Exclusion, NotASite, judge
 
 _REREADS = 3
 # A second: on a loaded machine, who saves a file may lose the CPU for long between its two steps.
@@ -51,10 +51,21 @@ def errors_of(bench: Bench) -> Iterator[None]:
 		raise BenchError(coded("bench_unreadable", bench=sanitize(bench.sites), reason=reason)) from None
 
 
-def may_come_back(name: str, listing: Listing) -> bool:
+def list_absent(result: Pass, listing: Listing, name: str, reason: str) -> None:
+	"""List an entry that leads to no site, and keep it for another look if it may come back in a moment."""
+	may_come_back = _may_come_back(name, listing)
+	if may_come_back is None:
+		return  # renamed or dropped since it was listed: this pass does not stand
+	listed = NotASite(sanitize(name), listing.shown, reason)
+	result.not_sites.append(listed)
+	if may_come_back:
+		result.absent.append(Absent(listing.bench, name, listed))
+
+
+def _may_come_back(name: str, listing: Listing) -> bool | None:
 	"""Tell whether a configuration that was not there is there by now, or was taken away just now.
 
-	A link that leads nowhere is looked at where its target would be.
+	A link that leads nowhere is looked at where its target would be. None if the entry itself is gone.
 	"""
 	if name == "assets" or name.startswith("."):
 		return False  # what Frappe builds into, and what is hidden, change often and are no sites
@@ -69,8 +80,14 @@ def may_come_back(name: str, listing: Listing) -> bool:
 	else:
 		return True
 	path = os.path.join(listing.bench.sites, name)
+	try:
+		is_link = os.readlink(path) != ""
+	except FileNotFoundError:
+		return None
+	except OSError:
+		is_link = False
 	target = os.path.realpath(path)
-	for place in (target, os.path.dirname(target)) if os.path.islink(path) else (path,):
+	for place in (target, os.path.dirname(target)) if is_link else (path,):
 		try:
 			status = os.stat(place)
 		except OSError as error:

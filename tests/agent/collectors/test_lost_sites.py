@@ -12,9 +12,13 @@ import pytest
 from censuses import OTHER_USER, Kernel, MakeBench, MakeSite, counted, reason, verdicts
 
 from prego_metrics.agent.base.errors import CensusError
+from prego_metrics.agent.base.files import opened_folder
 from prego_metrics.agent.bench.locate import open_bench
 from prego_metrics.agent.collectors.census import Census
 from prego_metrics.agent.collectors.lost_sites import marks_of, require_none_lost
+from prego_metrics.agent.collectors.second_looks import Listing, list_absent, look_again
+from prego_metrics.agent.collectors.sightings import Pass
+from prego_metrics.agent.collectors.sites import Exclusion
 from prego_metrics.agent.collectors.tenant_count import count_tenants
 from prego_metrics.agent.config.config import load_config
 
@@ -155,6 +159,20 @@ def run_mounted() -> Callable[..., list[str]]:
 		return ended.stdout.splitlines()
 
 	return run
+
+
+def test_an_entry_that_was_renamed_meanwhile_is_not_listed_and_so_not_lost(linked: Path) -> None:
+	"""A link may move to another bench right after it led nowhere, and its name here is marked."""
+	bench, result = open_bench(str(linked)), Pass()
+	with opened_folder(bench.sites) as folder:
+		listing = Listing(bench, bench.root, folder, Exclusion(()), time.time())
+		list_absent(result, listing, "moved.example", "a symlink that leads nowhere")
+		(linked / "moved.example").symlink_to("nowhere")
+		assert result == Pass()
+		list_absent(result, listing, "moved.example", "a symlink that leads nowhere")
+	(linked / "moved.example").unlink()
+	look_again(result, Exclusion(()), lambda seconds: None)
+	assert result.not_sites == []
 
 
 # A link in doubt
