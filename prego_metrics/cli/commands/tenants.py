@@ -7,8 +7,8 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import Any, NoReturn
+from dataclasses import replace
+from typing import Any
 
 import click
 
@@ -20,7 +20,7 @@ from prego_metrics.agent.config.config import QUOTA_KEYS, Config, load_config
 from prego_metrics.agent.state.store import StateFolder
 from prego_metrics.cli.ui.bench import open_bench_as_owner
 from prego_metrics.cli.ui.options import bench_option, json_option
-from prego_metrics.cli.ui.output import fail, print_json, print_warning
+from prego_metrics.cli.ui.output import fail, print_json, print_line, print_warning
 from prego_metrics.tenants.inventory.database import read_databases
 from prego_metrics.tenants.inventory.database_session import import_libraries
 from prego_metrics.tenants.inventory.parallel import read_sites
@@ -28,39 +28,6 @@ from prego_metrics.tenants.inventory.site_folder import locate_sites
 from prego_metrics.tenants.inventory.tenant import Tenant, tenant_as_dict, total_of
 
 _LARGEST_FIRST = {"files": "files_bytes", "backups": "backups_bytes", "database": "database_bytes"}
-
-
-@dataclass(frozen=True)
-class _Options:
-	"""What the options say."""
-
-	sizes: bool
-	database: bool
-	sort: str
-	top: int | None
-	scan: bool
-	as_csv: bool
-	as_json: bool
-
-	@property
-	def detailed(self) -> bool:
-		return self.sizes or self.database
-
-	def refuse_conflicts(self) -> None:
-		"""Raise UsageError for options that do not go together."""
-		if self.as_csv and self.as_json:
-			raise click.UsageError("--csv and --json are two forms of the same: give one of them")
-		shaped = self.as_csv or self.top or self.sort != "name"
-		if self.scan and (self.detailed or shaped or self.as_json):
-			raise click.UsageError("--scan fills the usage store and shows nothing: use it alone")
-		if not self.detailed and shaped:
-			raise click.UsageError("--sort, --top and --csv go with --sizes or --database")
-		if self.sort in ("total", "quota") and not (self.sizes or self.database):
-			raise click.UsageError(f"--sort {self.sort} goes with --sizes or --database")
-		if self.sort == "database" and not self.database:
-			raise click.UsageError("--sort database goes with --database")
-		if self.sort in ("files", "backups") and not self.sizes:
-			raise click.UsageError(f"--sort {self.sort} goes with --sizes")
 
 
 @click.command(short_help="Show every site, counted or not, why, and its usage.")
@@ -84,34 +51,60 @@ class _Options:
 )
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV for a spreadsheet.")
 @json_option
-def tenants(bench_path: str | None, **given: Any) -> None:
+def tenants(
+	bench_path: str | None,
+	sizes: bool,
+	database: bool,
+	sort: str,
+	top: int | None,
+	scan: bool,
+	as_csv: bool,
+	as_json: bool,
+) -> None:
 	"""Show every site, counted or not, and why; with --sizes and --database also its usage.
 
 	Exit codes: 0 shown, 1 another process is scanning, 2 the sites cannot be counted.
 	"""
-	options = _Options(**given)
-	options.refuse_conflicts()
-	_import_now(options)
+	detailed = sizes or database
+	shaped = bool(as_csv or top or sort != "name")
+	for conflict, problem in (
+		(as_csv and as_json, "--csv and --json are two forms of the same: give one of them"),
+		(
+			scan and (detailed or shaped or as_json),
+			"--scan fills the usage store and shows nothing: use it alone",
+		),
+		(shaped and not detailed, "--sort, --top and --csv go with --sizes or --database"),
+		(sort == "database" and not database, "--sort database goes with --database"),
+		(sort in ("files", "backups") and not sizes, f"--sort {sort} goes with --sizes"),
+	):
+		if conflict:
+			raise click.UsageError(problem)
+	_import_now(scan=scan, database=scan or database)
+	from prego_metrics.cli.ui import tables, tenant_tables
+
 	try:
 		bench = open_bench_as_owner(bench_path)
 		config = load_config(bench, os.environ)
-		if options.scan:
+		if scan:
 			_scan(config)
-		elif not options.detailed:
-			from prego_metrics.cli.ui import tables
-
+		elif not detailed:
 			census = count_tenants(config)
 			_warn_of_lost_sites(config, census)
-			if options.as_json:
+			if as_json:
 				print_json(census_as_dict(census))
 			else:
 				tables.print_census(census)
 		else:
 			config.require(QUOTA_KEYS)
-			read = _in_order(_read(config, sizes=options.sizes, database=options.database), options.sort)
-			_show(read, options)
+			read, now = _in_order(_read(config, sizes=sizes, database=database), sort), time.time()
+			if as_csv:
+				click.echo(tenant_tables.tenants_as_csv(read[:top], now), nl=False)
+			elif as_json:
+				print_json(_as_dict(read, top, now))
+			else:
+				tenant_tables.print_tenants(read, top, sizes=sizes, database=database, now=now)
 	except PregoMetricsError as error:
-		fail(error, json_with={"tenant_count": None, "sites": []} if options.as_json else None)
+		fail(error, json_with={"tenant_count": None, "sites": []} if as_json else None)
 
 
 def _warn_of_lost_sites(config: Config, census: Census) -> None:
@@ -123,15 +116,11 @@ def _warn_of_lost_sites(config: Config, census: Census) -> None:
 		print_warning(error.message)
 
 
-def _import_now(options: _Options) -> None:
+def _import_now(*, scan: bool, database: bool) -> None:
 	"""Import what not every call needs before root is given up: who it becomes may not be able to read it."""
-	import prego_metrics.cli.ui.tables
-
-	if options.scan:
-		import prego_metrics.tenants.usage.scan
-	elif not (options.detailed and options.as_json):
-		import prego_metrics.cli.ui.tenant_tables  # noqa: F401
-	if (options.scan or options.database) and os.geteuid() == 0:
+	if scan:
+		import prego_metrics.tenants.usage.scan  # noqa: F401
+	if database and os.geteuid() == 0:
 		import_libraries()
 
 
@@ -178,20 +167,6 @@ def _in_order(tenants: list[Tenant], sort: str) -> list[Tenant]:
 	return sorted(tenants, key=weight, reverse=True)
 
 
-def _show(tenants: list[Tenant], options: _Options) -> None:
-	now = time.time()
-	if options.as_csv:
-		from prego_metrics.cli.ui.tenant_tables import tenants_as_csv
-
-		click.echo(tenants_as_csv(tenants[: options.top], now), nl=False)
-	elif options.as_json:
-		print_json(_as_dict(tenants, options.top, now))
-	else:
-		from prego_metrics.cli.ui.tenant_tables import print_tenants
-
-		print_tenants(tenants, options.top, sizes=options.sizes, database=options.database, now=now)
-
-
 def _as_dict(tenants: list[Tenant], top: int | None, now: float) -> dict[str, Any]:
 	return {
 		"tenant_count": sum(tenant.site.counted for tenant in tenants),
@@ -209,12 +184,8 @@ def _scan(config: Config) -> None:
 	try:
 		result = scan_tenants(config, os.environ, progress=_progress)
 	except ScanRunning as error:
-		_busy(str(error))
+		print_line(f"Busy: {error}", sys.stderr)
+		sys.exit(1)
 	if result.set_aside:
 		print_warning(result.set_aside)
 	click.echo(f"{result.scanned} sites scanned, {result.scanned_before} already scanned by the run before.")
-
-
-def _busy(message: str) -> NoReturn:
-	click.echo(f"Busy: {message}", err=True)
-	sys.exit(1)

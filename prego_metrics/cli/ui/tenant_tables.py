@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -19,7 +20,7 @@ _DAY_SECONDS = 86400.0
 _CSV_COLUMNS = (
 	"site,bench,counted,reason,public_files_bytes,private_files_bytes,backups,backups_bytes,"
 	"backup_age_seconds,data_bytes,index_bytes,enabled_users,last_login_at,failed_jobs_day,stuck_mails,"
-	"quota_bytes,quota_used_bytes,quota_used_pct"
+	"quota_bytes,quota_used_bytes,quota_used_pct,warnings"
 ).split(",")
 
 
@@ -86,39 +87,25 @@ def print_tenants(
 def tenants_as_csv(tenants: Sequence[Tenant], now: float) -> str:
 	"""Return the tenants as CSV with a heading; an empty cell is what is not known."""
 	written = io.StringIO()
-	rows = csv.writer(written, lineterminator="\n")
-	rows.writerow([*_CSV_COLUMNS, "warnings"])
+	rows = csv.DictWriter(written, _CSV_COLUMNS, extrasaction="ignore", lineterminator="\n")
+	rows.writeheader()
 	for tenant in tenants:
-		disk, database = tenant.disk, tenant.database
-		backups = disk.backups if disk else None
-		age = tenant.backup_age(now)
+		age, used, share = tenant.backup_age(now), tenant.quota_used, tenant.quota_share
 		rows.writerow(
-			[
-				spreadsheet_cell(tenant.site.name),
-				spreadsheet_cell(tenant.site.bench),
-				"yes" if tenant.site.counted else "no",
-				spreadsheet_cell(tenant.site.reason),
-				*((disk.public_files_bytes, disk.private_files_bytes) if disk else ("", "")),
-				*((backups.count, backups.bytes) if backups else ("", "")),
-				"" if age is None else round(age),
-				*(
-					(
-						database.data_bytes,
-						database.index_bytes,
-						database.enabled_users,
-						database.last_login_at,
-					)
-					if database
-					else ("",) * 4
-				),
-				*((database.failed_jobs_day, database.stuck_mails) if database else ("", "")),
-				*_quota_cells(tenant),
-				spreadsheet_cell("; ".join(warnings_of(tenant, now))),
-			]
+			{
+				**(asdict(tenant.disk) if tenant.disk else {}),
+				**(asdict(tenant.database) if tenant.database else {}),
+				"site": spreadsheet_cell(tenant.site.name),
+				"bench": spreadsheet_cell(tenant.site.bench),
+				"counted": "yes" if tenant.site.counted else "no",
+				"reason": spreadsheet_cell(tenant.site.reason),
+				"backups": tenant.disk and tenant.disk.backups.count,
+				"backups_bytes": tenant.backups_bytes,
+				"backup_age_seconds": None if age is None else round(age),
+				"quota_bytes": tenant.quota.bytes,
+				"quota_used_bytes": used and used.bytes,
+				"quota_used_pct": None if share is None else f"{100 * share:.1f}",
+				"warnings": spreadsheet_cell("; ".join(warnings_of(tenant, now))),
+			}
 		)
 	return written.getvalue()
-
-
-def _quota_cells(tenant: Tenant) -> tuple[object, ...]:
-	used, share = tenant.quota_used, tenant.quota_share
-	return tenant.quota.bytes, used.bytes if used else "", "" if share is None else f"{100 * share:.1f}"
