@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
 # Of these the name is the matter; of others the owner, the mode or the mount.
 _NOT_NAMED = ("bench_not_found", "not_a_bench", "bench_name_empty", "working_directory_gone")
-# Clears a line of a terminal (ECMA-48, erase in line).
-_CLEAR = "\r\x1b[K"
 
 
 @click.command()
@@ -36,6 +34,9 @@ def doctor(bench_path: str | None, offline: bool, only: tuple[str, ...], as_json
 
 	Exit codes: 0 nothing failed, 1 something did.
 	"""
+	from rich.console import Console
+	from rich.status import Status
+
 	from prego_metrics.agent.base.errors import PregoMetricsError
 	from prego_metrics.agent.base.messages import message
 	from prego_metrics.cli.ui.check_lines import CheckPrinter
@@ -49,24 +50,25 @@ def doctor(bench_path: str | None, offline: bool, only: tuple[str, ...], as_json
 			f"{', '.join(unknown)}: there is no such check. There are {', '.join(NAMES)}",
 			param_hint="'--only'",
 		)
-	progress, printer = _Progress(), CheckPrinter()
+	progress = Status("", console=Console(stderr=True, highlight=False), spinner="line")
+	printer = CheckPrinter()
 	checks: list[Check] = []
+
+	def announce(name: str) -> None:
+		progress.update(f"looking at {name} …")
+		progress.start()
 
 	def add(check: Check) -> None:
 		checks.append(check)
+		progress.stop()
 		if not as_json:
-			progress.clear()
 			printer.print(check)
 
 	try:
 		bench = open_bench_as_owner(bench_path)
+		connect = _frappe_of(bench)
 		for check in examine(
-			bench,
-			os.environ,
-			online=not offline,
-			only=only,
-			connect=_frappe_of(bench),
-			announce=progress.show,
+			bench, os.environ, online=not offline, only=only, connect=connect, announce=announce
 		):
 			add(check)
 	except PregoMetricsError as error:
@@ -75,7 +77,7 @@ def doctor(bench_path: str | None, offline: bool, only: tuple[str, ...], as_json
 			action = advice(error.message, message("mend it as said"))
 		add(Check("bench", FAIL, error.message, action))
 	finally:
-		progress.clear()
+		progress.stop()
 	printer.finish()
 	healthy = all(check.state != FAIL for check in checks)
 	if as_json:
@@ -92,21 +94,3 @@ def _frappe_of(bench: Bench) -> Callable[[Examination], Frappe] | None:
 	from prego_metrics.desk.doctor.bench_frappe import BenchFrappe
 
 	return BenchFrappe
-
-
-class _Progress:
-	"""A line on the terminal that says which check is being made, and goes away again."""
-
-	def __init__(self) -> None:
-		self._is_terminal = bool(sys.stderr) and sys.stderr.isatty()
-		self._is_on_screen = False
-
-	def show(self, name: str) -> None:
-		if self._is_terminal:
-			click.echo(f"{_CLEAR}looking at {name} …", nl=False, err=True)
-			self._is_on_screen = True
-
-	def clear(self) -> None:
-		if self._is_on_screen:
-			click.echo(_CLEAR, nl=False, err=True)
-			self._is_on_screen = False
