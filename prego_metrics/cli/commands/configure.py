@@ -10,11 +10,15 @@ from typing import Any, TypeVar
 import click
 
 from prego_metrics.agent.base.errors import PregoMetricsError
+from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.bench.installed_frappe import is_frappe_at_hand
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.config.api_key import write_api_key
 from prego_metrics.agent.config.config import Config, load_config
 from prego_metrics.agent.config.display import settings_as_dict
+from prego_metrics.agent.config.kinds import SecretFile
 from prego_metrics.agent.config.secret_files import MAX_SECRET_BYTES
+from prego_metrics.agent.config.settings import SETTINGS
 from prego_metrics.agent.config.writer import json_values, write_settings
 from prego_metrics.agent.setup.nodes_row import REGIONS
 from prego_metrics.agent.setup.onboarding import TICK_SECONDS_ALLOWED, Onboarding
@@ -22,14 +26,13 @@ from prego_metrics.cli.ui.bench import open_bench_as_owner
 from prego_metrics.cli.ui.options import bench_option, json_option
 from prego_metrics.cli.ui.output import fail, print_json
 from prego_metrics.cli.ui.prompts import ask_settings
+from prego_metrics.cli.ui.tables import print_operator_site_note, print_settings
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 def _setting_options(command: Command) -> Command:
 	"""Give `configure` an option for each setting, from the table of settings."""
-	from prego_metrics.agent.config.settings import SETTINGS
-
 	for setting in reversed(SETTINGS):
 		repeatable = setting.kind.repeatable
 		command = click.option(
@@ -85,8 +88,6 @@ def configure(
 
 	Exit codes: 0 written, 2 refused; where nothing was to be written, 2 also if the settings are not valid.
 	"""
-	from prego_metrics.cli.ui import tables
-
 	changes = json_values({name: value for name, value in given.items() if value not in (None, ())})
 	others = api_key_stdin or scheduler_tick_interval is not None or enable_scheduler
 	if show and (changes or unset or others):
@@ -117,15 +118,20 @@ def configure(
 		notes.append(_enable_scheduler(bench, config))
 	row = onboarding.row(config) if "node_id" in changes or region or host else None
 	if as_json:
-		settings = settings_as_dict(config, os.environ)
-		optional = {"notes": notes, "nodes_row": row.sql if row else None}
-		print_json({**settings, **{name: value for name, value in optional.items() if value}})
+		optional = {"notes": notes, "nodes_row": row and row.sql}
+		print_json(
+			settings_as_dict(config, os.environ) | {name: value for name, value in optional.items() if value}
+		)
 	else:
-		tables.print_settings(config, os.environ)
-		tables.print_operator_site_note(config)
-		_print_notes(notes)
+		print_settings(config, os.environ)
+		print_operator_site_note(config)
+		for note in notes:
+			click.echo(f"Note: {note}")
 		if row:
-			_print_row(row.sql, complete=row.complete)
+			click.echo("\nThe control plane needs this row of `nodes`, if it has none for this node yet:\n")
+			click.echo(f"  {row.sql}")
+		if row and not row.complete:
+			click.echo("\nReplace REGION by 'sg', 'us' or 'eu', and HOST by what SSH uses, in quotes.")
 	sys.exit(2 if config.problems and not written else 0)
 
 
@@ -141,8 +147,6 @@ def _key_from_stdin() -> str:
 
 
 def _key_path(config: Config, changes: dict[str, Any]) -> str:
-	from prego_metrics.agent.config.kinds import SecretFile
-
 	path = changes.get("api_key_file", config.api_key_file)
 	try:
 		return SecretFile().parse(path)
@@ -152,9 +156,6 @@ def _key_path(config: Config, changes: dict[str, Any]) -> str:
 
 def _enable_scheduler(bench: Bench, config: Config) -> str:
 	"""Enable the scheduler where Frappe is at hand, and say so, or say the command that does."""
-	from prego_metrics.agent.base.sanitize import sanitize
-	from prego_metrics.agent.bench.installed_frappe import is_frappe_at_hand
-
 	if not config.site:
 		return "the scheduler was not enabled: name the site first, with --site"
 	if not is_frappe_at_hand(bench):
@@ -165,15 +166,3 @@ def _enable_scheduler(bench: Bench, config: Config) -> str:
 	from prego_metrics.desk.lifecycle.scheduler import enable
 
 	return enable(bench, config.site)
-
-
-def _print_notes(notes: list[str]) -> None:
-	for note in notes:
-		click.echo(f"Note: {note}")
-
-
-def _print_row(sql: str, *, complete: bool) -> None:
-	click.echo("\nThe control plane needs this row of `nodes`, if it has none for this node yet:\n")
-	click.echo(f"  {sql}")
-	if not complete:
-		click.echo("\nPut the region ('sg', 'us' or 'eu') for REGION and what SSH uses for HOST, in quotes.")

@@ -11,8 +11,8 @@ import click
 
 from prego_metrics.agent.base.errors import ConfigurationError, NotSent
 from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.bench.common_site_config import read_common_config
 from prego_metrics.agent.bench.installed_frappe import TICK_KEY, frappe_version, tick_seconds
-from prego_metrics.agent.collectors.census import Census
 from prego_metrics.agent.collectors.tenant_count import POOL_PATTERN, count_tenants, pool_sites_counted
 from prego_metrics.agent.collectors.volumes import unwatched_volumes
 from prego_metrics.agent.config.api_key import load_api_key
@@ -69,6 +69,10 @@ def _prompt(question: str, read: Callable[[str], object], default: str | None) -
 	return click.prompt(question, default=default, value_proc=read, err=True, show_default=bool(default))
 
 
+def _confirm(question: str, *, default: bool = True) -> bool:
+	return click.confirm(question, default=default, err=True)
+
+
 def _ask_site(onboarding: Onboarding, answers: Answers) -> None:
 	sites = onboarding.bench.sites
 
@@ -85,9 +89,7 @@ def _ask_site(onboarding: Onboarding, answers: Answers) -> None:
 		return
 	answers.changes["site"] = site
 	excluded = list(onboarding.config.exclude_sites)
-	if site not in excluded and not click.confirm(
-		f"Is {sanitize(site)} a tenant's site?", default=False, err=True
-	):
+	if site not in excluded and not _confirm(f"Is {sanitize(site)} a tenant's site?", default=False):
 		answers.changes["exclude_sites"] = [*excluded, site]
 
 
@@ -97,36 +99,27 @@ def _ask_about_sites(config: Config, answers: Answers) -> None:
 		census = count_tenants(config)
 	except NotSent:
 		return  # the first push says so
-	_ask_pool(config, census, answers)
+	pool = pool_sites_counted(census)
+	names = ", ".join(pool[:3]) + (" …" if len(pool) > 3 else "")
+	if pool and _confirm(
+		f"{len(pool)} sites are named {POOL_PATTERN} ({names}). Exclude such sites, as the platform's empty ones?"
+	):
+		excluded = answers.changes.get("exclude_sites", config.exclude_sites)
+		answers.changes["exclude_sites"] = [*excluded, POOL_PATTERN]
 	unwatched = unwatched_volumes(config, census)
-	if unwatched and click.confirm(
-		f"Sites or MariaDB's data lie on {', '.join(map(sanitize, unwatched))}, which disk_pct leaves out. Add them?",
-		default=True,
-		err=True,
+	volumes = ", ".join(map(sanitize, unwatched))
+	if unwatched and _confirm(
+		f"Sites or MariaDB's data lie on {volumes}, which disk_pct leaves out. Add them?"
 	):
 		answers.changes["disk_paths"] = [*config.disk_paths, *unwatched]
-
-
-def _ask_pool(config: Config, census: Census, answers: Answers) -> None:
-	"""Ask whether the platform's empty sites are tenants, where there are any that count."""
-	pool = pool_sites_counted(census)
-	if pool and click.confirm(
-		f"{len(pool)} sites are named {POOL_PATTERN} ({', '.join(pool[:3])}{' …' if len(pool) > 3 else ''}). "
-		"Exclude such sites, as the platform's empty ones?",
-		default=True,
-		err=True,
-	):
-		excluded = answers.changes.get("exclude_sites", list(config.exclude_sites))
-		answers.changes["exclude_sites"] = [*excluded, POOL_PATTERN]
 
 
 def _ask_key(config: Config, onboarding: Onboarding, answers: Answers) -> None:
 	try:
 		load_api_key(config, onboarding.environ)
+		return
 	except ConfigurationError:
 		pass  # which is why it is asked for
-	else:
-		return
 	setting = SETTING_BY_NAME["api_key_file"]
 	path = _ask_setting(setting, config.api_key_file or suggested_key_file())
 	answers.changes["api_key_file"] = path
@@ -144,8 +137,6 @@ def suggested_key_file() -> str:
 
 
 def _ask_scheduler(onboarding: Onboarding, answers: Answers) -> None:
-	from prego_metrics.agent.bench.common_site_config import read_common_config
-
 	version = frappe_version(onboarding.bench)
 	if version is None:
 		return
@@ -160,8 +151,8 @@ def _ask_scheduler(onboarding: Onboarding, answers: Answers) -> None:
 			f"Frappe {sanitize(version.full, 40)} looks for due jobs every {seconds:g} s, too seldom for a push "
 			f"every {interval:g} s. Let it look every {TICK_SECONDS} s? It concerns every job of this bench"
 		)
-		if click.confirm(question, default=True, err=True):
+		if _confirm(question):
 			answers.tick_seconds = TICK_SECONDS
 	site = answers.changes.get("site") or onboarding.config.site
-	if site and click.confirm(f"Enable Frappe's scheduler on {sanitize(site)}?", default=True, err=True):
+	if site and _confirm(f"Enable Frappe's scheduler on {sanitize(site)}?"):
 		answers.enable_scheduler = True
