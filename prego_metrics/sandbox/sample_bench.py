@@ -1,8 +1,6 @@
 """A bench to look at: a folder laid out as Frappe does, with one entry of every kind in its sites folder.
 
-For the demo and the tests. SAMPLE_ENTRIES says of each entry whether it counts as a tenant, with
-`exclude_sites: ["pool-*"]` as the platform sets it, and why; the folder is built from that same table. It
-holds no secret and no settings of ours.
+For the demo and the tests. The folder is built from SAMPLE_ENTRIES. It holds no secret and no settings of ours.
 """
 
 from __future__ import annotations
@@ -17,77 +15,41 @@ from typing import Literal
 EXCLUDE_SITES = ("pool-*",)
 OPERATOR_SITE = "operator.prego.example"
 
-Kind = Literal["site", "folder", "link", "file"]
-
 
 @dataclass(frozen=True)
 class SampleEntry:
-	"""One entry of the sites folder; `settings` joins what every site's configuration holds.
+	"""One entry of the sites folder, and whether it counts as a tenant where EXCLUDE_SITES are excluded.
 
-	`content` is a file's text, a link's target, the path of a file inside a folder, or, of a site, its
-	whole site_config.json in place of a proper one.
+	`settings` joins what every site's configuration holds. `content` is a file's text, a link's target, the path of a
+	file inside a folder, or, of a site, its whole site_config.json in place of a proper one.
 	"""
 
 	name: str
-	counted: bool
-	why: str
-	kind: Kind = "site"
+	counted: bool = True
+	kind: Literal["site", "folder", "link", "file"] = "site"
 	settings: dict[str, object] = field(default_factory=dict)
 	content: str = ""
 
 
 SAMPLE_ENTRIES = (
-	SampleEntry(OPERATOR_SITE, True, "the operator's own site: nothing is left out unasked"),
-	SampleEntry("acme.prego.example", True, "an ordinary tenant"),
-	SampleEntry("brightfoods.prego.example", True, "an ordinary tenant", settings={"db_type": "postgres"}),
-	SampleEntry(
-		"cedar.prego.example",
-		True,
-		"in maintenance mode: an update puts every site there, and they all stay tenants",
-		settings={"maintenance_mode": 1},
-	),
-	SampleEntry(
-		"delta.prego.example",
-		True,
-		"its scheduler is paused: it occupies the node all the same",
-		settings={"pause_scheduler": 1},
-	),
-	SampleEntry(
-		"elm.prego.example",
-		True,
-		"its site_config.json is half written: counted, with a warning, since it occupies the node",
-		content='{\n "db_name": "_3f1c9a0b7d2e4856",\n "db_ty',
-	),
-	SampleEntry("한국상사.prego.example", True, "an ordinary tenant with a Korean name"),
-	SampleEntry(
-		"training.prego.example",
-		False,
-		'the operator says so: "prego_tenant" is 0 in its site_config.json',
-		settings={"prego_tenant": 0},
-	),
-	SampleEntry("pool-sgp-001-041", False, "a pre-made site of the pool, excluded by pool-*"),
-	SampleEntry("pool-sgp-001-042", False, "a pre-made site of the pool, excluded by pool-*"),
-	SampleEntry(
-		"www.acme.example",
-		False,
-		"a symlink is an alias of a site that is counted already",
-		kind="link",
-		content="acme.prego.example",
-	),
-	SampleEntry(
-		"import-2026", False, "a folder without a site_config.json", kind="folder", content="customers.csv"
-	),
-	SampleEntry(
-		"archived",
-		False,
-		"no site itself, and what lies deeper is never looked at",
-		kind="folder",
-		content="gone.prego.example/site_config.json",
-	),
-	SampleEntry(
-		".trash", False, "a hidden folder without a site_config.json", kind="folder", content="old.sql"
-	),
-	SampleEntry("notes.txt", False, "a file", kind="file", content="Pool refilled on Monday.\n"),
+	SampleEntry(OPERATOR_SITE),
+	SampleEntry("acme.prego.example"),
+	SampleEntry("brightfoods.prego.example", settings={"db_type": "postgres"}),
+	# An update puts every site into maintenance mode, and they all stay tenants.
+	SampleEntry("cedar.prego.example", settings={"maintenance_mode": 1}),
+	SampleEntry("delta.prego.example", settings={"pause_scheduler": 1}),
+	# Half written: counted with a warning, since it occupies the node.
+	SampleEntry("elm.prego.example", content='{\n "db_name": "_3f1c9a0b7d2e4856",\n "db_ty'),
+	SampleEntry("한국상사.prego.example"),
+	SampleEntry("training.prego.example", False, settings={"prego_tenant": 0}),
+	SampleEntry("pool-sgp-001-041", False),
+	SampleEntry("pool-sgp-001-042", False),
+	SampleEntry("www.acme.example", False, "link", content="acme.prego.example"),
+	SampleEntry("import-2026", False, "folder", content="customers.csv"),
+	# What lies deeper is never looked at.
+	SampleEntry("archived", False, "folder", content="gone.prego.example/site_config.json"),
+	SampleEntry(".trash", False, "folder", content="old.sql"),
+	SampleEntry("notes.txt", False, "file", content="Pool refilled on Monday.\n"),
 )
 
 # What Frappe and bench themselves keep beside the sites.

@@ -47,7 +47,6 @@ def test_an_entry_is_counted_exactly_when_it_is_a_site_that_nothing_excludes(
 		counted = False
 
 	assert counted == entry.counted
-	assert entry.why
 
 
 def test_all_configurations_parse_but_the_half_written_one(sites: Path) -> None:
