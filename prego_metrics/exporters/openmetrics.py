@@ -47,9 +47,6 @@ class _Node(Collector):
 		self._state = state
 		self._now = now
 
-	def describe(self) -> Iterable[Metric]:
-		return ()  # else the registry collects once more to learn the names
-
 	def collect(self) -> Iterable[Metric]:
 		yield InfoMetricFamily("prego_build", "Version of prego_metrics.", {"version": __version__})
 		try:

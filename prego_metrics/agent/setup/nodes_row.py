@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 
 from prego_metrics.agent.base.sanitize import sanitize
@@ -37,20 +36,11 @@ class NodesRow:
 def sql_text(text: str) -> str:
 	"""Return an expression that SQLite evaluates to exactly `text`, and that is safe to show and to paste.
 
-	What a terminal would obey instead of show is written by its code points.
+	Text that a terminal would obey instead of show is written by its bytes.
 	"""
-	pieces = [
-		"'" + "".join(run).replace("'", "''") + "'"
-		if printable
-		else f"char({', '.join(str(ord(character)) for character in run)})"
-		for printable, characters in itertools.groupby(text, _is_printable)
-		for run in (list(characters),)
-	]
-	return " || ".join(pieces) or "''"
-
-
-def _is_printable(character: str) -> bool:
-	return character == "\\" or sanitize(character) == character
+	if sanitize(text) == text:
+		return "'" + text.replace("'", "''") + "'"
+	return f"CAST(X'{text.encode().hex()}' AS TEXT)"
 
 
 def region_of_zone(zone: str) -> str | None:
