@@ -7,6 +7,7 @@ PregoMetricsError
 │   │   └── NotABench       it can be read, and is none
 │   ├── CensusError         the bench was read, and its count is not to be believed
 │   ├── OtherInstance       this server is not the one that the settings were made for
+│   ├── TooLate             a file system did not answer in time
 │   └── LockUnsupported     the file system of sites/ refuses flock
 ├── ExportError             what the fleet is judged from cannot be read, or holds nothing (exit 2)
 └── PrivilegesError              started by root, and the bench's owner cannot be taken on (exit 2)
@@ -58,6 +59,10 @@ class CensusError(NotSent):
 
 class OtherInstance(NotSent):
 	"""This server is another one than that for which the settings were made: a clone of it."""
+
+
+class TooLate(NotSent):
+	"""A step had not ended when its time was over."""
 
 
 class LockUnsupported(NotSent):

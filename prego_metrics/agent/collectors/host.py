@@ -20,13 +20,11 @@ import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from prego_metrics.agent.base.messages import coded, message
+from prego_metrics.agent.base.limited import Limited, ThreadsExhausted
+from prego_metrics.agent.base.messages import Message, coded, message
 from prego_metrics.agent.base.sanitize import sanitize
-
-if TYPE_CHECKING:
-	import threading
 
 MEMORY_OF_HOST, MEMORY_OF_CGROUP = "host", "cgroup"
 MIN_SAMPLE_SECONDS = 1.0
@@ -35,8 +33,8 @@ _STATVFS_LIMIT_SECONDS = 3.0
 _BOOT_ID_FILE = "/proc/sys/kernel/random/boot_id"
 # What psutil raises where /proc is hidden, cut short, or not what it expects.
 _UNREADABLE = (OSError, ValueError, TypeError, LookupError, AttributeError, RuntimeError)
-# A device and its percentage, or why there is none; empty until the file system answers.
-_DiskAnswer = list[tuple[int, float | None] | str]
+# A device and its percentage, or why there is none.
+_DiskAnswer = tuple[int, float | None] | str
 
 
 @dataclass(frozen=True)
@@ -203,13 +201,15 @@ def disk_percents(paths: Iterable[str]) -> tuple[dict[str, float], list[str]]:
 	percents: dict[str, float] = {}
 	problems: list[str] = []
 	devices: set[int] = set()
-	asked = [(path, *_ask_in_thread(path)) for path in paths]
+	asked = [(path, _begin_to_ask(path)) for path in paths]
 	give_up_at = time.monotonic() + _STATVFS_LIMIT_SECONDS
-	for path, thread, answer in asked:
-		if not answer:
-			thread.join(max(0.0, give_up_at - time.monotonic()))
+	for path, asking in asked:
 		safe_path = sanitize(path)
-		if not answer:
+		if isinstance(asking, Message):
+			answer: _DiskAnswer = asking
+		elif asking.ends_within(give_up_at - time.monotonic()):
+			answer = asking.result()
+		else:
 			problems.append(
 				message(
 					"the file system of {path} did not answer within {seconds} s",
@@ -217,40 +217,35 @@ def disk_percents(paths: Iterable[str]) -> tuple[dict[str, float], list[str]]:
 					seconds=f"{_STATVFS_LIMIT_SECONDS:g}",
 				)
 			)
-		elif isinstance(answer[0], str):
-			problems.append(message("{path}: {reason}", path=safe_path, reason=answer[0]))
-		elif answer[0][1] is None:
+			continue
+		if isinstance(answer, str):
+			problems.append(message("{path}: {reason}", path=safe_path, reason=answer))
+		elif answer[1] is None:
 			problems.append(message("{path}: its file system reports no size", path=safe_path))
-		elif answer[0][0] not in devices:
-			devices.add(answer[0][0])
-			percents[path] = answer[0][1]
+		elif answer[0] not in devices:
+			devices.add(answer[0])
+			percents[path] = answer[1]
 	return percents, problems
 
 
-def _ask_in_thread(path: str) -> tuple[threading.Thread, _DiskAnswer]:
-	import threading
-
-	answer: _DiskAnswer = []
-	thread = threading.Thread(target=_ask_disk, args=(path, answer), daemon=True)
+def _begin_to_ask(path: str) -> Limited[_DiskAnswer] | Message:
 	try:
-		thread.start()
-	except RuntimeError:
-		answer.append(coded("no_threads"))
-	return thread, answer
+		return Limited(lambda: _ask_disk(path))
+	except ThreadsExhausted:
+		return coded("no_threads")
 
 
-def _ask_disk(path: str, answer: _DiskAnswer) -> None:
+def _ask_disk(path: str) -> _DiskAnswer:
 	import psutil
 
 	try:
 		device = os.stat(path).st_dev
 		usage = psutil.disk_usage(path)
 	except OSError as error:
-		answer.append(error.strerror or str(error))
+		return error.strerror or str(error)
 	except ValueError:
-		answer.append(message("no path that a file system could hold"))
-	else:
-		answer.append((device, _percent(usage.used, usage.used + usage.free)))
+		return message("no path that a file system could hold")
+	return device, _percent(usage.used, usage.used + usage.free)
 
 
 def _percent(part: float, whole: float) -> float | None:

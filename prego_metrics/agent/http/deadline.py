@@ -1,18 +1,14 @@
-"""Work that ends by a deadline, whatever it waits for."""
+"""An exchange that ends by a deadline, whatever it waits for."""
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import TypeVar
 
+from prego_metrics.agent.base.limited import Limited, ThreadsExhausted
 from prego_metrics.agent.base.messages import Message, coded
 
 Result = TypeVar("Result")
-
-
-class ThreadsExhausted(Exception):
-	"""No thread can be started, as where a limit of processes is reached."""
 
 
 def within_deadline(
@@ -22,28 +18,20 @@ def within_deadline(
 
 	An exception inside `work` comes back as a message that names its type: its traceback may hold the key.
 	"""
-	results: list[Result | Message] = []
-	done = threading.Event()
-
-	def run() -> None:
-		try:
-			results.append(work())
-		except ThreadsExhausted:
-			results.append(coded("no_threads"))
-		except BaseException as error:  # noqa: BLE001 - nobody waits for a thread's exception
-			results.append(coded("unexpected", error=type(error).__name__))
-		finally:
-			done.set()
-
 	try:
-		threading.Thread(target=run, name="prego-metrics-exchange", daemon=True).start()
-		done.wait(max(0.0, deadline_seconds))
-	except RuntimeError:
+		exchange = Limited(work)
+		ended = exchange.ends_within(deadline_seconds)
+	except ThreadsExhausted:
 		return coded("no_threads")
 	except BaseException as interruption:  # noqa: BLE001 - it is passed on, only without its traceback
 		abandon()
 		interruption.__context__ = None
 		raise interruption.with_traceback(None) from None
-	if not results:
+	if not ended:
 		abandon()
-	return results[0] if results else None
+		return None
+	if isinstance(exchange.error, ThreadsExhausted):
+		return coded("no_threads")
+	if exchange.error:
+		return coded("unexpected", error=type(exchange.error).__name__)
+	return exchange.result()

@@ -14,7 +14,8 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
-from prego_metrics.agent.base.errors import ConfigurationError, LockUnsupported, NotSent, Problem
+from prego_metrics.agent.base.errors import ConfigurationError, LockUnsupported, NotSent, Problem, TooLate
+from prego_metrics.agent.base.limited import FILE_SECONDS, folder_in_time, in_time
 from prego_metrics.agent.base.messages import Message, code_of, coded
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.base.secrets import HiddenEnvironment
@@ -22,7 +23,6 @@ from prego_metrics.agent.bench.common_site_config import config_file
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.collectors.instance import check_instance
 from prego_metrics.agent.config.config import DRY_RUN_KEYS, PUSH_KEYS, Config, load_config
-from prego_metrics.agent.push.in_time import FILE_SECONDS, SEND_SECONDS, TooLate, folder_late, in_time, soon
 from prego_metrics.agent.push.request import MANUAL, Request
 from prego_metrics.agent.push.result import Result
 from prego_metrics.agent.state import schedule
@@ -36,6 +36,8 @@ from prego_metrics.agent.state.store import StateFolder
 LOCK_GRACE_SECONDS = 5.0
 # A scheduled one waits this long: the doctor tries the lock for a moment, and that must cost no run.
 LOCK_MOMENT_SECONDS = 0.2
+# What is left for sending when a push was counted at the last moment: less is not worth a request.
+SEND_SECONDS = 1.0
 
 
 def preload() -> None:
@@ -61,7 +63,7 @@ def push(bench: Bench, request: Request, environ: Mapping[str, str] | None = Non
 	environ = HiddenEnvironment(os.environ if environ is None else environ)
 	folder = StateFolder(bench.sites)
 	try:
-		config = in_time(lambda: load_config(bench, environ), soon(), folder_late(bench.sites))
+		config = folder_in_time(lambda: load_config(bench, environ), bench.sites, _file_seconds())
 	except TooLate as error:
 		return Result(NOT_SENT, time.time(), error=error.message, scheduled=request.if_due)
 	try:
@@ -115,18 +117,18 @@ def _push_if_due(config: Config, folder: StateFolder, request: Request, environ:
 	with PushLock(config.bench.sites) as lock:
 		try:
 			wait_seconds = _lock_wait_seconds(request, deadline_seconds)
-			late = folder_late(config.bench.sites, wait_seconds + FILE_SECONDS)
-			if not in_time(lambda: lock.acquire(wait_seconds), soon() + wait_seconds, late):
+			limit_seconds = wait_seconds + _file_seconds()
+			if not folder_in_time(lambda: lock.acquire(wait_seconds), config.bench.sites, limit_seconds):
 				return _busy(folder, time.monotonic() - began_waiting)
 		except LockUnsupported as error:
 			no_lock = error.message
 		except OSError as error:
 			failed = coded("lock_failed", folder=sanitize(config.bench.sites), reason=error.strerror)
 			return Result(NOT_SENT, time.time(), error=failed)
-		state, state_warnings = in_time(
+		state, state_warnings = folder_in_time(
 			lambda: read_under_lock(config, folder, exclusive=no_lock is None),
-			soon(),
-			folder_late(folder.path),
+			folder.path,
+			_file_seconds(),
 		)
 		attempt = Attempt.of(request.trigger)
 		if no_lock and request.if_due:
@@ -144,10 +146,10 @@ def _push_if_due(config: Config, folder: StateFolder, request: Request, environ:
 		not_recorded: list[Message] = []
 		if "state_late" not in map(code_of, result.warnings):
 			try:
-				not_recorded = in_time(
+				not_recorded = folder_in_time(
 					lambda: record_push(config, folder, state, request, result, attempt),
-					soon(),
-					folder_late(folder.path),
+					folder.path,
+					_file_seconds(),
 				)
 			except TooLate as error:
 				not_recorded = [error.message]
@@ -176,13 +178,15 @@ def _push_locked(
 		config.require(_needed_keys(request))
 		check_instance(config)
 		key, key_warnings = in_time(
-			lambda: load_api_key(config, environ), soon(), coded("key_late", seconds=f"{FILE_SECONDS:g}")
+			lambda: load_api_key(config, environ),
+			_file_seconds(),
+			coded("key_late", seconds=f"{_file_seconds():g}"),
 		)
 		seconds = max(0.0, give_up_at - time.monotonic())
 		count_seconds = seconds - min(SEND_SECONDS, seconds / 2)
 		collected = in_time(
 			lambda: collect_payload(config, state, at, save_snapshot=request.save_snapshot),
-			time.monotonic() + count_seconds,
+			count_seconds,
 			coded("count_late", seconds=f"{count_seconds:.3g}"),
 		)
 	except NotSent as error:
@@ -245,7 +249,7 @@ def _push_locked(
 
 def _read(folder: StateFolder) -> tuple[State, list[Message]]:
 	"""Read the state. Raises TooLate."""
-	return in_time(folder.read, soon(), folder_late(folder.path))
+	return folder_in_time(folder.read, folder.path, _file_seconds())
 
 
 def _written(
@@ -253,9 +257,15 @@ def _written(
 ) -> Message | None:
 	"""Write, and return what went wrong, also that it did not end in time."""
 	try:
-		return in_time(write, soon(give_up_at), folder_late(folder.path))
+		return folder_in_time(write, folder.path, _file_seconds(give_up_at))
 	except TooLate as error:
 		return error.message
+
+
+def _file_seconds(give_up_at: float = float("inf")) -> float:
+	"""Return how long a file may take to answer; time to send is left before `give_up_at` of the monotonic clock."""
+	left_seconds = give_up_at - time.monotonic() - SEND_SECONDS
+	return min(FILE_SECONDS, max(SEND_SECONDS / 2, left_seconds))
 
 
 def _needed_keys(request: Request) -> Collection[str]:
