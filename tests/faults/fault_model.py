@@ -32,7 +32,7 @@ from pushing import KEY, leaked, spare_the_sample
 from run_as import RUN_AS
 
 COUNT, SILENCE, KEY_SAFE = "count", "silence", "key"
-PUSH, TICK = ("push",), ("push", "--if-due")
+PUSH, TICK, DRY_RUN = ("push",), ("push", "--if-due"), ("push", "--dry-run")
 STATUS, TENANTS = ("status", "--json"), ("tenants", "--json")
 ROUTE = b"POST /internal/server-metrics "
 NODE_ID = "node-1"

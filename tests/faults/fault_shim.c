@@ -120,9 +120,9 @@ static mode_t mode_of(int flags, va_list rest) { return flags & (O_CREAT | __O_T
 		STRIKE("open", at(folder, path, room), -1);                                                                    \
 		return REAL(name)(folder, path, flags, mode);                                                                  \
 	}
-#define STAT(name, kind)                                                                                               \
+#define STAT(call, name, kind)                                                                                         \
 	int name(const char *path, struct kind *out) {                                                                     \
-		STRIKE("stat", path, -1);                                                                                      \
+		STRIKE(call, path, -1);                                                                                        \
 		return REAL(name)(path, out);                                                                                  \
 	}
 #define READ(name, offset_t)                                                                                           \
@@ -140,12 +140,12 @@ OPEN(open)
 OPEN(open64)
 OPENAT(openat)
 OPENAT(openat64)
-STAT(stat, stat)
-STAT(stat64, stat64)
-STAT(lstat, stat)
-STAT(lstat64, stat64)
-STAT(statvfs, statvfs)
-STAT(statvfs64, statvfs64)
+STAT("stat", stat, stat)
+STAT("stat", stat64, stat64)
+STAT("stat", lstat, stat)
+STAT("stat", lstat64, stat64)
+STAT("statvfs", statvfs, statvfs)
+STAT("statvfs", statvfs64, statvfs64)
 READ(pread, off_t)
 READ(pread64, off64_t)
 READDIR(readdir, dirent)

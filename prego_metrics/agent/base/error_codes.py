@@ -56,6 +56,7 @@ ERRORS: Mapping[str, str] = {
 		"the working directory no longer exists ({reason}): name the bench with --bench and an absolute path"
 	),
 	"bench_unreadable": "the bench {bench} cannot be read: {reason}",
+	"bench_late": "the bench {bench} did not answer within {seconds} s: its file system, or one on the way to it, hangs",
 	"bench_untrusted": "the bench is not used: {path} (owner {owner}, mode {mode}) {problem}",
 	"bench_pattern_empty": "benches: the pattern {pattern} matches no folder",
 	"no_site": (

@@ -70,8 +70,7 @@ def in_time(step: Callable[[], Result], seconds: float, late: Message) -> Result
 	return limited.result()
 
 
-def folder_in_time(step: Callable[[], Result], folder: str, seconds: float = FILE_SECONDS) -> Result:
-	"""Do a step with files in `folder`. Raises TooLate, and what `step` raises."""
-	return in_time(
-		step, seconds, coded("state_late", folder=sanitize(folder), seconds=f"{max(0.0, seconds):.3g}")
-	)
+def folder_in_time(step: Callable[[], Result], folder: str, seconds: float | None = None) -> Result:
+	"""Do a step with files in `folder`, by default in FILE_SECONDS. Raises TooLate, and what `step` raises."""
+	seconds = FILE_SECONDS if seconds is None else seconds
+	return in_time(step, seconds, coded("state_late", folder=sanitize(folder), seconds=f"{seconds:.3g}"))

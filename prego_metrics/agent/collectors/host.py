@@ -29,7 +29,7 @@ from prego_metrics.agent.base.sanitize import sanitize
 MEMORY_OF_HOST, MEMORY_OF_CGROUP = "host", "cgroup"
 MIN_SAMPLE_SECONDS = 1.0
 MAX_SAMPLE_SECONDS = 900.0
-_STATVFS_LIMIT_SECONDS = 3.0
+DISK_SECONDS = 3.0
 _BOOT_ID_FILE = "/proc/sys/kernel/random/boot_id"
 # What psutil raises where /proc is hidden, cut short, or not what it expects.
 _UNREADABLE = (OSError, ValueError, TypeError, LookupError, AttributeError, RuntimeError)
@@ -86,12 +86,13 @@ def sample_host(
 	disk_paths: Iterable[str],
 	memory_source: str = MEMORY_OF_HOST,
 	*,
+	disk_seconds: float = DISK_SECONDS,
 	read_cpu: Callable[[], CpuReading | None] | None = None,
 	sleep: Callable[[float], None] = time.sleep,
 ) -> HostSample:
 	"""Sample the host; `previous` is the CPU reading of the last push, from which the mean is taken.
 
-	Without a usable one, the CPU is watched for one second.
+	Without a usable one, the CPU is watched for one second. The file systems have `disk_seconds` to answer.
 	"""
 	warnings: list[str] = []
 	read = read_cpu or read_cpu_counters
@@ -113,7 +114,7 @@ def sample_host(
 				"memory_pct is unknown and left out: the figures of the memory cgroup cannot be read"
 			)
 		)
-	disks, disk_warnings = disk_percents(disk_paths)
+	disks, disk_warnings = disk_percents(disk_paths, disk_seconds)
 	# The fullest of some of the file systems may be less than the fullest of all of them.
 	disk_pct = max(disks.values()) if disks and not disk_warnings else None
 	if disk_pct is None:
@@ -192,7 +193,9 @@ def read_memory() -> Memory:
 	return Memory(host, _percent(cgroup.working_set, cgroup.limit), cgroup.limit)
 
 
-def disk_percents(paths: Iterable[str]) -> tuple[dict[str, float], list[str]]:
+def disk_percents(
+	paths: Iterable[str], limit_seconds: float = DISK_SECONDS
+) -> tuple[dict[str, float], list[str]]:
 	"""Return the use of the file system of each path, one path a device, and what could not be read.
 
 	A dead network mount can hold statvfs for ever, so each path gets a thread of its own, and all of them
@@ -202,7 +205,7 @@ def disk_percents(paths: Iterable[str]) -> tuple[dict[str, float], list[str]]:
 	problems: list[str] = []
 	devices: set[int] = set()
 	asked = [(path, _begin_to_ask(path)) for path in paths]
-	give_up_at = time.monotonic() + _STATVFS_LIMIT_SECONDS
+	give_up_at = time.monotonic() + limit_seconds
 	for path, asking in asked:
 		safe_path = sanitize(path)
 		if isinstance(asking, Message):
@@ -214,7 +217,7 @@ def disk_percents(paths: Iterable[str]) -> tuple[dict[str, float], list[str]]:
 				message(
 					"the file system of {path} did not answer within {seconds} s",
 					path=safe_path,
-					seconds=f"{_STATVFS_LIMIT_SECONDS:g}",
+					seconds=f"{limit_seconds:.3g}",
 				)
 			)
 			continue

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from prego_metrics.agent.base.errors import ConfigurationError, Problem
+from prego_metrics.agent.base.errors import ConfigurationError, Problem, TooLate
+from prego_metrics.agent.base.limited import folder_in_time
 from prego_metrics.agent.base.messages import Message, coded, message, message_of
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.base.secrets import Secret
@@ -41,9 +42,11 @@ def ping(config: Config) -> tuple[Message, ...]:
 	from prego_metrics.agent.http.client import SUCCESS_BYTES, SUCCESS_SECONDS, Client, NoAnswer
 
 	try:
-		url = load_heartbeat_url(config)
+		url = folder_in_time(lambda: load_heartbeat_url(config), config.heartbeat_url_file or "")
 	except ConfigurationError as error:
 		return (error.message,)
+	except TooLate as error:
+		return (coded("heartbeat_failed", reason=error.message),)
 	if url is None:
 		return ()
 	base, path = _split(url)

@@ -11,20 +11,20 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from prego_metrics.agent.base.errors import ConfigurationError, LockUnsupported, NotSent, Problem, TooLate
-from prego_metrics.agent.base.limited import FILE_SECONDS, folder_in_time, in_time
+from prego_metrics.agent.base.limited import folder_in_time
 from prego_metrics.agent.base.messages import Message, code_of, coded
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.base.secrets import HiddenEnvironment
 from prego_metrics.agent.bench.common_site_config import config_file
 from prego_metrics.agent.bench.locate import Bench
-from prego_metrics.agent.collectors.instance import check_instance
-from prego_metrics.agent.config.config import DRY_RUN_KEYS, PUSH_KEYS, Config, load_config
+from prego_metrics.agent.config.config import DRY_RUN_KEYS, PUSH_KEYS, Config
 from prego_metrics.agent.push.request import MANUAL, Request
 from prego_metrics.agent.push.result import Result
+from prego_metrics.agent.push.steps import collect, read_key, read_settings, read_state, take_lock, written
 from prego_metrics.agent.state import schedule
 from prego_metrics.agent.state.attempts import Attempt
 from prego_metrics.agent.state.lock import PushLock
@@ -36,8 +36,6 @@ from prego_metrics.agent.state.store import StateFolder
 LOCK_GRACE_SECONDS = 5.0
 # A scheduled one waits this long: the doctor tries the lock for a moment, and that must cost no run.
 LOCK_MOMENT_SECONDS = 0.2
-# What is left for sending when a push was counted at the last moment: less is not worth a request.
-SEND_SECONDS = 1.0
 
 
 def preload() -> None:
@@ -63,7 +61,7 @@ def push(bench: Bench, request: Request, environ: Mapping[str, str] | None = Non
 	environ = HiddenEnvironment(os.environ if environ is None else environ)
 	folder = StateFolder(bench.sites)
 	try:
-		config = folder_in_time(lambda: load_config(bench, environ), bench.sites, _file_seconds())
+		config = read_settings(bench, environ)
 	except TooLate as error:
 		return Result(NOT_SENT, time.time(), error=error.message, scheduled=request.if_due)
 	try:
@@ -73,7 +71,7 @@ def push(bench: Bench, request: Request, environ: Mapping[str, str] | None = Non
 	warnings = (*config.warnings, *config.defaults_applied(_needed_keys(request)), *result.warnings)
 	if request.if_due:
 		tick = Tick(request.trigger, time.time(), config.push_interval, config.node_id, result.outcome)
-		if (not_written := _written(lambda: folder.write_tick(tick), folder)) and result.outcome == NOT_DUE:
+		if (not_written := written(lambda: folder.write_tick(tick), folder)) and result.outcome == NOT_DUE:
 			warnings += (not_written,)
 	if result.outcome == DELIVERED and (config.heartbeat_url or config.heartbeat_url_file):
 		from prego_metrics.agent.push.heartbeat import ping
@@ -84,18 +82,18 @@ def push(bench: Bench, request: Request, environ: Mapping[str, str] | None = Non
 
 def dry_run(bench: Bench, environ: Mapping[str, str] | None = None) -> Result:
 	"""Return what a push would send now; nothing is sent and nothing is recorded."""
-	from prego_metrics.agent.push.payload import collect_payload
-
-	at = time.time()
-	config = load_config(bench, HiddenEnvironment(os.environ if environ is None else environ))
-	state, _ = StateFolder(bench.sites).read()
+	at, warnings = time.time(), tuple[str, ...]()
+	environ = HiddenEnvironment(os.environ if environ is None else environ)
 	try:
+		config = read_settings(bench, environ)
+		warnings = config.warnings
+		state, _ = read_state(StateFolder(bench.sites))
 		_require_settings_file(config, state)
 		config.require(DRY_RUN_KEYS)
-		check_instance(config)
-		collected = collect_payload(config, state, at, save_snapshot=False)
+		seconds = schedule.deadline_seconds(config.push_interval)
+		collected = collect(config, state, at, seconds, save_snapshot=False)
 	except NotSent as error:
-		return Result(NOT_SENT, at, error=error.message, warnings=config.warnings)
+		return Result(NOT_SENT, at, error=error.message, warnings=warnings)
 	warnings = (*config.warnings, *config.defaults_applied(DRY_RUN_KEYS), *collected.warnings)
 	return Result(DRY_RUN, at, collected.payload.as_dict(), warnings=warnings)
 
@@ -105,7 +103,7 @@ def _push_if_due(config: Config, folder: StateFolder, request: Request, environ:
 	if request.trigger == "frappe" and not config.scheduler_pushes:
 		return Result(NOT_DUE, time.time())
 	if request.if_due:
-		if not _is_due(config, _read(folder)[0]):
+		if not _is_due(config, read_state(folder)[0]):
 			return Result(NOT_DUE, time.time())
 		if request.spread:
 			time.sleep(schedule.spread_share_seconds(config.node_id, config.spread))
@@ -117,8 +115,7 @@ def _push_if_due(config: Config, folder: StateFolder, request: Request, environ:
 	with PushLock(config.bench.sites) as lock:
 		try:
 			wait_seconds = _lock_wait_seconds(request, deadline_seconds)
-			limit_seconds = wait_seconds + _file_seconds()
-			if not folder_in_time(lambda: lock.acquire(wait_seconds), config.bench.sites, limit_seconds):
+			if not take_lock(lock, config.bench.sites, wait_seconds):
 				return _busy(folder, time.monotonic() - began_waiting)
 		except LockUnsupported as error:
 			no_lock = error.message
@@ -126,9 +123,7 @@ def _push_if_due(config: Config, folder: StateFolder, request: Request, environ:
 			failed = coded("lock_failed", folder=sanitize(config.bench.sites), reason=error.strerror)
 			return Result(NOT_SENT, time.time(), error=failed)
 		state, state_warnings = folder_in_time(
-			lambda: read_under_lock(config, folder, exclusive=no_lock is None),
-			folder.path,
-			_file_seconds(),
+			lambda: read_under_lock(config, folder, exclusive=no_lock is None), folder.path
 		)
 		attempt = Attempt.of(request.trigger)
 		if no_lock and request.if_due:
@@ -141,15 +136,13 @@ def _push_if_due(config: Config, folder: StateFolder, request: Request, environ:
 			if request.within_seconds is not None:
 				give_up_at = min(give_up_at, began_waiting + request.within_seconds)
 			if no_lock is None:
-				_written(lambda: folder.begin(attempt), folder, give_up_at)
+				written(lambda: folder.begin(attempt), folder, give_up_at)
 			result, state = _push_locked(config, folder, state, request, environ, attempt.at, give_up_at)
 		not_recorded: list[Message] = []
 		if "state_late" not in map(code_of, result.warnings):
 			try:
 				not_recorded = folder_in_time(
-					lambda: record_push(config, folder, state, request, result, attempt),
-					folder.path,
-					_file_seconds(),
+					lambda: record_push(config, folder, state, request, result, attempt), folder.path
 				)
 			except TooLate as error:
 				not_recorded = [error.message]
@@ -166,29 +159,17 @@ def _push_locked(
 	give_up_at: float,
 ) -> tuple[Result, State]:
 	"""Count, sample and send; `give_up_at` is of the monotonic clock. Returns how it ended, and the state so far."""
-	from prego_metrics.agent.config.api_key import load_api_key
 	from prego_metrics.agent.http.retry import ATTEMPTS
 	from prego_metrics.agent.push.delivery import send
 	from prego_metrics.agent.push.node_row import read_when_changed
-	from prego_metrics.agent.push.payload import collect_payload
 
 	began = time.monotonic()
 	try:
 		_require_settings_file(config, state)
 		config.require(_needed_keys(request))
-		check_instance(config)
-		key, key_warnings = in_time(
-			lambda: load_api_key(config, environ),
-			_file_seconds(),
-			coded("key_late", seconds=f"{_file_seconds():g}"),
-		)
-		seconds = max(0.0, give_up_at - time.monotonic())
-		count_seconds = seconds - min(SEND_SECONDS, seconds / 2)
-		collected = in_time(
-			lambda: collect_payload(config, state, at, save_snapshot=request.save_snapshot),
-			count_seconds,
-			coded("count_late", seconds=f"{count_seconds:.3g}"),
-		)
+		key, key_warnings = read_key(config, environ)
+		seconds = give_up_at - time.monotonic()
+		collected = collect(config, state, at, seconds, save_snapshot=request.save_snapshot)
 	except NotSent as error:
 		return Result(NOT_SENT, at, error=error.message, duration_ms=_milliseconds_since(began)), state
 
@@ -205,7 +186,7 @@ def _push_locked(
 		settings_file_seen=not config.file_absent,
 		site_marks=collected.site_marks,
 	)
-	stamped_late = _written(lambda: folder.write(state), folder, give_up_at)
+	stamped_late = written(lambda: folder.write(state), folder, give_up_at)
 	delivery = send(
 		config.control_plane_url,
 		key,
@@ -247,27 +228,6 @@ def _push_locked(
 	return replace(result, duration_ms=_milliseconds_since(began)), replace(state, row_mark=mark)
 
 
-def _read(folder: StateFolder) -> tuple[State, list[Message]]:
-	"""Read the state. Raises TooLate."""
-	return folder_in_time(folder.read, folder.path, _file_seconds())
-
-
-def _written(
-	write: Callable[[], Message | None], folder: StateFolder, give_up_at: float = float("inf")
-) -> Message | None:
-	"""Write, and return what went wrong, also that it did not end in time."""
-	try:
-		return folder_in_time(write, folder.path, _file_seconds(give_up_at))
-	except TooLate as error:
-		return error.message
-
-
-def _file_seconds(give_up_at: float = float("inf")) -> float:
-	"""Return how long a file may take to answer; time to send is left before `give_up_at` of the monotonic clock."""
-	left_seconds = give_up_at - time.monotonic() - SEND_SECONDS
-	return min(FILE_SECONDS, max(SEND_SECONDS / 2, left_seconds))
-
-
 def _needed_keys(request: Request) -> Collection[str]:
 	"""Return the settings that must be right; whether Frappe's scheduler pushes at all is for its own pushes to know."""
 	return PUSH_KEYS | {"scheduler_pushes"} if request.trigger == "frappe" else PUSH_KEYS
@@ -297,7 +257,7 @@ def _lock_wait_seconds(request: Request, deadline_seconds: float) -> float:
 
 
 def _busy(folder: StateFolder, waited_seconds: float) -> Result:
-	state, _ = _read(folder)
+	state, _ = read_state(folder)
 	now = time.time()
 	age = now - state.last_attempt_at if state.unfinished and state.last_attempt_at else waited_seconds
 	error = coded("push_running", age=round(age), waited=round(waited_seconds))

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+
+from prego_metrics.agent.base.limited import FILE_SECONDS, in_time
+from prego_metrics.agent.base.messages import coded
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import Bench, find_bench
 from prego_metrics.agent.bench.privileges import drop_privileges
 
 
 def open_bench_as_owner(bench_path: str | None) -> Bench:
 	"""Find the bench and, started by root, become its owner before anything is read. Raises PregoMetricsError."""
-	bench = find_bench(bench_path)
+	late = coded("bench_late", bench=sanitize(bench_path or os.curdir), seconds=f"{FILE_SECONDS:g}")
+	bench = in_time(lambda: find_bench(bench_path), FILE_SECONDS, late)
 	drop_privileges(bench, _preload)
 	return bench
 

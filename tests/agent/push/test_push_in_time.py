@@ -16,10 +16,11 @@ from prego_metrics.agent.base.limited import in_time
 from prego_metrics.agent.base.messages import coded
 from prego_metrics.agent.bench.locate import open_bench
 from prego_metrics.agent.collectors import tenant_count
-from prego_metrics.agent.push.push import push
+from prego_metrics.agent.push.push import dry_run, push
 from prego_metrics.agent.push.request import Request
 from prego_metrics.agent.state.lock import PushLock
 from prego_metrics.agent.state.store import StateFolder
+from prego_metrics.cli.ui.bench import open_bench_as_owner
 from prego_metrics.sandbox.server import LocalControlPlane
 
 LATE = coded("state_late", folder="/sites", seconds=2)
@@ -74,27 +75,70 @@ def test_a_state_that_cannot_be_written_in_time_does_not_stop_the_push(
 	assert [warning.code for warning in ended.warnings if warning.code] == ["state_late"]
 
 
-@pytest.mark.parametrize(
-	("module", "name"),
-	[
-		("prego_metrics.agent.state.store.StateFolder", "read"),
-		("prego_metrics.agent.push.push", "load_config"),
-		("prego_metrics.agent.state.lock.PushLock", "acquire"),
-	],
-)
+FILES = [
+	"prego_metrics.agent.state.store.StateFolder.read",
+	"prego_metrics.agent.push.steps.load_config",
+	"prego_metrics.agent.state.lock.PushLock.acquire",
+]
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+	monkeypatch.setattr("prego_metrics.agent.base.limited.FILE_SECONDS", 0.5)
+
+
+@pytest.mark.parametrize("name", FILES)
 def test_files_that_do_not_answer_at_all_end_the_push(
-	module: str,
 	name: str,
+	bench: Path,
+	control_plane: LocalControlPlane,
+	hang: threading.Event,
+	impatient: None,
+	monkeypatch: pytest.MonkeyPatch,
+) -> None:
+	monkeypatch.setattr(name, lambda *args, **kwargs: hang.wait(20))
+	ended = push(open_bench(str(bench)), Request(within_seconds=0.5), ENVIRON)
+	assert (ended.outcome, ended.error_code) == ("not_sent", "state_late")
+	assert control_plane.answers == []
+
+
+@pytest.mark.parametrize("name", FILES[:2])
+def test_files_that_do_not_answer_at_all_end_a_dry_run(
+	name: str, bench: Path, hang: threading.Event, impatient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	monkeypatch.setattr(name, lambda *args, **kwargs: hang.wait(20))
+	ended = dry_run(open_bench(str(bench)), ENVIRON)
+	assert (ended.outcome, ended.error_code) == ("not_sent", "state_late")
+
+
+def test_a_count_that_does_not_end_ends_a_dry_run(
+	bench: Path, hang: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	hanging(monkeypatch, tenant_count, "count_tenants", hang)
+	ended = dry_run(open_bench(str(bench)), ENVIRON)
+	assert (ended.outcome, ended.error_code) == ("not_sent", "count_late")
+
+
+def test_a_bench_that_does_not_answer_is_named(
+	bench: Path, hang: threading.Event, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	monkeypatch.setattr("prego_metrics.cli.ui.bench.FILE_SECONDS", 0.5)
+	monkeypatch.setattr("prego_metrics.cli.ui.bench.find_bench", lambda path: hang.wait(20))
+	with pytest.raises(TooLate) as raised:
+		open_bench_as_owner(str(bench))
+	assert (raised.value.code, raised.value.message.params["bench"]) == ("bench_late", str(bench))
+
+
+def test_a_file_of_the_heartbeat_that_does_not_answer_fails_the_heartbeat_alone(
 	bench: Path,
 	control_plane: LocalControlPlane,
 	hang: threading.Event,
 	monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-	monkeypatch.setattr(f"{module}.{name}", lambda *args, **kwargs: hang.wait(20))
-	monkeypatch.setattr("prego_metrics.agent.push.push.FILE_SECONDS", 0.5)
-	ended = push(open_bench(str(bench)), Request(within_seconds=0.5), ENVIRON)
-	assert (ended.outcome, ended.error_code) == ("not_sent", "state_late")
-	assert control_plane.answers == []
+	monkeypatch.setattr("prego_metrics.agent.push.heartbeat.read_secret_file", lambda path: hang.wait(20))
+	ended = push_now(aim(bench, control_plane.url, heartbeat_url_file="/mnt/heartbeat"))
+	assert ended.outcome == "delivered"
+	assert [warning.code for warning in ended.warnings if warning.code] == ["heartbeat_failed"]
 
 
 def test_a_step_gives_back_its_result_or_its_exception() -> None:
