@@ -67,10 +67,10 @@ class Node:
 		self.failures = 0
 		self.state: State | None = None
 
-	def settle(self, interval: float) -> None:
-		"""Let it have pushed, at one of the ticks of the last interval: nodes were installed at any time."""
+	def settle(self, interval: float, at: float) -> None:
+		"""Let it have pushed, at one of the ticks of the interval before `at`: nodes were installed at any time."""
 		trigger, phase = self.triggers[0], self.phases[0]
-		nominal = phase + trigger.every * math.ceil((self.clock - phase) / trigger.every)
+		nominal = phase + trigger.every * math.ceil((self.clock + at - phase) / trigger.every)
 		nominal -= trigger.every * random.randint(1, math.ceil(interval / trigger.every))
 		self.last_attempt_at = nominal + schedule.spread_share_seconds(self.id, trigger.spread)
 		self.at = self.row_at = self.last_attempt_at - self.clock
@@ -81,7 +81,7 @@ class ControlPlane:
 
 	def __init__(self, scenario: Scenario) -> None:
 		self._scenario = scenario
-		self._free_at = 0.0
+		self._free_at = -math.inf
 
 	def answer(self, at: float) -> tuple[bool, float, float | None, float | None]:
 		"""Return whether it was delivered, after how long the node knows, Retry-After, and when the row is written."""
@@ -111,6 +111,8 @@ class Fleet:
 		self.seconds = seconds
 		self.measures = Measures(seconds, schedule.fresh_seconds(scenario.interval), scenario.disturbance)
 		self._control_plane = ControlPlane(scenario)
+		# What the nodes do until they have settled is not measured.
+		self._begins_at = -60 - 3 * scenario.interval
 		self._deadline = schedule.deadline_seconds(scenario.interval)
 		self._events: list[tuple[float, int, int]] = []
 		self.nodes = [self._node(number) for number in range(count)]
@@ -119,18 +121,18 @@ class Fleet:
 		scenario = self.scenario
 		triggers = scenario.triggers[number % len(scenario.triggers)]
 		node = Node(f"node-{number}", triggers, EPOCH + random.gauss(0, scenario.clocks), scenario.even)
-		node.settle(scenario.interval)
+		node.settle(scenario.interval, self._begins_at)
 		if random.random() < scenario.stepping:
 			node.step_at, node.step = random.random() * self.seconds, random.uniform(-300, 300)
 		if scenario.restart:
 			node.off_at, node.on_at = scenario.restart[0], scenario.restart[1] + random.uniform(*BOOT_SECONDS)
-		self._change(node, 0.0)
+		self._change(node, self._begins_at)
 		return node
 
 	def run(self, progress: Callable[[float], None] = lambda _: None) -> Measures:
 		"""Let the time pass; `progress` is told of the seconds that are over, each simulated minute."""
 		for number, node in enumerate(self.nodes):
-			self._plan(number, node, 0.0)
+			self._plan(number, node, self._begins_at)
 		events, reported_at = self._events, 0.0
 		while events:
 			at, number, attempt = heapq.heappop(events)
@@ -153,16 +155,19 @@ class Fleet:
 		if len(node.triggers) > 1 and not self._is_due(node, node.clock + began):
 			self._plan(number, node, at)
 			return False
-		self.measures.gaps.add(began - node.at)
+		if at >= 0:
+			self.measures.gaps.add(began - node.at)
 		node.at = began
 		node.last_attempt_at = node.clock + began
 		return True
 
 	def _attempt(self, number: int, node: Node, at: float, attempt: int) -> None:
 		delivered, took, asked, row_at = self._control_plane.answer(at)
-		self.measures.request(at)
+		if at >= 0:
+			self.measures.request(at)
 		if row_at is not None:
-			self.measures.row(node.row_at, row_at)
+			if row_at >= 0:
+				self.measures.row(node.row_at, row_at)
 			node.row_at = row_at
 			if node.changed_at <= node.at:
 				self.measures.changes.add(row_at - node.changed_at)
@@ -234,9 +239,8 @@ class Fleet:
 	# The product's rules, as agent/push/push.py puts them together.
 
 	def _seconds_until_due(self, node: Node, wall: float) -> float:
-		return schedule.seconds_until_due(
-			wall, node.last_attempt_at, self.scenario.interval, last_failed=node.failures > 0
-		)
+		pace = schedule.Pace(node.last_attempt_at, node.failures)
+		return schedule.seconds_until_due(wall, pace, self.scenario.interval, node.id)
 
 	def _is_due(self, node: Node, wall: float) -> bool:
 		return self._seconds_until_due(node, wall) <= 0

@@ -245,9 +245,8 @@ def _require_settings_file(config: Config, state: State) -> None:
 
 def _is_due(config: Config, state: State) -> bool:
 	# The clock is read after the state: a stamp from a push that is just beginning must not look like the future.
-	return schedule.is_due(
-		time.time(), state.last_attempt_at, config.push_interval, last_failed=state.last_failed
-	)
+	now = time.time()
+	return schedule.seconds_until_due(now, state.pace, config.push_interval, config.node_id) <= 0
 
 
 def _lock_wait_seconds(request: Request, deadline_seconds: float) -> float:

@@ -18,7 +18,7 @@ from prego_metrics.agent.base.messages import Message
 from prego_metrics.agent.collectors.host import CpuReading
 from prego_metrics.agent.state.events import AlertEvent
 from prego_metrics.agent.state.outcomes import DELIVERED, FAILED, NOT_SENT, REFUSED
-from prego_metrics.agent.state.schedule import CLOCK_STEP_SECONDS
+from prego_metrics.agent.state.schedule import CLOCK_STEP_SECONDS, Pace
 
 VERSION = 2
 READ_VERSIONS = (1, 2)
@@ -94,9 +94,10 @@ class State:
 		return self.last is None or self.last.at < self.last_attempt_at
 
 	@property
-	def last_failed(self) -> bool:
-		"""Whether the next push should come sooner than a long interval says."""
-		return self.unfinished or (self.last is not None and self.last.outcome != DELIVERED)
+	def pace(self) -> Pace:
+		"""What the rule of when the next push is due looks at."""
+		failed = self.unfinished or (self.last is not None and self.last.outcome != DELIVERED)
+		return Pace(self.last_attempt_at, self.failures_in_a_row or int(failed))
 
 	def recorded(self, push: Push, alert_after: int, disk_alert_pct: float = 0.0) -> State:
 		"""Return the state after `push` ended, with the alert events that it may have caused.

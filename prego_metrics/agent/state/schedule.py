@@ -1,20 +1,36 @@
 """When a push is due.
 
-No periods and no anchor: elapsed time since the last attempt, whichever trigger made it. With ticks every
-60 seconds the slack absorbs their jitter. The promise: no two scheduled pushes closer than the interval
-less the slack, none further apart than the interval and the fastest trigger's tick.
+Elapsed time since the last attempt, whichever trigger made it. With runs every 60 seconds the slack absorbs their
+jitter. Longer intervals have a moment of the node's own besides, at which a node that lost it (after an outage, a
+restart or a manual push) comes back: a fleet that was disturbed together does not stay together.
+
+The promise: no two scheduled pushes closer than the interval, or than a minute if that is shorter, less the slack;
+none further apart than the interval and the fastest trigger's period.
 """
 
 from __future__ import annotations
 
 import zlib
+from typing import NamedTuple
 
 SLACK_SHARE = 0.25
 MAX_SLACK_SECONDS = 15.0
-# After a failure a longer interval counts as this much, so that a node comes back soon.
+# After one failure a longer interval counts as this much, so that a node comes back soon; after more of them as
+# the other, since a control plane that is down must not get more requests than one that is well.
 RETRY_INTERVAL_SECONDS = 60.0
+FAILING_INTERVAL_SECONDS = 300.0
+# The triggers of this app run each minute, and a little late: a push so long after the node's moment is still at it.
+TRIGGER_SECONDS = 60.0
+LATE_SECONDS = 5.0
 # A clock that is being set right steps back by less; more is a fault of its own.
 CLOCK_STEP_SECONDS = 5.0
+
+
+class Pace(NamedTuple):
+	"""What the pushes so far leave to the rule. failures are those in a row; one that did not end is one."""
+
+	last_attempt_at: float | None = None
+	failures: int = 0
 
 
 def slack_seconds(interval_seconds: float) -> float:
@@ -22,34 +38,46 @@ def slack_seconds(interval_seconds: float) -> float:
 	return min(interval_seconds * SLACK_SHARE, MAX_SLACK_SECONDS)
 
 
-def is_due(
-	now: float, last_attempt_at: float | None, interval_seconds: float, *, last_failed: bool = False
-) -> bool:
-	"""Tell whether a push is due at `now`; both times are in seconds since the epoch.
+def seconds_until_due(now: float, pace: Pace, interval_seconds: float, node_id: str) -> float:
+	"""Return how long it is until a push is due; 0 or less means now. Times are in seconds since the epoch.
 
 	A last attempt that lies in the future means that the clock went back: a push is due.
 	"""
-	return seconds_until_due(now, last_attempt_at, interval_seconds, last_failed=last_failed) <= 0
-
-
-def seconds_until_due(
-	now: float, last_attempt_at: float | None, interval_seconds: float, *, last_failed: bool = False
-) -> float:
-	"""Return how long it is until a push is due; 0 or less means now."""
-	if last_attempt_at is None or last_attempt_at > now:
+	last = pace.last_attempt_at
+	if last is None or last > now:
 		return 0.0
-	if last_failed:
+	if pace.failures == 1:
 		interval_seconds = min(interval_seconds, RETRY_INTERVAL_SECONDS)
-	return last_attempt_at + interval_seconds - slack_seconds(interval_seconds) - now
+	elif pace.failures:
+		interval_seconds = min(interval_seconds, FAILING_INTERVAL_SECONDS)
+	return last + _gap_seconds(last, interval_seconds, node_id) - now
+
+
+def _gap_seconds(last: float, interval_seconds: float, node_id: str) -> float:
+	"""Return how long after an attempt the next one is due: earlier than usual where it missed the node's moment."""
+	shortest = min(interval_seconds, TRIGGER_SECONDS)
+	# Not the same hash as that of `spread`: the nodes of one minute would be those of a few of its seconds.
+	moment = spread_share_seconds(f"{node_id} interval", interval_seconds)
+	missed_by = (last - moment) % interval_seconds
+	if missed_by < TRIGGER_SECONDS + LATE_SECONDS:
+		return interval_seconds - slack_seconds(interval_seconds)
+	return max(shortest - slack_seconds(shortest), interval_seconds - missed_by)
 
 
 def is_snapshot_due(now: float, last_snapshot_at: float | None, interval_seconds: float) -> bool:
 	"""Tell whether this push should ask for a snapshot; an interval of 0 means never."""
-	return interval_seconds > 0 and is_due(now, last_snapshot_at, interval_seconds)
+	return interval_seconds > 0 and seconds_until_snapshot(now, last_snapshot_at, interval_seconds) <= 0
+
+
+def seconds_until_snapshot(now: float, last_snapshot_at: float | None, interval_seconds: float) -> float:
+	"""Return how long it is until a snapshot is due; 0 or less means with the next push."""
+	if last_snapshot_at is None or last_snapshot_at > now:
+		return 0.0
+	return last_snapshot_at + interval_seconds - slack_seconds(interval_seconds) - now
 
 
 def spread_share_seconds(node_id: str, spread_seconds: float) -> float:
-	"""Return how long this node waits so that a fleet whose clocks agree does not push in one second.
+	"""Return this node's share of `spread_seconds`, so that a fleet whose clocks agree does not push in one second.
 
 	Fixed by the node's id, so that the distance between two pushes of one node stays the interval.
 	"""

@@ -66,18 +66,15 @@ def node_page(config: Config) -> dict[str, Any]:
 
 
 def _next_push(config: Config, state: State, now: float) -> str:
-	seconds = schedule.seconds_until_due(
-		now, state.last_attempt_at, config.push_interval, last_failed=state.last_failed
-	)
+	seconds = schedule.seconds_until_due(now, state.pace, config.push_interval, config.node_id)
 	return iso_utc(now + max(0.0, seconds))
 
 
 def _next_snapshot(config: Config, state: State, now: float) -> str | None:
 	if not config.snapshot_interval:
 		return None
-	return iso_utc(
-		now + max(0.0, schedule.seconds_until_due(now, state.last_snapshot_at, config.snapshot_interval))
-	)
+	seconds = schedule.seconds_until_snapshot(now, state.last_snapshot_at, config.snapshot_interval)
+	return iso_utc(now + max(0.0, seconds))
 
 
 def _host(config: Config, state: State) -> dict[str, Any]:

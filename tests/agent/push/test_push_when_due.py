@@ -50,7 +50,7 @@ def test_a_clock_that_went_back_makes_a_push_due(bench: Path) -> None:
 	assert push_now(bench, scheduled()).outcome == "not_due"
 
 
-def test_after_a_failure_a_long_interval_counts_as_a_minute(
+def test_after_one_failure_a_long_interval_counts_as_a_minute(
 	bench: Path, control_plane: LocalControlPlane
 ) -> None:
 	with HostileServer(answer(400)) as server:
@@ -61,7 +61,7 @@ def test_after_a_failure_a_long_interval_counts_as_a_minute(
 	assert push_now(bench, scheduled()).outcome == "not_due"
 	rewind(bench, 2)
 	assert push_now(bench, scheduled()).outcome == "delivered"
-	rewind(bench, 3500)
+	rewind(bench, 44)
 	assert push_now(bench, scheduled()).outcome == "not_due"
 
 
@@ -75,7 +75,7 @@ def test_an_attempt_is_stamped_before_it_is_sent(bench: Path) -> None:
 	with HostileServer(look) as server:
 		push_now(aim(bench, server.url), scheduled())
 	assert seen[0].unfinished and seen[0].last_attempt_at is not None
-	assert not due.is_due(time.time(), seen[0].last_attempt_at, 60)
+	assert due.seconds_until_due(time.time(), seen[0].pace, 60, "node-1") > 0
 
 
 def test_each_tick_leaves_its_driver_s_mark_even_when_nothing_is_due(bench: Path) -> None:

@@ -15,22 +15,36 @@ from prego_metrics.agent.state import schedule as due
 HOURS = 6 * 3600.0
 
 
-def slowed(interval: float, failed: bool) -> float:
-	return min(interval, due.RETRY_INTERVAL_SECONDS) if failed else interval
+NODE = "sg-1"
 
 
-def live(world: World) -> list[tuple[float, bool]]:
-	"""Let a node live for six hours; returns when it pushed, and whether that failed.
+def is_due(now: float, pace: due.Pace, interval: float, node_id: str = NODE) -> bool:
+	return due.seconds_until_due(now, pace, interval, node_id) <= 0
+
+
+def slowed(interval: float, failures: int) -> float:
+	if failures == 0:
+		return interval
+	return min(interval, due.RETRY_INTERVAL_SECONDS if failures == 1 else due.FAILING_INTERVAL_SECONDS)
+
+
+def shortest_gap(interval: float) -> float:
+	shortest = min(interval, due.TRIGGER_SECONDS)
+	return shortest - due.slack_seconds(shortest)
+
+
+def live(world: World) -> list[tuple[float, int]]:
+	"""Let a node live for six hours; returns when it pushed, and how many have failed in a row then.
 
 	One push at a time, as the lock has it: a tick while another push is sent has nothing to do.
 	"""
 	chance = random.Random(world.seed + 1)
-	pushed: list[tuple[float, bool]] = []
+	pushed: list[tuple[float, int]] = []
 	free_at = 0.0
 	for now in world.ticks(HOURS):
-		last, failed = pushed[-1] if pushed else (None, False)
-		if now >= free_at and due.is_due(now, last, world.interval, last_failed=failed):
-			pushed.append((now, chance.random() < world.failing))
+		pace = due.Pace(*pushed[-1]) if pushed else due.Pace()
+		if now >= free_at and is_due(now, pace, world.interval):
+			pushed.append((now, pace.failures + 1 if chance.random() < world.failing else 0))
 			free_at = now + min(world.send_seconds, due.deadline_seconds(world.interval))
 	return pushed
 
@@ -41,9 +55,9 @@ def longest_wait_for_a_tick(world: World) -> float:
 
 
 @given(worlds(failing=st.just(0.0)))
-def test_no_two_pushes_are_closer_than_the_interval_less_the_slack(world: World) -> None:
+def test_no_two_pushes_are_closer_than_the_interval_or_a_minute_less_the_slack(world: World) -> None:
 	moments = [moment for moment, _ in live(world)]
-	smallest = world.interval - due.slack_seconds(world.interval)
+	smallest = shortest_gap(world.interval)
 	assert all(later - earlier >= smallest - 1e-6 for earlier, later in itertools.pairwise(moments))
 
 
@@ -57,12 +71,44 @@ def test_no_two_pushes_are_further_apart_than_the_interval_and_the_fastest_tick(
 
 
 @given(worlds(failing=st.floats(0, 1)))
-def test_after_a_failure_both_promises_hold_with_a_minute_in_place_of_a_longer_interval(world: World) -> None:
+def test_after_failures_both_promises_hold_with_a_shorter_time_in_place_of_a_longer_interval(
+	world: World,
+) -> None:
 	wait = longest_wait_for_a_tick(world)
-	for (earlier, failed), (later, _) in itertools.pairwise(live(world)):
-		interval = slowed(world.interval, failed)
-		assert interval - due.slack_seconds(interval) - 1e-6 <= later - earlier
-		assert later - earlier <= interval + wait + 1e-6
+	for (earlier, failures), (later, _) in itertools.pairwise(live(world)):
+		interval = slowed(world.interval, failures)
+		assert shortest_gap(interval) - 1e-6 <= later - earlier <= interval + wait + 1e-6
+
+
+@pytest.mark.parametrize("interval", [60.0, 90.0, 120.0, 300.0, 3600.0])
+@pytest.mark.parametrize("phase", [0.0, 17.0, 44.0])
+def test_a_node_that_missed_its_moment_comes_back_to_it_and_stays(interval: float, phase: float) -> None:
+	for number in range(20):
+		last, pushed = phase, []
+		for now in itertools.takewhile(lambda now: now < 6 * interval, itertools.count(phase + 60, 60)):
+			if is_due(now, due.Pace(last), interval, f"sg-{number}"):
+				pushed.append(now)
+				last = now
+		gaps = [later - earlier for earlier, later in itertools.pairwise(pushed)]
+		# A run each minute keeps an interval of 90 s only on average.
+		assert all(gap == interval for gap in gaps[1:]) or interval % 60
+		assert interval - 1 <= (pushed[-1] - pushed[0]) / len(gaps) <= interval + 30
+
+
+@pytest.mark.parametrize("failed", [False, True])
+def test_a_fleet_that_pushed_in_one_minute_is_apart_within_two_intervals(failed: bool) -> None:
+	minutes = [0] * 10
+	for number in range(2000):
+		last, now = number % 50, 600.0
+		while now < 900:
+			now = last + 60
+			while not is_due(now, due.Pace(last, int(failed and last < 60)), 300.0, f"sg-{number}"):
+				now += 60
+			last = now
+			if 300 <= now < 900:
+				minutes[int(now // 60) - 5] += 1
+	# 400 each, if chance did not matter.
+	assert all(320 < count < 480 for count in minutes), minutes
 
 
 @given(
@@ -83,7 +129,7 @@ def test_whatever_the_clock_does_pushes_go_on(jumps: list[float], interval: floa
 		if jumps and chance.random() < 0.02:
 			wall += jumps.pop()
 			jumps_since_push += 1
-		if due.is_due(wall, last, interval):
+		if is_due(wall, due.Pace(last), interval):
 			last, waited, jumps_since_push = wall, 0.0, 0
 		# A jump back by less than the last attempt's age cannot be seen: it costs up to an interval more.
 		assert waited <= (1 + jumps_since_push) * interval + 62
@@ -94,7 +140,7 @@ def test_with_one_driver_that_ticks_every_minute_every_tick_pushes(every: float)
 	last: float | None = None
 	for number in range(1000):
 		now = 1e9 + number * every
-		assert due.is_due(now, last, 60.0)
+		assert is_due(now, due.Pace(last), 60.0)
 		last = now
 
 
@@ -103,22 +149,49 @@ def test_with_one_driver_that_ticks_every_minute_every_tick_pushes(every: float)
 )
 def test_the_slack_is_a_quarter_and_at_most_fifteen_seconds(interval: float, slack: float) -> None:
 	assert due.slack_seconds(interval) == slack
-	assert not due.is_due(1000 + interval - slack - 0.01, 1000, interval)
-	assert due.is_due(1000 + interval - slack, 1000, interval)
+	at = moment(interval)
+	assert not is_due(at + interval - slack - 0.01, due.Pace(at), interval)
+	assert is_due(at + interval - slack, due.Pace(at), interval)
+
+
+def moment(interval: float) -> float:
+	"""A moment that is the node's own."""
+	return 1000 * interval + due.spread_share_seconds(f"{NODE} interval", interval)
+
+
+@pytest.mark.parametrize(
+	("late", "after"), [(0, 285), (64, 285), (66, 234), (200, 100), (254, 46), (260, 45), (299, 45)]
+)
+def test_a_push_that_missed_the_node_s_moment_is_followed_by_one_at_the_next(
+	late: float, after: float
+) -> None:
+	last = moment(300) + late
+	assert due.seconds_until_due(last, due.Pace(last), 300.0, NODE) == pytest.approx(after)
+
+
+def test_the_moment_is_no_matter_up_to_an_interval_of_a_minute() -> None:
+	assert {due.seconds_until_due(at, due.Pace(at), 60.0, NODE) for at in range(0, 600, 7)} == {45.0}
 
 
 def test_the_first_push_and_one_whose_last_attempt_lies_in_the_future_are_due() -> None:
-	assert due.is_due(1000, None, 86400)
-	assert due.is_due(1000, 1000.001, 86400)
-	assert not due.is_due(1000, 1000, 60)
+	assert is_due(1000, due.Pace(), 86400)
+	assert is_due(1000, due.Pace(1000.001), 86400)
+	assert not is_due(1000, due.Pace(1000), 60)
 
 
 @pytest.mark.parametrize(("interval", "after"), [(300, 45), (3600, 45), (60, 45), (20, 15)])
-def test_a_failure_shortens_a_long_interval_to_a_minute_and_no_short_one(
+def test_one_failure_shortens_a_long_interval_to_a_minute_and_no_short_one(
 	interval: float, after: float
 ) -> None:
-	assert due.is_due(1000 + after, 1000, interval, last_failed=True)
-	assert not due.is_due(1000 + after - 0.1, 1000, interval, last_failed=True)
+	assert is_due(1000 + after, due.Pace(1000, 1), interval)
+	assert not is_due(1000 + after - 0.1, due.Pace(1000, 1), interval)
+
+
+@pytest.mark.parametrize(("interval", "after"), [(300, 285), (3600, 285), (60, 45), (20, 15)])
+@pytest.mark.parametrize("failures", [2, 60])
+def test_more_failures_shorten_it_to_five_minutes(interval: float, after: float, failures: int) -> None:
+	at = moment(min(interval, 300))
+	assert due.seconds_until_due(at, due.Pace(at, failures), interval, NODE) == pytest.approx(after)
 
 
 def test_a_snapshot_is_due_as_a_push_is_and_never_with_zero() -> None:

@@ -244,12 +244,12 @@ def test_ticks_of_one_driver_in_many_processes_never_fail(folder: StateFolder) -
 
 
 def test_an_attempt_without_a_result_is_unfinished_and_counts_as_failed() -> None:
-	assert not State().unfinished and not State().last_failed
-	assert State(last_attempt_at=1.0).unfinished
+	assert not State().unfinished and State().pace == (None, 0)
+	assert State(last_attempt_at=1.0).unfinished and State(last_attempt_at=1.0).pace == (1.0, 1)
 	assert State(last_attempt_at=2.0, last=replace(PUSH, at=1.0)).unfinished
 	finished = State(last_attempt_at=2.0, last=replace(PUSH, at=2.0))
-	assert not finished.unfinished and not finished.last_failed
-	assert replace(finished, last=replace(PUSH, at=2.0, outcome="refused")).last_failed
+	assert not finished.unfinished and finished.pace == (2.0, 0)
+	assert replace(finished, last=replace(PUSH, at=2.0, outcome="refused")).pace.failures == 1
 
 
 @given(
