@@ -155,7 +155,7 @@ def test_a_trigger_that_failed_and_then_fell_silent_is_told_after_what_is_fresh(
 ) -> None:
 	tick(401)
 	folder, config = folder_of(bench_folder), config_of(bench_folder)
-	later = time.time() + 299
+	later = time.time() + 270
 	record_silence(folder, config, clock=lambda: later)
 	assert take_unsent_alerts(folder, "systemd", config) is None
 	later += 3
