@@ -158,7 +158,7 @@ def test_a_trigger_that_failed_and_then_fell_silent_is_told_after_what_is_fresh(
 	later = time.time() + 270
 	record_silence(folder, config, clock=lambda: later)
 	assert take_unsent_alerts(folder, "systemd", config) is None
-	later += 3
+	later += 33
 	for _ in range(2):
 		record_silence(folder, config, clock=lambda: later)
 	assert [event.kind for event in state_of(bench_folder).events] == ["failing"]
