@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -42,10 +42,16 @@ def hetzner() -> None:
 	help="Seconds up to which a row is fresh. Default: 300.",
 )
 @click.option(
-	"--control-plane-url", metavar="URL", help="Base URL. Default: PREGO_METRICS_CONTROL_PLANE_URL."
+	"--control-plane-url",
+	metavar="URL",
+	envvar="PREGO_METRICS_CONTROL_PLANE_URL",
+	help="Base URL. Default: PREGO_METRICS_CONTROL_PLANE_URL.",
 )
 @click.option(
-	"--api-key-file", metavar="FILE", help="0600 file with the key. Default: PREGO_METRICS_API_KEY_FILE."
+	"--api-key-file",
+	metavar="FILE",
+	envvar="PREGO_METRICS_API_KEY_FILE",
+	help="0600 file with the key. Default: PREGO_METRICS_API_KEY_FILE.",
 )
 @click.option("--token-file", metavar="FILE", help="0600 file with the token, if HCLOUD_TOKEN is unset.")
 @click.option(
@@ -71,22 +77,6 @@ def hetzner_push(as_json: bool, **options: Any) -> None:
 	Exit codes: 0 every node is pushed or pushes for itself, 1 some are not (the last line says how many),
 	2 nothing could be read or configured.
 	"""
-	_check_options(options)
-	from prego_metrics.fleet.hetzner.sidecar import SidecarOptions, run_sidecar
-
-	try:
-		outcomes, unread = run_sidecar(
-			SidecarOptions(**options),
-			os.environ,
-			warn=print_warning,
-			track=_with_progress_bar,
-		)
-	except PregoMetricsError as error:
-		_fail(error, as_json)
-	sys.exit(_print_outcomes(outcomes, unread, as_json=as_json))
-
-
-def _check_options(options: dict[str, Any]) -> None:
 	if options["label"] is not None and options["mapping"] is not None:
 		raise click.UsageError("--label and --mapping exclude each other")
 	if not options["counts"] and not options["tenants"]:
@@ -95,10 +85,15 @@ def _check_options(options: dict[str, Any]) -> None:
 		)
 	if options["statuses"] and not options["tenants"]:
 		raise click.UsageError("--statuses goes with --tenants")
+	from prego_metrics.fleet.hetzner.sidecar import SidecarOptions, run_sidecar
 
-
-def _fail(error: PregoMetricsError | str, as_json: bool) -> NoReturn:
-	fail(error, json_with={"ok": False, "nodes": []} if as_json else None)
+	try:
+		outcomes, unread = run_sidecar(
+			SidecarOptions(**options), os.environ, warn=print_warning, track=_with_progress_bar
+		)
+	except PregoMetricsError as error:
+		fail(error, json_with={"ok": False, "nodes": []} if as_json else None)
+	sys.exit(_print_outcomes(outcomes, unread, as_json=as_json))
 
 
 def _with_progress_bar(nodes: list[MappedNode]) -> Iterable[MappedNode]:

@@ -1,4 +1,8 @@
-"""One run of the sidecar: from its options and environment to what became of each node."""
+"""One run of the sidecar: from its options and environment to what became of each node.
+
+Exports are read as `prego-metrics fleet` reads them, and must be recent: a node whose row was stale an hour ago may
+push for itself again, and an old count is too low.
+"""
 
 from __future__ import annotations
 
@@ -7,15 +11,16 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
-from prego_metrics.agent.base.errors import PregoMetricsError
+from prego_metrics.agent.base.errors import ExportError, PregoMetricsError
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.base.secrets import Secret
+from prego_metrics.agent.base.times import epoch_seconds
 from prego_metrics.agent.config.api_key import load_api_key
 from prego_metrics.agent.config.kinds import BaseUrl
 from prego_metrics.agent.config.secret_files import read_secret_file
 from prego_metrics.agent.push.delivery import Delivery, send
 from prego_metrics.agent.push.payload import Payload
 from prego_metrics.fleet.hetzner.api import ATTEMPT_SECONDS, HetznerApi
-from prego_metrics.fleet.hetzner.counts import MAX_AGE_SECONDS, read_counts, read_last_rows
 from prego_metrics.fleet.hetzner.mapping import (
 	NODE_LABEL,
 	MappedNode,
@@ -23,17 +28,16 @@ from prego_metrics.fleet.hetzner.mapping import (
 	map_by_label,
 	read_mapping_file,
 )
-from prego_metrics.fleet.hetzner.push_nodes import NOT_PUSHED, Known, Outcome, Send, push_nodes
+from prego_metrics.fleet.hetzner.push_nodes import NOT_PUSHED, Known, LastRow, Outcome, Send, push_nodes
 from prego_metrics.fleet.sources.control_plane import KeyFile
 from prego_metrics.fleet.sources.exports import read_export
-from prego_metrics.fleet.sources.records import read_placement
+from prego_metrics.fleet.sources.records import read_metrics, read_placement
 
 TOKEN_VARIABLE = "HCLOUD_TOKEN"
 ENDPOINT_VARIABLE = "HCLOUD_ENDPOINT"
-URL_VARIABLE = "PREGO_METRICS_CONTROL_PLANE_URL"
-KEY_FILE_VARIABLE = "PREGO_METRICS_API_KEY_FILE"
 DEFAULT_ENDPOINT = "https://api.hetzner.cloud/v1"
 NODE_SECONDS = 20.0
+MAX_AGE_SECONDS = 300.0
 
 
 @dataclass(frozen=True)
@@ -141,13 +145,12 @@ def _sender(
 	seconds_left: Callable[[], float],
 ) -> Send:
 	"""Return the function that sends one payload within a node's share of the time."""
-	source = "--control-plane-url" if options.control_plane_url else URL_VARIABLE
-	url = options.control_plane_url or environ.get(URL_VARIABLE)
-	if not url:
-		raise PregoMetricsError(f"there is no control plane: set {URL_VARIABLE}, or --control-plane-url")
-	base_url = _checked_url(url, source)
-	key_file = KeyFile(options.api_key_file or environ.get(KEY_FILE_VARIABLE) or None)
-	key, warnings = load_api_key(key_file, environ)
+	if not options.control_plane_url:
+		raise PregoMetricsError(
+			"there is no control plane: set PREGO_METRICS_CONTROL_PLANE_URL, or --control-plane-url"
+		)
+	base_url = _checked_url(options.control_plane_url, "--control-plane-url")
+	key, warnings = load_api_key(KeyFile(options.api_key_file), environ)
 	for warning in warnings:
 		warn(warning)
 
@@ -156,3 +159,33 @@ def _sender(
 		return send(base_url, key, payload, attempt_seconds=ATTEMPT_SECONDS, deadline_seconds=seconds)
 
 	return send_payload
+
+
+def read_last_rows(path: str) -> dict[str, LastRow]:
+	"""Return each node's row of an export of server_metrics that is at most five minutes old.
+
+	An export without rows is one of a fleet of which no node ever pushed. Raises ExportError.
+	"""
+	rows: dict[str, LastRow] = {}
+	export = read_export(path, MAX_AGE_SECONDS)
+	for node_id, metrics in read_metrics(export, "updated_at").items():
+		if metrics.updated_at is not None:
+			try:
+				rows[node_id] = LastRow(epoch_seconds(metrics.updated_at), metrics.source)
+			except ValueError as error:
+				problem = f"the updated_at of node {sanitize(node_id, 80)} {error}"
+				raise ExportError(export.source, problem) from None
+	return rows
+
+
+def read_counts(path: str) -> dict[str, int]:
+	"""Return the counts of a file with rows of node_id and tenant_count. Raises ExportError."""
+	export = read_export(path)
+	counts: dict[str, int] = {}
+	for node_id, metrics in read_metrics(export, "tenant_count").items():
+		if metrics.tenant_count is None:
+			raise ExportError(export.source, f"has no count for node {sanitize(node_id, 80)}")
+		counts[node_id] = metrics.tenant_count
+	if not counts:
+		raise ExportError(export.source, "holds no count")
+	return counts

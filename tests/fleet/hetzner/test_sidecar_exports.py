@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from prego_metrics.agent.base.errors import ExportError
-from prego_metrics.fleet.hetzner.counts import MAX_AGE_SECONDS, read_counts, read_last_rows
+from prego_metrics.fleet.hetzner.sidecar import MAX_AGE_SECONDS, read_counts, read_last_rows
 from prego_metrics.fleet.sources.exports import read_export
 from prego_metrics.fleet.sources.records import read_placement
 
