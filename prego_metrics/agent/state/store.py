@@ -5,19 +5,15 @@
 - tick-TRIGGER.json is each trigger's last sign of life. Most ticks are not due and hold no lock: in one
   file they would lose each other's marks, and under the lock they would make a due push believe that
   another one is running.
-- begun-TRIGGER-TIME-ID, empty, is there while a push is under way (see attempts.py).
-- sent-CHANNEL-KIND-ID, empty, is the receipt of an alert: the process that creates the file sends it.
+- Empty files say what there is to say by their names (see marks.py).
 
 All of it is input too, since any app of the bench can write it: types, sizes and symlinks are checked.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import stat
-import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
@@ -26,7 +22,7 @@ from prego_metrics.agent.base.files import opened_folder, read_limited, replace_
 from prego_metrics.agent.base.messages import Message, coded, message_of, params_as_json
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import STATE_FOLDER_NAME
-from prego_metrics.agent.state.attempts import Attempt, attempt_of
+from prego_metrics.agent.state.marks import MarkFolder, OpenedFolder
 from prego_metrics.agent.state.model import EVENTS_LENGTH, TRIGGERS, VERSION, Push, State, Tick
 from prego_metrics.agent.state.parser import Fields, parse_object, parse_push, parse_state, parse_tick
 
@@ -39,12 +35,9 @@ HISTORY_NAME = "history.jsonl"
 MAX_HISTORY_BYTES = 2_400_000
 # Twenty events, each with a long error and its parameters in escapes of twelve bytes a character, fit into it.
 _MAX_BYTES = 1 << 20
-RECEIPT_PREFIX = "sent-"
-# Each killed push leaves one to the next; more are not ours.
-_MAX_ATTEMPTS = 5
 
 
-class StateFolder:
+class StateFolder(MarkFolder):
 	"""`sites/.prego-metrics` of one bench. Nothing here raises for a folder that cannot be read or written.
 
 	Reading returns what is there and warnings; writing returns what went wrong, or None: a push must go out
@@ -52,7 +45,7 @@ class StateFolder:
 	"""
 
 	def __init__(self, sites: str) -> None:
-		self.path = os.path.join(sites, FOLDER_NAME)
+		super().__init__(os.path.join(sites, FOLDER_NAME))
 
 	def read(self, *, set_aside: bool = False) -> tuple[State, list[Message]]:
 		"""Return the state; a corrupt, foreign or future one counts as none.
@@ -85,30 +78,11 @@ class StateFolder:
 			locked=False,
 		)
 
-	def begin(self, attempt: Attempt) -> Message | None:
-		"""Mark that a push begins; return what went wrong, or None. The caller holds the lock."""
-		try:
-			self.make_file(attempt.file_name)
-		except OSError as error:
-			return self._unwritten(error)
-		return None
-
-	def attempts(self) -> list[Attempt]:
-		"""Return the pushes that began and did not end, oldest first. Who holds the lock knows that they are gone."""
-		try:
-			return sorted(filter(None, map(attempt_of, os.listdir(self.path))))[-_MAX_ATTEMPTS:]
-		except OSError:
-			return []
-
-	def end(self, attempt: Attempt) -> None:
-		"""Take the mark of a push away."""
-		self._remove(attempt.file_name)
-
 	def append_history(self, push: Push) -> Message | None:
 		"""Add a push to the history; return what went wrong, or None. The caller holds the lock."""
 		line = json.dumps(asdict(push, dict_factory=as_stored)).encode("ascii") + b"\n"
 		try:
-			with _Folder(self.path) as folder:
+			with OpenedFolder(self.path) as folder:
 				with open(folder.create(HISTORY_NAME, os.O_RDWR | os.O_APPEND), "a+b") as file:
 					size = file.seek(0, os.SEEK_END)
 					# A line that a full disk cut short must not take the next one with it.
@@ -122,7 +96,7 @@ class StateFolder:
 					newest = os.pread(file.fileno(), MAX_HISTORY_BYTES // 2, size - MAX_HISTORY_BYTES // 2)
 			return self._write(HISTORY_NAME, newest[newest.find(b"\n") + 1 :], locked=True)
 		except OSError as error:
-			return self._unwritten(error)
+			return self.unwritten(error)
 
 	def history(self) -> list[Push]:
 		"""Return the pushes of about the last day, oldest first; lines that are not ours are left out."""
@@ -153,46 +127,9 @@ class StateFolder:
 				continue
 		return ticks
 
-	def create_receipt(self, name: str) -> bool:
-		"""Create a receipt, and tell whether it was created: it was not there, and could be."""
-		try:
-			with _Folder(self.path) as folder:
-				os.close(folder.create(RECEIPT_PREFIX + name, os.O_WRONLY | os.O_EXCL))
-		except OSError:
-			return False
-		return True
-
-	def has_receipt(self, ending: str) -> bool:
-		"""Tell whether there is a receipt whose name ends so."""
-		try:
-			return any(
-				name.startswith(RECEIPT_PREFIX) and name.endswith(ending) for name in os.listdir(self.path)
-			)
-		except OSError:
-			return False
-
-	def remove_receipt(self, name: str) -> None:
-		"""Remove a receipt. One that cannot be removed stands: no alert is better than one every minute."""
-		self._remove(RECEIPT_PREFIX + name)
-
-	def remove_old_receipts(self, older_than_seconds: float) -> None:
-		"""Remove the receipts that are older than this."""
-		oldest = time.time() - older_than_seconds
-		with contextlib.suppress(OSError), _Folder(self.path) as folder:
-			for name in os.listdir(folder.descriptor):
-				if name.startswith(RECEIPT_PREFIX):
-					receipt = os.stat(name, dir_fd=folder.descriptor, follow_symlinks=False)
-					if receipt.st_mtime < oldest:
-						_remove(name, folder.descriptor)
-
-	def make_file(self, name: str) -> None:
-		"""Make an empty file with the folder's own modes, if it is not there. Raises OSError."""
-		with _Folder(self.path) as folder:
-			os.close(folder.create(name, os.O_RDWR))
-
 	def unwritable(self) -> Message | None:
 		"""Return why the folder cannot be written, or None; tries it with a file of its own."""
-		return self._write("write-test", b"", locked=False) or self._remove("write-test")
+		return self._write("write-test", b"", locked=False) or self.remove("write-test")
 
 	def _read(self, name: str, limit_bytes: int = _MAX_BYTES) -> str | None:
 		try:
@@ -203,7 +140,7 @@ class StateFolder:
 
 	def _write(self, name: str, content: bytes, *, locked: bool) -> Message | None:
 		try:
-			with _Folder(self.path) as folder:
+			with OpenedFolder(self.path) as folder:
 				replace_atomically(
 					name,
 					content,
@@ -213,23 +150,12 @@ class StateFolder:
 					alone=locked,
 				)
 		except OSError as error:
-			return self._unwritten(error)
+			return self.unwritten(error)
 		return None
-
-	def _remove(self, name: str) -> Message | None:
-		try:
-			with _Folder(self.path) as folder:
-				_remove(name, folder.descriptor)
-		except OSError as error:
-			return self._unwritten(error)
-		return None
-
-	def _unwritten(self, error: OSError) -> Message:
-		return coded("state_not_writable", folder=sanitize(self.path), reason=error.strerror or error)
 
 	def _set_aside(self) -> Message:
 		try:
-			with _Folder(self.path) as folder:
+			with OpenedFolder(self.path) as folder:
 				os.rename(
 					STATE_NAME, SET_ASIDE_NAME, src_dir_fd=folder.descriptor, dst_dir_fd=folder.descriptor
 				)
@@ -254,41 +180,3 @@ def as_stored(fields: list[tuple[str, Any]]) -> dict[str, Any]:
 	if isinstance(error, Message) and error.code:
 		stored |= {"error_code": error.code, "error_params": params_as_json(error)}
 	return stored
-
-
-class _Folder:
-	"""The state folder, made if it is not there and open for the time of a `with` block."""
-
-	def __init__(self, path: str) -> None:
-		self._path = path
-		# A symlink in place of the folder would let its owner choose what we overwrite.
-		self._opened = opened_folder(path, follow=False)
-
-	def __enter__(self) -> _Folder:
-		with contextlib.suppress(FileExistsError):
-			os.mkdir(self._path, 0o700)
-		self.descriptor = self._opened.__enter__()
-		return self
-
-	def __exit__(self, *_: object) -> None:
-		self._opened.__exit__(None, None, None)
-
-	def create(self, name: str, flags: int) -> int:
-		"""Open a file in it for writing, made with the mode that this folder asks for, and return its descriptor."""
-		flags |= os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-		descriptor = os.open(name, flags, 0o600, dir_fd=self.descriptor)
-		# A file that was there already may have any mode.
-		if os.fstat(descriptor).st_uid == os.geteuid():
-			os.fchmod(descriptor, self.file_mode())
-		return descriptor
-
-	def file_mode(self) -> int:
-		"""Return the mode that files in it have."""
-		mode = os.fstat(self.descriptor).st_mode
-		# The hardened mode makes the folder 2770: the bench's workers read what another user's push wrote.
-		return 0o660 if mode & stat.S_ISGID and mode & stat.S_IWGRP else 0o600
-
-
-def _remove(name: str, folder: int) -> None:
-	with contextlib.suppress(FileNotFoundError):
-		os.unlink(name, dir_fd=folder)

@@ -1,0 +1,146 @@
+"""Marks in the state folder: empty files whose names say what there is to say. They need no lock and no fsync.
+
+- begun-TRIGGER-TIME-ID is there while a push is under way (see attempts.py).
+- busy-TRIGGER-TIME-ID, or stuck-…, is there while the lock is held by another (see held.py).
+- sent-CHANNEL-KIND-ID is the receipt of an alert: the process that creates the file sends it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import time
+
+from prego_metrics.agent.base.files import opened_folder
+from prego_metrics.agent.base.messages import Message, coded
+from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.state.attempts import Attempt, attempt_of
+
+RECEIPT_PREFIX = "sent-"
+# Each killed push leaves one to the next; more are not ours.
+_MAX_ATTEMPTS = 5
+
+
+class MarkFolder:
+	"""A folder of marks. What cannot be read is not there; what cannot be written is returned as a message."""
+
+	def __init__(self, path: str) -> None:
+		self.path = path
+
+	def names(self) -> list[str]:
+		try:
+			return os.listdir(self.path)
+		except OSError:
+			return []
+
+	def rename(self, mark: str, to: str) -> bool:
+		"""Rename a mark, and tell whether this process did it."""
+		try:
+			with OpenedFolder(self.path) as folder:
+				os.rename(mark, to, src_dir_fd=folder.descriptor, dst_dir_fd=folder.descriptor)
+		except OSError:
+			return False
+		return True
+
+	def remove(self, name: str) -> Message | None:
+		"""Remove a file, if it is there; return what went wrong, or None."""
+		try:
+			with OpenedFolder(self.path) as folder:
+				remove_file(name, folder.descriptor)
+		except OSError as error:
+			return self.unwritten(error)
+		return None
+
+	def unwritten(self, error: OSError) -> Message:
+		return coded("state_not_writable", folder=sanitize(self.path), reason=error.strerror or error)
+
+	def make_mark(self, name: str) -> Message | None:
+		"""Make a mark; return what went wrong, or None."""
+		try:
+			self.make_file(name)
+		except OSError as error:
+			return self.unwritten(error)
+		return None
+
+	def begin(self, attempt: Attempt) -> Message | None:
+		"""Mark that a push begins; return what went wrong, or None. The caller holds the lock."""
+		return self.make_mark(attempt.file_name)
+
+	def attempts(self) -> list[Attempt]:
+		"""Return the pushes that began and did not end, oldest first. Who holds the lock knows that they are gone."""
+		return sorted(filter(None, map(attempt_of, self.names())))[-_MAX_ATTEMPTS:]
+
+	def end(self, attempt: Attempt) -> None:
+		"""Take the mark of a push away."""
+		self.remove(attempt.file_name)
+
+	def create_receipt(self, name: str) -> bool:
+		"""Create a receipt, and tell whether it was created: it was not there, and could be."""
+		try:
+			with OpenedFolder(self.path) as folder:
+				os.close(folder.create(RECEIPT_PREFIX + name, os.O_WRONLY | os.O_EXCL))
+		except OSError:
+			return False
+		return True
+
+	def has_receipt(self, ending: str) -> bool:
+		"""Tell whether there is a receipt whose name ends so."""
+		return any(name.startswith(RECEIPT_PREFIX) and name.endswith(ending) for name in self.names())
+
+	def remove_receipt(self, name: str) -> None:
+		"""Remove a receipt. One that cannot be removed stands: no alert is better than one every minute."""
+		self.remove(RECEIPT_PREFIX + name)
+
+	def remove_old_receipts(self, older_than_seconds: float) -> None:
+		"""Remove the receipts that are older than this."""
+		oldest = time.time() - older_than_seconds
+		with contextlib.suppress(OSError), OpenedFolder(self.path) as folder:
+			for name in os.listdir(folder.descriptor):
+				if name.startswith(RECEIPT_PREFIX):
+					receipt = os.stat(name, dir_fd=folder.descriptor, follow_symlinks=False)
+					if receipt.st_mtime < oldest:
+						remove_file(name, folder.descriptor)
+
+	def make_file(self, name: str) -> None:
+		"""Make an empty file with the folder's own modes, if it is not there. Raises OSError."""
+		with OpenedFolder(self.path) as folder:
+			os.close(folder.create(name, os.O_RDWR))
+
+
+class OpenedFolder:
+	"""A folder of ours, made if it is not there and open for the time of a `with` block."""
+
+	def __init__(self, path: str) -> None:
+		self._path = path
+		# A symlink in place of the folder would let its owner choose what we overwrite.
+		self._opened = opened_folder(path, follow=False)
+
+	def __enter__(self) -> OpenedFolder:
+		with contextlib.suppress(FileExistsError):
+			os.mkdir(self._path, 0o700)
+		self.descriptor = self._opened.__enter__()
+		return self
+
+	def __exit__(self, *_: object) -> None:
+		self._opened.__exit__(None, None, None)
+
+	def create(self, name: str, flags: int) -> int:
+		"""Open a file in it for writing, made with the mode that this folder asks for, and return its descriptor."""
+		flags |= os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+		descriptor = os.open(name, flags, 0o600, dir_fd=self.descriptor)
+		# A file that was there already may have any mode.
+		if os.fstat(descriptor).st_uid == os.geteuid():
+			os.fchmod(descriptor, self.file_mode())
+		return descriptor
+
+	def file_mode(self) -> int:
+		"""Return the mode that files in it have."""
+		mode = os.fstat(self.descriptor).st_mode
+		# The hardened mode makes the folder 2770: the bench's workers read what another user's push wrote.
+		return 0o660 if mode & stat.S_ISGID and mode & stat.S_IWGRP else 0o600
+
+
+def remove_file(name: str, folder: int) -> None:
+	with contextlib.suppress(FileNotFoundError):
+		os.unlink(name, dir_fd=folder)
