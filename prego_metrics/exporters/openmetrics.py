@@ -31,7 +31,7 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 def openmetrics(config: Config, state: State, *, now: float | None = None) -> str:
 	"""Return the node as OpenMetrics text.
 
-	Where the tenants cannot be counted, `prego_tenants` is left out: never a 0 that nobody read.
+	Where the tenants cannot be counted, `prego_tenants` is left out: never a 0 that was not counted.
 	"""
 	registry = CollectorRegistry()
 	registry.register(_Node(config, state, time.time() if now is None else now))

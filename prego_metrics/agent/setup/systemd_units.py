@@ -1,4 +1,4 @@
-"""The systemd units of one bench: a service, its timer, and the unit that tells people.
+"""The systemd units of one bench: a service, its timer, and the unit that alerts.
 
 Rendered from the templates in `units/`. Root obeys what comes out, so each value is one that no unit file
 could read as anything else.
@@ -175,15 +175,15 @@ def refuse_unfit_key_file(path: str, group: str) -> None:
 
 def installed_key_files(bench: Bench) -> dict[str, str]:
 	"""Return the key file of each service on disk that pushes for `bench`, its drop-ins included, by unit."""
-	found: dict[str, str] = {}
+	key_files_by_unit: dict[str, str] = {}
 	for folder in UNIT_FOLDERS:
 		for unit in sorted(Path(folder).glob(f"{NAME}*.service")):
 			text = "\n".join(map(_content, (unit, *sorted(Path(f"{unit}.d").glob("*.conf")))))
 			benches = re.findall(r"^ExecStart=\S+ push .*--bench (\S+)", text, re.MULTILINE)
 			key_files = re.findall(r"^LoadCredential=internal_api_key:(\S+)", text, re.MULTILINE)
 			if key_files and any(_is_bench(path, bench) for path in benches):
-				found.setdefault(unit.name, key_files[-1])
-	return found
+				key_files_by_unit.setdefault(unit.name, key_files[-1])
+	return key_files_by_unit
 
 
 def _content(path: Path) -> str:

@@ -61,10 +61,10 @@ def _setting_options(command: Command) -> Command:
 	metavar="SECONDS",
 	help="How often Frappe's scheduler ticks, once it is restarted. Frappe's own key, for the whole bench.",
 )
-@click.option("--enable-scheduler", is_flag=True, help="Enable Frappe's scheduler on the operator's site.")
+@click.option("--enable-scheduler", is_flag=True, help="Enable Frappe's scheduler on the operator site.")
 @click.option("--region", type=click.Choice(REGIONS), help="Region, for the row of nodes that is printed.")
 @click.option("--host", metavar="HOST", help="What SSH uses, for the row of nodes that is printed.")
-@click.option("--offline", is_flag=True, help="Ask nobody who this server is.")
+@click.option("--offline", is_flag=True, help="Do not ask Hetzner which server this is.")
 @click.option("--show", is_flag=True, help="Show the settings in force, each with its source.")
 @json_option
 def configure(
@@ -83,7 +83,7 @@ def configure(
 	"""Write settings into the bench's common_site_config.json, and keep everything else in it.
 
 	On a terminal and without options, what is missing is asked for. The key is never written there; it can
-	be put into a file of its own. Where this server is Hetzner's, its metadata service is asked who it is,
+	be put into a file of its own. On a server of Hetzner's, the metadata service is asked which server it is,
 	and with HCLOUD_TOKEN in the environment Hetzner's API too.
 
 	Exit codes: 0 written, 2 refused; where nothing was to be written, 2 also if the settings are not valid.
@@ -95,10 +95,10 @@ def configure(
 	try:
 		bench = open_bench_as_owner(bench_path)
 		config = load_config(bench, os.environ)
-		asks = not (changes or unset or others or show) and bool(sys.stdin) and sys.stdin.isatty()
+		is_interactive = not (changes or unset or others or show) and bool(sys.stdin) and sys.stdin.isatty()
 		onboarding = Onboarding(bench, config, os.environ, online=not offline, region=region, host=host)
 		key = None
-		if asks:
+		if is_interactive:
 			answers = ask_settings(onboarding)
 			changes, key = answers.changes, answers.key
 			scheduler_tick_interval, enable_scheduler = answers.tick_seconds, answers.enable_scheduler
@@ -109,7 +109,7 @@ def configure(
 		changes = onboarding.with_instance(changes)
 		if changes or unset or scheduler_tick_interval is not None:
 			write_settings(bench, changes, unset, os.environ, scheduler_tick_interval)
-		written = bool(changes or unset or key is not None or others or asks)
+		written = bool(changes or unset or key is not None or others or is_interactive)
 		config = load_config(bench, os.environ)
 	except PregoMetricsError as error:
 		fail(error, json_with={"settings": {}} if as_json else None)

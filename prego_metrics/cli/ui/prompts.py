@@ -119,7 +119,7 @@ def _ask_key(config: Config, onboarding: Onboarding, answers: Answers) -> None:
 		load_api_key(config, onboarding.environ)
 		return
 	except ConfigurationError:
-		pass  # which is why it is asked for
+		pass  # there is no usable key: ask for one
 	setting = SETTING_BY_NAME["api_key_file"]
 	path = _ask_setting(setting, config.api_key_file or suggested_key_file())
 	answers.changes["api_key_file"] = path

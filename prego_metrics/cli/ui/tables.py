@@ -59,7 +59,7 @@ def print_settings(config: Config, environ: Mapping[str, str]) -> None:
 
 
 def print_operator_site_note(config: Config) -> None:
-	"""Say so when the operator's own site counts as a tenant; nothing where there is no count yet."""
+	"""Say so when the operator site counts as a tenant; nothing where there is no count yet."""
 	try:
 		note = operator_site_note(config, count_tenants(config))
 	except NotSent:

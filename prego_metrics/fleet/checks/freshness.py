@@ -72,7 +72,7 @@ def _name_and_note(
 		return UNREGISTERED, f"{activity}, and is not in nodes"
 	region = fleet.nodes[node_id]
 	if fleet.knows_regions and region not in REGIONS:
-		return BAD_REGION, f"region {describe_value(region)} is none of {', '.join(REGIONS)}"
+		return BAD_REGION, f"region {describe_value(region)} is not one of {', '.join(REGIONS)}"
 	if metrics is None or metrics.updated_at is None:
 		return NEVER, "no push has arrived: check trigger, URL and key"
 	if age is None:

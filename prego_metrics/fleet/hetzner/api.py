@@ -1,6 +1,6 @@
 """The Hetzner Cloud API, as far as the sidecar needs it: the servers of a project, and the CPU of one.
 
-The API knows CPU only: it has no memory and no disk usage (its "disk" is input and output). How it is asked:
+The API knows CPU only: it has no memory and no disk usage (its "disk" is input and output). The rules of a request:
 
 - each attempt ends after ATTEMPT_SECONDS, whatever the server does; no redirects, TLS verified;
 - no answer, a 429 or a 5xx: up to three attempts with backoff (`agent/http/retry.py`);
@@ -43,7 +43,7 @@ Read = TypeVar("Read")
 
 
 class HetznerError(PregoMetricsError):
-	"""The Hetzner Cloud API did not give what was asked for.
+	"""The Hetzner Cloud API gave an error, no answer, or one of another shape.
 
 	final: it will give nothing else in this run either (the token, the rate limit, the time).
 	"""

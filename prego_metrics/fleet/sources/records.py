@@ -70,7 +70,9 @@ def read_fleet(
 def read_regions(export: Export) -> dict[str, object]:
 	"""Return each registered node's region, as exported. Raises ExportError, also without nodes."""
 	if not export.rows:
-		raise ExportError(export.source, "holds no nodes: the export failed, or the wrong database was asked")
+		raise ExportError(
+			export.source, "holds no nodes: the export failed, or the wrong database was queried"
+		)
 	return _by_node(export, lambda row, _: row.get("region"))
 
 
@@ -158,8 +160,8 @@ def _count(value: object, export: Export, number: int) -> int | None:
 	elif isinstance(value, float) and value.is_integer():
 		value = int(value)
 	if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= _MAX_COUNT:
-		shown = describe_value(value)
-		raise _row_error(export, number, f"tenant_count is {shown}, and must be a whole number from 0")
+		described = describe_value(value)
+		raise _row_error(export, number, f"tenant_count is {described}, and must be a whole number from 0")
 	return value
 
 

@@ -34,7 +34,7 @@ SITE_SECONDS = 150.0
 STUCK_AFTER_SECONDS = 3600
 _DAY_SECONDS = 86400
 _MAX_APPS = 100
-# What Frappe takes where its System Settings name none (frappe/utils/data.py).
+# The default of Frappe's System Settings (frappe/utils/data.py).
 _FRAPPES_TIME_ZONE = "Asia/Kolkata"
 
 _MARIADB_SIZE = (

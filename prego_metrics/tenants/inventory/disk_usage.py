@@ -1,4 +1,4 @@
-"""How much disk a tree takes, counted as `du` does: blocks and not lengths, a hard link once."""
+"""How much disk a tree uses, counted as `du` does: blocks and not lengths, a hard link once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class DiskUsage:
 
 
 def disk_usage(path: str) -> DiskUsage:
-	"""Walk `path` and return the bytes that `du -s --block-size=1` prints; an absent tree takes none.
+	"""Walk `path` and return the bytes that `du -s --block-size=1` prints; an absent tree uses none.
 
 	Folders count too, sparse files by what they hold, and symlinks are never followed. Never raises OSError: what
 	vanishes during the walk is left out, and what cannot be read counts as unreadable. So do a symlink in place of the

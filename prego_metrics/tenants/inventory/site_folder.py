@@ -1,7 +1,7 @@
-"""What each site is and what it takes on disk: read from its folder alone, without its database.
+"""What each site is and how much disk it uses: read from its folder alone, without its database.
 
-What a folder cannot tell is left None and not guessed. Which of the bench's apps a site has installed is
-such a thing: only its own database knows (see `site_database`).
+What is not in the folder is None and not guessed. Which of the bench's apps a site has installed is
+such a fact: only its own database knows (see `database`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from prego_metrics.tenants.inventory.backups import Backups, read_backups
 from prego_metrics.tenants.inventory.disk_usage import disk_usage
 from prego_metrics.tenants.inventory.quota import NO_QUOTA, Quota, quota_of
 
-_MAX_SHOWN = 140
+_MAX_CHARACTERS = 140
 _MAX_APPS_BYTES = 1 << 16
 
 
@@ -82,8 +82,8 @@ def locate_sites(config: Config, census: Census) -> list[LocatedSite]:
 	"""
 	located: list[LocatedSite] = []
 	for bench in open_benches(config.benches):
-		shown_bench = sanitize(bench.root)
-		sites = [site for site in census.sites if site.bench == shown_bench]
+		bench_name = sanitize(bench.root)
+		sites = [site for site in census.sites if site.bench == bench_name]
 		located += _of_bench(bench, sites, config.tenant_quota_gb)
 	return located
 
@@ -119,18 +119,18 @@ def _bench_apps(bench: Bench) -> tuple[str, ...]:
 	except (OSError, UnfitFile):
 		return ()
 	lines = content.decode("utf-8", "surrogateescape").split()
-	return tuple(sanitize(line, _MAX_SHOWN) for line in lines)
+	return tuple(sanitize(line, _MAX_CHARACTERS) for line in lines)
 
 
 def read_site(located: LocatedSite, *, sizes: bool) -> SiteOnDisk:
-	"""Return what a site's folder tells; with `sizes`, its trees are walked. Never raises OSError."""
+	"""Return what a site's folder holds; with `sizes`, its trees are walked. Never raises OSError."""
 	kind, name = located.merged.get("db_type"), located.merged.get("db_name")
 	folders = [os.path.join(located.folder, kind, "files") for kind in ("public", "private")] if sizes else []
 	trees = [disk_usage(folder) for folder in folders]
 	public, private = [tree.bytes for tree in trees] or (None, None)
 	return SiteOnDisk(
-		database_type=sanitize(kind, _MAX_SHOWN) if isinstance(kind, str) and kind else "mariadb",
-		database_name=sanitize(name, _MAX_SHOWN) if isinstance(name, str) else None,
+		database_type=sanitize(kind, _MAX_CHARACTERS) if isinstance(kind, str) and kind else "mariadb",
+		database_name=sanitize(name, _MAX_CHARACTERS) if isinstance(name, str) else None,
 		developer_mode=bool(located.merged.get("developer_mode")),
 		bench_apps=located.bench_apps,
 		public_files_bytes=public,

@@ -41,7 +41,7 @@ class Tenant:
 
 	@property
 	def total_bytes(self) -> int:
-		"""What is known of what it takes: files, backups and database."""
+		"""Files, backups and database together, as far as they are known."""
 		return sum(size or 0 for size in (self.files_bytes, self.backups_bytes, self.database_bytes))
 
 	@property

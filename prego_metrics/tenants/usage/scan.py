@@ -1,6 +1,6 @@
 """The usage scan: reads one tenant after the other into the store, and continues where it was killed.
 
-Never on a push's path: it takes neither the push's lock nor the state file.
+It uses neither the push's lock nor the state file, so pushes run on time beside it.
 """
 
 from __future__ import annotations

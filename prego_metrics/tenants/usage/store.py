@@ -24,7 +24,7 @@ KEPT_DAYS = 400
 DAY_SECONDS = 86400
 _VERSION = 2
 _BUSY_SECONDS = 5.0
-# The slowest query reads four million days, and takes a second or two.
+# The slowest query reads four million days, in a second or two.
 _MAX_SECONDS = 30.0
 _STEPS_BETWEEN_CHECKS = 100_000
 _SCHEMA = """

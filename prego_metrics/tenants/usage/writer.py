@@ -52,7 +52,7 @@ class UsageWriter(UsageReader):
 	def end_scan(self, now: float, present: Collection[tuple[str, str]]) -> None:
 		"""Note that the scan is over, and delete the latest of sites that are gone and days that are too old.
 
-		So are days to come, of a clock that went back: growth would be reckoned from them.
+		So are days to come, of a clock that went back: growth would be computed from them.
 		"""
 		today = int(now // DAY_SECONDS)
 		with self._limited(), self._connection:
