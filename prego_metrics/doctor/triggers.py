@@ -43,7 +43,14 @@ def triggers(node: Examination) -> Finding:
 	last_runs = joined(map(_last_run, ticks))
 	if not alive:
 		return Finding(FAIL, message("every trigger has stopped: {ticks}", ticks=last_runs), start)
-	stopped = [tick.trigger for tick in ticks if tick not in alive]
+	if not any(tick.is_repeated for tick in alive):
+		return Finding(
+			WARN,
+			message("nothing was seen to run again by itself yet: {ticks}", ticks=last_runs),
+			message("look again in {seconds} s", seconds=f"{_repeat_seconds(node, alive):.0f}"),
+		)
+	# What ran by hand once, and not since, is no trigger that stopped.
+	stopped = [tick.trigger for tick in ticks if tick not in alive and tick.is_repeated]
 	if stopped:
 		return Finding(
 			WARN,
@@ -219,8 +226,8 @@ def last_push(node: Examination) -> Finding:
 
 
 def alive_triggers(node: Examination) -> set[str]:
-	"""Return the names of the triggers that tick, as often as the interval wants it."""
-	return {tick.trigger for tick in _alive(node)}
+	"""Return the names of the triggers that tick by themselves, as often as the interval wants it."""
+	return {tick.trigger for tick in _alive(node) if tick.is_repeated}
 
 
 def severity_without_frappe(node: Examination) -> str:
@@ -234,6 +241,13 @@ def _alive(node: Examination) -> list[Tick]:
 	return [
 		tick for tick in node.ticks if 0 <= now - tick.at <= fresh_seconds(max(shortest, tick.push_interval))
 	]
+
+
+def _repeat_seconds(node: Examination, alive: list[Tick]) -> float:
+	"""Return how long it takes until one of these triggers, if it is one, has run again."""
+	if any(tick.trigger != "frappe" for tick in alive):
+		return MINUTE_SECONDS
+	return max(MINUTE_SECONDS, tick_seconds(node.bench, node.common))
 
 
 def _last_run(tick: Tick) -> Message:

@@ -100,6 +100,25 @@ def test_a_tick_that_is_not_ours_is_left_out(bench: Path, environ: dict[str, str
 	assert judge(bench, environ, "triggers").state == "pass"
 
 
+def test_what_ran_once_is_no_trigger_yet(idle_bench: Path) -> None:
+	tick(idle_bench, "cron", again=False)
+	check = examined(idle_bench, "triggers")
+	assert check.state == "warn" and check.action == "look again in 60 s"
+	assert examined(idle_bench, "second_trigger").state == "skip"
+	tick(idle_bench, "frappe")
+	with_frappe(idle_bench, "15.55.1")
+	assert examined(idle_bench, "triggers").state == "pass"
+	assert examined(idle_bench, "second_trigger").state == "warn"
+
+
+def test_what_ran_once_long_ago_is_no_trigger_that_stopped(idle_bench: Path) -> None:
+	tick(idle_bench)
+	tick(idle_bench, "cron", 4000, again=False)
+	assert examined(idle_bench, "triggers").state == "pass"
+	tick(idle_bench, "cron", 4000)
+	assert examined(idle_bench, "triggers").state == "warn"
+
+
 def test_a_hostile_outcome_of_a_tick_is_shown_and_not_obeyed(bench: Path, environ: dict[str, str]) -> None:
 	tick(bench, outcome="\x1b]0;title\x07" + "x" * 1000)
 	check = judge(bench, environ, "triggers")

@@ -120,7 +120,6 @@ FAULTS = [
 		ANSWERED,
 		doctor("triggers"),
 		check=finds("triggers", "fail", "warn"),
-		broken_by="13.5",
 	),
 	Fault(
 		"a bench that cannot be listed",

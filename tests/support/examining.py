@@ -73,9 +73,12 @@ PAYLOAD = {"node_id": "node-1", "tenant_count": 3, "source": "node_push"}
 DELIVERED = Push("0123456789abcdef", 0.0, "frappe", "delivered", PAYLOAD, 200, 1, 12, None)
 
 
-def tick(bench: Path, trigger: str = "frappe", ago: float = 20, **values: Any) -> None:
+def tick(bench: Path, trigger: str = "frappe", ago: float = 20, *, again: bool = True, **values: Any) -> None:
+	"""Let a trigger have run, and a minute before too unless it was not `again`."""
 	fields = {"push_interval": 60.0, "node_id": "node-1", "outcome": "delivered", **values}
-	assert folder_of(bench).write_tick(Tick(trigger=trigger, at=time.time() - ago, **fields)) is None
+	at = time.time() - ago
+	for when in (at - 60, at) if again else (at,):
+		assert folder_of(bench).write_tick(Tick(trigger=trigger, at=when, **fields)) is None
 
 
 def settings_of(bench: Path, ago: float) -> None:

@@ -69,7 +69,7 @@ def push(bench: Bench, request: Request, environ: Mapping[str, str] | None = Non
 	except TooLate as error:
 		result = Result(NOT_SENT, time.time(), error=error.message)
 	warnings = (*config.warnings, *config.defaults_applied(_needed_keys(request)), *result.warnings)
-	if request.if_due:
+	if request.if_due and request.trigger != MANUAL:
 		tick = Tick(request.trigger, time.time(), config.push_interval, config.node_id, result.outcome)
 		if (not_written := written(lambda: folder.write_tick(tick), folder)) and result.outcome == NOT_DUE:
 			warnings += (not_written,)

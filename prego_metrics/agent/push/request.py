@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from prego_metrics.agent.push.triggers import started_by_systemd
+from prego_metrics.agent.push.triggers import started_by_a_person, started_by_systemd
 
 MANUAL = "manual"
 
@@ -28,5 +28,8 @@ class Request(NamedTuple):
 
 def scheduled_request(environ: Mapping[str, str], *, save_snapshot: bool = False) -> Request:
 	"""Return what `push --if-due` asks for, by the trigger that started this process."""
-	trigger = "timer" if started_by_systemd(environ) else "cron"
-	return Request(trigger, if_due=True, save_snapshot=save_snapshot, spread=True)
+	if started_by_systemd(environ):
+		trigger = "timer"
+	else:
+		trigger = MANUAL if started_by_a_person() else "cron"
+	return Request(trigger, if_due=True, save_snapshot=save_snapshot, spread=trigger != MANUAL)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+
+# A daemon in a container may have a terminal, and hand it on to its jobs.
+_CRON_DAEMONS = frozenset(("anacron", "busybox", "cron", "crond", "fcron", "ofelia", "supercronic", "yacron"))
+_MOST_ANCESTORS = 20
 
 
 def started_by_systemd(environ: Mapping[str, str]) -> bool:
@@ -14,3 +18,35 @@ def started_by_systemd(environ: Mapping[str, str]) -> bool:
 	"""
 	own = str(os.getpid())
 	return "INVOCATION_ID" in environ and environ.get("SYSTEMD_EXEC_PID", own) == own
+
+
+def started_by_a_person() -> bool:
+	"""Tell whether this process is on a terminal, and neither a cron daemon's nor a container's own process' doing.
+
+	Without a terminal (`ssh HOST COMMAND`, `docker exec`) a person cannot be told from cron: what runs once is
+	no trigger either (`Tick.is_repeated`).
+	"""
+	if not any(map(_is_terminal, (0, 1, 2))) or os.getppid() == 1:
+		return False
+	return _CRON_DAEMONS.isdisjoint(_ancestors())
+
+
+def _is_terminal(descriptor: int) -> bool:
+	try:
+		return os.isatty(descriptor)
+	except OSError:
+		return False
+
+
+def _ancestors() -> Iterator[str]:
+	"""Yield the names of the processes above this one, as far as they can be seen."""
+	pid = os.getppid()
+	for _ in range(_MOST_ANCESTORS):
+		try:
+			with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+				# The name stands in brackets, and may hold some itself.
+				name, _, rest = file.read().partition("(")[2].rpartition(")")
+			pid = int(rest.split()[1])
+		except (OSError, ValueError, IndexError):
+			return
+		yield name

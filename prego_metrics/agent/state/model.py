@@ -18,7 +18,7 @@ from prego_metrics.agent.base.messages import Message
 from prego_metrics.agent.collectors.host import CpuReading
 from prego_metrics.agent.state.events import AlertEvent
 from prego_metrics.agent.state.outcomes import DELIVERED, FAILED, NOT_SENT, REFUSED
-from prego_metrics.agent.state.schedule import CLOCK_STEP_SECONDS, Pace
+from prego_metrics.agent.state.schedule import CLOCK_STEP_SECONDS, Pace, fresh_seconds
 
 VERSION = 2
 READ_VERSIONS = (1, 2)
@@ -26,6 +26,8 @@ EVENTS_LENGTH = 20
 # A disk that hovers about the threshold is told of once: it counts as freed only this far below it.
 DISK_HYSTERESIS_PCT = 5.0
 MAX_WHO = 140
+# A trigger is what has run by itself for so long. One that somebody started by hand, more than once too, is none.
+REPEATED_SECONDS = 45.0
 TRIGGERS = ("frappe", "timer", "cron", "manual")
 OUTCOMES = (DELIVERED, REFUSED, FAILED, NOT_SENT)
 
@@ -53,13 +55,26 @@ class Push:
 
 @dataclass(frozen=True)
 class Tick:
-	"""A trigger's last sign of life, with the settings that it saw."""
+	"""A trigger's last sign of life, with the settings that it saw; since is the first run of the row that it ends."""
 
 	trigger: str
 	at: float
 	push_interval: float
 	node_id: str
 	outcome: str
+	since: float | None = None
+
+	@property
+	def is_repeated(self) -> bool:
+		"""Whether it ran again and again, and not once or twice by hand; what an older version left counts as such."""
+		return self.since is None or self.at - self.since >= REPEATED_SECONDS
+
+	def after(self, before: Tick | None) -> Tick:
+		"""Return the same as one of a row of runs, where the one before is not too long ago."""
+		interval = max(self.push_interval, before.push_interval) if before else self.push_interval
+		if before is None or not 0 <= self.at - before.at <= fresh_seconds(interval):
+			return replace(self, since=self.at)
+		return replace(self, since=before.at if before.since is None else before.since)
 
 
 @dataclass(frozen=True)

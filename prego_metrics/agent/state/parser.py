@@ -278,4 +278,5 @@ def parse_tick(fields: Fields, trigger: str) -> Tick:
 		push_interval=interval,
 		node_id=fields.text("node_id") or "",
 		outcome=fields.text("outcome") or "",
+		since=fields.optional_number("since"),
 	)

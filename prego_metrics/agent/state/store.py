@@ -72,6 +72,7 @@ class StateFolder(MarkFolder):
 
 	def write_tick(self, tick: Tick) -> Message | None:
 		"""Leave a trigger's sign of life; return what went wrong, or None."""
+		tick = tick.after(self._tick(tick.trigger))
 		return self._write(
 			f"tick-{tick.trigger}.json",
 			json.dumps(asdict(tick, dict_factory=as_stored)).encode("ascii"),
@@ -117,15 +118,14 @@ class StateFolder(MarkFolder):
 
 	def ticks(self) -> list[Tick]:
 		"""Return the last tick of each trigger that ever ticked; one that cannot be read is left out."""
-		ticks = []
-		for trigger in TRIGGERS:
-			try:
-				content = self._read(f"tick-{trigger}.json")
-				if content is not None:
-					ticks.append(parse_tick(Fields(parse_object(content), "the tick"), trigger))
-			except (OSError, ValueError):
-				continue
-		return ticks
+		return list(filter(None, map(self._tick, TRIGGERS)))
+
+	def _tick(self, trigger: str) -> Tick | None:
+		try:
+			content = self._read(f"tick-{trigger}.json")
+			return None if content is None else parse_tick(Fields(parse_object(content), "the tick"), trigger)
+		except (OSError, ValueError):
+			return None
 
 	def unwritable(self) -> Message | None:
 		"""Return why the folder cannot be written, or None; tries it with a file of its own."""

@@ -94,7 +94,8 @@ def _draw(line: str, folder: StateFolder, now: float) -> None:
 	sentence, _, figures = line.partition(" | ")
 	click.echo(f"{iso_utc(now)}   (Ctrl-C ends)\n\n{sentence}\n{figures}\n\nTriggers")
 	for tick in folder.ticks():
-		click.echo(f"  {tick.trigger:<8} {duration(now - tick.at)} ago   {sanitize(tick.outcome, 40)}")
+		once = "" if tick.is_repeated else "   (not seen to run again by itself yet)"
+		click.echo(f"  {tick.trigger:<8} {duration(now - tick.at)} ago   {sanitize(tick.outcome, 40)}{once}")
 	click.echo("\nLast pushes")
 	for push in reversed(folder.history()[-8:]):
 		tenants = push.payload["tenant_count"] if push.payload else "?"

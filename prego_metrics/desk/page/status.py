@@ -53,6 +53,7 @@ def node_page(config: Config) -> dict[str, Any]:
 				"outcome": sanitize(tick.outcome, 40),
 				"push_interval": tick.push_interval,
 				"node_id": sanitize(tick.node_id, 255),
+				"is_repeated": tick.is_repeated,
 			}
 			for tick in folder.ticks()
 		],

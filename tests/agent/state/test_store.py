@@ -107,8 +107,35 @@ def test_each_driver_has_its_last_tick(folder: StateFolder) -> None:
 		for at in (number, number + 10):
 			assert folder.write_tick(Tick(trigger, float(at), 60.0, "노드-1", "not_due")) is None
 	assert folder.ticks() == [
-		Tick(trigger, number + 10.0, 60.0, "노드-1", "not_due") for number, trigger in enumerate(TRIGGERS)
+		Tick(trigger, number + 10.0, 60.0, "노드-1", "not_due", since=float(number))
+		for number, trigger in enumerate(TRIGGERS)
 	]
+
+
+@pytest.mark.parametrize(
+	("runs", "repeated"),
+	[
+		([0], False),
+		([0, 2, 5], False),
+		([0, 60], True),
+		([0, 20, 40, 60], True),
+		([0, 60, 361], False),
+		([0, 60, 361, 421], True),
+		([0, 60, 50], False),
+	],
+)
+def test_a_trigger_is_what_ran_again_and_again(folder: StateFolder, runs: list[int], repeated: bool) -> None:
+	for at in runs:
+		folder.write_tick(Tick("cron", 1e9 + at, 60.0, "n", "not_due"))
+	assert [tick.is_repeated for tick in folder.ticks()] == [repeated]
+
+
+def test_a_tick_of_an_older_version_counts_as_one_that_ran_before(folder: StateFolder) -> None:
+	written = {"trigger": "cron", "at": 1e9, "push_interval": 60.0, "node_id": "n", "outcome": "not_due"}
+	write_raw(folder, json.dumps(written).encode(), "tick-cron.json")
+	assert folder.ticks()[0].is_repeated
+	folder.write_tick(Tick("cron", 1e9 + 60, 60.0, "n", "not_due"))
+	assert folder.ticks()[0].is_repeated
 
 
 @in_one_folder

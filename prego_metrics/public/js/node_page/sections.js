@@ -81,7 +81,7 @@ prego_metrics.node_page.sections = (() => {
 			[__("Trigger"), __("Last tick"), __("How it ended"), __("Interval"), __("Node")],
 			page.drivers.map((driver) => [
 				html(labels.driver(driver.driver)),
-				time(driver.at),
+				`${time(driver.at)}${driver.is_repeated ? "" : html(` (${__("not seen to run again yet")})`)}`,
 				html(labels.outcome(driver.outcome)),
 				html(__("{0} s", [driver.push_interval])),
 				html(driver.node_id),

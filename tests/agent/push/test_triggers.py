@@ -1,0 +1,57 @@
+"""Which trigger a push is by: what somebody types into a terminal is none, though it says `--if-due`."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from pushing import ENVIRON, folder_of, spare_the_sample
+from terminals import on_a_terminal
+
+from prego_metrics.sandbox.server import LocalControlPlane
+
+# A daemon that has a terminal and hands it on to its jobs; the shell that a copy of is called so runs the rest.
+_DAEMON = "import subprocess, sys; sys.exit(subprocess.call(sys.argv[1:]))"
+
+
+def pushed_on_a_terminal(bench: Path, *, below: str = "") -> list[str]:
+	"""Push if due on a terminal, as a child of a process of this name; return the triggers of the history."""
+	spare_the_sample(bench)
+	arguments = ["push", "--if-due", "--bench", str(bench)]
+	if below:
+		shell = bench.parent / below
+		shutil.copy(os.path.realpath("/bin/sh"), shell)
+		line = shlex.join([sys.executable, "-m", "prego_metrics.cli", *arguments])
+		seen = on_a_terminal(str(shell), "-c", f"{line}; true", program=["-c", _DAEMON], **ENVIRON)
+	else:
+		seen = on_a_terminal(*arguments, **ENVIRON)
+	assert seen.code == 0, seen
+	return [push.trigger for push in folder_of(bench).history()]
+
+
+def test_a_push_that_is_typed_is_a_manual_one_and_no_trigger(
+	bench: Path, control_plane: LocalControlPlane
+) -> None:
+	assert pushed_on_a_terminal(bench) == ["manual"]
+	assert folder_of(bench).ticks() == []
+
+
+@pytest.mark.parametrize(
+	("parent", "trigger"), [("supercronic", "cron"), ("crond", "cron"), ("mysh", "manual")]
+)
+def test_a_cron_daemon_on_a_terminal_is_cron(
+	parent: str, trigger: str, bench: Path, control_plane: LocalControlPlane
+) -> None:
+	assert pushed_on_a_terminal(bench, below=parent) == [trigger]
+	assert [tick.trigger for tick in folder_of(bench).ticks()] == [trigger][: trigger == "cron"]
+
+
+def test_a_unit_is_the_timer_on_a_terminal_too(bench: Path, control_plane: LocalControlPlane) -> None:
+	spare_the_sample(bench)
+	seen = on_a_terminal("push", "--if-due", "--bench", str(bench), INVOCATION_ID="01", **ENVIRON)
+	assert seen.code == 0
+	assert [tick.trigger for tick in folder_of(bench).ticks()] == ["timer"]
