@@ -18,7 +18,8 @@ from collections.abc import Callable
 from benchmarks.simulation.measures import Measures
 from benchmarks.simulation.world import Scenario, Trigger
 from prego_metrics.agent.config.settings import SETTING_BY_NAME
-from prego_metrics.agent.http.retry import ATTEMPTS, Attempt, pause_seconds
+from prego_metrics.agent.http.retry import Attempt, pause_seconds
+from prego_metrics.agent.push.delivery import scheduled_attempts
 from prego_metrics.agent.state import schedule
 from prego_metrics.agent.state.model import Push, State
 from prego_metrics.agent.state.outcomes import DELIVERED, FAILED
@@ -173,7 +174,7 @@ class Fleet:
 				self.measures.changes.add(row_at - node.changed_at)
 				self._change(node, node.at)
 		if not delivered:
-			pause = pause_seconds(Attempt(FAILED, True, asked), attempt, self._max_attempts(node))
+			pause = pause_seconds(Attempt(FAILED, True, asked), attempt, scheduled_attempts(node.failures))
 			if pause is not None and pause < self._deadline - (at + took - node.at):
 				heapq.heappush(self._events, (at + took + pause, number, attempt + 1))
 				return
@@ -250,9 +251,6 @@ class Fleet:
 		if not self._is_due(node, wall):
 			return None
 		return schedule.spread_share_seconds(node.id, trigger.spread)
-
-	def _max_attempts(self, node: Node) -> int:
-		return ATTEMPTS
 
 
 def _within(window: tuple[float, float] | None, at: float) -> bool:

@@ -2,7 +2,8 @@
 
 The policy:
 
-- up to three attempts with backoff, all within one deadline (`agent/http/retry.py`);
+- up to three attempts with backoff, all within one deadline (`agent/http/retry.py`); one, if the push before it
+  failed: a control plane that is down must not get more requests than one that is well;
 - tried again: no connection, TLS failure, no answer in time, 408, 429, 5xx;
 - never tried again: any other answer, redirects included (a bearer must not travel), and a 2xx that is no
   delivery (`agent/http/answers.py`): a web page stays one for longer than a push lasts;
@@ -130,6 +131,11 @@ class _Sending:
 
 	def _remaining(self) -> float:
 		return self._deadline - time.monotonic()
+
+
+def scheduled_attempts(failures: int) -> int:
+	"""Return how often a push that no person waits for is tried, after this many failures in a row."""
+	return 1 if failures else ATTEMPTS
 
 
 def send(

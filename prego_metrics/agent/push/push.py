@@ -160,9 +160,10 @@ def _push_locked(
 ) -> tuple[Result, State]:
 	"""Count, sample and send; `give_up_at` is of the monotonic clock. Returns how it ended, and the state so far."""
 	from prego_metrics.agent.http.retry import ATTEMPTS
-	from prego_metrics.agent.push.delivery import send
+	from prego_metrics.agent.push.delivery import scheduled_attempts, send
 	from prego_metrics.agent.push.node_row import read_when_changed
 
+	attempts = scheduled_attempts(state.pace.failures) if request.if_due else ATTEMPTS
 	began = time.monotonic()
 	try:
 		_require_settings_file(config, state)
@@ -193,7 +194,7 @@ def _push_locked(
 		collected.payload,
 		attempt_seconds=config.timeout,
 		deadline_seconds=max(0.1, give_up_at - time.monotonic()),
-		max_attempts=request.max_attempts or ATTEMPTS,
+		max_attempts=request.max_attempts or attempts,
 	)
 	if not delivery.snapshot_taken:
 		state = replace(state, last_snapshot_at=last_snapshot_at)

@@ -65,6 +65,24 @@ def test_after_one_failure_a_long_interval_counts_as_a_minute(
 	assert push_now(bench, scheduled()).outcome == "not_due"
 
 
+def test_after_a_failed_push_a_trigger_tries_once_until_something_is_delivered(
+	bench: Path, control_plane: LocalControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	monkeypatch.setattr("prego_metrics.agent.http.retry._backoff_seconds", lambda number: 0.0)
+	with HostileServer(answer(503)) as server:
+		aim(bench, server.url)
+		assert push_now(bench, scheduled()).attempts == 3
+		for _ in range(2):
+			rewind(bench, 10)
+			assert push_now(bench, scheduled()).attempts == 1
+		assert push_now(bench).attempts == 3  # a person is waiting for it
+		aim(bench, control_plane.url)
+		assert push_now(bench).outcome == "delivered"
+		rewind(bench, 10)
+		aim(bench, server.url)
+		assert push_now(bench, scheduled()).attempts == 3
+
+
 def test_an_attempt_is_stamped_before_it_is_sent(bench: Path) -> None:
 	seen: list[State] = []
 
