@@ -7,6 +7,7 @@ import os
 from prego_metrics.agent.base.errors import ConfigurationError, LockUnsupported, NotSent
 from prego_metrics.agent.base.formatting import percent_word, size_text
 from prego_metrics.agent.base.messages import Message, coded, joined, message, message_of
+from prego_metrics.agent.base.mounts import read_mounts
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.collectors.host import Memory
 from prego_metrics.agent.collectors.instance import (
@@ -22,7 +23,6 @@ from prego_metrics.doctor.advice import advice
 from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Examination, Finding
 
 LOCK_WAIT_SECONDS = 5.0
-MOUNTS_FILE = "/proc/self/mountinfo"
 LOW_BYTES = 64 << 20
 LOW_INODES = 1000
 # A push keeps a few kilobytes, in a handful of files.
@@ -204,19 +204,14 @@ def file_system(node: Examination) -> Finding:
 
 
 def file_system_kind(path: str) -> str | None:
-	"""Return what kind of file system holds `path` (proc(5), mountinfo), or None if that is not known."""
+	"""Return what kind of file system holds `path`, or None if that is not known."""
 	try:
 		device = os.stat(path).st_dev
-		with open(MOUNTS_FILE, encoding="utf-8", errors="surrogateescape") as file:
-			lines = file.read(1 << 20).splitlines()
-	except OSError:
+		mounts = read_mounts()
+	except (OSError, ValueError):
 		return None
 	wanted = f"{os.major(device)}:{os.minor(device)}"
-	for line in reversed(lines):
-		fields, _, kind = line.partition(" - ")
-		if fields.split(" ")[2:3] == [wanted] and kind:
-			return kind.split(" ")[0]
-	return None
+	return next((mount.kind for mount in reversed(mounts) if mount.device == wanted), None)
 
 
 def state(node: Examination) -> Finding:

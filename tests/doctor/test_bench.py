@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from examining import GOOD, URL, Write, examined, judge, remember
 
+from prego_metrics.agent.base import mounts
 from prego_metrics.agent.collectors import host
 from prego_metrics.doctor import bench as bench_checks
 
@@ -149,7 +150,7 @@ def test_sites_on_another_machines_disk_is_a_warning(
 	device = os.stat(idle_bench / "sites").st_dev
 	line = f"36 35 {os.major(device)}:{os.minor(device)} / /mnt rw,noatime master:1 - {kind} host:/x rw\n"
 	(tmp_path / "mountinfo").write_text("1 0 0:1 / /proc rw - proc proc rw\n" + line)
-	monkeypatch.setattr(bench_checks, "MOUNTS_FILE", str(tmp_path / "mountinfo"))
+	monkeypatch.setattr(mounts, "MOUNTS_FILE", str(tmp_path / "mountinfo"))
 	check = examined(idle_bench, "file_system")
 	assert (check.state, kind in check.seen) == (state, True)
 

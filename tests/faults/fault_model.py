@@ -213,7 +213,7 @@ class Node:
 	def mount(self, *arguments: object) -> None:
 		"""Mount something for this process and its children alone, until the test is over."""
 		self.needs_root()
-		if not _private_mounts():
+		if not private_mounts():
 			pytest.skip("needs a mount namespace of its own")
 		subprocess.run(["mount", *map(str, arguments)], check=True)
 		if "remount,ro" not in arguments:
@@ -345,7 +345,7 @@ def row(**values: object) -> Behaviour:
 
 
 @functools.cache
-def _private_mounts() -> bool:
+def private_mounts() -> bool:
 	"""Give this process a mount namespace of its own: what is mounted in it goes with it."""
 	if ctypes.CDLL(None, use_errno=True).unshare(_CLONE_NEWNS) != 0:
 		return False

@@ -15,11 +15,11 @@ outermost. A limit that is not below the host's memory is none.
 from __future__ import annotations
 
 import os
-import re
 from typing import NamedTuple
 
+from prego_metrics.agent.base.mounts import read_mounts
+
 _OWN_CGROUPS = "/proc/self/cgroup"
-_MOUNTS = "/proc/self/mountinfo"
 
 
 class CgroupMemory(NamedTuple):
@@ -75,24 +75,16 @@ def _cgroups() -> tuple[_Files, list[str]]:
 		own.update(dict.fromkeys(controllers.split(","), path))
 	# A controller that v1 has is not in v2.
 	files, path, kind = (_V1, own["memory"], "cgroup") if "memory" in own else (_V2, own[""], "cgroup2")
-	for line in _read(_MOUNTS).splitlines():
-		mount, _, file_system = line.partition(" - ")
-		root, mount_point = map(_unescaped, mount.split(" ")[3:5])
-		found, _, options = file_system.split(" ", 2)
-		if found != kind or (files is _V1 and "memory" not in options.split(",")):
+	for mount in read_mounts():
+		if mount.kind != kind or (files is _V1 and "memory" not in mount.options):
 			continue
-		if (path + "/").startswith(root.rstrip("/") + "/"):
-			below = path[len(root.rstrip("/")) :].strip("/")
-			parts = below.split("/") if below else []
-			folders = [os.path.join(mount_point, *parts[:depth]) for depth in range(len(parts) + 1)]
+		root = mount.root.rstrip("/")
+		if (path + "/").startswith(root + "/"):
+			parts = [part for part in path[len(root) :].split("/") if part]
+			folders = [os.path.join(mount.point, *parts[:depth]) for depth in range(len(parts) + 1)]
 			os.stat(folders[-1])  # a path of another namespace is not here
 			return files, folders
 	raise LookupError
-
-
-def _unescaped(text: str) -> str:
-	"""Return a path as it is: the kernel writes spaces and the like as octal escapes."""
-	return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
 
 
 def _read(path: str) -> str:

@@ -9,13 +9,16 @@ see `read_sites`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from prego_metrics.agent.base.errors import BenchError
 from prego_metrics.agent.base.files import opened_folder
 from prego_metrics.agent.base.messages import coded
+from prego_metrics.agent.base.mounts import read_mounts
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import STATE_FOLDER_NAME, Bench
 from prego_metrics.agent.bench.site_config import Denied, Unreadable, is_process_error, read_site_config
@@ -47,8 +50,22 @@ def read_sites(
 	Raises BenchError, and CensusError for an error that is none of a site's: of the process, or of the file system.
 	"""
 	result = _passes_until_one_stands(benches, exclude, clock, sleep)
+	result.elsewhere |= _mounted(benches)
 	look_again(result, exclude, sleep)
 	return result
+
+
+def _mounted(benches: Sequence[Bench]) -> set[tuple[str, str]]:
+	"""Return bench and name, as shown, of the entries of sites/ at or in which something is mounted."""
+	found = set()
+	for bench in benches:
+		above = os.path.realpath(bench.sites) + "/"
+		# Without /proc nothing is known of mounts.
+		with contextlib.suppress(BenchError, ValueError), errors_of(bench):
+			points = [mount.point for mount in read_mounts()]
+			names = {point[len(above) :].split("/")[0] for point in points if point.startswith(above)}
+			found |= {(sanitize(bench.root), sanitize(name)) for name in names}
+	return found
 
 
 def _passes_until_one_stands(
@@ -112,7 +129,7 @@ def _read_folders(result: Pass, links: list[_Link], listing: Listing) -> None:
 				status = entry.stat(follow_symlinks=False)
 			except FileNotFoundError:
 				continue  # renamed or dropped since it was listed: this pass does not stand
-			_look(result, listing, name, status, elsewhere=status.st_dev != listing.bench.identity[0])
+			_look(result, listing, name, status)
 		elif entry.is_symlink():
 			links.append(_Link(listing.bench, name))
 
@@ -136,7 +153,8 @@ def _follow_links(result: Pass, names: list[str], listing: Listing) -> None:
 			if identity == listing.bench.identity:
 				reason = "a symlink to the sites themselves"
 			elif stat.S_ISDIR(status.st_mode):
-				_look(result, listing, name, status, elsewhere=True)
+				result.elsewhere.add((listing.shown, sanitize(name)))
+				_look(result, listing, name, status)
 				continue
 		result.not_sites.append(NotASite(sanitize(name), listing.shown, reason))
 
@@ -157,10 +175,8 @@ def _look_at_link(result: Pass, listing: Listing, name: str, error: OSError) -> 
 	list_absent(result, listing, name, "a symlink that leads nowhere")
 
 
-def _look(result: Pass, listing: Listing, name: str, status: os.stat_result, *, elsewhere: bool) -> None:
-	"""Look at a folder directly in sites/, or where an entry of it leads, which may be elsewhere."""
-	if elsewhere:
-		result.elsewhere.add((listing.shown, sanitize(name)))
+def _look(result: Pass, listing: Listing, name: str, status: os.stat_result) -> None:
+	"""Look at a folder directly in sites/, or where an entry of it leads."""
 	config: dict[str, object] | str
 	try:
 		config = read_site_config(f"{name}/{CONFIG}", listing.folder)

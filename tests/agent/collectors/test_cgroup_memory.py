@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from prego_metrics.agent.base import mounts
 from prego_metrics.agent.collectors import cgroup_memory
 from prego_metrics.agent.collectors.cgroup_memory import CgroupMemory, read_cgroup_memory
 from prego_metrics.agent.collectors.host import Memory, read_memory, sample_host
@@ -29,15 +30,15 @@ class Cgroups:
 		self.folder = folder
 		self.mount = folder / "cgroup fs"
 		self.mount.mkdir()
-		for name in ("_OWN_CGROUPS", "_MOUNTS"):
-			monkeypatch.setattr(cgroup_memory, name, str(folder / name))
+		monkeypatch.setattr(cgroup_memory, "_OWN_CGROUPS", str(folder / "own"))
+		monkeypatch.setattr(mounts, "MOUNTS_FILE", str(folder / "mounts"))
 
 	def of_process(self, *lines: str) -> None:
-		(self.folder / "_OWN_CGROUPS").write_text("".join(f"{line}\n" for line in lines))
+		(self.folder / "own").write_text("".join(f"{line}\n" for line in lines))
 
 	def mounted(self, kind: str, root: str = "/", options: str = "rw") -> None:
 		point = str(self.mount).replace(" ", "\\040")
-		(self.folder / "_MOUNTS").write_text(
+		(self.folder / "mounts").write_text(
 			"22 1 0:21 / / rw,relatime shared:1 - ext4 /dev/root rw\n"
 			f"30 23 0:27 {root} {point} rw,nosuid shared:4 - {kind} {kind} {options}\n"
 		)

@@ -115,11 +115,12 @@ def test_many_lost_sites_are_named_in_part(bench_folder: Path, volume: Path) -> 
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+@pytest.mark.parametrize("kind", ["tmpfs", "bind"])
 def test_a_mount_point_that_was_a_tenant_and_is_empty_stops_the_count(
-	bench_folder: Path, volume: Path, run_mounted: Callable[..., list[str]]
+	bench_folder: Path, volume: Path, run_mounted: Callable[..., list[str]], kind: str
 ) -> None:
 	(bench_folder / "sites" / "far.example").mkdir()
-	lines = run_mounted(bench_folder / "sites" / "far.example")
+	lines = run_mounted(bench_folder / "sites" / "far.example", kind, volume / "delta.example")
 	assert lines == ["4", "sites_lost", str(bench_folder / "sites" / "far.example")]
 
 
@@ -132,7 +133,8 @@ from prego_metrics.agent.collectors.tenant_count import count_tenants
 from prego_metrics.agent.config.config import load_config
 place = sys.argv[1]
 config = load_config(open_bench(sys.argv[2]), {})
-subprocess.run(["mount", "-t", "tmpfs", "tmpfs", place], check=True)
+how = ["--bind", sys.argv[4]] if sys.argv[3] == "bind" else ["-t", "tmpfs", "tmpfs"]
+subprocess.run(["mount", *how, place], check=True)
 open(place + "/site_config.json", "w").write("{}")
 census = count_tenants(config)
 print(census.tenant_count)
@@ -146,12 +148,13 @@ except CensusError as error:
 
 @pytest.fixture
 def run_mounted() -> Callable[..., list[str]]:
-	"""`run_mounted(place)` counts with a site mounted there, and again without the mount, in a mount namespace."""
+	"""`run_mounted(place, kind, source)` counts with a site mounted there, and again without the mount, in a mount namespace."""
 	import subprocess
 	import sys
 
-	def run(place: Path) -> list[str]:
-		command = ["unshare", "--mount", sys.executable, "-c", _MOUNTED, str(place), str(place.parents[1])]
+	def run(place: Path, kind: str, source: Path) -> list[str]:
+		arguments = [str(place), str(place.parents[1]), kind, str(source)]
+		command = ["unshare", "--mount", sys.executable, "-c", _MOUNTED, *arguments]
 		ended = subprocess.run(command, capture_output=True, text=True, timeout=30)
 		if "unshare" in ended.stderr or "mount:" in ended.stderr:
 			pytest.skip("no mount namespaces here")
