@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Collection
 
 from prego_metrics.agent.base.errors import CensusError
@@ -15,7 +16,8 @@ _MAX_NAMED = 5
 
 def marks_of(census: Census) -> tuple[str, ...]:
 	"""Return a mark for each tenant on another volume: the state keeps them, and names may be long and many."""
-	return tuple(sorted(_mark(bench, name) for bench, name in census.elsewhere))
+	real = {bench: os.path.realpath(bench) for bench, _ in census.elsewhere}
+	return tuple(sorted(_mark(real[bench], name) for bench, name in census.elsewhere))
 
 
 def require_none_lost(census: Census, exclude_sites: Collection[str], marks: Collection[str]) -> None:
@@ -32,7 +34,7 @@ def require_none_lost(census: Census, exclude_sites: Collection[str], marks: Col
 		for entry in census.not_sites
 		if not entry.alias_of
 		and exclude.matching(entry.name) is None
-		and _mark(entry.bench, entry.name) in marks
+		and _mark(os.path.realpath(entry.bench), entry.name) in marks
 	]
 	if lost:
 		more = [f"… ({len(lost)})"] if len(lost) > _MAX_NAMED else []
@@ -40,4 +42,5 @@ def require_none_lost(census: Census, exclude_sites: Collection[str], marks: Col
 
 
 def _mark(bench: str, name: str) -> str:
+	# Of the bench's real path: each trigger may name it in its own way.
 	return hashlib.sha256(f"{bench}/{name}".encode()).hexdigest()[:8]

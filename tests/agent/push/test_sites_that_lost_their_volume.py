@@ -74,6 +74,15 @@ def test_nothing_is_sent_while_the_volume_is_gone(
 	assert "delta.example" not in run_agent("tenants", "--bench", bench_folder).stderr
 
 
+def test_a_trigger_that_names_the_bench_in_another_way_knows_too(
+	bench_folder: Path, volume: Path, pushed: Callable[..., Result], tmp_path: Path
+) -> None:
+	assert count_of(pushed()) == 4
+	volume.rename(volume.with_name("unmounted"))
+	(tmp_path / "by-another-name").symlink_to(bench_folder)
+	assert dry_run(open_bench(str(tmp_path / "by-another-name")), {}).error.code == "sites_lost"  # type: ignore[union-attr]
+
+
 def test_a_link_that_is_removed_is_a_site_that_is_gone(
 	bench_folder: Path, volume: Path, pushed: Callable[..., Result]
 ) -> None:
