@@ -65,7 +65,7 @@ def why_no_push(config: Config) -> Message | None:
 	from prego_metrics.agent.config.api_key import load_api_key
 
 	try:
-		load_api_key(config, os.environ)
+		load_api_key(config.api_key_file, os.environ, config.problems)
 	except ConfigurationError as error:
 		if not config.scheduler_pushes:
 			return coded("key_with_timer_only")

@@ -111,7 +111,7 @@ class Examination:
 	def key(self) -> tuple[Secret, list[str]] | ConfigurationError:
 		"""The key with the warnings about it, or why there is none."""
 		try:
-			return load_api_key(self.config, self.environ)
+			return load_api_key(self.config.api_key_file, self.environ, self.config.problems)
 		except ConfigurationError as error:
 			return error
 

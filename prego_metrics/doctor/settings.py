@@ -143,7 +143,7 @@ def _hidden_keys(node: Examination) -> list[Message]:
 			continue
 		del environ[variable]
 		try:
-			other, _ = load_api_key(node.config, environ)
+			other, _ = load_api_key(node.config.api_key_file, environ, node.config.problems)
 		except ConfigurationError:
 			if node.config.api_key_file:
 				hidden.append(

@@ -11,7 +11,6 @@ import fcntl
 import os
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -134,18 +133,20 @@ def test_each_way_to_have_no_key_is_said_in_korean(
 	place = tmp_path / "key"
 	settings(bench_folder, **GOOD, api_key_file=str(place))
 	config = load_config(open_bench(str(bench_folder)), {})
-	assert_korean(spoken(lambda: load_api_key(replace(config, api_key_file=None), {})))
-	assert_korean(spoken(lambda: load_api_key(config, {"INTERNAL_API_KEY": "a b"})))
-	assert_korean(spoken(lambda: load_api_key(config, {})))
+	assert_korean(spoken(lambda: load_api_key(None, {})))
+	assert_korean(
+		spoken(lambda: load_api_key(config.api_key_file, {"INTERNAL_API_KEY": "a b"}, config.problems))
+	)
+	assert_korean(spoken(lambda: load_api_key(config.api_key_file, {}, config.problems)))
 	for content, mode in (("k", 0o644), ("", 0o600), ("k" * 5000, 0o600)):
 		place.write_text(content)
 		place.chmod(mode)
-		assert_korean(spoken(lambda: load_api_key(config, {})))
+		assert_korean(spoken(lambda: load_api_key(config.api_key_file, {}, config.problems)))
 	inside = bench_folder / "sites" / "key"
 	inside.write_text("k")
 	inside.chmod(0o600)
-	assert_korean(spoken(lambda: load_api_key(replace(config, api_key_file=str(inside)), {})))
-	assert_korean(spoken(lambda: load_api_key(replace(config, api_key_file=str(tmp_path)), {})))
+	assert_korean(spoken(lambda: load_api_key(str(inside), {})))
+	assert_korean(spoken(lambda: load_api_key(str(tmp_path), {})))
 
 
 # --- the bench and the host -------------------------------------------------------------------------

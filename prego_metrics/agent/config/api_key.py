@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Iterable, Mapping
 
 from prego_metrics.agent.base.errors import ConfigurationError, Problem
 from prego_metrics.agent.base.messages import Message, coded, message, message_of
@@ -17,24 +16,16 @@ CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
 CREDENTIAL_NAME = "internal_api_key"
 
 
-class KeySettings(Protocol):
-	"""Where the key's file is: a bench's Config, or a stand-in for it off the nodes."""
-
-	@property
-	def api_key_file(self) -> str | None: ...
-
-	@property
-	def problems(self) -> tuple[Problem, ...]: ...
-
-
-def load_api_key(config: KeySettings, environ: Mapping[str, str]) -> tuple[Secret, list[str]]:
-	"""Return the bearer key and warnings about it.
+def load_api_key(
+	api_key_file: str | None, environ: Mapping[str, str], problems: Iterable[Problem] = ()
+) -> tuple[Secret, list[str]]:
+	"""Return the bearer key and warnings about it; `problems` are known of the configuration.
 
 	The order: INTERNAL_API_KEY in the environment, systemd's credential, `api_key_file`. Raises
 	ConfigurationError; neither its message nor its traceback holds a part of the key.
 	"""
 	try:
-		return _load(config, environ)
+		return _load(api_key_file, environ, problems)
 	except ConfigurationError as error:
 		refused = error.with_traceback(None)
 		refused.__context__ = None
@@ -43,7 +34,9 @@ def load_api_key(config: KeySettings, environ: Mapping[str, str]) -> tuple[Secre
 	raise refused
 
 
-def _load(config: KeySettings, environ: Mapping[str, str]) -> tuple[Secret, list[str]]:
+def _load(
+	api_key_file: str | None, environ: Mapping[str, str], problems: Iterable[Problem]
+) -> tuple[Secret, list[str]]:
 	warnings: list[str] = []
 	key = environ.get(KEY_VARIABLE)
 	if key:
@@ -55,14 +48,10 @@ def _load(config: KeySettings, environ: Mapping[str, str]) -> tuple[Secret, list
 		path = os.path.join(directory, CREDENTIAL_NAME)
 		if os.path.lexists(path):
 			return _from_file(path, f"${CREDENTIALS_VARIABLE}/{CREDENTIAL_NAME}", checked=False), warnings
-	if config.api_key_file:
-		return _from_file(config.api_key_file, "api_key_file", checked=True), warnings
-	raise ConfigurationError(
-		[
-			*(problem for problem in config.problems if problem.key == "api_key_file"),
-			Problem("api_key_file", coded("key_missing", variable=KEY_VARIABLE)),
-		]
-	)
+	if api_key_file:
+		return _from_file(api_key_file, "api_key_file", checked=True), warnings
+	missing = Problem("api_key_file", coded("key_missing", variable=KEY_VARIABLE))
+	raise ConfigurationError([*(problem for problem in problems if problem.key == "api_key_file"), missing])
 
 
 def _from_file(path: str, source: str, *, checked: bool) -> Secret:

@@ -35,7 +35,7 @@ def key_source(config: Config, environ: Mapping[str, str]) -> tuple[str | None, 
 	from prego_metrics.agent.config.api_key import load_api_key
 
 	try:
-		key, _ = load_api_key(config, environ)
+		key, _ = load_api_key(config.api_key_file, environ, config.problems)
 	except ConfigurationError as error:
 		return None, str(error)
 	return key.source, ""

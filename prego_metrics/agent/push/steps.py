@@ -42,7 +42,7 @@ def read_key(config: Config, environ: Mapping[str, str]) -> tuple[Secret, list[s
 	from prego_metrics.agent.config.api_key import load_api_key
 
 	late = coded("key_late", seconds=f"{FILE_SECONDS:g}")
-	return in_time(lambda: load_api_key(config, environ), FILE_SECONDS, late)
+	return in_time(lambda: load_api_key(config.api_key_file, environ, config.problems), FILE_SECONDS, late)
 
 
 def collect(config: Config, state: State, at: float, seconds: float, *, save_snapshot: bool) -> Collected:

@@ -116,7 +116,7 @@ def _ask_about_sites(config: Config, answers: Answers) -> None:
 
 def _ask_key(config: Config, onboarding: Onboarding, answers: Answers) -> None:
 	try:
-		load_api_key(config, onboarding.environ)
+		load_api_key(config.api_key_file, onboarding.environ, config.problems)
 		return
 	except ConfigurationError:
 		pass  # there is no usable key: ask for one

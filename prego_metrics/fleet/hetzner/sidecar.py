@@ -29,7 +29,6 @@ from prego_metrics.fleet.hetzner.mapping import (
 	read_mapping_file,
 )
 from prego_metrics.fleet.hetzner.push_nodes import NOT_PUSHED, Known, LastRow, Outcome, Send, push_nodes
-from prego_metrics.fleet.sources.control_plane import KeyFile
 from prego_metrics.fleet.sources.exports import read_export
 from prego_metrics.fleet.sources.records import read_metrics, read_placement
 
@@ -150,7 +149,7 @@ def _sender(
 			"there is no control plane: set PREGO_METRICS_CONTROL_PLANE_URL, or --control-plane-url"
 		)
 	base_url = _checked_url(options.control_plane_url, "--control-plane-url")
-	key, warnings = load_api_key(KeyFile(options.api_key_file), environ)
+	key, warnings = load_api_key(options.api_key_file, environ)
 	for warning in warnings:
 		warn(warning)
 

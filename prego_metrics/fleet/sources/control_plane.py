@@ -7,9 +7,8 @@ stands, each with its newest metrics beside it or in an object within it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
-from prego_metrics.agent.base.errors import ExportError, PregoMetricsError, Problem
+from prego_metrics.agent.base.errors import ExportError, PregoMetricsError
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.config.api_key import load_api_key
 from prego_metrics.agent.config.kinds import BaseUrl
@@ -21,14 +20,6 @@ MAX_ANSWER_BYTES = 16 * 1024 * 1024
 _MORE_FOLLOWS = ("next", "next_cursor", "cursor", "next_page", "has_more")
 
 
-@dataclass(frozen=True)
-class KeyFile:
-	"""What load_api_key needs to know, off the nodes."""
-
-	api_key_file: str | None
-	problems: tuple[Problem, ...] = ()
-
-
 def ask_nodes(url: str, api_key_file: str | None, environ: Mapping[str, str]) -> object:
 	"""Return what `GET /internal/nodes` answers at the base URL `url`. Raises PregoMetricsError."""
 	from prego_metrics.agent.http.answers import fault_in
@@ -38,7 +29,7 @@ def ask_nodes(url: str, api_key_file: str | None, environ: Mapping[str, str]) ->
 		base_url = BaseUrl().parse(url)
 	except ValueError as error:
 		raise ExportError("--control-plane-url", str(error)) from None
-	key, _ = load_api_key(KeyFile(api_key_file), environ)
+	key, _ = load_api_key(api_key_file, environ)
 	answer = Client(base_url, key).get(
 		NODES_ROUTE,
 		TIMEOUT_SECONDS,

@@ -24,7 +24,8 @@ Write = Callable[..., Path]
 
 
 def key_of(bench_folder: Path, environ: Mapping[str, str]) -> Secret:
-	return load_api_key(load_config(open_bench(str(bench_folder)), environ), environ)[0]
+	config = load_config(open_bench(str(bench_folder)), environ)
+	return load_api_key(config.api_key_file, environ, config.problems)[0]
 
 
 def refusal(bench_folder: Path, environ: Mapping[str, str]) -> ConfigurationError:
@@ -77,7 +78,8 @@ def test_an_empty_variable_is_unset_with_a_warning(
 ) -> None:
 	settings(bench_folder, api_key_file=str(key_file))
 	environ = {"INTERNAL_API_KEY": "", "CREDENTIALS_DIRECTORY": ""}
-	key, warnings = load_api_key(load_config(open_bench(str(bench_folder)), environ), environ)
+	config = load_config(open_bench(str(bench_folder)), environ)
+	key, warnings = load_api_key(config.api_key_file, environ)
 	assert key.reveal() == "from-the-file"
 	assert warnings == ["INTERNAL_API_KEY is empty and counts as unset"]
 
@@ -240,7 +242,7 @@ def shown_with_locals(function: Callable[[], object]) -> str:
 def test_the_traceback_of_a_refused_key_shows_it_nowhere(bench_folder: Path, text: str) -> None:
 	environ = {"INTERNAL_API_KEY": text}
 	config = load_config(open_bench(str(bench_folder)), environ)
-	shown = shown_with_locals(lambda: load_api_key(config, environ))
+	shown = shown_with_locals(lambda: load_api_key(config.api_key_file, environ, config.problems))
 	assert "load_api_key" in shown
 	assert "wrong-part" not in shown
 
@@ -259,7 +261,7 @@ def test_the_traceback_of_a_refused_file_shows_nothing_of_it(
 		key_file.write_bytes(content)
 		settings(bench_folder, api_key_file=str(key_file))
 	config = load_config(open_bench(str(bench_folder)), environ)
-	shown = shown_with_locals(lambda: load_api_key(config, environ))
+	shown = shown_with_locals(lambda: load_api_key(config.api_key_file, environ, config.problems))
 	assert "wrong-part" not in shown
 
 
@@ -269,7 +271,7 @@ def test_the_traceback_of_a_missing_file_does_not_show_the_rest_of_the_environme
 	environ = {"INTERNAL_API_KEY": "", "DATABASE_PASSWORD": "hunter2"}
 	settings(bench_folder, api_key_file="/nowhere/key")
 	config = load_config(open_bench(str(bench_folder)), environ)
-	shown = shown_with_locals(lambda: load_api_key(config, environ))
+	shown = shown_with_locals(lambda: load_api_key(config.api_key_file, environ, config.problems))
 	assert "hunter2" not in shown
 
 
