@@ -14,11 +14,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prego_metrics.fleet.checks.freshness import judge_freshness
-from prego_metrics.fleet.checks.reconcile import judge_counts
 from prego_metrics.fleet.sources.exports import Export
 from prego_metrics.fleet.sources.records import STATUSES_WITHOUT_SITE as NO_SITE
 from prego_metrics.fleet.sources.records import Fleet, read_metrics, read_regions
+from prego_metrics.fleet.verdicts import judge_counts, judge_freshness
 
 QUERIES = Path(__file__).parents[2] / "deploy/d1"
 NOW = 1_780_000_000.0

@@ -5,19 +5,32 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
+from rich.console import Console
+from rich.status import Status
+from rich.text import Text
 
+from prego_metrics.agent.base.errors import PregoMetricsError
+from prego_metrics.agent.base.messages import message
+from prego_metrics.agent.bench.installed_frappe import is_frappe_at_hand
 from prego_metrics.cli.ui.bench import open_bench_as_owner
+from prego_metrics.cli.ui.console import console
 from prego_metrics.cli.ui.options import bench_option, json_option
 from prego_metrics.cli.ui.output import print_json
+from prego_metrics.doctor.advice import advice
+from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Check
+from prego_metrics.doctor.runner import NAMES, examine
 
 if TYPE_CHECKING:
 	from prego_metrics.agent.bench.locate import Bench
 	from prego_metrics.doctor.check import Examination
 	from prego_metrics.doctor.frappe_facts import Frappe
 
+# Every state is a word too: colours appear on a terminal only.
+_STYLES = {PASS: "green", WARN: "yellow", FAIL: "bold red", SKIP: "dim"}
 # Of these the name is the matter; of others the owner, the mode or the mount.
 _NOT_NAMED = ("bench_not_found", "not_a_bench", "bench_name_empty", "working_directory_gone")
 
@@ -34,16 +47,6 @@ def doctor(bench_path: str | None, offline: bool, only: tuple[str, ...], as_json
 
 	Exit codes: 0 nothing failed, 1 something did.
 	"""
-	from rich.console import Console
-	from rich.status import Status
-
-	from prego_metrics.agent.base.errors import PregoMetricsError
-	from prego_metrics.agent.base.messages import message
-	from prego_metrics.cli.ui.check_lines import CheckPrinter
-	from prego_metrics.doctor.advice import advice
-	from prego_metrics.doctor.check import FAIL, Check
-	from prego_metrics.doctor.runner import NAMES, examine
-
 	unknown = sorted(set(only) - set(NAMES))
 	if unknown:
 		raise click.BadParameter(
@@ -51,7 +54,7 @@ def doctor(bench_path: str | None, offline: bool, only: tuple[str, ...], as_json
 			param_hint="'--only'",
 		)
 	progress = Status("", console=Console(stderr=True, highlight=False), spinner="line")
-	printer = CheckPrinter()
+	printer = _CheckPrinter()
 	checks: list[Check] = []
 
 	def announce(name: str) -> None:
@@ -87,10 +90,44 @@ def doctor(bench_path: str | None, offline: bool, only: tuple[str, ...], as_json
 
 def _frappe_of(bench: Bench) -> Callable[[Examination], Frappe] | None:
 	"""Return how to ask the bench's Frappe, where this Python is the bench's."""
-	from prego_metrics.agent.bench.installed_frappe import is_frappe_at_hand
-
 	if not is_frappe_at_hand(bench):
 		return None
 	from prego_metrics.desk.doctor.bench_frappe import BenchFrappe
 
 	return BenchFrappe
+
+
+class _CheckPrinter:
+	"""Prints each check as it comes; those skipped one after the other for one reason share a line."""
+
+	def __init__(self) -> None:
+		self._skipped: list[Check] = []
+
+	def print(self, check: Check) -> None:
+		if self._skipped and (check.state, check.seen) != (SKIP, self._skipped[0].seen):
+			self.finish()
+		if check.state == SKIP:
+			self._skipped.append(check)
+		else:
+			_print_check(check)
+
+	def finish(self) -> None:
+		"""Print what is held back."""
+		if self._skipped:
+			_print_check(replace(self._skipped[0], name=", ".join(check.name for check in self._skipped)))
+			self._skipped.clear()
+
+
+def _print_check(check: Check) -> None:
+	sentence = Text.assemble((f"{check.name}: ", "bold"), check.seen)
+	_print_hanging(Text(f"{check.state:<4} ", style=_STYLES[check.state]), sentence)
+	if check.action and check.state in (WARN, FAIL):
+		_print_hanging(Text(" " * 5), Text(f"→ {check.action}"))
+
+
+def _print_hanging(begin: Text, sentence: Text) -> None:
+	"""Print `begin` and the sentence beside it, every further line of which stands below the first's."""
+	screen = console()
+	for line in sentence.wrap(screen, max(20, screen.width - len(begin))):
+		screen.print(begin + line)
+		begin = Text(" " * len(begin))

@@ -5,22 +5,38 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from dataclasses import asdict
+from typing import Any, NoReturn, TypeVar
 
 import click
+from rich.table import Table
+from rich.text import Text
 
 from prego_metrics.agent.base.errors import PregoMetricsError
+from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.cli.ui.console import console, table
 from prego_metrics.cli.ui.options import Seconds, json_option, statuses_option
 from prego_metrics.cli.ui.output import fail, print_json, print_warning
-
-if TYPE_CHECKING:
-	from prego_metrics.fleet.checks.verdict import Verdict
-	from prego_metrics.fleet.sources.exports import Export
+from prego_metrics.fleet.sources.exports import Export, read_export
+from prego_metrics.fleet.sources.records import read_fleet, read_metrics, read_placement
+from prego_metrics.fleet.verdicts import (
+	AGREES,
+	FRESH,
+	MAX_AGE_SECONDS,
+	Alert,
+	Verdict,
+	alerts_of,
+	judge_counts,
+	judge_freshness,
+)
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _FILE = click.Path(dir_okay=False)
+_WELL, _FAILING, _UNPROVEN = "green", "bold red", "yellow"
+_COUNTS = ("Tenants", "Placed")
 
 
 def _source_options(command: Command) -> Command:
@@ -73,10 +89,6 @@ def freshness(
 	"""
 	if bool(url) == bool(nodes or metrics) or bool(nodes) != bool(metrics):
 		raise click.UsageError("give either --nodes and --metrics, or --control-plane-url")
-	from prego_metrics.cli.ui.fleet_tables import print_freshness
-	from prego_metrics.fleet.checks.freshness import MAX_AGE_SECONDS, alerts_of, judge_freshness
-	from prego_metrics.fleet.sources.exports import read_export
-	from prego_metrics.fleet.sources.records import read_fleet
 
 	warnings: list[str] = []
 	try:
@@ -92,7 +104,7 @@ def freshness(
 	verdicts = judge_freshness(rows, time.time(), max_age_seconds)
 	alerts = alerts_of(verdicts)
 	details = {
-		"alerts": [alert.as_dict() for alert in alerts],
+		"alerts": [asdict(alert) for alert in alerts],
 		"max_age_seconds": max_age_seconds,
 		"max_age_source": "--max-age" if max_age else "default",
 	}
@@ -100,7 +112,7 @@ def freshness(
 		# The rows do not hold a node's push_interval.
 		hint = "" if max_age else " For a push_interval above 120 s: --max-age 2 × interval + 60."
 		threshold = f"Threshold: {max_age_seconds:g} s ({details['max_age_source']}).{hint}"
-		print_freshness(verdicts, alerts, threshold)
+		_print_freshness(verdicts, alerts, threshold)
 	_end(verdicts, warnings + more_warnings, details if as_json else None)
 
 
@@ -128,10 +140,6 @@ def reconcile(
 	"""
 	if bool(url) == bool(metrics):
 		raise click.UsageError("give either --metrics or --control-plane-url")
-	from prego_metrics.cli.ui.fleet_tables import print_reconciliation
-	from prego_metrics.fleet.checks.reconcile import judge_counts
-	from prego_metrics.fleet.sources.exports import read_export
-	from prego_metrics.fleet.sources.records import read_metrics, read_placement
 
 	warnings: list[str] = []
 	try:
@@ -148,7 +156,7 @@ def reconcile(
 	if not verdicts:
 		warnings.append("nothing was compared: every row comes from the Hetzner sidecar")
 	if not as_json:
-		print_reconciliation(verdicts, not_compared)
+		_print_reconciliation(verdicts, not_compared)
 	_end(verdicts, warnings, {"not_compared": not_compared} if as_json else None)
 
 
@@ -168,3 +176,61 @@ def _end(verdicts: Sequence[Verdict], warnings: list[str], details: dict[str, ob
 		nodes = [verdict.as_dict() for verdict in verdicts]
 		print_json({"ok": not failing, "nodes": nodes, **details, "warnings": warnings})
 	sys.exit(1 if failing else 0)
+
+
+def _print_freshness(verdicts: Sequence[Verdict], alerts: Sequence[Alert], threshold: str) -> None:
+	"""Print every node with its verdict, the alerts, the threshold and the totals."""
+	with_placement = any(verdict.placed is not None for verdict in verdicts)
+	headings = ("Node", "Verdict", "Pushed", "Tenants", *(["Placed"] if with_placement else []), "Note")
+	nodes = table(*headings, right=_COUNTS)
+	for verdict in verdicts:
+		cells = [_age(verdict.age_seconds), _number(verdict.tenant_count)]
+		cells += [_number(verdict.placed)] if with_placement else []
+		_add_row(nodes, verdict, cells)
+	screen = console()
+	screen.print(nodes)
+	for alert in alerts:
+		screen.print(Text(f"Alert: {alert.sentence}", style=_FAILING))
+	screen.print(Text(threshold, style="dim"))
+	screen.print(Text(_totals(verdicts), style="bold"))
+
+
+def _print_reconciliation(verdicts: Sequence[Verdict], not_compared: Sequence[str]) -> None:
+	"""Print every node with the count that it pushed and the tenants placed on it."""
+	nodes = table("Node", "Verdict", "Tenants", "Placed", "Note", right=_COUNTS)
+	for verdict in verdicts:
+		_add_row(nodes, verdict, [_number(verdict.tenant_count), _number(verdict.placed)])
+	screen = console()
+	screen.print(nodes)
+	if not_compared:
+		names = ", ".join(sanitize(node_id) for node_id in not_compared)
+		screen.print(Text(f"Not compared, since the sidecar pushes for them: {names}", style="dim"))
+	screen.print(Text(_totals(verdicts), style="bold"))
+
+
+def _add_row(nodes: Table, verdict: Verdict, cells: Sequence[str]) -> None:
+	style = _FAILING if verdict.failing else _WELL if verdict.name in (FRESH, AGREES) else _UNPROVEN
+	name = Text(verdict.name, style=style)
+	nodes.add_row(Text(sanitize(verdict.node_id)), name, *map(Text, cells), Text(verdict.note))
+
+
+def _totals(verdicts: Sequence[Verdict]) -> str:
+	counts = Counter(verdict.name for verdict in verdicts)
+	return f"{len(verdicts)} node{'' if len(verdicts) == 1 else 's'}: " + ", ".join(
+		f"{count} {name}" for name, count in counts.most_common()
+	)
+
+
+def _number(number: int | None) -> str:
+	return "-" if number is None else str(number)
+
+
+def _age(seconds: float | None) -> str:
+	if seconds is None:
+		return "-"
+	if seconds < 0:
+		return "in the future" if seconds < -5 else "0 s ago"
+	for limit, unit, name in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
+		if seconds < limit:
+			return f"{seconds / unit:.0f} {name} ago"
+	return f"{seconds / 86400:.0f} days ago"

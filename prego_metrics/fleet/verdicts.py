@@ -1,35 +1,81 @@
-"""Which nodes are delivering, judged off the nodes from what the control plane has.
+"""The verdicts on the nodes, judged off the nodes from what the control plane has, and the alerts that follow.
 
-Of several verdicts the first holds: unregistered, bad_region, never, stale, zero, fresh.
+Freshness says which nodes are delivering; of several verdicts the first holds: unregistered, bad_region, never, stale,
+zero, fresh. Reconciliation says whether each node's count agrees with where tenants are placed.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from prego_metrics.agent.base.formatting import iso_utc
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.base.times import epoch_seconds
-from prego_metrics.fleet.checks.verdict import (
-	BAD_REGION,
-	FRESH,
-	NEVER,
-	STALE,
-	UNREGISTERED,
-	ZERO,
-	Alert,
-	Verdict,
-)
-from prego_metrics.fleet.sources.records import Fleet, Metrics, describe_value
+from prego_metrics.agent.setup.nodes_row import REGIONS
+from prego_metrics.fleet.sources.records import HETZNER_API, Fleet, Metrics, describe_value
 
-REGIONS = ("sg", "us", "eu")
+UNREGISTERED = "unregistered"
+BAD_REGION = "bad_region"
+NEVER = "never"
+STALE = "stale"
+ZERO = "zero"
+FRESH = "fresh"
+DIFFERS = "differs"
+AGREES = "agrees"
+
 MAX_AGE_SECONDS = 300.0
 # The control plane's clock and ours may differ by so much; a time further ahead is a fault of its own.
 FUTURE_SECONDS = 5.0
 # So many nodes, and more than half of those that ever pushed, do not stop within a minute by themselves.
 MASS_NODES = 3
 MASS_WINDOW_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Verdict:
+	"""One node. A zero that may be true is not failing.
+
+	note is sanitized; node_id and source are as exported. age_seconds and placed are None where unknown.
+	"""
+
+	node_id: str
+	name: str
+	failing: bool
+	note: str = ""
+	age_seconds: float | None = None
+	updated_at_seconds: float | None = None
+	tenant_count: int | None = None
+	placed: int | None = None
+	source: str | None = None
+
+	@property
+	def updated(self) -> float:
+		"""When its row was written, in seconds since the epoch; 0.0 if that is not known."""
+		return self.updated_at_seconds or 0.0
+
+	def as_dict(self) -> dict[str, object]:
+		"""Return the verdict as `--json` prints it."""
+		return {
+			"node_id": self.node_id,
+			"verdict": self.name,
+			"failing": self.failing,
+			"note": self.note,
+			"age_seconds": None if self.age_seconds is None else round(self.age_seconds, 1),
+			"tenant_count": self.tenant_count,
+			"placed": self.placed,
+			"source": self.source,
+		}
+
+
+@dataclass(frozen=True)
+class Alert:
+	"""An alert about a `node` or the `control_plane`; sentence is sanitized."""
+
+	about: str
+	sentence: str
+	node_ids: tuple[str, ...]
 
 
 def judge_freshness(fleet: Fleet, now: float, max_age_seconds: float = MAX_AGE_SECONDS) -> list[Verdict]:
@@ -139,3 +185,50 @@ def _gone_together(verdicts: Sequence[Verdict]) -> list[Verdict]:
 			best = stopped[start : end + 1]
 	pushed = sum(verdict.updated_at_seconds is not None for verdict in verdicts)
 	return best if len(best) >= MASS_NODES and 2 * len(best) > pushed else []
+
+
+def judge_counts(
+	metrics: Mapping[str, Metrics], placed: Counter[str], tolerance: int = 0
+) -> tuple[list[Verdict], list[str]]:
+	"""Compare every node that pushed or has tenants; return the verdicts, and the nodes that are not compared.
+
+	Counts that differ by at most `tolerance` agree. The sidecar's counts come from tenants_master itself:
+	comparing them would prove nothing.
+	"""
+	verdicts = []
+	not_compared = []
+	# In a live answer, a node that never pushed has a row of nulls.
+	pushed = {
+		node_id: row
+		for node_id, row in metrics.items()
+		if row.updated_at is not None or row.tenant_count is not None
+	}
+	for node_id in sorted(pushed.keys() | placed.keys()):
+		row = pushed.get(node_id)
+		if row and row.source == HETZNER_API:
+			not_compared.append(node_id)
+		else:
+			verdicts.append(_judge_count(node_id, row, placed[node_id], tolerance))
+	return verdicts, not_compared
+
+
+def _judge_count(node_id: str, row: Metrics | None, placed: int, tolerance: int) -> Verdict:
+	count = row.tenant_count if row else None
+	if row is None:
+		name, note = NEVER, f"{placed} tenants are placed here, and no push has arrived"
+	elif count is None:
+		name, note = DIFFERS, f"its row has no count, and {placed} tenants are placed here"
+	elif abs(count - placed) > tolerance:
+		name = DIFFERS
+		note = f"{abs(count - placed)} {'more' if count > placed else 'fewer'} than are placed here"
+	else:
+		name, note = AGREES, ""
+	return Verdict(
+		node_id,
+		name,
+		failing=name != AGREES,
+		note=note,
+		tenant_count=count,
+		placed=placed,
+		source=row.source if row else None,
+	)
