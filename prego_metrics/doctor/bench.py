@@ -18,6 +18,7 @@ from prego_metrics.agent.collectors.instance import (
 )
 from prego_metrics.agent.collectors.tenant_count import exclusion_notes, operator_site_note
 from prego_metrics.agent.collectors.volumes import unwatched_volumes
+from prego_metrics.agent.state.held import stuck_push
 from prego_metrics.agent.state.lock import PushLock
 from prego_metrics.doctor.advice import advice
 from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Examination, Finding
@@ -176,6 +177,12 @@ def lock(node: Examination) -> Finding:
 		except OSError as error:
 			failed = coded("lock_failed", folder=sanitize(node.bench.sites), reason=error.strerror)
 			return Finding(FAIL, failed, advice(failed, message("make it readable")))
+	if not got and (stuck := stuck_push(node.folder)):
+		return Finding(
+			FAIL,
+			stuck.error or "",
+			message("see what that process waits for (a file system that hangs?), and end it"),
+		)
 	if not got:
 		return Finding(
 			WARN,

@@ -12,6 +12,7 @@ from prego_metrics.agent.base.messages import Message, code_of, joined, message
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.common_site_config import config_file
 from prego_metrics.agent.bench.installed_frappe import frappe_version, tick_seconds
+from prego_metrics.agent.state.held import stuck_push
 from prego_metrics.agent.state.model import Tick
 from prego_metrics.agent.state.outcomes import NOT_SENT, outcome_word
 from prego_metrics.agent.state.schedule import MAX_SLACK_SECONDS, fresh_seconds
@@ -212,7 +213,7 @@ def _usual_gap(node: Examination) -> float | None:
 
 def last_push(node: Examination) -> Finding:
 	"""The control plane has a fresh row of this node."""
-	status = judge_status(node.state, node.pushed, time.time())
+	status = judge_status(node.state, node.pushed, time.time(), stuck=stuck_push(node.folder))
 	if status.verdict == FRESH:
 		return Finding(PASS, status.sentence)
 	if status.last is None:

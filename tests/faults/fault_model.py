@@ -61,6 +61,7 @@ DELIVERED = Expect("delivered", (0,), ("delivered",), True)
 DELIVERED_UNRECORDED = Expect("delivered, and the missing record is printed", (0,), (), True)
 NOT_SENT = Expect("not sent", (2,), ("not_sent",), False)
 NOT_SENT_UNRECORDED = Expect("not sent (nothing can be recorded)", (2,), (), False)
+NOT_SENT_IN_HISTORY = Expect("not sent, and recorded in the history", (2,), (), None)
 FAILED = Expect("failed", (1,), ("failed",))
 REFUSED = Expect("refused", (1,), ("refused",))
 NOT_DELIVERED = Expect("failed or refused", (1,), ("failed", "refused"))
@@ -112,6 +113,7 @@ class Node:
 	cwd: Path | None = None
 	secrets: list[str] = field(default_factory=list)
 	strangers: list[HostileServer] = field(default_factory=list)
+	spawned: list[subprocess.Popen[str]] = field(default_factory=list)
 	written: bool = False
 
 	def __post_init__(self) -> None:
@@ -229,6 +231,7 @@ class Node:
 		assert process.stdout
 		self.closing.callback(process.stdout.close)
 		process.stdout.readline()
+		self.spawned.append(process)
 		return process
 
 	def after(self, seconds: float, act: Callable[[], object]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -11,8 +12,10 @@ from pathlib import Path
 
 from fault_injectors import (
 	HANG,
+	all_of,
 	attempts,
 	both,
+	finds,
 	lock_held,
 	names,
 	posts,
@@ -32,6 +35,7 @@ from fault_model import (
 	KEY_SAFE,
 	LOUD,
 	NOT_SENT,
+	NOT_SENT_IN_HISTORY,
 	NOT_SENT_UNRECORDED,
 	PUSH,
 	SILENCE,
@@ -129,6 +133,34 @@ def _killed_without_a_traceback(node: Node, run: Run) -> None:
 def _killed_is_in_the_history(node: Node, run: Run) -> None:
 	history = (node.state_folder / "history.jsonl").read_text().splitlines()
 	assert len(history) == 2, history
+
+
+def _ten_minutes_after_a_tick(node: Node) -> None:
+	"""A timer ran, and the next run is that of ten minutes later."""
+	node.write()
+	node.environ.pop("FAULT_CLOCK", None)
+	assert node.run(TICK, faulty=False).code == 0
+	node.environ["FAULT_CLOCK"] = "600"
+
+
+def _stuck_tick(node: Node) -> None:
+	assert node.run(TICK, faulty=False).code == 2
+
+
+def _holder_ends(node: Node) -> None:
+	node.spawned[-1].kill()
+	node.spawned[-1].wait()
+
+
+def _stuck_lock_is_alerted_of(node: Node, run: Run) -> None:
+	assert f"process {node.spawned[-1].pid} (" in run.err, run
+	history = (node.state_folder / "history.jsonl").read_text().splitlines()
+	assert json.loads(history[-1])["error_code"] == "lock_stuck", history
+	tick = json.loads((node.state_folder / "tick-cron.json").read_text())
+	assert tick["outcome"] == "not_sent", tick
+	alerts = [node.run(("alerts", "--channel", "test"), faulty=False) for _ in range(2)]
+	assert [alert.code for alert in alerts] == [0, 1], alerts
+	assert "locked since" in alerts[0].out, alerts
 
 
 def _failures(number: int) -> Callable[[Node, Run], None]:
@@ -335,18 +367,45 @@ _LOCKS = [
 	Fault(
 		"the lock is held for ever before a first delivery",
 		SILENCE,
-		lock_held,
-		COMPLAINT,
+		both(lock_held, _ten_minutes_after_a_tick),
+		NOT_SENT_IN_HISTORY,
 		TICK,
-		broken_by="13.4",
+		check=_stuck_lock_is_alerted_of,
 	),
 	Fault(
 		"the lock was held for longer than a push may last",
 		SILENCE,
-		_delivered_before(lambda node: node.change_state(last_attempt_at=time.time() - 600), lock_held),
-		COMPLAINT,
+		_delivered_before(_attempted_in(-600), lock_held, _ten_minutes_after_a_tick),
+		NOT_SENT_IN_HISTORY,
 		TICK,
-		broken_by="13.4",
+		check=all_of(attempts(1), _stuck_lock_is_alerted_of),
+	),
+	Fault(
+		"the lock was stuck, and its holder has ended",
+		SILENCE,
+		both(lock_held, _ten_minutes_after_a_tick, _stuck_tick, _holder_ends),
+		DELIVERED,
+		TICK,
+		check=_failures(0),
+		slow=True,
+	),
+	Fault(
+		"the lock is stuck, and the doctor is asked",
+		SILENCE,
+		both(lock_held, _ten_minutes_after_a_tick, _stuck_tick),
+		COMPLAINT,
+		doctor("lock"),
+		check=all_of(finds("lock", "fail"), names("lock_stuck")),
+		slow=True,
+	),
+	Fault(
+		"the lock is stuck, and status is asked",
+		SILENCE,
+		both(lock_held, _ten_minutes_after_a_tick, _stuck_tick),
+		COMPLAINT,
+		STATUS,
+		check=names("lock_stuck"),
+		slow=True,
 	),
 	Fault(
 		"the lock is held, and the doctor is asked",

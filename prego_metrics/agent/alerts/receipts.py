@@ -9,11 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from prego_metrics.agent.base.alert_codes import STALE
-from prego_metrics.agent.base.messages import message
+from prego_metrics.agent.base.alert_codes import LOCK_STUCK, STALE
+from prego_metrics.agent.base.messages import code_of, message
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.state.events import AlertEvent
-from prego_metrics.agent.state.model import State
+from prego_metrics.agent.state.held import stuck_push
+from prego_metrics.agent.state.model import Push, State
 from prego_metrics.agent.state.schedule import fresh_seconds
 from prego_metrics.agent.state.store import StateFolder
 from prego_metrics.agent.state.trigger_settings import as_pushed
@@ -22,11 +23,21 @@ from prego_metrics.agent.state.trigger_settings import as_pushed
 ALERT_WITHIN_SECONDS = 86400.0
 
 
-def current_events(state: State, config: Config, now: float) -> list[AlertEvent]:
-	"""Return the events that are worth an alert at `now`, oldest first, sent already or not."""
-	stale = state.stale_event(config.node_id, now, fresh_seconds(config.push_interval))
-	recent = [event for event in state.events if abs(now - event.at) <= ALERT_WITHIN_SECONDS]
-	return [*recent, stale] if stale and now - stale.at <= ALERT_WITHIN_SECONDS else recent
+def current_events(folder: StateFolder, state: State, config: Config, now: float) -> list[AlertEvent]:
+	"""Return the events that are worth an alert at `now`, oldest first, sent already or not.
+
+	That pushes have stopped, or that the lock is stuck, stands in no state: nobody can write it then.
+	"""
+	stopped = _stuck_event(folder, state) or state.stale_event(
+		config.node_id, now, fresh_seconds(config.push_interval)
+	)
+	events = [*state.events, stopped] if stopped else state.events
+	return [event for event in events if abs(now - event.at) <= ALERT_WITHIN_SECONDS]
+
+
+def _stuck_event(folder: StateFolder, state: State) -> AlertEvent | None:
+	push = None if state.alerted else stuck_push(folder)
+	return AlertEvent(push.id, push.at, LOCK_STUCK, error=push.error, since=push.at) if push else None
 
 
 def take_unsent(
@@ -39,7 +50,7 @@ def take_unsent(
 	"""
 	now = clock()
 	state, _ = folder.read()
-	events = current_events(state, as_pushed(config, folder, state), now)
+	events = current_events(folder, state, as_pushed(config, folder, state), now)
 	unsent = [event for event in events if folder.create_receipt(_receipt_name(channel, event))]
 	if unsent:
 		folder.remove_old_receipts(2 * ALERT_WITHIN_SECONDS)
@@ -54,6 +65,11 @@ def withdraw_receipt(folder: StateFolder, channel: str, event: AlertEvent) -> No
 def was_alerted_stale(folder: StateFolder, state: State) -> bool:
 	"""Tell whether any channel sent that pushes have stopped since the last delivered one."""
 	return state.last_delivered is not None and folder.has_receipt(f"-{STALE}-{state.last_delivered.id}")
+
+
+def was_alerted_stuck(folder: StateFolder, push: Push) -> bool:
+	"""Tell whether any channel sent that the lock is stuck, for which `push` was not sent."""
+	return code_of(push.error) == LOCK_STUCK and folder.has_receipt(f"-{LOCK_STUCK}-{push.id}")
 
 
 def node_id_of_pushes(folder: StateFolder, state: State, config: Config) -> str:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 FAILING = "failing"
 STALE = "stale"
+LOCK_STUCK = "lock_stuck"
 RECOVERED = "recovered"
 TENANTS_FELL = "tenants_fell"
 DISK_FULL = "disk_full"
@@ -35,6 +36,10 @@ ALERTS: Mapping[str, AlertText] = {
 		"Node {node}: pushes have stopped",
 		"The last push was delivered at {since}, and none was tried since, so the control plane no longer "
 		"knows this node's load. Run `{command} doctor` on the node: it names the trigger that stopped.",
+	),
+	LOCK_STUCK: AlertText(
+		"Node {node}: another process keeps pushes from running",
+		"No push can be sent: {error}. Find out what that process waits for, and end it.",
 	),
 	RECOVERED: AlertText(
 		"Node {node}: pushes are delivered again",

@@ -84,6 +84,10 @@ ERRORS: Mapping[str, str] = {
 	"privileges": "root cannot become the owner of {folder} (uid {uid}): {reason}. {remedy}",
 	# The push itself.
 	"push_running": "another push has been running for at least {age} s; waited {waited} s for it. Nothing was sent",
+	"lock_stuck": (
+		"{folder} has been locked since {since}, longer than a push may last, by {holder}: nothing is sent until that "
+		"process ends"
+	),
 	"push_killed": (
 		"the push left no result: its process was killed (out of memory, a time limit, a signal, a reboot), or could "
 		"not record it"
@@ -175,6 +179,8 @@ PARTS: Mapping[str, str] = {
 	"set_aside": "it was set aside as {name}, and a new one is begun",
 	"not_set_aside": "it is ignored, and cannot be set aside ({reason})",
 	"set_aside_later": "it is ignored, and the next push sets it aside",
+	"lock_holder": "process {pid} ({command})",
+	"lock_holder_unknown": "a process that cannot be seen from here, such as one in another container",
 	# Settings.
 	"environment": "the environment",
 	"similar_setting": "did you mean {setting}?",

@@ -29,13 +29,8 @@ from prego_metrics.agent.state import schedule
 from prego_metrics.agent.state.attempts import Attempt
 from prego_metrics.agent.state.lock import PushLock
 from prego_metrics.agent.state.model import State, Tick
-from prego_metrics.agent.state.outcomes import BUSY, DELIVERED, DRY_RUN, NOT_DUE, NOT_SENT, REFUSED
+from prego_metrics.agent.state.outcomes import DELIVERED, DRY_RUN, NOT_DUE, NOT_SENT, REFUSED
 from prego_metrics.agent.state.store import StateFolder
-
-# A manual push waits this much longer for the lock than the push before it may take.
-LOCK_GRACE_SECONDS = 5.0
-# A scheduled one waits this long: the doctor tries the lock for a moment, and that must cost no run.
-LOCK_MOMENT_SECONDS = 0.2
 
 
 def preload() -> None:
@@ -47,6 +42,7 @@ def preload() -> None:
 	import prego_metrics.agent.collectors.tenant_count
 	import prego_metrics.agent.config.api_key
 	import prego_metrics.agent.http.client
+	import prego_metrics.agent.push.busy
 	import prego_metrics.agent.push.delivery
 	import prego_metrics.agent.push.heartbeat
 	import prego_metrics.agent.push.node_row
@@ -107,16 +103,15 @@ def _push_if_due(config: Config, folder: StateFolder, request: Request, environ:
 			return Result(NOT_DUE, time.time())
 		if request.spread:
 			time.sleep(schedule.spread_share_seconds(config.node_id, config.spread))
+	from prego_metrics.agent.push.busy import busy, lock_wait_seconds
 	from prego_metrics.agent.push.record import read_under_lock, record_push
 
 	began_waiting = time.monotonic()
-	deadline_seconds = schedule.deadline_seconds(config.push_interval)
 	no_lock: Message | None = None
 	with PushLock(config.bench.sites) as lock:
 		try:
-			wait_seconds = _lock_wait_seconds(request, deadline_seconds)
-			if not take_lock(lock, config.bench.sites, wait_seconds):
-				return _busy(folder, time.monotonic() - began_waiting)
+			if not take_lock(lock, config.bench.sites, lock_wait_seconds(config, request)):
+				return busy(config, folder, request, time.monotonic() - began_waiting)
 		except LockUnsupported as error:
 			no_lock = error.message
 		except OSError as error:
@@ -132,7 +127,7 @@ def _push_if_due(config: Config, folder: StateFolder, request: Request, environ:
 		elif request.if_due and not _is_due(config, state):
 			return Result(NOT_DUE, time.time())
 		else:
-			give_up_at = time.monotonic() + deadline_seconds
+			give_up_at = time.monotonic() + schedule.deadline_seconds(config.push_interval)
 			if request.within_seconds is not None:
 				give_up_at = min(give_up_at, began_waiting + request.within_seconds)
 			if no_lock is None:
@@ -248,20 +243,6 @@ def _is_due(config: Config, state: State) -> bool:
 	# The clock is read after the state: a stamp from a push that is just beginning must not look like the future.
 	now = time.time()
 	return schedule.seconds_until_due(now, state.pace, config.push_interval, config.node_id) <= 0
-
-
-def _lock_wait_seconds(request: Request, deadline_seconds: float) -> float:
-	seconds = LOCK_MOMENT_SECONDS if request.if_due else deadline_seconds + LOCK_GRACE_SECONDS
-	# Half for the lock, so that what is left is enough for one request.
-	return seconds if request.within_seconds is None else min(seconds, request.within_seconds / 2)
-
-
-def _busy(folder: StateFolder, waited_seconds: float) -> Result:
-	state, _ = read_state(folder)
-	now = time.time()
-	age = now - state.last_attempt_at if state.unfinished and state.last_attempt_at else waited_seconds
-	error = coded("push_running", age=round(age), waited=round(waited_seconds))
-	return Result(BUSY, now, duration_ms=int(waited_seconds * 1000), error=error)
 
 
 def _milliseconds_since(monotonic: float) -> int:

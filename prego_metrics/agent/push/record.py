@@ -1,17 +1,21 @@
-"""Write down how a push ended, also one whose process was killed: in the state, and as a line of the history."""
+"""Write down how a push ended, in the state and as a line of the history.
+
+Also of those whose processes could not: they were killed, or did not get the lock.
+"""
 
 from __future__ import annotations
 
 import itertools
 from dataclasses import replace
 
-from prego_metrics.agent.alerts.receipts import was_alerted_stale
+from prego_metrics.agent.alerts.receipts import was_alerted_stale, was_alerted_stuck
 from prego_metrics.agent.base.messages import Message, coded, message, shortened
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.push.request import Request
 from prego_metrics.agent.push.result import Result
 from prego_metrics.agent.state.attempts import Attempt
+from prego_metrics.agent.state.held import forget_held, stuck_push
 from prego_metrics.agent.state.model import MAX_WHO, Push, State
 from prego_metrics.agent.state.outcomes import FAILED
 from prego_metrics.agent.state.store import StateFolder
@@ -24,40 +28,44 @@ _LINES_LOOKED_AT = 20
 def read_under_lock(
 	config: Config, folder: StateFolder, *, exclusive: bool = True
 ) -> tuple[State, list[Message]]:
-	"""Return the state with the pushes that were killed recorded in it, and warnings. The caller holds the lock.
+	"""Return the state with the earlier pushes recorded in it that could not be, and warnings.
 
-	Without it (not `exclusive`) an attempt that left no result may still be under way.
+	The caller holds the lock. Without it (not `exclusive`) an attempt that left no result may still be under way. A
+	mark goes last: whoever is killed in between leaves it to the next, which finds what is done already.
 	"""
 	state, warnings = folder.read(set_aside=True)
 	if exclusive:
 		for attempt in folder.attempts():
-			state = _with_killed(config, folder, state, attempt)
+			error = coded("push_killed")
+			killed = Push(attempt.id, attempt.at, attempt.trigger, FAILED, None, None, 0, 0, error)
+			state, not_written = _with_earlier(config, folder, state, killed)
+			if not not_written:
+				folder.end(attempt)
+		stuck, not_written = stuck_push(folder), None
+		if stuck:
+			state, not_written = _with_earlier(config, folder, state, stuck)
+		if not not_written:
+			forget_held(folder)
 	return state, warnings
 
 
-def _with_killed(config: Config, folder: StateFolder, state: State, attempt: Attempt) -> State:
-	"""Record an attempt that ended without a result, and return the state after it.
-
-	The mark goes last: whoever is killed in between leaves it to the next, which finds what is done already.
-	"""
-	not_written = None
-	if state.last is None or state.last.id != attempt.id:
-		error = coded("push_killed")
-		push = Push(attempt.id, attempt.at, attempt.trigger, FAILED, None, None, 0, 0, error)
-		newest = itertools.islice(folder.history_newest_first(), _LINES_LOOKED_AT)
-		if all(line.id != attempt.id for line in newest):
-			folder.append_history(push)
-		state = _recorded(config, folder, state, push)
-		not_written = folder.write(state)
-	if not not_written:
-		folder.end(attempt)
-	return state
+def _with_earlier(
+	config: Config, folder: StateFolder, state: State, push: Push
+) -> tuple[State, Message | None]:
+	"""Record a push in the state and, if it is not there yet, in the history; return what could not be written."""
+	if state.last and state.last.id == push.id:
+		return state, None
+	newest = itertools.islice(folder.history_newest_first(), _LINES_LOOKED_AT)
+	if all(line.id != push.id for line in newest):
+		folder.append_history(push)
+	state = _recorded(config, folder, state, push)
+	return state, folder.write(state)
 
 
 def _recorded(config: Config, folder: StateFolder, state: State, push: Push) -> State:
-	# A channel that sent "stale" sends "recovered" next, and not "failing" for the same outage.
-	state = replace(state, alerted=state.alerted or was_alerted_stale(folder, state))
-	return state.recorded(push, config.alert_after, config.disk_alert_pct)
+	# A channel that sent "stale" or "lock_stuck" sends "recovered" next, and not "failing" for the same outage.
+	alerted = state.alerted or was_alerted_stale(folder, state) or was_alerted_stuck(folder, push)
+	return replace(state, alerted=alerted).recorded(push, config.alert_after, config.disk_alert_pct)
 
 
 def record_push(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from prego_metrics.agent.base.formatting import duration, iso_utc
@@ -72,12 +72,22 @@ class Status:
 		}
 
 
-def judge_status(state: State, config: Config, now: float, max_age_seconds: float | None = None) -> Status:
+def judge_status(
+	state: State,
+	config: Config,
+	now: float,
+	max_age_seconds: float | None = None,
+	*,
+	stuck: Push | None = None,
+) -> Status:
 	"""Judge how fresh the control plane's row of this node is.
 
 	`max_age_seconds` is what counts as fresh, by default what the platform expects for the interval.
-	A push that was delivered under another node_id says nothing of this node.
+	A push that was delivered under another node_id says nothing of this node. `stuck` is the last one, if it was not
+	sent since the lock is stuck: the state does not know of it.
 	"""
+	if stuck:
+		state = replace(state, last=stuck, last_attempt_at=min(state.last_attempt_at or stuck.at, stuck.at))
 	max_age = fresh_seconds(config.push_interval) if max_age_seconds is None else max_age_seconds
 	delivered = state.last_delivered
 	if delivered and delivered.payload and config.node_id and delivered.payload["node_id"] != config.node_id:

@@ -13,6 +13,7 @@ from prego_metrics.agent.base.messages import Message, translated
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.state import schedule
+from prego_metrics.agent.state.held import stuck_push
 from prego_metrics.agent.state.model import State
 from prego_metrics.agent.state.status import judge_status
 from prego_metrics.agent.state.store import StateFolder
@@ -30,7 +31,7 @@ def node_page(config: Config) -> dict[str, Any]:
 	state, warnings = folder.read()
 	now = time.time()
 	pushed = as_pushed(config, folder, state)
-	status = judge_status(state, pushed, now)
+	status = judge_status(state, pushed, now, stuck=stuck_push(folder))
 	page = status.as_dict()
 	if status.last and isinstance(status.last.error, Message):
 		page["last"]["error"] = translated(status.last.error, frappe._)

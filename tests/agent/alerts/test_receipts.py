@@ -292,7 +292,7 @@ def test_what_nobody_was_told_of_is_not_told_to_have_ended(
 ) -> None:
 	delivered_long_ago(bench, control_plane)
 	assert push_now(bench).outcome == "delivered"
-	assert current_events(state_of(bench), config_of(bench), time.time()) == []
+	assert current_events(folder_of(bench), state_of(bench), config_of(bench), time.time()) == []
 
 
 def test_a_lock_held_for_a_moment_costs_a_tick_nothing(bench: Path, control_plane: LocalControlPlane) -> None:

@@ -72,7 +72,7 @@ def test_a_scheduled_push_beside_another_has_nothing_to_do(
 		started = time.monotonic()
 		ended = push_now(bench, scheduled())
 	assert (ended.outcome, ended.exit_code) == ("busy", 0)
-	assert time.monotonic() - started < 0.5
+	assert time.monotonic() - started < 3
 	assert control_plane.answers == []
 
 
@@ -91,7 +91,7 @@ def test_a_push_by_hand_waits_for_the_one_that_runs(bench: Path, control_plane: 
 def test_a_push_by_hand_that_waited_in_vain_says_busy(
 	bench: Path, control_plane: LocalControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-	monkeypatch.setattr("prego_metrics.agent.push.push.LOCK_GRACE_SECONDS", -3.5)
+	monkeypatch.setattr("prego_metrics.agent.push.busy.LOCK_GRACE_SECONDS", -3.5)
 	state = state_of(bench)
 	folder_of(bench).write(replace(state, last_attempt_at=time.time() - 42))
 	with PushLock(str(bench / "sites")) as lock:

@@ -1,0 +1,103 @@
+"""A lock that another process holds: an empty file in the state folder, whose name says who found it busy, and when.
+
+The state itself is the lock holder's to write, and a process may hold the lock for ever. So the first run that finds it
+busy leaves a mark, and whoever gets the lock takes it away: a mark that is there says that nobody pushed since. One
+that is older than a push may last is renamed, by one process alone, and that push is recorded as not sent.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+from typing import NamedTuple
+
+from prego_metrics.agent.base.formatting import iso_utc
+from prego_metrics.agent.base.kernel import flock_holder
+from prego_metrics.agent.base.messages import Message, coded
+from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.state.attempts import Attempt
+from prego_metrics.agent.state.model import TRIGGERS, Push
+from prego_metrics.agent.state.outcomes import NOT_SENT
+from prego_metrics.agent.state.schedule import deadline_seconds
+from prego_metrics.agent.state.store import StateFolder
+
+# A push may hold the lock beyond its deadline, while the state is read and written.
+GRACE_SECONDS = 15.0
+_LINES_LOOKED_AT = 20
+_NAME = re.compile(
+	rf"(busy|stuck)-({'|'.join(TRIGGERS)})-([0-9]{{1,10}}(?:\.[0-9]{{1,9}})?)-([0-9a-f]{{16}})"
+)
+
+
+class Held(NamedTuple):
+	"""The first run that found the lock busy; stuck says that it has been held for longer than a push may last."""
+
+	at: float
+	trigger: str
+	id: str
+	stuck: bool = False
+
+	@property
+	def file_name(self) -> str:
+		return f"{'stuck' if self.stuck else 'busy'}-{self.trigger}-{self.at!r}-{self.id}"
+
+
+def held_lock(folder: StateFolder) -> Held | None:
+	"""Return since when the lock is held by another, None if nobody found it so."""
+	names = filter(None, map(_NAME.fullmatch, folder.names()))
+	marks = [Held(float(name[3]), name[2], name[4], name[1] == "stuck") for name in names]
+	return min(marks, key=lambda held: (not held.stuck, held.at), default=None)
+
+
+def note_busy(folder: StateFolder, trigger: str, now: float, push_interval: float) -> Held:
+	"""Return since when the lock is held, and note it, for a run that found it busy `now`.
+
+	`push_interval` is this trigger's own; the lock may be held by one with a longer interval.
+	"""
+	held = held_lock(folder)
+	if held is None or held.at > now:
+		if held:
+			folder.remove(held.file_name)  # the clock went back
+		held = Held(*Attempt.of(trigger)._replace(at=now))
+		folder.make_mark(held.file_name)
+	longest = max([push_interval, *(tick.push_interval for tick in folder.ticks())])
+	if held.stuck or now - held.at <= deadline_seconds(longest) + GRACE_SECONDS:
+		return held
+	stuck = held._replace(stuck=True)
+	if folder.rename(held.file_name, stuck.file_name):
+		folder.append_history(_push(stuck, _error(folder, stuck)))
+	return stuck
+
+
+def stuck_push(folder: StateFolder) -> Push | None:
+	"""Return the push that was not sent since the lock is held for too long, None if it is not."""
+	held = held_lock(folder)
+	if held is None or not held.stuck:
+		return None
+	newest = itertools.islice(folder.history_newest_first(), _LINES_LOOKED_AT)
+	recorded = next((push for push in newest if push.id == held.id), None)
+	return recorded or _push(held, _error(folder, held))
+
+
+def forget_held(folder: StateFolder) -> None:
+	"""Take the marks away. The caller holds the lock."""
+	for name in filter(_NAME.fullmatch, folder.names()):
+		folder.remove(name)
+
+
+def _push(held: Held, error: Message) -> Push:
+	return Push(held.id, held.at, held.trigger, NOT_SENT, None, None, 0, 0, error)
+
+
+def _error(folder: StateFolder, held: Held) -> Message:
+	sites = os.path.dirname(folder.path)
+	holder = flock_holder(sites)
+	return coded(
+		"lock_stuck",
+		folder=sanitize(sites),
+		since=iso_utc(held.at),
+		holder=coded("lock_holder", pid=holder.pid, command=sanitize(holder.command, 40))
+		if holder
+		else coded("lock_holder_unknown"),
+	)
