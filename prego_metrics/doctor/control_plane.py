@@ -41,7 +41,7 @@ def control_plane(node: Examination) -> Finding:
 		return with_dead_families(node, _judged(node, key, answer))
 	proxy = proxy_of(node.config.control_plane_url)
 	if proxy:
-		action = message("check the proxy {proxy} first, which the requests go through", proxy=proxy)
+		action = message("check the proxy {proxy} first, which the requests go through", proxy=proxy.shown)
 	elif answer.reason.code == "name_unresolved":
 		action = message("check the host name in control_plane_url, and DNS on this machine")
 	elif answer.reason.code == "tls_failed":

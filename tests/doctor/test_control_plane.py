@@ -20,7 +20,7 @@ from hostile_server import Behaviour, HostileServer, answer, echo
 from pushing import KEY as HOSTILE_KEY
 from pushing import leaked
 
-from prego_metrics.agent.http.proxies import proxy_of
+from prego_metrics.agent.http.proxies import Proxy, proxy_of
 from prego_metrics.doctor.check import Check
 
 # --- the control plane -------------------------------------------------------------------------------
@@ -225,7 +225,7 @@ def test_an_answer_that_a_proxy_kept_away_names_the_proxy_without_its_password(
 
 def test_a_host_that_no_proxy_names_is_reached_directly(monkeypatch: pytest.MonkeyPatch) -> None:
 	monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
-	assert proxy_of("https://control-plane.invalid") == "proxy.example:3128"
+	assert proxy_of("https://control-plane.invalid") == Proxy("proxy.example:3128")
 	monkeypatch.setenv("NO_PROXY", ".invalid")
 	assert proxy_of("https://control-plane.invalid") is None
 

@@ -174,6 +174,7 @@ PARTS: Mapping[str, str] = {
 	"answer_compressed": "[compressed: {coding}]",
 	"answer_asks_to_wait": "{answer}; it asks to wait {seconds} s, longer than this push may last",
 	"proxy_malformed": "its URL cannot be read: it must be http://USER:PASSWORD@HOST:PORT, what is special in it as %XX",
+	"proxy_socks": "SOCKS proxies are not supported: give an HTTP proxy, or leave the control plane out by NO_PROXY",
 	"certificate_untrusted": "the certificate is not to be trusted: {reason}",
 	"withheld": "[withheld: it contains part of a secret]",
 	"set_aside": "it was set aside as {name}, and a new one is begun",

@@ -17,7 +17,17 @@ _LOOKED_AT = 4096
 _ESCAPED_TIMES = 3
 # Compiled when it is used: that takes longer than all else of this module.
 _BACKSLASH = r"(?i)\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|u\{([0-9a-f]{1,5})\}|u([0-9a-f]{8})|([^0-9a-z]))"
+_SHOWN_CHARACTERS = 3
+_NAME = re.compile(r"[A-Za-z]{1,15}(?:[_-][A-Za-z]{1,15}){0,7}")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]+")
+
+
+def shown_name(name: str) -> str:
+	"""Return what is shown of a name in the place of a setting's: all of one that is words, else its beginning.
+
+	Somebody may have written the key there.
+	"""
+	return name if _NAME.fullmatch(name) else sanitize(name[:_SHOWN_CHARACTERS]) + "…"
 
 
 class Secret:

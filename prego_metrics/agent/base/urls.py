@@ -34,11 +34,19 @@ def redacted_url(url: str) -> str:
 	if at:
 		rest = f"…@{rest}"
 	else:
-		# Without a host, user and password are what stands in the place of host and port.
+		# Without a host, user and password are what stands in the place of host and port; both may be digits.
 		host, colon, port = re.split(r"[/?#]", rest, maxsplit=1)[0].partition(":")
-		if colon and "[" not in host and not port.isdecimal():
+		if host.isdecimal():
+			rest = "…"
+		elif colon and "[" not in host and not _is_port(host, port):
 			rest = f"{host}:…"
 	return scheme + re.sub(r"([?#]).*", r"\1…", rest, flags=re.DOTALL)
+
+
+def _is_port(host: str, port: str) -> bool:
+	if not port.isdecimal() or len(port) > 5 or int(port) > 65535:
+		return False
+	return "." in host or host == "localhost"
 
 
 def redacted_urls(text: str) -> str:

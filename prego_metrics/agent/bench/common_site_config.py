@@ -9,6 +9,7 @@ from collections.abc import Callable
 from prego_metrics.agent.base.errors import ConfigurationError, Problem
 from prego_metrics.agent.base.messages import coded
 from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.base.secrets import shown_name
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.bench.site_config import Unreadable, read_site_config
 
@@ -75,5 +76,5 @@ def _read(path: str) -> dict[str, object]:
 		# Of a name that is written twice the last one counts, and the other is lost in silence.
 		ours = names & {SECTION_KEY} if made is config else names if made is section else set()
 		if ours:
-			raise Unreadable(coded("name_repeated", name=sanitize(min(ours), 80)))
+			raise Unreadable(coded("name_repeated", name=shown_name(min(ours))))
 	return config

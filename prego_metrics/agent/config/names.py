@@ -7,10 +7,12 @@ from collections.abc import Iterator, Mapping
 from prego_metrics.agent.base.errors import Problem
 from prego_metrics.agent.base.messages import coded
 from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.base.secrets import shown_name
 from prego_metrics.agent.config.settings import SETTING_BY_NAME, SETTINGS
 
 # A key written here would be readable by every app, every backup and every System Manager.
 _KEY_NAMES = frozenset(("api_key", "internal_api_key", "key", "token", "bearer", "secret"))
+_PREFIX = "PREGO_METRICS_"
 # How close to a setting's name another one must be to be taken for it, from 0 to 1.
 _SIMILARITY = 0.65
 
@@ -20,12 +22,12 @@ def unknown_names(
 ) -> Iterator[tuple[bool, Problem]]:
 	"""Yield a problem for each unknown name, and whether a setting, or the key, was probably meant by it."""
 	for name in sorted(section.keys() - SETTING_BY_NAME.keys()):
-		yield _is_misspelt(name), unknown_setting(name, name, file)
+		yield _is_misspelt(name), unknown_setting(name, file)
 	variables = {*(setting.variable for setting in SETTINGS), *other_variables}
 	for variable in sorted(environ.keys() - variables):
-		if variable.startswith("PREGO_METRICS_"):
-			name = variable.removeprefix("PREGO_METRICS_").lower()
-			yield _is_misspelt(name), unknown_setting(variable, name, coded("environment"))
+		if variable.startswith(_PREFIX):
+			name = variable.removeprefix(_PREFIX)
+			yield _is_misspelt(name), unknown_setting(name, coded("environment"), _PREFIX)
 
 
 def _is_misspelt(name: str) -> bool:
@@ -39,16 +41,19 @@ def _similar_setting(name: str) -> str | None:
 	return near[0] if near else None
 
 
-def unknown_setting(written_name: str, name: str, source: str) -> Problem:
-	"""Return the problem that `name` is not a setting; `written_name` is how `source` spells it."""
+def unknown_setting(name: str, source: str, prefix: str = "") -> Problem:
+	"""Return the problem that `name` is not a setting; in `source` it stands after `prefix`."""
 	if name.lower() in _KEY_NAMES:
-		return misplaced_key(written_name, source)
+		return misplaced_key(prefix + name, source)
 	similar = _similar_setting(name)
 	if similar:
-		hint = coded("similar_setting", setting=similar)
+		shown, hint = sanitize(name, 80), coded("similar_setting", setting=similar)
 	else:
-		hint = coded("allowed_settings", settings=", ".join(SETTING_BY_NAME))
-	return Problem("", coded("setting_unknown", name=sanitize(written_name, 80), source=source, hint=hint))
+		shown, hint = (
+			shown_name(name),
+			coded("allowed_settings", settings=", ".join(SETTING_BY_NAME)),
+		)
+	return Problem("", coded("setting_unknown", name=prefix + shown, source=source, hint=hint))
 
 
 def misplaced_key(name: str, source: str) -> Problem:

@@ -71,7 +71,7 @@ def _name_in_file(name: str, section: Mapping[str, object]) -> str:
 	for candidate in (name, name.replace("-", "_")):
 		if candidate in section or candidate in SETTING_BY_NAME:
 			return candidate
-	raise ConfigurationError([unknown_setting(name, name, COMMAND_LINE)])
+	raise ConfigurationError([unknown_setting(name, COMMAND_LINE)])
 
 
 def _stamp(path: str) -> tuple[int, int, int] | None:

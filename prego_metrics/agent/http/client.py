@@ -161,6 +161,8 @@ class Client:
 		Name resolution alone may take longer: bound the caller as well. At most `body_limit_bytes` of the answer
 		are read, for at most `body_seconds`; of a 2xx to another method than GET, SUCCESS_BYTES for SUCCESS_SECONDS.
 		"""
+		if self._proxy and self._proxy.fault:
+			return NoAnswer(self._proxy.failed(self._proxy.fault), unclear=False)
 		headers = {
 			"Accept": "application/json",
 			"Accept-Encoding": "identity",
@@ -258,12 +260,10 @@ class Client:
 		url, causes = self._safe_url, causes_of(error)
 		if self._proxy and (type(causes[-1]) is ValueError or isinstance(causes[-1], _URL_ERRORS)):
 			# Their texts quote what stands in the place of a host or a port, which may be a password.
-			return coded("proxy_failed", proxy=self._proxy, reason=coded("proxy_malformed"))
+			return self._proxy.failed(coded("proxy_malformed"))
 		if self._proxy and any(isinstance(cause, _PROXY_ERRORS) for cause in causes):
 			strings = [cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror]
-			return coded(
-				"proxy_failed", proxy=self._proxy, reason=excerpt(strings[-1] if strings else str(causes[-1]))
-			)
+			return self._proxy.failed(excerpt(strings[-1] if strings else str(causes[-1])))
 		for cause in causes:
 			if isinstance(cause, ssl.SSLCertVerificationError):
 				untrusted = coded("certificate_untrusted", reason=excerpt(cause.verify_message))

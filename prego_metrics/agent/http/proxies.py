@@ -2,17 +2,44 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import requests.utils
 
+from prego_metrics.agent.base.messages import Message, coded
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.base.urls import is_loopback, redacted_url
 
 
-def proxy_of(url: str) -> str | None:
-	"""Return the proxy that `requests` uses for `url` in this environment, without its password; None if none."""
+class Proxy(NamedTuple):
+	"""A proxy as it is shown, without its password, and why its URL alone makes it of no use."""
+
+	shown: str
+	fault: Message | None = None
+
+	def failed(self, reason: str) -> Message:
+		return coded("proxy_failed", proxy=self.shown, reason=reason)
+
+
+def proxy_of(url: str) -> Proxy | None:
+	"""Return the proxy that `requests` uses for `url` in this environment; None if none."""
 	if is_loopback(urlsplit(url).hostname or ""):
 		return None
 	proxy = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
-	return sanitize(redacted_url(str(proxy)).rpartition("…@")[2].rpartition("://")[2], 200) if proxy else None
+	if not proxy:
+		return None
+	shown = redacted_url(str(proxy)).rpartition("…@")[2].rpartition("://")[2]
+	return Proxy(sanitize(shown or "…", 200), _fault(str(proxy)))
+
+
+def _fault(proxy: str) -> Message | None:
+	"""Return what is wrong with a proxy's URL that requests or urllib3 would end with an error of another kind."""
+	if proxy.lower().startswith("socks"):
+		return coded("proxy_socks")
+	try:
+		parts = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+		is_right = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+	except ValueError:
+		is_right = False
+	return None if is_right else coded("proxy_malformed")

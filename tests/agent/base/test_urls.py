@@ -29,6 +29,11 @@ from prego_metrics.agent.base.urls import redacted_url, redacted_urls
 		("http://u:S\nS@h", "http://…@h"),
 		("http://u:S", "http://u:…"),
 		("http://u:S/x", "http://u:…"),
+		("http://u:12345678901", "http://u:…"),
+		("http://u:4711", "http://u:…"),
+		("http://u.example:123456", "http://u.example:…"),
+		("http://12345678901", "http://…"),
+		("http://localhost:3128", "http://localhost:3128"),
 		("", ""),
 	],
 )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from judging import GOOD, Write, coded_problems, judged, loaded, problems, write_common
+from pushing import KEY, leaked
 
 from prego_metrics.agent.base.errors import ConfigurationError
 from prego_metrics.agent.base.messages import code_of
@@ -88,6 +89,29 @@ def test_a_setting_of_another_version_is_a_warning() -> None:
 	assert config.problems == ()
 	(warning,) = config.warnings
 	assert (code_of(warning), "gpu_watch" in warning) == ("setting_unknown", True)
+
+
+@pytest.mark.parametrize(
+	"key",
+	[
+		"0123456789abcdef0123456789abcdef",
+		"sk_live_4eC39HqLyjWDarjtT1zdp7dc",
+		"onlylettersbuttoomanyinarow",
+		KEY,
+	],
+)
+def test_the_key_in_the_place_of_a_name_is_not_shown(key: str, bench_folder: Path) -> None:
+	path = bench_folder / "sites/common_site_config.json"
+	for section, environ in (
+		(json.dumps({**GOOD, key: True}), {}),
+		(json.dumps(GOOD), {f"PREGO_METRICS_{key}": "1"}),
+		(f"{{{json.dumps(key)}: 1, {json.dumps(key)}: 2}}", {}),
+	):
+		path.write_text(f'{{"prego_metrics": {section}}}')
+		config = loaded(bench_folder, environ)
+		said = "\n".join((problems(config), *config.warnings))
+		assert code_of(config.warnings[0] if config.warnings else config.problems[0].message)
+		assert not leaked(said, key) and not leaked(said.lower(), key.lower())
 
 
 def test_a_command_needs_only_its_own_keys(bench_folder: Path, settings: Write) -> None:

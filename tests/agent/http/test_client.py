@@ -121,6 +121,10 @@ def test_a_path_that_is_a_secret_is_requested_and_not_shown() -> None:
 @pytest.mark.parametrize(
 	"proxy",
 	[
+		"http://u:{}@",
+		"http://:{}@",
+		"u:{}@",
+		"http://{}@",
 		"http://u:{}@127.0.0.1:99999",
 		"http://u:{}",
 		"http://u:{}/x@127.0.0.1:9",
@@ -140,3 +144,22 @@ def test_a_proxy_that_is_no_url_is_named_without_its_password(
 	assert reply.reason.code == "proxy_failed"
 	assert reply.reason.params["reason"].code == "proxy_malformed"
 	assert "s3cr3t" not in str(reply.reason)
+
+
+@pytest.mark.parametrize("proxy", ["http://u:{}", "http://{}", "http://{}@", "{}", "http://{}:80", "u:{}@"])
+def test_a_proxys_password_of_digits_without_a_host_is_not_shown(
+	monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+	monkeypatch.setenv("HTTPS_PROXY", proxy.format("90125551234"))
+	reply = Client("https://plane.example").get("/", 3)
+	assert isinstance(reply, NoAnswer) and reply.reason.code == "proxy_failed"
+	assert "9012" not in str(reply.reason)
+
+
+@pytest.mark.parametrize("scheme", ["socks5", "socks5h", "socks4", "SOCKS5"])
+def test_a_socks_proxy_is_one_clear_error(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
+	monkeypatch.setenv("HTTPS_PROXY", f"{scheme}://me:s3cr3t@127.0.0.1:9")
+	reply = Client("https://plane.example").request("GET", "/", 3)
+	assert isinstance(reply, NoAnswer) and not reply.unclear
+	assert reply.reason.code == "proxy_failed" and reply.reason.params["proxy"] == "127.0.0.1:9"
+	assert reply.reason.params["reason"].code == "proxy_socks"
