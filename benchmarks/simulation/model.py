@@ -14,6 +14,7 @@ import heapq
 import math
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 from benchmarks.simulation.measures import Measures
 from benchmarks.simulation.world import Scenario, Trigger
@@ -41,9 +42,11 @@ class Node:
 		"at",
 		"changed_at",
 		"clock",
+		"delivered_at",
 		"failures",
 		"id",
 		"last_attempt_at",
+		"not_before",
 		"off_at",
 		"on_at",
 		"phases",
@@ -65,7 +68,9 @@ class Node:
 		self.runs: list[tuple[float, float]] = []
 		self.at = self.row_at = 0.0
 		self.last_attempt_at = 0.0
+		self.delivered_at = 0.0
 		self.failures = 0
+		self.not_before: float | None = None
 		self.state: State | None = None
 
 	def settle(self, interval: float, at: float) -> None:
@@ -74,6 +79,7 @@ class Node:
 		nominal = phase + trigger.every * math.ceil((self.clock + at - phase) / trigger.every)
 		nominal -= trigger.every * random.randint(1, math.ceil(interval / trigger.every))
 		self.last_attempt_at = nominal + schedule.spread_share_seconds(self.id, trigger.spread)
+		self.delivered_at = self.last_attempt_at
 		self.at = self.row_at = self.last_attempt_at - self.clock
 
 
@@ -178,7 +184,7 @@ class Fleet:
 			if pause is not None and pause < self._deadline - (at + took - node.at):
 				heapq.heappush(self._events, (at + took + pause, number, attempt + 1))
 				return
-		self._record(node, delivered)
+		self._record(node, delivered, schedule.not_before(node.clock + at + took, asked))
 		self._plan(number, node, at + took)
 
 	def _change(self, node: Node, after: float) -> None:
@@ -186,14 +192,18 @@ class Fleet:
 		if self.scenario.change_seconds:
 			node.changed_at = after + random.expovariate(1 / self.scenario.change_seconds)
 
-	def _record(self, node: Node, delivered: bool) -> None:
+	def _record(self, node: Node, delivered: bool, not_before: float | None) -> None:
 		"""Record how a push ended. The node's alerts follow from its state, which matters while pushes fail."""
-		if delivered and node.state is None:
-			return
-		state = node.state or State(last_delivered=_push(node.last_attempt_at, DELIVERED))
-		state = state.recorded(
+		node.not_before = not_before
+		if delivered:
+			node.delivered_at = node.last_attempt_at
+			if node.state is None:
+				return
+		state = node.state or State(last_delivered=_push(node.delivered_at, DELIVERED))
+		state = replace(state, not_before=not_before).recorded(
 			_push(node.last_attempt_at, DELIVERED if delivered else FAILED),
 			SETTING_BY_NAME["alert_after"].default,
+			fresh_seconds=self.measures.fresh_seconds,
 		)
 		if state.alerted and not (node.state and node.state.alerted):
 			self.measures.alert(node.at)
@@ -240,7 +250,7 @@ class Fleet:
 	# The product's rules, as agent/push/push.py puts them together.
 
 	def _seconds_until_due(self, node: Node, wall: float) -> float:
-		pace = schedule.Pace(node.last_attempt_at, node.failures)
+		pace = schedule.Pace(node.last_attempt_at, node.failures, node.not_before)
 		return schedule.seconds_until_due(wall, pace, self.scenario.interval, node.id)
 
 	def _is_due(self, node: Node, wall: float) -> bool:

@@ -49,7 +49,11 @@ def wait_until(condition: Callable[[], object], seconds: float = 10.0) -> None:
 
 
 def rewind(bench_folder: Path, seconds: float) -> None:
-	"""Let the last attempt, and its result, be `seconds` further in the past."""
+	"""Let the last attempt, its result and what it was asked be `seconds` further in the past."""
 	state = state_of(bench_folder)
 	last = replace(state.last, at=state.last.at - seconds) if state.last else None
-	folder_of(bench_folder).write(replace(state, last_attempt_at=state.last_attempt_at - seconds, last=last))
+	not_before = None if state.not_before is None else state.not_before - seconds
+	earlier = replace(
+		state, last_attempt_at=state.last_attempt_at - seconds, last=last, not_before=not_before
+	)
+	folder_of(bench_folder).write(earlier)

@@ -67,6 +67,7 @@ states = st.builds(
 	last_snapshot_at=st.none() | times,
 	failures_in_a_row=counts,
 	failing_since=st.none() | times,
+	not_before=st.none() | times,
 	alerted=st.booleans(),
 	disk_alerted=st.booleans(),
 	cpu=st.none() | readings,

@@ -34,8 +34,8 @@ ALERTS: Mapping[str, AlertText] = {
 	),
 	STALE: AlertText(
 		"Node {node}: pushes have stopped",
-		"The last push was delivered at {since}, and none was tried since, so the control plane no longer "
-		"knows this node's load. Run `{command} doctor` on the node: it names the trigger that stopped.",
+		"The last push was delivered at {since}, and none since, so the control plane no longer knows this node's "
+		"load. Run `{command} doctor` on the node: it names the cause.",
 	),
 	LOCK_STUCK: AlertText(
 		"Node {node}: another process keeps pushes from running",

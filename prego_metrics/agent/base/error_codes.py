@@ -88,6 +88,9 @@ ERRORS: Mapping[str, str] = {
 		"{folder} has been locked since {since}, longer than a push may last, by {holder}: nothing is sent until that "
 		"process ends"
 	),
+	"asked_to_wait": (
+		"the control plane asks to wait for another {seconds} s with the next push; a manual one is sent all the same"
+	),
 	"push_killed": (
 		"the push left no result: its process was killed (out of memory, a time limit, a signal, a reboot), or could "
 		"not record it"

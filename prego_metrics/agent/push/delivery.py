@@ -7,7 +7,8 @@ The policy:
 - tried again: no connection, TLS failure, no answer in time, 408, 429, 5xx;
 - never tried again: any other answer, redirects included (a bearer must not travel), and a 2xx that is no
   delivery (`agent/http/answers.py`): a web page stays one for longer than a push lasts;
-- a Retry-After is honoured if it ends within the deadline, else the push ends at once;
+- a Retry-After is honoured if it ends within the deadline, else the push ends at once; that of the last answer is
+  told, so that the next push honours it too;
 - after an unclear end (the request may have arrived, or 5xx) a retry asks for no snapshot: the row is an
   upsert and may be written twice, a snapshot is an insert.
 
@@ -35,6 +36,8 @@ from prego_metrics.agent.push.payload import Payload
 from prego_metrics.agent.state.outcomes import DELIVERED, FAILED, REFUSED
 
 _RETRIED = frozenset((408, 429))
+# Whose Retry-After is for the next push too, and that of a 2xx.
+_ASKING = frozenset((429, 503))
 # What is tried again; any other answer stands.
 _FAILURES = frozenset(("rate_limited", "server_error"))
 
@@ -42,7 +45,8 @@ _FAILURES = frozenset(("rate_limited", "server_error"))
 class Delivery(NamedTuple):
 	"""How sending one payload ended.
 
-	payload is what was sent last; snapshot_taken tells that a snapshot was stored, or may have been.
+	payload is what was sent last; snapshot_taken tells that a snapshot was stored, or may have been. asked_seconds
+	is how long the last answer asks to wait.
 	"""
 
 	outcome: str
@@ -51,6 +55,7 @@ class Delivery(NamedTuple):
 	attempts: int
 	error: Message | None
 	snapshot_taken: bool = False
+	asked_seconds: float | None = None
 
 
 class _Sending:
@@ -97,7 +102,10 @@ class _Sending:
 			self._unclear = reply.unclear
 		if self.payload.save_snapshot and (outcome == DELIVERED or self._unclear):
 			self.snapshot_taken = True
-		return Attempt(self._ended(outcome, status_code, error), outcome == FAILED, asked_seconds)
+		ended = self._ended(outcome, status_code, error)
+		if outcome == DELIVERED or status_code in _ASKING:
+			ended = ended._replace(asked_seconds=asked_seconds)
+		return Attempt(ended, outcome == FAILED, asked_seconds)
 
 	def abandon(self) -> None:
 		"""Let nothing more be sent, and note a snapshot that may be on its way."""

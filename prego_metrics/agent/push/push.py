@@ -159,6 +159,8 @@ def _push_locked(
 	from prego_metrics.agent.push.node_row import read_when_changed
 
 	attempts = scheduled_attempts(state.pace.failures) if request.if_due else ATTEMPTS
+	asked = schedule.seconds_asked(at, state.not_before)
+	asked_to_wait = [coded("asked_to_wait", seconds=round(asked))] if asked else []
 	began = time.monotonic()
 	try:
 		_require_settings_file(config, state)
@@ -193,6 +195,8 @@ def _push_locked(
 	)
 	if not delivery.snapshot_taken:
 		state = replace(state, last_snapshot_at=last_snapshot_at)
+	if delivery.status_code is not None:
+		state = replace(state, not_before=schedule.not_before(time.time(), delivery.asked_seconds))
 	result = Result(
 		outcome=delivery.outcome,
 		at=at,
@@ -202,6 +206,7 @@ def _push_locked(
 		duration_ms=_milliseconds_since(began),
 		error=delivery.error,
 		warnings=(
+			*asked_to_wait,
 			*key_warnings,
 			*collected.warnings,
 			*([stamped_late] if stamped_late and stamped_late.code == "state_late" else []),

@@ -18,6 +18,7 @@ from prego_metrics.agent.state.attempts import Attempt
 from prego_metrics.agent.state.held import forget_held, stuck_push
 from prego_metrics.agent.state.model import MAX_WHO, Push, State
 from prego_metrics.agent.state.outcomes import FAILED
+from prego_metrics.agent.state.schedule import fresh_seconds
 from prego_metrics.agent.state.store import StateFolder
 
 MAX_ERROR = 1000
@@ -65,7 +66,8 @@ def _with_earlier(
 def _recorded(config: Config, folder: StateFolder, state: State, push: Push) -> State:
 	# A channel that sent "stale" or "lock_stuck" sends "recovered" next, and not "failing" for the same outage.
 	alerted = state.alerted or was_alerted_stale(folder, state) or was_alerted_stuck(folder, push)
-	return replace(state, alerted=alerted).recorded(push, config.alert_after, config.disk_alert_pct)
+	fresh = fresh_seconds(config.push_interval)
+	return replace(state, alerted=alerted).recorded(push, config.alert_after, config.disk_alert_pct, fresh)
 
 
 def record_push(

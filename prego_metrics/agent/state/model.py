@@ -89,6 +89,8 @@ class State:
 	disk_alerted: bool = False
 	cpu: CpuReading | None = None
 	settings_file_seen: bool = False
+	# Until when the control plane asked to wait with the next push.
+	not_before: float | None = None
 	# See collectors/lost_sites.py.
 	site_marks: tuple[str, ...] = ()
 	last_delivered: Push | None = None
@@ -112,17 +114,21 @@ class State:
 	def pace(self) -> Pace:
 		"""What the rule of when the next push is due looks at."""
 		failed = self.unfinished or (self.last is not None and self.last.outcome != DELIVERED)
-		return Pace(self.last_attempt_at, self.failures_in_a_row or int(failed))
+		return Pace(self.last_attempt_at, self.failures_in_a_row or int(failed), self.not_before)
 
-	def recorded(self, push: Push, alert_after: int, disk_alert_pct: float = 0.0) -> State:
+	def recorded(
+		self, push: Push, alert_after: int, disk_alert_pct: float = 0.0, fresh_seconds: float = 0.0
+	) -> State:
 		"""Return the state after `push` ended, with the alert events that it may have caused.
 
-		`alert_after` is how many failures in a row raise an alert, `disk_alert_pct` how full a disk; 0: never.
+		`alert_after` is how many failures in a row raise an alert, `disk_alert_pct` how full a disk; 0: never. A
+		node that only waits as the control plane asked it to raises none while its last delivered push is fresh.
 		"""
 		delivered = push.outcome == DELIVERED
 		failures = 0 if delivered else self.failures_in_a_row + 1
 		failing_since = self.failing_since or push.at
-		alerted = failures >= alert_after or (self.alerted and not delivered)
+		obeying = self._is_obeying(push.at) and self._is_fresh(push.at, fresh_seconds)
+		alerted = (failures >= alert_after and not obeying) or (self.alerted and not delivered)
 		events = self.events
 		if alerted and not self.alerted:
 			events += (AlertEvent(push.id, push.at, FAILING, failures, push.error, failing_since),)
@@ -159,9 +165,17 @@ class State:
 		if self.alerted or delivered is None or (node_id and delivered.node_id != node_id):
 			return None
 		# One that lies in the future is none of this clock's: it went back, and nothing was tried since.
-		if -CLOCK_STEP_SECONDS <= now - (self.last or delivered).at <= fresh_seconds:
+		tried = delivered if self._is_obeying(now) else self.last or delivered
+		if -CLOCK_STEP_SECONDS <= now - tried.at <= fresh_seconds:
 			return None
 		return AlertEvent(delivered.id, delivered.at + fresh_seconds, STALE, since=delivered.at)
+
+	def _is_obeying(self, now: float) -> bool:
+		"""Tell whether the last push failed with a time until which the control plane asked to wait."""
+		return self.not_before is not None and self.not_before > now
+
+	def _is_fresh(self, now: float, fresh_seconds: float) -> bool:
+		return self.last_delivered is not None and now - self.last_delivered.at <= fresh_seconds
 
 	def _disk_alerted(self, push: Push, threshold: float) -> bool:
 		pct = _disk_pct(push)

@@ -61,6 +61,7 @@ def parse_state(content: str) -> State:
 		disk_alerted=of_state.get("disk_alerted", bool) or False,
 		settings_file_seen=of_state.get("settings_file_seen", bool) or False,
 		site_marks=of_state.marks("site_marks"),
+		not_before=of_state.optional_number("not_before"),
 		cpu=_cpu(Fields(cpu, "cpu")) if cpu else None,
 		last_delivered=parse_push(Fields(delivered, "last_delivered")) if delivered else None,
 		totals=of_state.within("totals").counts(),

@@ -22,15 +22,21 @@ FAILING_INTERVAL_SECONDS = 300.0
 # The triggers of this app run each minute, and a little late: a push so long after the node's moment is still at it.
 TRIGGER_SECONDS = 60.0
 LATE_SECONDS = 5.0
+# The control plane may ask a node to wait for up to this long.
+MAX_ASKED_SECONDS = 900.0
 # A clock that is being set right steps back by less; more is a fault of its own.
 CLOCK_STEP_SECONDS = 5.0
 
 
 class Pace(NamedTuple):
-	"""What the pushes so far leave to the rule. failures are those in a row; one that did not end is one."""
+	"""What the pushes so far leave to the rule. failures are those in a row; one that did not end is one.
+
+	not_before is until when the control plane asked to wait.
+	"""
 
 	last_attempt_at: float | None = None
 	failures: int = 0
+	not_before: float | None = None
 
 
 def slack_seconds(interval_seconds: float) -> float:
@@ -41,8 +47,27 @@ def slack_seconds(interval_seconds: float) -> float:
 def seconds_until_due(now: float, pace: Pace, interval_seconds: float, node_id: str) -> float:
 	"""Return how long it is until a push is due; 0 or less means now. Times are in seconds since the epoch.
 
-	A last attempt that lies in the future means that the clock went back: a push is due.
+	A last attempt that lies in the future means that the clock went back: a push is due, but for what the control
+	plane asked.
 	"""
+	asked_seconds = seconds_asked(now, pace.not_before)
+	seconds = _seconds_until_own(now, pace, interval_seconds, node_id)
+	return max(seconds, asked_seconds) if asked_seconds else seconds
+
+
+def not_before(now: float, asked_seconds: float | None) -> float | None:
+	"""Return until when to wait, after an answer whose Retry-After asks for `asked_seconds`; None: it asks nothing."""
+	return now + min(asked_seconds, MAX_ASKED_SECONDS) if asked_seconds else None
+
+
+def seconds_asked(now: float, not_before: float | None) -> float:
+	"""Return how long the control plane still asks to wait. One that is too long is of a clock that went back."""
+	seconds = (not_before or 0.0) - now
+	return seconds if 0 < seconds <= MAX_ASKED_SECONDS + CLOCK_STEP_SECONDS else 0.0
+
+
+def _seconds_until_own(now: float, pace: Pace, interval_seconds: float, node_id: str) -> float:
+	"""Return how long it is until a push is due by the node's own rule."""
 	last = pace.last_attempt_at
 	if last is None or last > now:
 		return 0.0

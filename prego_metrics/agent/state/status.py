@@ -11,7 +11,12 @@ from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.state.model import Push, State
 from prego_metrics.agent.state.outcomes import DELIVERED, outcome_word
-from prego_metrics.agent.state.schedule import CLOCK_STEP_SECONDS, deadline_seconds, fresh_seconds
+from prego_metrics.agent.state.schedule import (
+	CLOCK_STEP_SECONDS,
+	deadline_seconds,
+	fresh_seconds,
+	seconds_asked,
+)
 
 FRESH = "fresh"
 FAILING = "failing"
@@ -25,7 +30,10 @@ _PLUGIN_WORDS = {FRESH: "OK", FAILING: "WARNING", STALE: "CRITICAL", NEVER: "UNK
 
 @dataclass(frozen=True)
 class Status:
-	"""The verdict; age_seconds is that of the last delivered push, None without one."""
+	"""The verdict; age_seconds is that of the last delivered push, None without one.
+
+	not_before is until when the control plane asks to wait, None if it does not.
+	"""
 
 	verdict: str
 	sentence: Message
@@ -34,6 +42,7 @@ class Status:
 	last: Push | None
 	last_delivered: Push | None
 	failures_in_a_row: int
+	not_before: float | None = None
 
 	@property
 	def exit_code(self) -> int:
@@ -67,6 +76,7 @@ class Status:
 			"age_seconds": None if self.age_seconds is None else round(self.age_seconds, 1),
 			"max_age_seconds": self.max_age_seconds,
 			"failures_in_a_row": self.failures_in_a_row,
+			"not_before": None if self.not_before is None else iso_utc(self.not_before),
 			"last": _push_as_dict(self.last),
 			"last_delivered": _push_as_dict(self.last_delivered),
 		}
@@ -96,6 +106,7 @@ def judge_status(
 	if age is not None and -CLOCK_STEP_SECONDS <= age < 0:
 		age = 0.0  # the clock was set right since then
 	failure = _failure(state, now, deadline_seconds(config.push_interval))
+	asked = _asked(state, now)
 	reason: Message | None = failure
 	if delivered is None or age is None:
 		verdict = NEVER
@@ -115,18 +126,29 @@ def judge_status(
 			age=duration(age),
 			seconds=f"{max_age:.0f}",
 		)
-		reason = failure or message("no trigger has pushed since: see `prego-metrics doctor`")
+		reason = failure or asked or message("no trigger has pushed since: see `prego-metrics doctor`")
 	else:
-		verdict = FAILING if failure else FRESH
+		# A node that only waits as it was asked to does not fail.
+		verdict = FAILING if failure and not asked else FRESH
 		sentence = message(
 			"delivered {age} ago, every {interval} s, {tenants} tenants",
 			age=duration(age),
 			interval=f"{config.push_interval:g}",
 			tenants=delivered.payload["tenant_count"] if delivered.payload else "?",
 		)
-	if reason:
-		sentence = message("{sentence}; {reason}", sentence=sentence, reason=reason)
-	return Status(verdict, sentence, age, max_age, state.last, delivered, state.failures_in_a_row)
+	for addition in dict.fromkeys((reason, asked)):
+		if addition:
+			sentence = message("{sentence}; {reason}", sentence=sentence, reason=addition)
+	return Status(
+		verdict,
+		sentence,
+		age,
+		max_age,
+		state.last,
+		delivered,
+		state.failures_in_a_row,
+		state.not_before if asked else None,
+	)
 
 
 def _figure(value: float | None, form: str = "", unit: str = "") -> str:
@@ -147,6 +169,12 @@ def _failure(state: State, now: float, deadline: float) -> Message | None:
 		trigger=last.trigger,
 		error=first_line(last.error, 300) if last.error else outcome_word(last.outcome),
 	)
+
+
+def _asked(state: State, now: float) -> Message | None:
+	if not seconds_asked(now, state.not_before):
+		return None
+	return message("the control plane asks to wait until {time}", time=iso_utc(state.not_before or now))
 
 
 def _nothing_yet(state: State) -> Message:

@@ -30,6 +30,7 @@ _NO_STATUS = {
 	"age_seconds": None,
 	"max_age_seconds": None,
 	"failures_in_a_row": None,
+	"not_before": None,
 	"last": None,
 	"last_delivered": None,
 }

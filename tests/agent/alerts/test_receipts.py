@@ -145,6 +145,10 @@ def test_stale_is_when_nothing_was_delivered_or_even_tried_for_too_long() -> Non
 	assert State().stale_event("node-1", NOW, 300.0) is None
 	tried = state.recorded(pushed(NOW + 250, "failed"), 10)
 	assert tried.stale_event("node-1", NOW + 301, 300.0) is None
+	asked = replace(tried, not_before=NOW + 900)
+	# An attempt that was answered with a time to wait is no sign that the row will be written soon.
+	assert asked.stale_event("node-1", NOW + 299, 300.0) is None
+	assert asked.stale_event("node-1", NOW + 301, 300.0) == stale
 	assert state.recorded(pushed(NOW + 1, "failed"), 1).stale_event("node-1", NOW + 9000, 300.0) is None
 
 

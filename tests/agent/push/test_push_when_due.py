@@ -66,9 +66,8 @@ def test_after_one_failure_a_long_interval_counts_as_a_minute(
 
 
 def test_after_a_failed_push_a_trigger_tries_once_until_something_is_delivered(
-	bench: Path, control_plane: LocalControlPlane, monkeypatch: pytest.MonkeyPatch
+	bench: Path, control_plane: LocalControlPlane
 ) -> None:
-	monkeypatch.setattr("prego_metrics.agent.http.retry._backoff_seconds", lambda number: 0.0)
 	with HostileServer(answer(503)) as server:
 		aim(bench, server.url)
 		assert push_now(bench, scheduled()).attempts == 3

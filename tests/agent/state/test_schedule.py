@@ -194,6 +194,30 @@ def test_more_failures_shorten_it_to_five_minutes(interval: float, after: float,
 	assert due.seconds_until_due(at, due.Pace(at, failures), interval, NODE) == pytest.approx(after)
 
 
+@pytest.mark.parametrize(("asked", "until"), [(600.0, 1600), (86400.0, 1900), (0.0, None), (None, None)])
+def test_the_control_plane_is_obeyed_for_fifteen_minutes_at_most(
+	asked: float | None, until: float | None
+) -> None:
+	assert due.not_before(1000.0, asked) == until
+
+
+@pytest.mark.parametrize(
+	("now", "not_before", "seconds"),
+	[(1000, 1600, 600), (1000, 1900, 900), (1600, 1600, 0), (1700, 1600, 0), (600, 1600, 0), (1000, None, 0)],
+)
+def test_what_it_asks_ends_with_its_time_and_with_a_clock_that_went_back(
+	now: float, not_before: float | None, seconds: float
+) -> None:
+	assert due.seconds_asked(now, not_before) == seconds
+
+
+@pytest.mark.parametrize("last", [None, 990.0, 10.0, 1001.0])
+def test_no_push_is_due_before_the_time_that_was_asked(last: float | None) -> None:
+	assert due.seconds_until_due(1000, due.Pace(last, 1, 1600), 60, NODE) == 600
+	assert not is_due(1599, due.Pace(last, 1, 1600), 60)
+	assert is_due(1600, due.Pace(last, 1, 1600), 60)
+
+
 def test_a_snapshot_is_due_as_a_push_is_and_never_with_zero() -> None:
 	assert due.is_snapshot_due(1000, None, 3600)
 	assert not due.is_snapshot_due(1000 + 3584, 1000, 3600)

@@ -30,6 +30,7 @@ STATUS_KEYS = [
 	"age_seconds",
 	"max_age_seconds",
 	"failures_in_a_row",
+	"not_before",
 	"last",
 	"last_delivered",
 ]
@@ -97,6 +98,19 @@ def test_a_fresh_row_after_a_failed_attempt_is_a_warning(config: Config) -> None
 		"the last attempt (2027-01-15T07:59:50Z, frappe) was not delivered: no connection" in status.sentence
 	)
 	assert perfdata(status)["failures"] == "1;;;0"
+
+
+def test_a_node_that_waits_as_it_was_asked_to_does_not_fail_until_its_row_is_stale(config: Config) -> None:
+	busy = pushed(NOW - 10, "failed", error="the control plane answers 503", status_code=503)
+	state = replace(after(pushed(NOW - 70), busy), not_before=NOW + 290)
+	status = judge_status(state, config, NOW)
+	assert (status.verdict, status.exit_code, status.not_before) == ("fresh", 0, NOW + 290)
+	assert status.sentence.endswith("; the control plane asks to wait until 2027-01-15T08:04:50Z")
+	assert status.as_dict()["not_before"] == "2027-01-15T08:04:50Z"
+	stale = judge_status(state, config, NOW + 231)
+	assert (stale.verdict, stale.exit_code) == ("stale", 2)
+	over = judge_status(state, config, NOW + 291, max_age_seconds=3600)
+	assert (over.verdict, over.not_before) == ("failing", None)
 
 
 def test_an_old_row_is_critical_and_says_that_no_driver_pushed_since(config: Config) -> None:

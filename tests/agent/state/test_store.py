@@ -20,6 +20,7 @@ from strategies_push import json_values
 from prego_metrics.agent.base.messages import coded
 from prego_metrics.agent.state import store as state_folder_module
 from prego_metrics.agent.state.model import TRIGGERS, Push, State, Tick
+from prego_metrics.agent.state.schedule import Pace
 from prego_metrics.agent.state.store import StateFolder
 
 MOST = state_folder_module.MAX_HISTORY_BYTES
@@ -271,11 +272,11 @@ def test_ticks_of_one_driver_in_many_processes_never_fail(folder: StateFolder) -
 
 
 def test_an_attempt_without_a_result_is_unfinished_and_counts_as_failed() -> None:
-	assert not State().unfinished and State().pace == (None, 0)
-	assert State(last_attempt_at=1.0).unfinished and State(last_attempt_at=1.0).pace == (1.0, 1)
+	assert not State().unfinished and State().pace == Pace()
+	assert State(last_attempt_at=1.0).unfinished and State(last_attempt_at=1.0).pace == Pace(1.0, 1)
 	assert State(last_attempt_at=2.0, last=replace(PUSH, at=1.0)).unfinished
 	finished = State(last_attempt_at=2.0, last=replace(PUSH, at=2.0))
-	assert not finished.unfinished and finished.pace == (2.0, 0)
+	assert not finished.unfinished and finished.pace == Pace(2.0)
 	assert replace(finished, last=replace(PUSH, at=2.0, outcome="refused")).pace.failures == 1
 
 
