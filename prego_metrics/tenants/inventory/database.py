@@ -19,10 +19,9 @@ from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.tenants.inventory.database_session import (
 	POSTGRES,
 	Credentials,
-	Cursor,
 	DatabaseError,
+	Session,
 	credentials,
-	error_line,
 	open_session,
 )
 from prego_metrics.tenants.inventory.site_folder import LocatedSite
@@ -80,8 +79,8 @@ def read_database(
 	"""Query one site's database. Never raises for what can be wrong with it."""
 	try:
 		access = credentials(located.merged, environ)
-		with open_session(access) as cursor:
-			return _Queries(access, cursor, clock()).run()
+		with open_session(access) as session:
+			return _Queries(access, session, clock()).run()
 	except DatabaseError as error:
 		return DatabaseUsage(error=message_of(error))
 
@@ -89,17 +88,15 @@ def read_database(
 class _Queries:
 	"""The queries of one open session; those after the size may each be refused alone."""
 
-	def __init__(self, access: Credentials, cursor: Cursor, now: float) -> None:
+	def __init__(self, access: Credentials, session: Session, now: float) -> None:
 		self._access = access
-		self._cursor = cursor
+		self._session = session
 		self._now = now
 		self._zone: tzinfo = timezone.utc
 		self._errors: list[str] = []
 
 	def run(self) -> DatabaseUsage:
-		size = self._rows(_POSTGRES_SIZE if self._access.kind == POSTGRES else _MARIADB_SIZE)
-		if size is None:
-			raise DatabaseError(self._errors[0])
+		size = self._session.rows(_POSTGRES_SIZE if self._access.kind == POSTGRES else _MARIADB_SIZE)
 		usage = DatabaseUsage(data_bytes=int(size[0][0]), index_bytes=int(size[0][1]))
 		self._zone = self._time_zone()
 		return replace(
@@ -122,16 +119,12 @@ class _Queries:
 		)
 
 	def _rows(self, query: str, *values: object) -> Sequence[Sequence[Any]] | None:
-		"""Return what a query finds, or None and keep why not."""
-		if self._access.kind == POSTGRES:
-			query = query.replace("`", '"')
+		"""Return the rows of a query, or None and keep why not."""
 		try:
-			self._cursor.execute(query, values or None)
-			rows: Sequence[Sequence[Any]] = self._cursor.fetchall()
-		except _library_errors(self._access) as error:
-			self._errors.append(error_line(self._access, error))
+			return self._session.rows(query, *values)
+		except DatabaseError as error:
+			self._errors.append(message_of(error))
 			return None
-		return rows
 
 	def _count(self, query: str, *values: object) -> int | None:
 		rows = self._rows(query, *values)
@@ -169,16 +162,6 @@ class _Queries:
 		# Frappe writes the site's own wall clock.
 		moment = datetime.fromtimestamp(at, timezone.utc)
 		return moment.astimezone(self._zone).strftime("%Y-%m-%d %H:%M:%S")
-
-
-def _library_errors(access: Credentials) -> tuple[type[Exception], ...]:
-	if access.kind == POSTGRES:
-		import psycopg2
-
-		return (psycopg2.Error, OSError, ValueError)
-	import pymysql
-
-	return (pymysql.Error, OSError, ValueError)
 
 
 def read_databases(

@@ -10,9 +10,9 @@ import contextlib
 import importlib
 import select
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from prego_metrics.agent.base.messages import Message, coded, message_of
 from prego_metrics.agent.base.sanitize import sanitize
@@ -40,13 +40,6 @@ def import_libraries() -> None:
 
 class DatabaseError(Exception):
 	"""A database that could not be queried; the message is fit to show and holds no secret."""
-
-
-class Cursor(Protocol):
-	"""What both libraries' cursors have in common."""
-
-	def execute(self, query: str, args: Any = None, /) -> Any: ...
-	def fetchall(self) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -106,93 +99,99 @@ def error_line(access: Credentials, error: Exception) -> str:
 	return access.password.excerpt(" ".join(detail.split()) or type(error).__name__, _MAX_ERROR)
 
 
+class Session:
+	"""An open session. Postgres is asked without blocking, and for at most READ_SECONDS: libpq has no such limit.
+
+	statement_timeout is the server's own, and a server that hangs keeps none.
+	"""
+
+	def __init__(self, access: Credentials, library: Any, connection: Any) -> None:
+		self._access = access
+		self._library = library
+		self._connection = connection
+		self._cursor = connection.cursor()
+
+	def execute(self, query: str, *values: object) -> Any:
+		"""Run one statement, with names quoted as MariaDB does, and return the cursor. Raises the library's errors."""
+		postgres = self._access.kind == POSTGRES
+		self._cursor.execute(query.replace("`", '"') if postgres else query, values or None)
+		if postgres:
+			_wait(self._connection, READ_SECONDS)
+		return self._cursor
+
+	def rows(self, query: str, *values: object) -> Sequence[Sequence[Any]]:
+		"""Return the rows of a query. Raises DatabaseError."""
+		try:
+			rows: Sequence[Sequence[Any]] = self.execute(query, *values).fetchall()
+		except (self._library.Error, OSError, ValueError) as error:
+			raise DatabaseError(error_line(self._access, error)) from None
+		return rows
+
+
 @contextlib.contextmanager
-def open_session(access: Credentials) -> Iterator[Cursor]:
-	"""Open a read-only session and give its cursor; close it in the end. Raises DatabaseError."""
-	connection = _mariadb(access) if access.kind == MARIADB else _postgres(access)
+def open_session(access: Credentials) -> Iterator[Session]:
+	"""Open a read-only session and give it; close it in the end. Raises DatabaseError."""
+	name, package, connect = (
+		("pymysql", "PyMySQL", _mariadb)
+		if access.kind == MARIADB
+		else ("psycopg2", "psycopg2-binary", _postgres)
+	)
 	try:
-		yield connection.cursor() if access.kind == MARIADB else _LimitedCursor(connection)
+		library = importlib.import_module(name)
+	except ImportError:
+		raise DatabaseError(coded("database_library_missing", library=name, package=package)) from None
+	try:
+		connection = connect(access, library)
+	except (library.Error, OSError, RuntimeError, ValueError) as error:
+		raise DatabaseError(error_line(access, error)) from None
+	try:
+		yield Session(access, library, connection)
 	finally:
 		# Whatever is wrong with a connection that is over changes nothing that was read.
 		with contextlib.suppress(Exception):
 			connection.close()
 
 
-def _not_installed(library: str, package: str) -> DatabaseError:
-	return DatabaseError(coded("database_library_missing", library=library, package=package))
+def _mariadb(access: Credentials, pymysql: Any) -> Any:
+	connection = pymysql.connect(
+		host=access.host,
+		port=access.port,
+		unix_socket=access.socket,
+		user=access.user,
+		password=access.password.reveal(),
+		database=access.name,
+		charset="utf8mb4",
+		connect_timeout=CONNECT_SECONDS,
+		read_timeout=READ_SECONDS,
+		write_timeout=READ_SECONDS,
+		autocommit=True,
+		ssl=dict(access.tls) if len(access.tls) == 3 else None,
+		init_command="SET SESSION TRANSACTION READ ONLY",
+	)
+	with connection.cursor() as cursor:
+		cursor.execute(f"SET SESSION lock_wait_timeout = {LOCK_SECONDS}")
+		with contextlib.suppress(pymysql.Error):  # MySQL calls it otherwise; READ_SECONDS holds there
+			cursor.execute(f"SET SESSION max_statement_time = {STATEMENT_SECONDS}")
+	return connection
 
 
-def _mariadb(access: Credentials) -> Any:
-	try:
-		import pymysql
-	except ImportError:
-		raise _not_installed("PyMySQL", "PyMySQL") from None
-	try:
-		connection = pymysql.connect(
-			host=access.host,
-			port=access.port,
-			unix_socket=access.socket,
-			user=access.user,
-			password=access.password.reveal(),
-			database=access.name,
-			charset="utf8mb4",
-			connect_timeout=CONNECT_SECONDS,
-			read_timeout=READ_SECONDS,
-			write_timeout=READ_SECONDS,
-			autocommit=True,
-			ssl=dict(access.tls) if len(access.tls) == 3 else None,
-			init_command="SET SESSION TRANSACTION READ ONLY",
-		)
-		with connection.cursor() as cursor:
-			cursor.execute(f"SET SESSION lock_wait_timeout = {LOCK_SECONDS}")
-			with contextlib.suppress(pymysql.Error):  # MySQL calls it otherwise; READ_SECONDS holds there
-				cursor.execute(f"SET SESSION max_statement_time = {STATEMENT_SECONDS}")
-		return connection
-	except (pymysql.Error, OSError, RuntimeError, ValueError) as error:
-		raise DatabaseError(error_line(access, error)) from None
-
-
-def _postgres(access: Credentials) -> Any:
-	try:
-		import psycopg2
-	except ImportError:
-		raise _not_installed("psycopg2", "psycopg2-binary") from None
-	try:
-		connection = psycopg2.connect(
-			host=access.socket or access.host,
-			port=access.port,
-			user=access.user,
-			password=access.password.reveal(),
-			dbname=access.name,
-			options=(
-				f"-c default_transaction_read_only=on -c statement_timeout={STATEMENT_SECONDS * 1000} "
-				f"-c lock_timeout={LOCK_SECONDS * 1000}"
-			),
-			async_=True,  # each statement its own transaction, and no wait but ours
-		)
-		_wait(connection, CONNECT_SECONDS)
-		_LimitedCursor(connection).execute("SELECT set_config('search_path', %s, false)", (access.schema,))
-		return connection
-	except (psycopg2.Error, OSError, ValueError) as error:
-		raise DatabaseError(error_line(access, error)) from None
-
-
-class _LimitedCursor:
-	"""A cursor of psycopg2's that waits no longer than READ_SECONDS: libpq has no limit for reading.
-
-	statement_timeout is the server's own, and a server that hangs keeps none.
-	"""
-
-	def __init__(self, connection: Any) -> None:
-		self._connection = connection
-		self._cursor = connection.cursor()
-
-	def execute(self, query: str, args: Any = None, /) -> None:
-		self._cursor.execute(query, args)
-		_wait(self._connection, READ_SECONDS)
-
-	def fetchall(self) -> Any:
-		return self._cursor.fetchall()
+def _postgres(access: Credentials, psycopg2: Any) -> Any:
+	connection = psycopg2.connect(
+		host=access.socket or access.host,
+		port=access.port,
+		user=access.user,
+		password=access.password.reveal(),
+		dbname=access.name,
+		options=(
+			f"-c default_transaction_read_only=on -c statement_timeout={STATEMENT_SECONDS * 1000} "
+			f"-c lock_timeout={LOCK_SECONDS * 1000}"
+		),
+		async_=True,  # each statement its own transaction, and no wait but ours
+	)
+	_wait(connection, CONNECT_SECONDS)
+	connection.cursor().execute("SELECT set_config('search_path', %s, false)", (access.schema,))
+	_wait(connection, READ_SECONDS)
+	return connection
 
 
 def _wait(connection: Any, seconds: float) -> None:

@@ -144,10 +144,10 @@ def test_every_figure_is_what_the_server_itself_says(
 
 def test_the_session_can_write_nothing(server: Server, database: Mapping[str, object]) -> None:
 	with (
-		open_session(credentials(database, {})) as cursor,
+		open_session(credentials(database, {})) as session,
 		pytest.raises(Exception, match=r"(?i)read.only"),
 	):
-		cursor.execute("DELETE FROM " + ('"tabUser"' if server.kind == "postgres" else "`tabUser`"))
+		session.rows("DELETE FROM `tabUser`")
 	assert server.admin("SELECT COUNT(*) FROM `tabUser`", database=str(database["db_name"])) == [(5,)]
 
 
@@ -250,8 +250,8 @@ def test_one_wrong_password_one_dropped_database_one_dead_server_and_the_rest_is
 def test_no_password_is_seen_in_the_servers_list_of_sessions(
 	server: Server, database: Mapping[str, object]
 ) -> None:
-	with open_session(credentials(database, {})) as cursor:
-		cursor.execute("SELECT 1")
+	with open_session(credentials(database, {})) as session:
+		session.execute("SELECT 1")
 		seen: list[Any] = server.admin(
 			"SELECT * FROM pg_stat_activity" if server.kind == "postgres" else "SHOW FULL PROCESSLIST"
 		)
