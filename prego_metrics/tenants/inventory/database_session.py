@@ -189,7 +189,8 @@ def _postgres(access: Credentials, psycopg2: Any) -> Any:
 		async_=True,  # each statement its own transaction, and no wait but ours
 	)
 	_wait(connection, CONNECT_SECONDS)
-	connection.cursor().execute("SELECT set_config('search_path', %s, false)", (access.schema,))
+	cursor = connection.cursor()  # kept until the answer is there
+	cursor.execute("SELECT set_config('search_path', %s, false)", (access.schema,))
 	_wait(connection, READ_SECONDS)
 	return connection
 
