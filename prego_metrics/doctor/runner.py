@@ -71,22 +71,8 @@ _OF_SETTINGS = frozenset(
 		"stuck_job",
 	)
 )
-# What these look at is Frappe's own.
-_OF_FRAPPE = frozenset(
-	(
-		"operators_site",
-		"scheduler_switches",
-		"scheduler_process",
-		"redis",
-		"workers",
-		"database",
-		"app_on_site",
-		"scheduler",
-		"dormant",
-		"job",
-		"stuck_job",
-	)
-)
+# What the checks of these modules look at is Frappe's own.
+_OF_FRAPPE = (frappe_on_disk.__name__, running_frappe.__name__)
 
 NAMES = tuple(check.__name__ for check in CHECKS)
 
@@ -116,7 +102,7 @@ def _finding(node: Examination, check: Callable[[Examination], Finding]) -> Find
 	"""Return what a check finds, unless it could only find what follows from the finding of another."""
 	if check.__name__ in _OF_SETTINGS and node.settings_unread:
 		return Finding(SKIP, message("not looked at: the settings cannot be read"))
-	if check.__name__ in _OF_FRAPPE and not node.has_app:
+	if check.__module__ in _OF_FRAPPE and not node.has_app:
 		return Finding(
 			SKIP, message("not looked at: this app is none of the bench's, so its Frappe pushes nothing")
 		)
