@@ -21,6 +21,7 @@ SAME_IN_KOREAN = {
 	"{0} ({1} to {2})",
 	"{0} to {1}",
 	"{export} {problem}",
+	"{option} {problem}",
 	"{file} {problem}",
 	"{file} {problem}: {fate}",
 	"{folder}: {reason}",

@@ -163,6 +163,10 @@ ERRORS: Mapping[str, str] = {
 	"hetzner_unreadable": "the answer to GET {path} is not as the Hetzner Cloud API describes it",
 	"hetzner_late": "{reason}; waiting {seconds} s would take longer than this run may last",
 	"hetzner_time_over": "the time for this run is over",
+	"hetzner_no_server": "the project of this token holds no server (label selector: {selector})",
+	"mapping_invalid": "the mapping {file} {problem}",
+	"option_missing": "{option} is not given, and {variable} is not set",
+	"option_invalid": "{option} {problem}",
 	"command_failed": "{problem}",
 }
 

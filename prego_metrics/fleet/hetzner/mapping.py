@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from prego_metrics.agent.base.errors import PregoMetricsError
 from prego_metrics.agent.base.files import read_limited
+from prego_metrics.agent.base.messages import coded, message_of
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.config.kinds import NodeId
 from prego_metrics.fleet.hetzner.api import HetznerServer
@@ -99,7 +100,6 @@ def _mapping(candidates: list[MappedNode], servers: list[HetznerServer], without
 
 def read_mapping_file(path: str) -> dict[str, FileEntry]:
 	"""Return what a mapping file says of each node. Raises PregoMetricsError that names what is wrong."""
-	shown_path = sanitize(path)
 	try:
 		content = json.loads(read_limited(path, MAX_FILE_BYTES), object_pairs_hook=_refuse_duplicates)
 		nodes = content["nodes"] if isinstance(content, dict) and set(content) == {"nodes"} else None
@@ -107,15 +107,14 @@ def read_mapping_file(path: str) -> dict[str, FileEntry]:
 			raise ValueError('must be {"nodes": {"NODE_ID": "server", …}}, with at least one node')
 		return {node_id: _entry(node_id, value) for node_id, value in nodes.items()}
 	except OSError as error:
-		raise PregoMetricsError(f"the mapping {shown_path} cannot be read: {error.strerror}") from None
+		problem: str = coded("file_unreadable", reason=error.strerror)
 	except json.JSONDecodeError as error:
-		raise PregoMetricsError(
-			f"the mapping {shown_path} is not JSON: {error.msg}, line {error.lineno}"
-		) from None
+		problem = coded("file_not_json", line=error.lineno, column=error.colno)
 	except (UnicodeDecodeError, RecursionError):
-		raise PregoMetricsError(f"the mapping {shown_path} is not UTF-8, or nested too deeply") from None
+		problem = coded("file_not_parsable")
 	except ValueError as error:
-		raise PregoMetricsError(f"the mapping {shown_path} {error}") from None
+		problem = message_of(error)
+	raise PregoMetricsError(coded("mapping_invalid", file=sanitize(path), problem=problem))
 
 
 def describe_server(server: HetznerServer) -> str:

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from prego_metrics.agent.base.errors import ExportError, PregoMetricsError
+from prego_metrics.agent.base.messages import coded, message_of
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.base.secrets import Secret
 from prego_metrics.agent.base.times import epoch_seconds
-from prego_metrics.agent.config.api_key import load_api_key
+from prego_metrics.agent.config.api_key import checked_key, load_api_key
 from prego_metrics.agent.config.kinds import BaseUrl
 from prego_metrics.agent.config.secret_files import read_secret_file
 from prego_metrics.agent.push.delivery import Delivery, send
@@ -94,10 +95,7 @@ def run_sidecar(
 	with contextlib.closing(api):
 		servers, unread = api.list_servers(options.selector)
 		if not servers and not unread:
-			raise PregoMetricsError(
-				"the project of this token holds no server"
-				+ (" that --selector chooses" if options.selector else "")
-			)
+			raise PregoMetricsError(coded("hetzner_no_server", selector=options.selector or "none"))
 		if entries is None:
 			nodes, unmapped = map_by_label(servers, options.label or NODE_LABEL)
 		else:
@@ -116,25 +114,23 @@ def run_sidecar(
 def _read_token(token_file: str | None, environ: Mapping[str, str]) -> Secret:
 	token, source = environ.get(TOKEN_VARIABLE, ""), TOKEN_VARIABLE
 	if not token:
-		if not token_file:
-			raise PregoMetricsError(
-				f"there is no token: set {TOKEN_VARIABLE}, or name a 0600 file with --token-file"
-			)
 		source = "--token-file"
+		if not token_file:
+			raise PregoMetricsError(coded("option_missing", option=source, variable=TOKEN_VARIABLE))
 		try:
 			token = read_secret_file(token_file)
 		except ValueError as error:
-			raise PregoMetricsError(f"--token-file: {error}") from None
-	if not token or not all(0x21 <= ord(character) <= 0x7E for character in token):
-		raise PregoMetricsError(f"the token from {source} is empty or not printable ASCII without spaces")
-	return Secret(token, source)
+			raise PregoMetricsError(
+				coded("option_invalid", option=source, problem=message_of(error))
+			) from None
+	return checked_key(token, source)
 
 
-def _checked_url(value: str, source: str) -> str:
+def _checked_url(value: str, option: str) -> str:
 	try:
 		return BaseUrl().parse(value)
 	except ValueError as error:
-		raise PregoMetricsError(f"{source} {error}") from None
+		raise PregoMetricsError(coded("option_invalid", option=option, problem=message_of(error))) from None
 
 
 def _sender(
@@ -145,9 +141,8 @@ def _sender(
 ) -> Send:
 	"""Return the function that sends one payload within a node's share of the time."""
 	if not options.control_plane_url:
-		raise PregoMetricsError(
-			"there is no control plane: set PREGO_METRICS_CONTROL_PLANE_URL, or --control-plane-url"
-		)
+		variable = "PREGO_METRICS_CONTROL_PLANE_URL"
+		raise PregoMetricsError(coded("option_missing", option="--control-plane-url", variable=variable))
 	base_url = _checked_url(options.control_plane_url, "--control-plane-url")
 	key, warnings = load_api_key(options.api_key_file, environ)
 	for warning in warnings:

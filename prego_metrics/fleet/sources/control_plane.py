@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from prego_metrics.agent.base.errors import ExportError, PregoMetricsError
+from prego_metrics.agent.base.messages import coded, message_of
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.config.api_key import load_api_key
 from prego_metrics.agent.config.kinds import BaseUrl
@@ -28,7 +29,8 @@ def ask_nodes(url: str, api_key_file: str | None, environ: Mapping[str, str]) ->
 	try:
 		base_url = BaseUrl().parse(url)
 	except ValueError as error:
-		raise ExportError("--control-plane-url", str(error)) from None
+		problem = coded("option_invalid", option="--control-plane-url", problem=message_of(error))
+		raise PregoMetricsError(problem) from None
 	key, _ = load_api_key(api_key_file, environ)
 	answer = Client(base_url, key).get(
 		NODES_ROUTE,

@@ -25,7 +25,7 @@ def test_a_mapping_gives_names_numbers_and_agentless_nodes(tmp_path: Path) -> No
 @pytest.mark.parametrize(
 	("content", "problem"),
 	[
-		("{", "is not JSON"),
+		("{", "is not valid JSON"),
 		("[]", "must be"),
 		('{"nodes": {}}', "at least one node"),
 		('{"nodes": {"sg-1": "a", "sg-1": "b"}}', "'sg-1' twice"),
