@@ -1,8 +1,7 @@
-"""What is known of this server when its settings are made: who it is, at its hoster and for its bench."""
+"""What is known of this server when its settings are made: which one it is, for its hosting provider and for its bench."""
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from functools import cached_property
@@ -18,7 +17,7 @@ from prego_metrics.agent.setup.nodes_row import NodesRow, region_of_zone
 API_URL = "https://api.hetzner.cloud"
 API_SECONDS = 10.0
 TOKEN_VARIABLE = "HCLOUD_TOKEN"
-LABEL = "node_id"
+LABEL = "prego-node-id"
 TICK_SECONDS_ALLOWED = (5, 3600)
 _METADATA = ("instance-id", "hostname", "region", "public-ipv4")
 
@@ -58,8 +57,14 @@ class Onboarding:
 		token, instance = self.environ.get(TOKEN_VARIABLE), self.instance_id
 		if not (self._online and token and instance and instance.isdigit()):
 			return {}
-		answer = _ask_api(token, instance)
-		server = answer.get("server") if isinstance(answer, dict) else None
+		from prego_metrics.agent.http.answers import content_of
+		from prego_metrics.agent.http.client import Answer, Client
+
+		answer = Client(API_URL, Secret(token, TOKEN_VARIABLE)).get(f"/v1/servers/{instance}", API_SECONDS)
+		if not isinstance(answer, Answer) or answer.status_code != 200:
+			return {}
+		content = content_of(answer.body)
+		server = content.get("server") if isinstance(content, dict) else None
 		return server if isinstance(server, dict) else {}
 
 	def with_instance(self, changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,50 +92,26 @@ class Onboarding:
 				"server nothing is pushed until the clone is given its own"
 			)
 		old_site = self.config.site
-		if (
-			old_site
-			and config.site
-			and old_site != config.site
-			and os.path.isdir(os.path.join(self.bench.sites, old_site))
-		):
-			old_site = sanitize(old_site)
+		has_moved = old_site and config.site and old_site != config.site
+		if has_moved and os.path.isdir(os.path.join(self.bench.sites, str(old_site))):
+			old_site = sanitize(str(old_site))
 			notes.append(
 				f"the log of pushes stays on {old_site} for its days in Log Settings, and its System Managers go on reading "
 				f"it; to delete it with all of ours: bench --site {old_site} uninstall-app prego_metrics"
 			)
 		if "node_id" in changes:
-			notes += self._names(config.node_id)
+			notes += self._other_name(config.node_id)
 		return notes
 
-	def _names(self, node_id: str) -> list[str]:
+	def _other_name(self, node_id: str) -> list[str]:
+		"""Return a note if Hetzner knows this server by another name than `node_id`."""
 		labels = self.server.get("labels")
 		label = labels.get(LABEL) if isinstance(labels, dict) else None
-		if label is not None:
-			if label == node_id:
-				return [f"Hetzner's label {LABEL} of this server says the same"]
-			return [
-				f"Hetzner's label {LABEL} of this server is {sanitize(str(label), 80)}, and node_id is "
-				f"{sanitize(node_id, 80)}: one of the two is wrong"
-			]
-		name = self.server.get("name") or self.metadata.get("hostname")
-		if name and name != node_id:
-			return [
-				f"Hetzner calls this server {sanitize(str(name), 80)}, and node_id is {sanitize(node_id, 80)}: see "
-				"that this is the node you mean"
-			]
-		if name:
-			return ["Hetzner calls this server by its node_id"]
-		return []
-
-
-def _ask_api(token: str, instance: str) -> object:
-	from prego_metrics.agent.http.client import Answer, Client
-
-	client = Client(API_URL, Secret(token, TOKEN_VARIABLE))
-	answer = client.get(f"/v1/servers/{instance}", API_SECONDS)
-	if not isinstance(answer, Answer) or answer.status_code != 200:
-		return None
-	try:
-		return json.loads(answer.body)
-	except (ValueError, RecursionError):
-		return None
+		name = label or self.server.get("name") or self.metadata.get("hostname")
+		if not name or name == node_id:
+			return []
+		source = f"label {LABEL} of this server" if label else "name of this server"
+		return [
+			f"Hetzner's {source} is {sanitize(str(name), 80)}, and node_id is {sanitize(node_id, 80)}: check that this is "
+			"the node you mean"
+		]

@@ -173,29 +173,30 @@ def test_a_name_at_hetzner_that_differs_is_said(bench: Path, hetzner: Callable[.
 	hetzner(b"222", b"app-server-7", b"eu-central", b"203.0.113.5")
 	config = load_config(open_bench(str(bench)), {})
 	(note,) = board(bench).notes(config, {"node_id": "node-1"}, None)
-	assert "Hetzner calls this server app-server-7, and node_id is node-1" in note
+	assert "Hetzner's name of this server is app-server-7, and node_id is node-1" in note
 
 
 @pytest.mark.parametrize(
 	("server", "words"),
 	[
-		({"name": "x", "labels": {"node_id": "node-1"}}, "says the same"),
+		({"name": "x", "labels": {"prego-node-id": "node-1"}}, None),
 		(
-			{"name": "x", "labels": {"node_id": "node-2"}},
-			"is node-2, and node_id is node-1: one of the two is wrong",
+			{"name": "x", "labels": {"prego-node-id": "node-2"}},
+			"label prego-node-id of this server is node-2, and node_id is node-1",
 		),
-		({"name": "node-1", "labels": {}}, "calls this server by its node_id"),
-		({"name": "\x1b[31m"}, "calls this server \\x1b[31m"),
+		({"name": "node-1", "labels": {}}, None),
+		({"name": "\x1b[31m"}, "name of this server is \\x1b[31m"),
 	],
 )
 def test_with_a_token_hetzners_api_is_asked_for_the_label(
-	bench: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: dict[str, Any], words: str
+	bench: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: dict[str, Any], words: str | None
 ) -> None:
 	say(tmp_path, "222")
 	with HostileServer(answer(200, json.dumps({"server": server}).encode())) as api:
 		monkeypatch.setattr(onboarding, "API_URL", api.url)
 		made = board(bench, environ={"HCLOUD_TOKEN": "a-token-987654321"})
 		config = load_config(open_bench(str(bench)), {})
-		(note,) = made.notes(config, {"node_id": "node-1"}, None)
-	assert words in note and "987654321" not in note
+		notes = made.notes(config, {"node_id": "node-1"}, None)
+	assert len(notes) == (words is not None) and (words or "") in "".join(notes)
+	assert "987654321" not in "".join(notes)
 	assert api.requests[0].startswith(b"GET /v1/servers/222 ")
