@@ -29,12 +29,9 @@ def opened_folder(path: str, *, follow: bool = True) -> Iterator[int]:
 		os.close(descriptor)
 
 
-def open_regular(path: str, *, follow: bool = True, dir_fd: int | None = None) -> int:
-	"""Open a regular file to read and return its descriptor.
-
-	Without `follow` a symlink in its place is refused. Raises OSError; UnfitFile for any other kind of file.
-	"""
-	descriptor = os.open(path, _READ if follow else _READ | os.O_NOFOLLOW, dir_fd=dir_fd)
+def open_regular(path: str) -> int:
+	"""Open a regular file to read and return its descriptor. Raises OSError; UnfitFile for any other kind of file."""
+	descriptor = os.open(path, _READ)
 	try:
 		_require_regular(descriptor)
 	except UnfitFile:

@@ -18,7 +18,7 @@ import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import requests
 import urllib3
@@ -152,7 +152,6 @@ class Client:
 		timeout_seconds: float,
 		body: bytes | None = None,
 		*,
-		params: Mapping[str, Any] | None = None,
 		body_limit_bytes: int = MAX_BODY_BYTES,
 		body_seconds: float = BODY_SECONDS,
 	) -> Answer | NoAnswer:
@@ -178,7 +177,6 @@ class Client:
 				response = self._session.request(
 					method,
 					self._base_url + (path.reveal() if isinstance(path, Secret) else path),
-					params=params,
 					data=body,
 					headers=headers,
 					auth=Bearer(self._key) if self._key else _NoAuth(),

@@ -169,7 +169,6 @@ def read_databases(
 	environ: Mapping[str, str],
 	*,
 	concurrency: int = CONCURRENCY,
-	read: Callable[[LocatedSite, Mapping[str, str]], DatabaseUsage] = read_database,
 	limit_seconds: float = SITE_SECONDS,
 ) -> Iterator[tuple[LocatedSite, DatabaseUsage]]:
 	"""Query the sites' databases, at most `concurrency` at a time, and give each answer as it comes.
@@ -184,7 +183,7 @@ def read_databases(
 
 	def work(number: int) -> None:
 		try:
-			usage = read(sites[number], environ)
+			usage = read_database(sites[number], environ)
 		except Exception as error:  # noqa: BLE001 the others must be queried, and the caller must not wait forever
 			kind = type(error).__name__
 			usage = DatabaseUsage(error=coded("database_failed", error=kind))
