@@ -6,12 +6,12 @@ caller stops waiting when the time is over.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import TypeVar
 
 import frappe
 
+from prego_metrics.agent.base.limited import Limited
 from prego_metrics.agent.base.messages import message
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import Bench
@@ -29,32 +29,23 @@ def ask_site(bench: Bench, site: str, ask: Callable[[], Answer], seconds: float 
 
 	Raises NoAnswer after `seconds`, and for whatever `ask` raises.
 	"""
-	answers: list[Answer] = []
-	failures: list[str] = []
-	done = threading.Event()
 
-	def run() -> None:
+	def run() -> Answer:
+		frappe.init(site=site, sites_path=bench.sites)
 		try:
-			frappe.init(site=site, sites_path=bench.sites)
-			try:
-				answers.append(ask())
-			finally:
-				frappe.destroy()
-		except Exception as error:  # noqa: BLE001 - databases and queues raise their own kinds
-			failures.append(_in_one_line(error))
+			return ask()
 		finally:
-			done.set()
+			frappe.destroy()
 
-	threading.Thread(target=run, name="prego-metrics-frappe", daemon=True).start()
-	done.wait(seconds)
-	if answers:
-		return answers[0]
-	raise NoAnswer(
-		failures[0] if failures else message("no answer within {seconds} s", seconds=f"{seconds:g}")
-	)
+	asked = Limited(run)
+	if not asked.ends_within(seconds):
+		raise NoAnswer(message("no answer within {seconds} s", seconds=f"{seconds:g}"))
+	if asked.error:
+		raise NoAnswer(_in_one_line(asked.error))
+	return asked.result()
 
 
-def _in_one_line(error: Exception) -> str:
+def _in_one_line(error: BaseException) -> str:
 	# MariaDB's drivers raise (number, message); Frappe's own messages may be HTML of several lines.
 	reason = str(error.args[-1] if error.args else error).strip() or type(error).__name__
 	return sanitize(reason.splitlines()[0], 200)
