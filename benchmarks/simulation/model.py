@@ -78,7 +78,7 @@ class Node:
 		trigger, phase = self.triggers[0], self.phases[0]
 		nominal = phase + trigger.every * math.ceil((self.clock + at - phase) / trigger.every)
 		nominal -= trigger.every * random.randint(1, math.ceil(interval / trigger.every))
-		self.last_attempt_at = nominal + schedule.spread_share_seconds(self.id, trigger.spread)
+		self.last_attempt_at = nominal + schedule.spread_share_seconds(self.id, min(trigger.spread, interval))
 		self.delivered_at = self.last_attempt_at
 		self.at = self.row_at = self.last_attempt_at - self.clock
 
@@ -258,9 +258,8 @@ class Fleet:
 
 	def _wait(self, node: Node, trigger: Trigger, wall: float) -> float | None:
 		"""Return how long a run of `trigger` at this moment waits before it pushes, None if nothing is due."""
-		if not self._is_due(node, wall):
-			return None
-		return schedule.spread_share_seconds(node.id, trigger.spread)
+		pace = schedule.Pace(node.last_attempt_at, node.failures, node.not_before)
+		return schedule.wait_before_push(wall, pace, self.scenario.interval, node.id, trigger.spread)
 
 
 def _within(window: tuple[float, float] | None, at: float) -> bool:

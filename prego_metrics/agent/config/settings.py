@@ -51,8 +51,8 @@ class Settings:
 	push_interval: float = _setting(Seconds(5, DAY_SECONDS), 60.0, "seconds between pushes")
 	spread: float = _setting(
 		Seconds(0, 60),
-		5.0,
-		"fixed delay per node, 0 to this many seconds, so that nodes do not all push together",
+		55.0,
+		"fixed delay per node, 0 to this many seconds, so that nodes do not all push together; at most push_interval",
 	)
 	snapshot_interval: float = _setting(
 		Seconds(5, DAY_SECONDS, or_zero=True), 3600.0, "seconds between snapshots; 0: none"

@@ -99,10 +99,10 @@ def _push_if_due(config: Config, folder: StateFolder, request: Request, environ:
 	if request.trigger == "frappe" and not config.scheduler_pushes:
 		return Result(NOT_DUE, time.time())
 	if request.if_due:
-		if not _is_due(config, read_state(folder)[0]):
+		wait_seconds = _wait_seconds(config, request, read_state(folder)[0])
+		if wait_seconds is None:
 			return Result(NOT_DUE, time.time())
-		if request.spread:
-			time.sleep(schedule.spread_share_seconds(config.node_id, config.spread))
+		time.sleep(wait_seconds)
 	from prego_metrics.agent.push.busy import busy, lock_wait_seconds
 	from prego_metrics.agent.push.record import read_under_lock, record_push
 
@@ -242,6 +242,12 @@ def _require_settings_file(config: Config, state: State) -> None:
 	if config.file_absent and state.settings_file_seen:
 		file = sanitize(config_file(config.bench))
 		raise ConfigurationError([Problem("", coded("settings_vanished", file=file))])
+
+
+def _wait_seconds(config: Config, request: Request, state: State) -> float | None:
+	spread = config.spread if request.spread else 0.0
+	# The clock is read after the state: see below.
+	return schedule.wait_before_push(time.time(), state.pace, config.push_interval, config.node_id, spread)
 
 
 def _is_due(config: Config, state: State) -> bool:

@@ -89,6 +89,14 @@ def _gap_seconds(last: float, interval_seconds: float, node_id: str) -> float:
 	return max(shortest - slack_seconds(shortest), interval_seconds - missed_by)
 
 
+def wait_before_push(
+	now: float, pace: Pace, interval_seconds: float, node_id: str, spread_seconds: float
+) -> float | None:
+	"""Return how long a run that starts now waits for the node's share of the spread, None if nothing is due then."""
+	share = spread_share_seconds(node_id, min(spread_seconds, interval_seconds))
+	return share if seconds_until_due(now + share, pace, interval_seconds, node_id) <= 0 else None
+
+
 def is_snapshot_due(now: float, last_snapshot_at: float | None, interval_seconds: float) -> bool:
 	"""Tell whether this push should ask for a snapshot; an interval of 0 means never."""
 	return interval_seconds > 0 and seconds_until_snapshot(now, last_snapshot_at, interval_seconds) <= 0

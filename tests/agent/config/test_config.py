@@ -20,7 +20,7 @@ def test_what_is_not_set_is_the_default(bench_folder: Path, settings: Write) -> 
 	config = loaded(bench_folder)
 	assert config.problems == ()
 	assert config.warnings == ()
-	assert (config.push_interval, config.spread, config.snapshot_interval) == (60, 5, 3600)
+	assert (config.push_interval, config.spread, config.snapshot_interval) == (60, 55, 3600)
 	assert (config.timeout, config.alert_after, config.allow_empty, config.scheduler_pushes) == (
 		10,
 		3,

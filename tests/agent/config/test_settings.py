@@ -291,7 +291,7 @@ def test_the_table_is_the_designs() -> None:
 		"instance_id": None,
 		"api_key_file": None,
 		"push_interval": 60,
-		"spread": 5,
+		"spread": 55,
 		"snapshot_interval": 3600,
 		"disk_paths": (),
 		"memory_source": "host",

@@ -148,7 +148,7 @@ def test_a_snapshot_that_was_refused_is_asked_for_again(bench: Path) -> None:
 def test_cron_waits_its_share_before_the_lock_and_only_when_due(
 	bench: Path, control_plane: LocalControlPlane, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-	aim(bench, control_plane.url, spread=30)
+	aim(bench, control_plane.url, spread=30, push_interval=60)
 	slept: list[float] = []
 
 	def sleep(seconds: float) -> None:
@@ -162,6 +162,28 @@ def test_cron_waits_its_share_before_the_lock_and_only_when_due(
 		assert push_now(bench, spreading).outcome == "delivered"
 		assert push_now(bench, spreading).outcome == "not_due"
 	assert slept == [due.spread_share_seconds("node-1", 30.0)]
+
+
+def test_a_run_waits_though_a_push_is_due_only_after_its_share(
+	bench: Path, control_plane: LocalControlPlane, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	"""With a share of 50 s the last push was 10 s ago when cron starts the next run."""
+	aim(bench, control_plane.url, spread=55, push_interval=60)
+	share = due.spread_share_seconds("node-1", 55.0)
+	push_now(bench)
+	slept: list[float] = []
+
+	def sleep(seconds: float) -> None:
+		slept.append(seconds)
+		rewind(bench, seconds)
+
+	with monkeypatch.context() as patch:
+		patch.setattr("prego_metrics.agent.push.push.time.sleep", sleep)
+		rewind(bench, 44 - share)
+		assert push_now(bench, scheduled()._replace(spread=True)).outcome == "not_due"
+		rewind(bench, 2)
+		assert push_now(bench, scheduled()._replace(spread=True)).outcome == "delivered"
+	assert slept == [share]
 
 
 def test_what_became_undue_while_waiting_is_not_sent(

@@ -225,6 +225,19 @@ def test_a_snapshot_is_due_as_a_push_is_and_never_with_zero() -> None:
 	assert not due.is_snapshot_due(1000, None, 0)
 
 
+@pytest.mark.parametrize(
+	("interval", "spread", "most"), [(60, 55, 55), (20, 55, 20), (300, 30, 30), (60, 0, 0)]
+)
+def test_a_run_waits_its_share_of_the_spread_and_of_no_more_than_the_interval(
+	interval: float, spread: float, most: float
+) -> None:
+	share = due.spread_share_seconds(NODE, most)
+	last = moment(interval)
+	at = last + interval - due.slack_seconds(interval) - share
+	assert due.wait_before_push(at + 1e-3, due.Pace(last), interval, NODE, spread) == share
+	assert due.wait_before_push(at - 1e-3, due.Pace(last), interval, NODE, spread) is None
+
+
 @given(st.text(min_size=1).filter(str.isprintable), st.floats(0, 60))
 def test_a_nodes_share_of_the_spread_is_fixed_and_within_it(node_id: str, spread: float) -> None:
 	share = due.spread_share_seconds(node_id, spread)
