@@ -179,5 +179,5 @@ def test_who_asked_for_json_gets_it_where_there_is_no_bench_too(
 	(line,) = ended.stdout.splitlines()
 	written = json.loads(line)
 	error_code = written["checks"][0]["code"] if arguments == ["doctor"] else written["error_code"]
-	assert error_code in ("bench_not_found", "export_invalid", "command_failed")
+	assert error_code in ("bench_not_found", "export_invalid", "option_missing")
 	assert no_traceback(ended)

@@ -107,6 +107,9 @@ def test_how_far_a_scan_came_is_known_from_outside(bench_folder: Path) -> None:
 
 @pytest.fixture
 def check(bench_folder: Path, settings: Callable[..., Path]) -> Callable[..., Check]:
+	# A bench without the app has no scheduler that could scan.
+	(bench_folder / "apps" / "prego_metrics").mkdir(parents=True)
+
 	def run(**values: object) -> Check:
 		settings(bench_folder, node_id="node-1", control_plane_url="https://x.example", **values)
 		(made,) = examine(open_bench(str(bench_folder)), {}, online=False, only=["tenant_figures"])
