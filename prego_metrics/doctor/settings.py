@@ -19,6 +19,7 @@ from prego_metrics.agent.config.settings import SETTINGS
 from prego_metrics.agent.setup.systemd_units import installed_key_files
 from prego_metrics.doctor.advice import advice, reason_in
 from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Examination, Finding
+from prego_metrics.doctor.triggers import living_ticks
 
 
 def configuration(node: Examination) -> Finding:
@@ -96,7 +97,12 @@ def _key_action(problem: Message) -> Message:
 
 def shadowed(node: Examination) -> Finding:
 	"""No setting, and no key, hides another one that a trigger with another environment would use."""
-	hidden = [*_hidden_settings(node), *_hidden_keys(node), *_keys_of_units(node)]
+	hidden = [
+		*_hidden_settings(node),
+		*_hidden_keys(node),
+		*_keys_of_units(node),
+		*_keys_of_triggers(node),
+	]
 	if hidden:
 		return Finding(
 			WARN,
@@ -192,6 +198,24 @@ def _keys_of_units(node: Examination) -> list[Message]:
 				)
 			)
 	return differing
+
+
+def _keys_of_triggers(node: Examination) -> list[Message]:
+	"""Compare where the triggers take the key from, each with its own environment, as they noted it."""
+	places = {
+		tick.trigger: tick.key_from
+		for tick in living_ticks(node)
+		if tick.key_from is not None and (tick.trigger != "frappe" or node.config.scheduler_pushes)
+	}
+	found = [message("{trigger} finds no key", trigger=trigger) for trigger in places if not places[trigger]]
+	# Which file a unit's credential is made of, the unit tells.
+	places = {trigger: place for trigger, place in places.items() if place and not place.startswith("$")}
+	if len(set(map(os.path.realpath, places.values()))) > 1:
+		found += [
+			message("{trigger} takes the key from {place}", trigger=trigger, place=sanitize(place, 200))
+			for trigger, place in places.items()
+		]
+	return found
 
 
 def heartbeat(node: Examination) -> Finding:

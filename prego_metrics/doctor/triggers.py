@@ -40,7 +40,7 @@ def triggers(node: Examination) -> Finding:
 	)
 	if not ticks:
 		return Finding(FAIL, message("no trigger has ever ticked"), start)
-	alive = _alive(node)
+	alive = living_ticks(node)
 	last_runs = joined(map(_last_run, ticks))
 	if not alive:
 		return Finding(FAIL, message("every trigger has stopped: {ticks}", ticks=last_runs), start)
@@ -101,7 +101,7 @@ def second_trigger(node: Examination) -> Finding:
 
 def trigger_settings(node: Examination) -> Finding:
 	"""Every trigger pushes as the same node, and as often."""
-	alive = _alive(node)
+	alive = living_ticks(node)
 	changed_at = _settings_changed_at(node)
 	differing = [
 		tick
@@ -150,7 +150,7 @@ def _settings_changed_at(node: Examination) -> float:
 
 def interval(node: Examination) -> Finding:
 	"""The triggers tick often enough for the interval, by their settings and as node."""
-	alive = _alive(node)
+	alive = living_ticks(node)
 	if not alive:
 		return Finding(SKIP, message("no trigger ticks"))
 	changed_at = _settings_changed_at(node)
@@ -228,7 +228,7 @@ def last_push(node: Examination) -> Finding:
 
 def alive_triggers(node: Examination) -> set[str]:
 	"""Return the names of the triggers that tick by themselves, as often as the interval wants it."""
-	return {tick.trigger for tick in _alive(node) if tick.is_repeated}
+	return {tick.trigger for tick in living_ticks(node) if tick.is_repeated}
 
 
 def severity_without_frappe(node: Examination) -> str:
@@ -236,7 +236,7 @@ def severity_without_frappe(node: Examination) -> str:
 	return WARN if alive_triggers(node) - {"frappe"} or not node.config.scheduler_pushes else FAIL
 
 
-def _alive(node: Examination) -> list[Tick]:
+def living_ticks(node: Examination) -> list[Tick]:
 	now = time.time()
 	shortest = node.config.push_interval  # a crontab with an interval of its own may also run that seldom
 	return [

@@ -146,6 +146,40 @@ def test_what_a_hardened_timer_has_alone_is_not_missing_here(idle_bench: Path, s
 	assert examined(idle_bench, "trigger_settings").state == "skip"
 
 
+# --- the key of each trigger -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+	("places", "words"),
+	[
+		({"frappe": "/etc/key", "cron": "/etc/key"}, []),
+		({"frappe": "/etc/key", "cron": "/etc/../etc/key"}, []),
+		({"frappe": "/etc/key", "timer": "$CREDENTIALS_DIRECTORY/internal_api_key"}, []),
+		({"frappe": "/etc/key", "cron": None}, []),
+		({"frappe": "/etc/key", "cron": "/etc/other"}, ["frappe takes the key from /etc/key", "/etc/other"]),
+		({"frappe": "/etc/key", "cron": "INTERNAL_API_KEY"}, ["cron takes the key from INTERNAL_API_KEY"]),
+		({"frappe": "", "cron": "/etc/key"}, ["frappe finds no key"]),
+		({"frappe": "/etc/key", "cron": "\x1b[31m"}, ["cron takes the key from \\x1b[31m"]),
+	],
+)
+def test_triggers_that_take_the_key_from_different_places_are_a_warning(
+	idle_bench: Path, places: dict[str, str | None], words: list[str]
+) -> None:
+	for trigger, place in places.items():
+		tick(idle_bench, trigger, key_from=place)
+	check = examined(idle_bench, "shadowed")
+	assert check.state == ("warn" if words else "pass")
+	assert all(word in check.seen for word in words)
+
+
+def test_the_place_of_frappes_key_is_no_matter_where_its_scheduler_does_not_push(
+	idle_bench: Path, settings: Write
+) -> None:
+	settings(idle_bench, **GOOD, scheduler_pushes=False)
+	tick(idle_bench, "frappe", key_from="")
+	assert examined(idle_bench, "shadowed").state == "pass"
+
+
 # --- the key of installed units ----------------------------------------------------------------------
 
 

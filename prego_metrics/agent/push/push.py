@@ -66,7 +66,7 @@ def push(bench: Bench, request: Request, environ: Mapping[str, str] | None = Non
 		result = Result(NOT_SENT, time.time(), error=error.message)
 	warnings = (*config.warnings, *config.defaults_applied(_needed_keys(request)), *result.warnings)
 	if request.if_due and request.trigger != MANUAL:
-		tick = Tick(request.trigger, time.time(), config.push_interval, config.node_id, result.outcome)
+		tick = _tick(config, request.trigger, result.outcome, environ)
 		if (not_written := written(lambda: folder.write_tick(tick), folder)) and result.outcome == NOT_DUE:
 			warnings += (not_written,)
 	if result.outcome == DELIVERED and (config.heartbeat_url or config.heartbeat_url_file):
@@ -227,6 +227,13 @@ def _push_locked(
 	elif row:
 		result = replace(result, warnings=(*result.warnings, *row.warnings))
 	return replace(result, duration_ms=_milliseconds_since(began)), replace(state, row_mark=mark)
+
+
+def _tick(config: Config, trigger: str, outcome: str, environ: Mapping[str, str]) -> Tick:
+	from prego_metrics.agent.config.api_key import key_place
+
+	key_from = key_place(config.api_key_file, environ)
+	return Tick(trigger, time.time(), config.push_interval, config.node_id, outcome, key_from=key_from)
 
 
 def _needed_keys(request: Request) -> Collection[str]:

@@ -55,7 +55,10 @@ class Push:
 
 @dataclass(frozen=True)
 class Tick:
-	"""A trigger's last sign of life, with the settings that it saw; since is the first run of the row that it ends."""
+	"""A trigger's last sign of life, with the settings that it saw; since is the first run of the row that it ends.
+
+	key_from is the variable or the file that it takes the key from, empty for none; an older version leaves None.
+	"""
 
 	trigger: str
 	at: float
@@ -63,6 +66,7 @@ class Tick:
 	node_id: str
 	outcome: str
 	since: float | None = None
+	key_from: str | None = None
 
 	@property
 	def is_repeated(self) -> bool:

@@ -280,4 +280,5 @@ def parse_tick(fields: Fields, trigger: str) -> Tick:
 		node_id=fields.text("node_id") or "",
 		outcome=fields.text("outcome") or "",
 		since=fields.optional_number("since"),
+		key_from=fields.text("key_from", required=False),
 	)

@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from pushing import ENVIRON, folder_of, spare_the_sample
+from pushing import ENVIRON, KEY, folder_of, kept, leaked, push_now, scheduled, spare_the_sample
 from terminals import on_a_terminal
 
+from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.push.push import push
 from prego_metrics.sandbox.server import LocalControlPlane
 
 # A daemon that has a terminal and hands it on to its jobs; the shell that a copy of is called so runs the rest.
@@ -48,6 +50,21 @@ def test_a_cron_daemon_on_a_terminal_is_cron(
 ) -> None:
 	assert pushed_on_a_terminal(bench, below=parent) == [trigger]
 	assert [tick.trigger for tick in folder_of(bench).ticks()] == [trigger][: trigger == "cron"]
+
+
+def test_each_trigger_notes_where_its_key_comes_from_and_nothing_of_it(
+	bench: Path, control_plane: LocalControlPlane, tmp_path: Path
+) -> None:
+	(tmp_path / "internal_api_key").write_text(KEY)
+	push_now(bench, scheduled("cron"))
+	push(open_bench(str(bench)), scheduled("timer"), {"CREDENTIALS_DIRECTORY": str(tmp_path)})
+	push(open_bench(str(bench)), scheduled("frappe"), {})
+	assert {tick.trigger: (tick.outcome, tick.key_from) for tick in folder_of(bench).ticks()} == {
+		"cron": ("delivered", "INTERNAL_API_KEY"),
+		"timer": ("not_due", "$CREDENTIALS_DIRECTORY/internal_api_key"),
+		"frappe": ("not_due", ""),
+	}
+	assert not leaked(kept(bench))
 
 
 def test_a_unit_is_the_timer_on_a_terminal_too(bench: Path, control_plane: LocalControlPlane) -> None:
