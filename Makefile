@@ -52,7 +52,7 @@ tests/contract/node_modules/.installed: tests/contract/package.json tests/contra
 
 mutation: $(VENV)/dev ## Change 200 places of the push's code, one at a time: a test must fail for 90 % of them
 	@$(PIP) install --editable '.[dev,mutation]'
-	@$(BIN)/python tests/mutation.py
+	@$(BIN)/python tests/mutation
 
 lint: $(VENV)/dev ## Check style (ruff), types (mypy --strict) and import layers (import-linter)
 	@$(BIN)/ruff check .
