@@ -161,8 +161,7 @@ ERRORS: Mapping[str, str] = {
 	"hetzner_token_refused": "the token is refused: the Hetzner Cloud API answers {answer}",
 	"hetzner_rate_limited": "the project's rate limit is used up: the Hetzner Cloud API answers {answer}",
 	"hetzner_unreadable": "the answer to GET {path} is not as the Hetzner Cloud API describes it",
-	"hetzner_late": "{reason}; waiting {seconds} s would take longer than this run may last",
-	"hetzner_time_over": "the time for this run is over",
+	"hetzner_late": "{reason}; this run ends before the next request is allowed",
 	"hetzner_no_server": "the project of this token holds no server (label selector: {selector})",
 	"mapping_invalid": "the mapping {file} {problem}",
 	"option_missing": "{option} is not given, and {variable} is not set",
@@ -263,9 +262,7 @@ PARTS: Mapping[str, str] = {
 	# The key.
 	"key_empty": "is empty",
 	"key_unexpanded": "is a variable in braces that was never expanded",
-	"key_unprintable": (
-		"holds a character that is not printable ASCII (a space, a line end, a letter with an accent)"
-	),
+	"key_unprintable": "holds a character that is not printable ASCII (a space, a line end, an accented letter)",
 	# Files.
 	"folder_replaced": "it was replaced by another folder while it was read",
 	"file_problem": "{file} {problem}",

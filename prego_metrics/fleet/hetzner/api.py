@@ -22,7 +22,7 @@ from urllib.parse import urlencode
 
 from prego_metrics.agent.base.errors import PregoMetricsError
 from prego_metrics.agent.base.formatting import iso_utc
-from prego_metrics.agent.base.messages import Message, coded
+from prego_metrics.agent.base.messages import Message, coded, message
 from prego_metrics.agent.base.secrets import Secret
 from prego_metrics.agent.http.client import Answer, Client, NoAnswer
 from prego_metrics.agent.http.retry import Attempt, retry_after_seconds, with_retries
@@ -122,9 +122,7 @@ class HetznerApi:
 		ended = with_retries(lambda _: self._attempt(path), self._seconds_left)
 		result = ended.last.result
 		if isinstance(result, Message):
-			raise (
-				HetznerError(result) if ended.late_seconds is None else _too_late(ended.late_seconds, result)
-			)
+			raise HetznerError(result) if ended.late_seconds is None else _too_late(result)
 		try:
 			return read(json.loads(result.body))
 		except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
@@ -133,9 +131,9 @@ class HetznerApi:
 	def _attempt(self, path: str) -> Attempt[Answer | Message]:
 		left = self._seconds_left()
 		if left <= 0:
-			raise HetznerError(coded("hetzner_time_over"), final=True)
+			raise _too_late(message("GET {path} was not sent", path=path.partition("?")[0]))
 		if self._pace_seconds >= left:
-			raise _too_late(self._pace_seconds, coded("hetzner_limit_near"))
+			raise _too_late(coded("hetzner_limit_near"))
 		time.sleep(self._pace_seconds)
 		seconds = min(ATTEMPT_SECONDS, self._seconds_left())
 		answer = self._client.request(
@@ -163,8 +161,8 @@ class HetznerApi:
 		)
 
 
-def _too_late(seconds: float, reason: Message) -> HetznerError:
-	return HetznerError(coded("hetzner_late", reason=reason, seconds=f"{seconds:.0f}"), final=True)
+def _too_late(reason: Message) -> HetznerError:
+	return HetznerError(coded("hetzner_late", reason=reason), final=True)
 
 
 def _servers_and_last_page(content: Any) -> tuple[dict[int, HetznerServer], int]:
