@@ -71,7 +71,10 @@ def tenants(node: Examination) -> Finding:
 	if isinstance(census, ConfigurationError):
 		return Finding(SKIP, message("not counted: a setting is wrong, as the check `configuration` says"))
 	if isinstance(census, NotSent):
-		return Finding(FAIL, message_of(census), message("nothing is sent until the bench can be counted"))
+		problem = message_of(census)
+		return Finding(
+			FAIL, problem, advice(problem, message("nothing is sent until the bench can be counted"))
+		)
 	count = message("{count} tenants of {sites} sites", count=census.tenant_count, sites=len(census.sites))
 	if not census.sites:
 		return Finding(

@@ -16,7 +16,7 @@ from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.collectors.census import Census
 from prego_metrics.agent.collectors.tenant_count import count_tenants
 from prego_metrics.agent.config.api_key import load_api_key
-from prego_metrics.agent.config.config import Config, load_config
+from prego_metrics.agent.config.config import PUSH_KEYS, Config, load_config
 from prego_metrics.agent.state.model import Push, State, Tick
 from prego_metrics.agent.state.store import StateFolder
 from prego_metrics.agent.state.trigger_settings import as_pushed
@@ -99,6 +99,12 @@ class Examination:
 	def settings_unread(self) -> bool:
 		"""Whether the settings could not be read: what follows from that is no finding of its own."""
 		return any(problem.message.code in _UNREAD for problem in self.config.problems)
+
+	@property
+	def cannot_push(self) -> bool:
+		"""Whether a push from here would not be sent: for its settings, its key or its count."""
+		needed = any(not problem.key or problem.key in PUSH_KEYS for problem in self.config.problems)
+		return needed or isinstance(self.key, ConfigurationError) or isinstance(self.census, NotSent)
 
 	@cached_property
 	def has_app(self) -> bool:

@@ -70,7 +70,9 @@ def triggers(node: Examination) -> Finding:
 				triggers=", ".join(unable),
 				ticks=last_runs,
 			),
-			message(
+			message("mend what the checks `configuration`, `api_key` and `tenants` name")
+			if node.cannot_push
+			else message(
 				"run the doctor as the user, and with the environment, of that trigger: its settings or its key differ"
 			),
 		)
@@ -216,12 +218,19 @@ def last_push(node: Examination) -> Finding:
 	status = judge_status(node.state, node.pushed, time.time(), stuck=stuck_push(node.folder))
 	if status.verdict == FRESH:
 		return Finding(PASS, status.sentence)
+	action = message("mend what the other checks name, then: prego-metrics push")
 	if status.last is None:
-		return Finding(WARN, status.sentence, message("push once: prego-metrics push"))
+		once = message("push once: prego-metrics push")
+		return Finding(WARN, status.sentence, action if node.cannot_push else once)
+	if code_of(status.last.error) == "push_killed":
+		action = message(
+			"see what killed it: the kernel for want of memory (`journalctl -k`), a limit of its unit, container or "
+			"worker, or a reboot. Then: prego-metrics push"
+		)
 	return Finding(
 		FAIL,
 		status.sentence,
-		message("mend what the other checks name, then: prego-metrics push"),
+		action,
 		code_of(status.last.error) or (STALE if status.verdict == STALE else ""),
 	)
 

@@ -217,3 +217,13 @@ def test_a_trigger_that_ticks_and_can_send_nothing_is_a_warning(idle_bench: Path
 	tick(idle_bench, "timer", outcome="not_sent")
 	check = examined(idle_bench, "triggers")
 	assert check.state == "warn" and "unable to send anything: timer" in check.seen
+	assert "`api_key`" in check.action
+	assert "of that trigger" in examined(idle_bench, "triggers", INTERNAL_API_KEY="a-key").action
+
+
+def test_a_killed_push_is_no_matter_of_the_other_checks(bench: Path, environ: dict[str, str]) -> None:
+	now = time.time()
+	killed = replace(DELIVERED, outcome="failed", payload=None, error=coded("push_killed"), at=now - 5)
+	remember(bench, replace(DELIVERED, at=now - 70), killed)
+	check = judge(bench, environ, "last_push")
+	assert (check.state, check.code) == ("fail", "push_killed") and "journalctl -k" in check.action

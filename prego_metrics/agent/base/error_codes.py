@@ -237,10 +237,12 @@ PARTS: Mapping[str, str] = {
 	"owner_unmapped": (
 		"This user namespace does not have that user: map it into the namespace, or run this outside of it"
 	),
-	"trust_others": "can be written by everybody: chmod o-w {path}",
+	"trust_others": "can be written by everybody: {remedy}",
 	"trust_group": (
-		"can be written by the group {group}, which is not the own group of any of {allowed}: chmod g-w {path}"
+		"can be written by the group {group}, which is not the own group of any of {allowed}: {remedy}"
 	),
+	"remedy_chmod": "chmod {change} {path}",
+	"remedy_mount": "it is mounted read-only here, so set its mode where it is writable",
 	# Why a site counts as a tenant, or does not.
 	"tenant": "tenant",
 	"tenant_in_maintenance": "tenant, in maintenance mode",

@@ -113,12 +113,14 @@ class _Judgement:
 		self._judge_mode(path, status)
 
 	def _judge_mode(self, path: str, status: os.stat_result) -> None:
-		shown = sanitize(path)
 		if status.st_mode & stat.S_IWOTH:
-			raise self._refused(path, status, coded("trust_others", path=shown))
+			raise self._refused(path, status, coded("trust_others", remedy=_remedy(path, "o-w")))
 		if status.st_mode & stat.S_IWGRP and not _is_own_group(status.st_gid, self._owners | {self._owner}):
 			problem = coded(
-				"trust_group", path=shown, group=_group(status.st_gid), allowed=_users(self._owners)
+				"trust_group",
+				group=_group(status.st_gid),
+				allowed=_users(self._owners),
+				remedy=_remedy(path, "g-w"),
 			)
 			raise self._refused(path, status, problem)
 
@@ -155,6 +157,12 @@ def _is_own_group(gid: int, owners: Collection[int]) -> bool:
 		if user.pw_gid == gid and (user.pw_name == name or uid == gid):
 			return True
 	return False
+
+
+def _remedy(path: str, change: str) -> Message:
+	if os.statvfs(path).f_flag & os.ST_RDONLY:
+		return coded("remedy_mount")
+	return coded("remedy_chmod", change=change, path=sanitize(path))
 
 
 def _users(uids: Collection[int]) -> str:

@@ -305,3 +305,19 @@ def test_in_a_user_namespace_without_the_owner_the_namespace_is_the_matter(bench
 		assert not any(
 			word in check["seen"] + check["action"] for word in ("--bench", "chown", "as that user")
 		)
+
+
+@as_root
+def test_the_mode_of_a_read_only_mount_is_set_elsewhere(bench: Path) -> None:
+	if not shutil.which("unshare") or subprocess.run(["unshare", "-m", "true"], check=False).returncode:
+		pytest.skip("no mount namespaces here")
+	(bench / "sites").chmod(0o777)
+	mounted = 'mount --bind $1 $1 && mount -o remount,bind,ro $1 && shift && exec "$@"'
+	command = [sys.executable, "-m", "prego_metrics.cli", "tenants", "--bench", str(bench)]
+	for before, remedy in (
+		([], "chmod o-w"),
+		(["unshare", "-m", "sh", "-c", mounted, "sh", bench], "read-only"),
+	):
+		ended = subprocess.run([*before, *command], capture_output=True, text=True, check=False)
+		assert ended.returncode == 2 and "can be written by everybody" in ended.stderr
+		assert remedy in ended.stderr and ("chmod" in ended.stderr) == (not before)
