@@ -103,30 +103,16 @@ def shortened(sentence: Message, limit: int) -> Message:
 
 def first_line(sentence: str, limit: int) -> str:
 	"""Return the first line, fit to show and at most `limit` characters; translated it may be longer."""
-	line = _first_line(sentence)
+	problems = sentence.params.get("problems") if isinstance(sentence, Message) else None
+	if isinstance(problems, list | tuple) and problems and isinstance(problems[0], str):
+		sentence = problems[0]  # which can still be translated
+	line = sentence if "\n" not in sentence else sentence.split("\n")[0]
 	beginning = sanitize(line, limit)
 	if beginning == line:
 		return line
 	if isinstance(line, Message) and sanitize(line) == line:
 		return _made(beginning, line.code, line.template, line.params)
 	return beginning
-
-
-def _first_line(sentence: str) -> str:
-	line = sentence.split("\n")[0]
-	if not isinstance(sentence, Message):
-		return line
-	if line == sentence:
-		return sentence
-	template = sentence.template.split("\n")[0]
-	params: dict[str, object] = {}
-	for name in _fields(template):
-		value = sentence.params[name]
-		if isinstance(value, list | tuple):
-			value = value[0]
-		params[name] = _first_line(value) if isinstance(value, Message) else value
-	head = _filled(sentence.code, template, params)
-	return head if head == line else line
 
 
 def translated(sentence: object, translate: Callable[[str], str]) -> str:
