@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 from hostile_server import HostileServer, answer
 
-from prego_metrics.agent.http.addresses import addresses_of
+from prego_metrics.agent.http.addresses import addresses_of, first_connected
 from prego_metrics.agent.http.client import Answer, Client, NoAnswer
 
 
@@ -78,3 +78,33 @@ def test_the_families_come_by_turns(monkeypatch: pytest.MonkeyPatch) -> None:
 
 	monkeypatch.setattr(socket, "getaddrinfo", resolve)
 	assert addresses_of("plane.example", 1) == ["::1", "127.0.0.1", "::2", "::3"]
+
+
+def test_an_address_that_is_given_twice_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+	twice = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)) for port in (1, 2)]
+	other = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.2", 1))
+	monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [*twice, other])
+	assert addresses_of("plane.example", 1) == ["127.0.0.1", "127.0.0.2"]
+
+
+@pytest.mark.parametrize("works", ["a", "b", "c"])
+def test_each_address_but_the_last_has_a_third_of_the_time(works: str) -> None:
+	tried: list[tuple[str, float]] = []
+
+	def connect(address: str, seconds: float) -> str:
+		tried.append((address, seconds))
+		if address != works:
+			raise ConnectionRefusedError
+		return address
+
+	assert first_connected(connect, ["a", "b", "c"], 9.0) == works
+	assert tried == [("a", 3.0), ("b", 3.0), ("c", 9.0)][: len(tried)]
+	assert tried[-1][0] == works
+
+
+def test_an_error_that_is_none_of_the_networks_ends_the_search() -> None:
+	def connect(address: str, seconds: float) -> str:
+		raise LookupError(address)
+
+	with pytest.raises(LookupError, match="a"):
+		first_connected(connect, ["a", "b"], 9.0)
