@@ -59,20 +59,18 @@ class ExecutedTests:
 		"""Return the tests to run for a change of this line: those of the module's name, then all others.
 
 		A line of a function is noticed by the tests that execute it. A line that is executed at the import, by
-		those that execute any function of the module or, if it has none, by every test.
+		those that execute any function of the module, and by those in the folder of its package.
 		"""
-		lines, in_function = statement_at(ast.parse(source), line)
-		if in_function:
-			found = {test for number in lines for test in self.by_line.get((path, number), ())}
-		else:
-			found = set().union(
-				*(self.by_line.get((path, number), ()) for number in lines_of_functions(ast.parse(source)))
-			) or set(self.passed)
-		beside, name = f"tests/{Path(path).parent.relative_to('prego_metrics')}/", Path(path).stem
-		own = {test for test in found if test.file.startswith(beside) and f"/test_{name}" in test.file}
+		tree = ast.parse(source)
+		lines, in_function = statement_at(tree, line)
+		beside = f"tests/{Path(path).parent.relative_to('prego_metrics')}/"
+		found = {test for test in self.passed if test.file.startswith(beside)} if not in_function else set()
+		for number in lines if in_function else lines_of_functions(tree):
+			found |= self.by_line.get((path, number), set())
+		named = f"/test_{Path(path).stem}"
 		ordered = sorted(found, key=lambda test: (not test.file.startswith(beside), test.seconds, test.id))
-		stages = [[test for test in ordered if test in own], [test for test in ordered if test not in own]]
-		return [stage for stage in stages if stage]
+		own = [test for test in ordered if test.file.startswith(beside) and named in test.file]
+		return [stage for stage in (own, [test for test in ordered if test not in own]) if stage]
 
 
 def statement_at(tree: ast.Module, line: int) -> tuple[range, bool]:

@@ -9,7 +9,7 @@ import pytest
 import strategies
 from hypothesis import example, given
 
-from prego_metrics.agent.base.messages import Message
+from prego_metrics.agent.base.messages import Message, coded
 from prego_metrics.agent.base.urls import is_loopback
 from prego_metrics.agent.config import kinds
 from prego_metrics.agent.config.settings import SETTING_BY_NAME, SETTINGS, Setting
@@ -243,6 +243,48 @@ def test_numbers_have_bounds(name: str, accepted: list[float], refused: list[flo
 	nowhere = [True, False, None, "60", "", [60], {}, math.nan, math.inf, -math.inf, 10**400, -(10**400)]
 	for value in (*refused, *nowhere):
 		assert_refused(name, value)
+
+
+SECONDS = coded("unit_seconds")
+
+
+@pytest.mark.parametrize(
+	("name", "code", "params"),
+	[
+		("push_interval", "allowed_number", {"unit": SECONDS, "low": "5", "high": "86400"}),
+		("snapshot_interval", "allowed_number_or_zero", {"unit": SECONDS, "low": "5", "high": "86400"}),
+		("spread", "allowed_number", {"unit": SECONDS, "low": "0", "high": "60"}),
+		("timeout", "allowed_number", {"unit": SECONDS, "low": "0.1", "high": "120"}),
+		(
+			"disk_alert_pct",
+			"allowed_number_or_zero",
+			{"unit": coded("unit_percent"), "low": "1", "high": "100"},
+		),
+		("tenant_quota_gb", "allowed_number_or_zero", {"unit": "GB", "low": "0.001", "high": "100000"}),
+		("alert_after", "allowed_whole_number", {"low": 1, "high": 1000}),
+		("tenant_series", "allowed_whole_number", {"low": 0, "high": 1_000_000}),
+		("allow_empty", "allowed_flag", {}),
+		("memory_source", "allowed_memory_source", {}),
+		("control_plane_url", "allowed_base_url", {"route": "/internal/server-metrics"}),
+		("disk_paths", "allowed_paths", {"example": '["/"]'}),
+	],
+)
+def test_what_is_allowed_is_said_with_its_bounds(name: str, code: str, params: dict[str, object]) -> None:
+	allowed = SETTING_BY_NAME[name].kind.allowed
+	assert (allowed.code, allowed.params) == (code, params)
+
+
+def test_the_memory_is_the_hosts_or_a_cgroups() -> None:
+	assert [parsed("memory_source", value) for value in ("host", "cgroup")] == ["host", "cgroup"]
+	for value in ("", "Host", "vm", None, 1, ["host"]):
+		assert_refused("memory_source", value)
+
+
+@pytest.mark.parametrize("value", ["i-0123abcd", "12345678", "a" * 128, "a.b_c:d-e"])
+def test_an_instance_id_is_cloud_inits(value: str) -> None:
+	assert parsed("instance_id", value) == value
+	for other in ("", value + " ", value + "\n", value + "/", "a" * 129, None, 12345678, [value]):
+		assert_refused("instance_id", other)
 
 
 @pytest.mark.parametrize("name", ["allow_empty", "scheduler_pushes"])

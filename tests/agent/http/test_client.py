@@ -74,6 +74,52 @@ def test_of_a_success_to_a_post_4_kib_are_read_for_a_second() -> None:
 		assert 0.9 < time.monotonic() - began < 2
 
 
+@pytest.mark.parametrize(
+	("method", "status", "length"),
+	[
+		("POST", 200, 4096),
+		("POST", 299, 4096),
+		("POST", 300, 70_000),
+		("POST", 400, 70_000),
+		("GET", 200, 70_000),
+	],
+)
+def test_only_of_a_success_to_a_post_so_little_is_read_and_64_kib_of_anything_else(
+	method: str, status: int, length: int
+) -> None:
+	with HostileServer(answer(status, b"x" * length)) as server:
+		reply = Client(server.url).request(method, "/", SECONDS)
+	assert isinstance(reply, Answer) and reply.status_code == status
+	assert len(reply.body) == min(length, 65_536)
+	assert (reply.broken is None) is (length <= 4096)
+
+
+def test_of_an_answer_that_came_late_the_body_has_half_of_what_is_left() -> None:
+	came: list[float] = []
+
+	def behave(exchange: Exchange) -> None:
+		exchange.closing.wait(1.5)
+		came.append(time.monotonic())
+		exchange.send(head(200, "Content-Length: 900"))
+		drips(b"y" * 900, 0.02)(exchange)
+
+	with HostileServer(behave) as server:
+		ends = time.monotonic() + 3.0
+		reply = Client(server.url).request("POST", "/", 3.0)
+	assert isinstance(reply, Answer) and reply.broken and reply.broken.code == "no_answer"
+	assert 0.4 < float(str(reply.broken.params["seconds"])) / (ends - came[0]) <= 0.51
+
+
+@pytest.mark.parametrize("start", [b"", b"HTTP/1.1 200 OK\r\nX: "], ids=["nothing", "half a header"])
+def test_an_answer_that_does_not_come_may_follow_a_request_that_arrived(start: bytes) -> None:
+	with HostileServer(lambda exchange: (exchange.send(start), exchange.wait())) as server:
+		url = server.url
+		reply = Client(url).request("POST", "/", 0.4)
+	assert isinstance(reply, NoAnswer)
+	assert (reply.reason.code, reply.unclear) == ("no_answer", True)
+	assert reply.reason.params == {"url": url, "seconds": 0.4}
+
+
 @pytest.mark.parametrize("status", [200, 400])
 @pytest.mark.parametrize(
 	("content", "limits", "body", "code"),

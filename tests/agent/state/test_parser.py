@@ -155,6 +155,93 @@ def test_what_no_state_of_ours_holds_is_set_aside(folder: StateFolder, content: 
 	assert_ignored_and_set_aside(folder, content)
 
 
+LAST = asdict(PUSH, dict_factory=as_stored)
+READING = {"boot_id": "b", "boot_seconds": 1.0, "cpus": 2, "times": {}}
+EVENT = {"id": "0" * 16, "at": 1e9, "kind": "failing"}
+
+
+def numbered(count: int) -> dict[str, int]:
+	return {f"field_{number}": number for number in range(count)}
+
+
+@pytest.mark.parametrize(
+	("most", "more", "name", "place"),
+	[
+		({"last_attempt_at": 1e11}, {"last_attempt_at": 1.1e11}, "last_attempt_at", "the state"),
+		({"last_attempt_at": 0}, {"last_attempt_at": -1}, "last_attempt_at", "the state"),
+		({"failures_in_a_row": 10**11}, {"failures_in_a_row": 10**11 + 1}, "failures_in_a_row", "the state"),
+		({"row_mark": "x" * 2000}, {"row_mark": "x" * 2001}, "row_mark", "the state"),
+		(
+			{"site_marks": ["0a1b2c3d"] * 3},
+			{"site_marks": ["0a1b2c3d", "0a1b2c3d4"]},
+			"site_marks",
+			"the state",
+		),
+		({"site_marks": []}, {"site_marks": [7]}, "site_marks", "the state"),
+		({"totals": numbered(50)}, {"totals": numbered(51)}, "its size", "totals"),
+		({"totals": {"x" * 64: 1}}, {"totals": {"x" * 65: 1}}, "its size", "totals"),
+		({"last": {**LAST, "error": "x" * 2000}}, {"last": {**LAST, "error": "x" * 2001}}, "error", "last"),
+		({"last": {**LAST, "who": "x" * 2000}}, {"last": {**LAST, "who": "x" * 2001}}, "who", "last"),
+		({"last": {**LAST, "trigger": "x" * 64}}, {"last": {**LAST, "trigger": "x" * 65}}, "trigger", "last"),
+		(
+			{"last": {**LAST, "status_code": None}},
+			{"last": {**LAST, "status_code": "200"}},
+			"status_code",
+			"last",
+		),
+		(
+			{"last": {**LAST, "payload": {**numbered(48), "node_id": "n", "tenant_count": 1}}},
+			{"last": {**LAST, "payload": {**numbered(49), "node_id": "n", "tenant_count": 1}}},
+			"its size",
+			"payload",
+		),
+		(
+			{"cpu": {**READING, "times": numbered(50)}},
+			{"cpu": {**READING, "times": numbered(51)}},
+			"times",
+			"cpu",
+		),
+		({"events": [EVENT] * 20}, {"events": [EVENT] * 21}, "events", "the state"),
+		({"events": []}, {"events": [EVENT, 1]}, "events", "the state"),
+		# 32 KiB of JSON, with the name and the quotes.
+		({"new": "x" * 32_757}, {"new": "x" * 32_758}, "its size", "the state"),
+	],
+)
+def test_what_another_wrote_has_limits_and_what_is_beyond_them_is_named(
+	most: dict[str, object], more: dict[str, object], name: str, place: str
+) -> None:
+	parse_state(json.dumps({"version": 2, **most}))
+	with pytest.raises(ValueError) as raised:
+		parse_state(json.dumps({"version": 2, **more}))
+	assert raised.value.args[0].params == {"name": name, "place": place}
+
+
+def test_who_asked_for_a_push_is_cut_and_an_odd_name_in_an_error_too() -> None:
+	last = {**LAST, "who": "x" * 141}
+	assert parse_state(json.dumps({"version": 2, "last": last})).last == replace(PUSH, who="x" * 140)
+	last = {**LAST, "payload": {**PAYLOAD, "X" * 50: 1}}
+	with pytest.raises(ValueError) as raised:
+		parse_state(json.dumps({"version": 2, "last": last}))
+	assert raised.value.args[0].params["name"] == "X" * 39 + "…"
+
+
+@pytest.mark.parametrize(
+	("version", "shown"), [(3, "3"), (0, "0"), (True, "True"), (None, "None"), ("x" * 30, "x" * 19 + "…")]
+)
+def test_another_version_is_named(version: object, shown: str) -> None:
+	with pytest.raises(ValueError) as raised:
+		parse_state(json.dumps({"version": version}))
+	assert raised.value.args[0].params == {"version": shown, "ours": 2}
+
+
+@pytest.mark.parametrize("absent", ["failures", "since", "error", "tenants_before", "tenants", "disk_pct"])
+def test_of_an_alert_only_what_applies_is_required(absent: str) -> None:
+	whole = {**EVENT, "failures": 3, "since": 1.0, "tenants_before": 9, "tenants": 4, "disk_pct": 95.5}
+	written = {name: value for name, value in {**whole, "error": "no"}.items() if name != absent}
+	(event,) = parse_state(json.dumps({"version": 2, "events": [written]})).events
+	assert {name: value for name, value in asdict(event).items() if value} == written
+
+
 def test_a_state_of_a_future_version_says_which(folder: StateFolder) -> None:
 	write_raw(folder, b'{"version": 7}')
 	(warning,) = folder.read()[1]
