@@ -13,7 +13,7 @@ from __future__ import annotations
 import heapq
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from benchmarks.simulation.measures import Measures
@@ -22,7 +22,7 @@ from prego_metrics.agent.config.settings import SETTING_BY_NAME
 from prego_metrics.agent.http.retry import Attempt, pause_seconds
 from prego_metrics.agent.push.delivery import scheduled_attempts
 from prego_metrics.agent.state import schedule
-from prego_metrics.agent.state.model import Push, State
+from prego_metrics.agent.state.model import Push, State, Tick
 from prego_metrics.agent.state.outcomes import DELIVERED, FAILED
 
 # What a right clock shows when a simulation starts: midnight.
@@ -40,6 +40,7 @@ class Node:
 
 	__slots__ = (
 		"at",
+		"booted_at",
 		"changed_at",
 		"clock",
 		"delivered_at",
@@ -68,7 +69,7 @@ class Node:
 		self.runs: list[tuple[float, float]] = []
 		self.at = self.row_at = 0.0
 		self.last_attempt_at = 0.0
-		self.delivered_at = 0.0
+		self.booted_at = self.delivered_at = 0.0
 		self.failures = 0
 		self.not_before: float | None = None
 		self.state: State | None = None
@@ -221,6 +222,7 @@ class Fleet:
 			began, ticked = runs[0]
 			if began >= node.off_at:
 				now, node.off_at, node.runs = node.on_at, math.inf, []
+				node.booted_at = node.clock + now
 				node.phases = [
 					phase if trigger.aligned else (node.clock + now) % trigger.every
 					for trigger, phase in zip(node.triggers, node.phases, strict=True)
@@ -259,7 +261,18 @@ class Fleet:
 	def _wait(self, node: Node, trigger: Trigger, wall: float) -> float | None:
 		"""Return how long a run of `trigger` at this moment waits before it pushes, None if nothing is due."""
 		pace = schedule.Pace(node.last_attempt_at, node.failures, node.not_before)
-		return schedule.wait_before_push(wall, pace, self.scenario.interval, node.id, trigger.spread)
+		led = trigger.name == "frappe" and any(tick.leads(wall) for tick in self._other_ticks(node, wall))
+		return schedule.wait_before_push(
+			wall, pace, self.scenario.interval, node.id, spread_seconds=trigger.spread, led=led
+		)
+
+	def _other_ticks(self, node: Node, wall: float) -> Iterator[Tick]:
+		"""Yield the last sign of life of each trigger that is not Frappe's, on time and without its push."""
+		outcome = FAILED if node.failures else DELIVERED
+		for trigger, phase in zip(node.triggers, node.phases, strict=True):
+			at = wall - (wall - phase - trigger.late) % trigger.every
+			if trigger.name != "frappe" and at >= node.booted_at:
+				yield Tick(trigger.name, at, self.scenario.interval, node.id, outcome)
 
 
 def _within(window: tuple[float, float] | None, at: float) -> bool:

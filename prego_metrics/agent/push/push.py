@@ -24,7 +24,15 @@ from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.config.config import DRY_RUN_KEYS, PUSH_KEYS, Config
 from prego_metrics.agent.push.request import MANUAL, Request
 from prego_metrics.agent.push.result import Result
-from prego_metrics.agent.push.steps import collect, read_key, read_settings, read_state, take_lock, written
+from prego_metrics.agent.push.steps import (
+	collect,
+	read_key,
+	read_settings,
+	read_state,
+	read_ticks,
+	take_lock,
+	written,
+)
 from prego_metrics.agent.state import schedule
 from prego_metrics.agent.state.attempts import Attempt
 from prego_metrics.agent.state.lock import PushLock
@@ -99,7 +107,7 @@ def _push_if_due(config: Config, folder: StateFolder, request: Request, environ:
 	if request.trigger == "frappe" and not config.scheduler_pushes:
 		return Result(NOT_DUE, time.time())
 	if request.if_due:
-		wait_seconds = _wait_seconds(config, request, read_state(folder)[0])
+		wait_seconds = _wait_seconds(config, folder, request)
 		if wait_seconds is None:
 			return Result(NOT_DUE, time.time())
 		time.sleep(wait_seconds)
@@ -251,10 +259,22 @@ def _require_settings_file(config: Config, state: State) -> None:
 		raise ConfigurationError([Problem("", coded("settings_vanished", file=file))])
 
 
-def _wait_seconds(config: Config, request: Request, state: State) -> float | None:
-	spread = config.spread if request.spread else 0.0
-	# The clock is read after the state: see below.
-	return schedule.wait_before_push(time.time(), state.pace, config.push_interval, config.node_id, spread)
+def _wait_seconds(config: Config, folder: StateFolder, request: Request) -> float | None:
+	state, _ = read_state(folder)
+	# Frappe's runs are aligned to the clock on all nodes. Of the others it is asked only when a push is due.
+	led = (
+		request.trigger == "frappe"
+		and _is_due(config, state)
+		and any(tick.leads(time.time()) for tick in read_ticks(folder))
+	)
+	return schedule.wait_before_push(
+		time.time(),
+		state.pace,
+		config.push_interval,
+		config.node_id,
+		spread_seconds=config.spread if request.spread else 0.0,
+		led=led,
+	)
 
 
 def _is_due(config: Config, state: State) -> bool:

@@ -13,7 +13,7 @@ from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.collectors.instance import check_instance
 from prego_metrics.agent.config.config import Config, load_config
 from prego_metrics.agent.state.lock import PushLock
-from prego_metrics.agent.state.model import State
+from prego_metrics.agent.state.model import State, Tick
 from prego_metrics.agent.state.store import StateFolder
 
 if TYPE_CHECKING:
@@ -30,6 +30,10 @@ def read_settings(bench: Bench, environ: Mapping[str, str]) -> Config:
 
 def read_state(folder: StateFolder) -> tuple[State, list[Message]]:
 	return folder_in_time(folder.read, folder.path)
+
+
+def read_ticks(folder: StateFolder) -> list[Tick]:
+	return folder_in_time(folder.ticks, folder.path)
 
 
 def take_lock(lock: PushLock, sites: str, wait_seconds: float) -> bool:

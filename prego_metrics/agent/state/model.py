@@ -17,7 +17,7 @@ from prego_metrics.agent.base.alert_codes import (
 from prego_metrics.agent.base.messages import Message
 from prego_metrics.agent.collectors.host import CpuReading
 from prego_metrics.agent.state.events import AlertEvent
-from prego_metrics.agent.state.outcomes import DELIVERED, FAILED, NOT_SENT, REFUSED
+from prego_metrics.agent.state.outcomes import BUSY, DELIVERED, FAILED, NOT_DUE, NOT_SENT, REFUSED
 from prego_metrics.agent.state.schedule import CLOCK_STEP_SECONDS, Pace, fresh_seconds
 
 VERSION = 2
@@ -28,6 +28,8 @@ DISK_HYSTERESIS_PCT = 5.0
 MAX_WHO = 140
 # A trigger is what has run by itself for so long. One that somebody started by hand, more than once too, is none.
 REPEATED_SECONDS = 45.0
+# One that leads leaves its sign of life each minute; cron's run of that minute may end at the minute's end.
+LEADING_SECONDS = 150.0
 TRIGGERS = ("frappe", "timer", "cron", "manual")
 OUTCOMES = (DELIVERED, REFUSED, FAILED, NOT_SENT)
 
@@ -72,6 +74,12 @@ class Tick:
 	def is_repeated(self) -> bool:
 		"""Whether it ran again and again, and not once or twice by hand; what an older version left counts as such."""
 		return self.since is None or self.at - self.since >= REPEATED_SECONDS
+
+	def leads(self, now: float) -> bool:
+		"""Whether Frappe's scheduler can leave the pushes to this trigger: it runs each minute, and they go out."""
+		able = self.outcome in (DELIVERED, NOT_DUE, BUSY)
+		alive = 0 <= now - self.at <= LEADING_SECONDS
+		return self.trigger != "frappe" and able and alive and self.is_repeated
 
 	def after(self, before: Tick | None) -> Tick:
 		"""Return the same as one of a row of runs, where the one before is not too long ago."""

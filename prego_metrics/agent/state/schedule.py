@@ -90,11 +90,21 @@ def _gap_seconds(last: float, interval_seconds: float, node_id: str) -> float:
 
 
 def wait_before_push(
-	now: float, pace: Pace, interval_seconds: float, node_id: str, spread_seconds: float
+	now: float,
+	pace: Pace,
+	interval_seconds: float,
+	node_id: str,
+	*,
+	spread_seconds: float = 0.0,
+	led: bool = False,
 ) -> float | None:
-	"""Return how long a run that starts now waits for the node's share of the spread, None if nothing is due then."""
+	"""Return how long a run that starts now waits for the node's share of the spread, None if nothing is due then.
+
+	Where another trigger leads, a push is this run's only once that one has missed it.
+	"""
 	share = spread_share_seconds(node_id, min(spread_seconds, interval_seconds))
-	return share if seconds_until_due(now + share, pace, interval_seconds, node_id) <= 0 else None
+	latest = -TRIGGER_SECONDS if led else 0.0
+	return share if seconds_until_due(now + share, pace, interval_seconds, node_id) <= latest else None
 
 
 def is_snapshot_due(now: float, last_snapshot_at: float | None, interval_seconds: float) -> bool:

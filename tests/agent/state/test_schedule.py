@@ -234,8 +234,8 @@ def test_a_run_waits_its_share_of_the_spread_and_of_no_more_than_the_interval(
 	share = due.spread_share_seconds(NODE, most)
 	last = moment(interval)
 	at = last + interval - due.slack_seconds(interval) - share
-	assert due.wait_before_push(at + 1e-3, due.Pace(last), interval, NODE, spread) == share
-	assert due.wait_before_push(at - 1e-3, due.Pace(last), interval, NODE, spread) is None
+	assert due.wait_before_push(at + 1e-3, due.Pace(last), interval, NODE, spread_seconds=spread) == share
+	assert due.wait_before_push(at - 1e-3, due.Pace(last), interval, NODE, spread_seconds=spread) is None
 
 
 @given(st.text(min_size=1).filter(str.isprintable), st.floats(0, 60))
