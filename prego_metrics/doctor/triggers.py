@@ -195,7 +195,9 @@ def interval(node: Examination) -> Finding:
 			message(
 				"the triggers tick too seldom: Frappe's scheduler and workers read scheduler_tick_interval only when "
 				"they start (`bench restart`)"
-			),
+			)
+			if "frappe" in lengths
+			else message("the triggers tick too seldom: let them run every minute"),
 		)
 	all_lengths = joined(
 		(

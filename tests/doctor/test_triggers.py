@@ -192,6 +192,11 @@ def test_pushes_that_are_in_fact_too_far_apart_are_a_warning(idle_bench: Path) -
 		)
 	check = examined(idle_bench, "interval")
 	assert (check.state, check.seen) == ("warn", "pushes are usually 240 s apart, and push_interval is 60 s")
+	assert "scheduler_tick_interval" in check.action
+	(Path(folder_of(idle_bench).path) / "tick-frappe.json").unlink()
+	tick(idle_bench, "cron")
+	check = examined(idle_bench, "interval")
+	assert check.state == "warn" and "Frappe" not in check.action
 
 
 @pytest.mark.parametrize(
