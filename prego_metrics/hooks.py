@@ -32,6 +32,9 @@ extend_bootinfo = "prego_metrics.desk.adapters.compat.extend_bootinfo"
 # Days for which Frappe's Log Settings keep the log of pushes, unless the operator says otherwise there.
 default_log_clearing_doctypes = {"Prego Metrics Push": 30}
 
+# The time zone may move west, also in the setup wizard after the first push: the job would not be due for hours.
+doc_events = {"System Settings": {"on_update": "prego_metrics.desk.lifecycle.install.correct_job_rows"}}
+
 after_install = "prego_metrics.desk.lifecycle.install.after_install"
 after_sync = "prego_metrics.desk.lifecycle.install.prepare_site"
 after_migrate = "prego_metrics.desk.lifecycle.install.prepare_site"

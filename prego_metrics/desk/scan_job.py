@@ -23,7 +23,7 @@ from prego_metrics.agent.bench.privileges import drop_privileges
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.push.push import preload
 from prego_metrics.desk.adapters.bench_log import log_to_bench
-from prego_metrics.desk.adapters.jobs import SCAN_QUEUE, age_seconds, workers_of
+from prego_metrics.desk.adapters.jobs import SCAN_QUEUE, age_seconds, worker_processes, workers_of
 from prego_metrics.desk.error_boundary import guarded
 from prego_metrics.desk.operator_site import operator_config
 from prego_metrics.tenants.usage.scan import ScanResult, ScanRunning, scan_tenants
@@ -107,7 +107,9 @@ def is_worker_missing(config: Config) -> bool:
 	"""Tell whether the scan waits and no worker takes it. Raises redis.exceptions.RedisError."""
 	if is_under_way(config.bench.sites):
 		return False
-	return not workers_of(SCAN_QUEUE, get_redis_conn()).living
+	# One that runs takes jobs also after Redis has come back empty and knows it no more.
+	living = workers_of(SCAN_QUEUE, get_redis_conn()).living or worker_processes(SCAN_QUEUE, config.bench)
+	return not living
 
 
 def scan_a_while(turn: int = 0) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -18,6 +19,7 @@ from prego_metrics.agent.collectors.tenant_count import count_tenants
 from prego_metrics.agent.config.api_key import load_api_key
 from prego_metrics.agent.config.config import PUSH_KEYS, Config, load_config
 from prego_metrics.agent.state.model import Push, State, Tick
+from prego_metrics.agent.state.schedule import fresh_seconds
 from prego_metrics.agent.state.store import StateFolder
 from prego_metrics.agent.state.trigger_settings import as_pushed
 from prego_metrics.doctor.frappe_facts import Frappe
@@ -169,3 +171,22 @@ class Examination:
 	@cached_property
 	def frappe(self) -> Frappe | None:
 		return self.connect(self) if self.connect else None
+
+
+def alive_triggers(node: Examination) -> set[str]:
+	"""Return the names of the triggers that tick by themselves, as often as the interval wants it."""
+	return {tick.trigger for tick in living_ticks(node) if tick.is_repeated}
+
+
+def severity_without_frappe(node: Examination) -> str:
+	"""Return how bad it is when Frappe's scheduler does not push: another trigger may."""
+	return WARN if alive_triggers(node) - {"frappe"} or not node.config.scheduler_pushes else FAIL
+
+
+def living_ticks(node: Examination) -> list[Tick]:
+	"""Return the last runs of the triggers that run as often as the interval wants it."""
+	now = time.time()
+	shortest = node.config.push_interval  # a crontab with an interval of its own may also run that seldom
+	return [
+		tick for tick in node.ticks if 0 <= now - tick.at <= fresh_seconds(max(shortest, tick.push_interval))
+	]

@@ -1,19 +1,37 @@
-"""Frappe's scheduler, as far as the disk shows: its switches, and whether a process of it runs."""
+"""Frappe's scheduler, as far as disk and kernel show: its tick, its switches, and whether a process of it runs."""
 
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Mapping
 
-from prego_metrics.agent.base.kernel import is_locked
-from prego_metrics.agent.base.messages import Message, joined, message
+from prego_metrics.agent.base.formatting import iso_utc
+from prego_metrics.agent.base.messages import Message, coded, joined, message
 from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.bench.installed_frappe import TICK_KEY, scheduler_tick
+from prego_metrics.agent.bench.processes import (
+	app_added_at,
+	how_to_restart,
+	is_scheduler_running,
+	scheduler_started_at,
+)
 from prego_metrics.agent.bench.site_config import Unreadable, read_site_config
-from prego_metrics.doctor.check import PASS, SKIP, WARN, Examination, Finding
-from prego_metrics.doctor.triggers import alive_triggers, severity_without_frappe
+from prego_metrics.doctor.check import (
+	PASS,
+	SKIP,
+	WARN,
+	Examination,
+	Finding,
+	alive_triggers,
+	living_ticks,
+	severity_without_frappe,
+)
 
 # In the order in which Frappe's scheduler asks for them.
 SWITCHES = ("maintenance_mode", "pause_scheduler", "disable_scheduler")
+# So long after a tick a worker has taken the job.
+_WORKER_SECONDS = 60.0
 
 
 def operators_site(node: Examination) -> Finding:
@@ -88,11 +106,18 @@ def _site_config(node: Examination, site: str) -> Mapping[str, object] | str:
 
 def scheduler_process(node: Examination) -> Finding:
 	"""A process of Frappe's scheduler runs: it holds a lock, which the kernel lists."""
-	path = os.path.join(node.bench.root, "config", "scheduler_process")
-	held = is_locked(path)
+	held = is_scheduler_running(node.bench)
+	is_heard = any(tick.trigger == "frappe" for tick in living_ticks(node))
+	started_at, added_at = scheduler_started_at(node.bench), app_added_at(node.bench)
+	if held and not is_heard and started_at and added_at and started_at < added_at:
+		return Finding(
+			severity_without_frappe(node),
+			coded("processes_old", started=iso_utc(started_at), added=iso_utc(added_at)),
+			message("restart the bench's processes: {how}", how=how_to_restart(node.bench)),
+		)
 	if held:
 		return Finding(PASS, message("Frappe's scheduler runs"))
-	if "frappe" in alive_triggers(node):
+	if is_heard:
 		return Finding(PASS, message("Frappe's scheduler ticks, from elsewhere"))
 	if held is None:
 		return Finding(SKIP, message("whether Frappe's scheduler runs cannot be seen from here"))
@@ -100,6 +125,48 @@ def scheduler_process(node: Examination) -> Finding:
 		severity_without_frappe(node),
 		message("no process of Frappe's scheduler runs for this bench, on this machine"),
 		message(
-			"start it: `bench restart`, or `supervisorctl status` to see why it ended; in containers, the one called scheduler"
+			"start it: {how}. It also ends where an app was added and the processes were not restarted",
+			how=how_to_restart(node.bench),
 		),
 	)
+
+
+def first_run_awaited(node: Examination, changed_at: float) -> Finding | None:
+	"""Return that Frappe's scheduler will push, within its first tick after it started or the settings changed."""
+	tick = scheduler_tick(node.bench)
+	if tick is None or not node.config.scheduler_pushes or is_scheduler_running(node.bench) is False:
+		return None
+	since = max(changed_at, scheduler_started_at(node.bench) or 0.0)
+	if time.time() > since + tick + _WORKER_SECONDS:
+		return None
+	return Finding(
+		WARN,
+		message(
+			"no trigger has run yet: Frappe's scheduler runs every {seconds} s, so the first run is expected by {at}",
+			seconds=f"{tick:g}",
+			at=iso_utc(since + tick + _WORKER_SECONDS),
+		),
+		message("wait until then, and run the doctor again; or push now: prego-metrics push"),
+	)
+
+
+def doubt_of_tick(node: Examination, changed_at: float, longest_gap: float) -> Message | None:
+	"""Return what speaks against the tick that the configuration asks for, or None.
+
+	Only a scheduler that started after the last change is known to have it. One that started before has to show it
+	by two pushes in a row; of one that is not seen from here, pushes that are too far apart raise a doubt.
+	"""
+	started_at = scheduler_started_at(node.bench)
+	if TICK_KEY not in node.common or (started_at is not None and started_at >= changed_at):
+		return None
+	gap = time.time() - max(tick.at for tick in node.ticks if tick.trigger == "frappe")
+	is_shown = started_at is None
+	if alive_triggers(node) - {"frappe"}:
+		is_shown = True  # the others push, so its pushes are too few to judge by
+	elif len(pushes := [push.at for push in node.history if push.trigger == "frappe"][-2:]) == 2:
+		gap, is_shown = max(gap, pushes[1] - pushes[0]), True
+	if is_shown and gap <= longest_gap:
+		return None
+	if started_at is None:
+		return message("the last pushes were {seconds} s apart", seconds=f"{gap:.0f}")
+	return message("it started at {at}, before the configuration was last changed", at=iso_utc(started_at))

@@ -10,6 +10,7 @@ from prego_metrics.doctor import (
 	bench,
 	control_plane,
 	frappe_on_disk,
+	queues,
 	running_frappe,
 	settings,
 	tenant_usage,
@@ -43,14 +44,14 @@ CHECKS: tuple[Callable[[Examination], Finding], ...] = (
 	control_plane.control_plane,
 	control_plane.clock,
 	control_plane.tls,
-	running_frappe.redis,
-	running_frappe.workers,
+	queues.redis,
+	queues.workers,
 	running_frappe.database,
 	running_frappe.app_on_site,
 	running_frappe.scheduler,
 	running_frappe.dormant,
 	running_frappe.job,
-	running_frappe.stuck_job,
+	queues.stuck_job,
 )
 
 # What these look at stands in the settings, or follows from them.
@@ -72,7 +73,7 @@ _OF_SETTINGS = frozenset(
 	)
 )
 # What the checks of these modules look at is Frappe's own.
-_OF_FRAPPE = (frappe_on_disk.__name__, running_frappe.__name__)
+_OF_FRAPPE = (frappe_on_disk.__name__, queues.__name__, running_frappe.__name__)
 
 NAMES = tuple(check.__name__ for check in CHECKS)
 

@@ -1,24 +1,34 @@
-"""Frappe as its Redis and its site's database show it: what it needs to push, asked in the bench's own Python."""
+"""Frappe as the database and the cache of its site show it: what it needs to push, asked in the bench's own Python."""
 
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
-from prego_metrics.agent.base.messages import first_line, message
+from prego_metrics.agent.base.formatting import duration
+from prego_metrics.agent.base.messages import coded, message
 from prego_metrics.agent.base.sanitize import sanitize
-from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Examination, Finding
-from prego_metrics.doctor.frappe_facts import Frappe, SiteFacts
-from prego_metrics.doctor.triggers import alive_triggers, severity_without_frappe
+from prego_metrics.agent.bench.processes import how_to_restart, scheduler_started_at
+from prego_metrics.doctor.check import (
+	FAIL,
+	PASS,
+	SKIP,
+	WARN,
+	Examination,
+	Finding,
+	alive_triggers,
+	severity_without_frappe,
+)
+from prego_metrics.doctor.frappe_facts import Frappe, JobRow, SiteFacts
 
-# Frappe ends a job of this queue after 300 s: one that runs for longer has lost its worker.
-STUCK_SECONDS = 330.0
-MANY_JOBS = 100
-REDIS_KEYS = ("redis_queue", "redis_cache")
+# A run is recorded when its push is over; what Frappe notes as its end comes after the alerts, which take seconds.
+_RECORD_SECONDS = 60.0
+# Of an older run nobody needs to know. The row of a new job says that it ran a day ago.
+_OF_LATE_SECONDS = 3600.0
 
 
-def _asks_frappe(check: Callable[[Examination, Frappe], Finding]) -> Callable[[Examination], Finding]:
+def asks_frappe(check: Callable[[Examination, Frappe], Finding]) -> Callable[[Examination], Finding]:
 	"""Skip a check where Frappe cannot be asked."""
 
 	@functools.wraps(check)
@@ -33,10 +43,10 @@ def _asks_frappe(check: Callable[[Examination, Frappe], Finding]) -> Callable[[E
 	return asking
 
 
-def _asks_site(check: Callable[[Examination, str, Frappe], Finding]) -> Callable[[Examination], Finding]:
+def asks_site(check: Callable[[Examination, str, Frappe], Finding]) -> Callable[[Examination], Finding]:
 	"""Skip a check where there is no site to ask."""
 
-	@_asks_frappe
+	@asks_frappe
 	@functools.wraps(check)
 	def asking(node: Examination, frappe: Frappe) -> Finding:
 		if frappe.site is None:
@@ -51,7 +61,7 @@ def _asks_site(check: Callable[[Examination, str, Frappe], Finding]) -> Callable
 def _asks_app(check: Callable[[Examination, str, SiteFacts], Finding]) -> Callable[[Examination], Finding]:
 	"""Skip a check where the site's database does not answer, or has not the app."""
 
-	@_asks_site
+	@asks_site
 	@functools.wraps(check)
 	def asking(node: Examination, site: str, frappe: Frappe) -> Finding:
 		facts = node.once(_site_facts)
@@ -68,90 +78,7 @@ def _site_facts(node: Examination) -> SiteFacts | str | None:
 	return node.frappe.site_facts() if node.frappe else None
 
 
-@_asks_frappe
-def redis(node: Examination, frappe: Frappe) -> Finding:
-	"""Frappe's two Redis answer."""
-	for key in REDIS_KEYS:
-		reason = frappe.redis_error(key)
-		if reason:
-			return Finding(
-				severity_without_frappe(node),
-				message(
-					"{key} at {address} does not answer: {reason}",
-					key=key,
-					address=_address(node, key),
-					reason=first_line(reason, 160),
-				),
-				message(
-					"start it (`bench start`, or supervisorctl status): without Redis Frappe's scheduler runs nothing"
-				),
-			)
-	return Finding(PASS, message("the queue's and the cache's Redis answer"))
-
-
-def _address(node: Examination, key: str) -> str:
-	parts = urlsplit(str(node.common.get(key, "")))
-	return sanitize(parts.netloc.rpartition("@")[2], 100)
-
-
-@_asks_site
-def workers(node: Examination, site: str, frappe: Frappe) -> Finding:
-	"""Workers take the jobs of the queues for pushes and for usage scans."""
-	queues = frappe.queues()
-	if isinstance(queues, str):
-		return Finding(SKIP, message("the workers cannot be seen: {reason}", reason=queues))
-	pushes, scans = queues
-	if not pushes.living:
-		return Finding(
-			severity_without_frappe(node),
-			message(
-				"no worker takes jobs of the queue {queue}: jobs waiting {waiting}, workers registered and gone {known}",
-				queue=pushes.name,
-				waiting=pushes.waiting,
-				known=pushes.known,
-			),
-			message("start them: `bench start`, or supervisorctl status to see why they ended"),
-		)
-	if pushes.waiting > MANY_JOBS:
-		return Finding(
-			WARN,
-			message(
-				"many jobs wait in the queue {queue}: workers {living}, jobs waiting {waiting}",
-				waiting=pushes.waiting,
-				queue=pushes.name,
-				living=pushes.living,
-			),
-			message(
-				"see what they do (`bench doctor`), or start more: pushes of Frappe's scheduler wait behind"
-			),
-		)
-	if not scans.living and node.config.site and node.config.scan_tenants:
-		return Finding(
-			WARN,
-			message(
-				"no worker takes jobs of the queue {queue}, so the tenants' usage is not scanned: jobs waiting "
-				"{waiting}",
-				queue=scans.name,
-				waiting=scans.waiting,
-			),
-			message(
-				"start one: `bench worker --queue {queue}`. To do without the scan: `prego-metrics configure "
-				"--scan-tenants false`",
-				queue=scans.name,
-			),
-		)
-	return Finding(
-		PASS,
-		message(
-			"the queue {queue}: workers {living}, jobs waiting {waiting}",
-			living=pushes.living,
-			queue=pushes.name,
-			waiting=pushes.waiting,
-		),
-	)
-
-
-@_asks_site
+@asks_site
 def database(node: Examination, site: str, frappe: Frappe) -> Finding:
 	"""The site's database answers."""
 	facts = node.once(_site_facts)
@@ -166,7 +93,7 @@ def database(node: Examination, site: str, frappe: Frappe) -> Finding:
 	)
 
 
-@_asks_site
+@asks_site
 def app_on_site(node: Examination, site: str, frappe: Frappe) -> Finding:
 	"""The app is installed on the site."""
 	facts = node.once(_site_facts)
@@ -202,8 +129,12 @@ def scheduler(node: Examination, site: str, facts: SiteFacts) -> Finding:
 @_asks_app
 def dormant(node: Examination, site: str, facts: SiteFacts) -> Finding:
 	"""Frappe does not skip the site's jobs for want of logins."""
+	clear = message("bench --site {site} clear-cache", site=site)
 	if not facts.dormant:
-		return Finding(PASS, message("{site} is awake", site=site))
+		if facts.skipped_seconds is None:
+			return Finding(PASS, message("{site} is awake", site=site))
+		kept = coded("verdict_kept", site=site, time=duration(facts.skipped_seconds))
+		return Finding(severity_without_frappe(node), kept, clear)
 	return Finding(
 		severity_without_frappe(node),
 		message(
@@ -211,8 +142,10 @@ def dormant(node: Examination, site: str, facts: SiteFacts) -> Finding:
 			site=site,
 		),
 		message(
-			"log in to {site}, which helps for days (within an hour), and give the node a second trigger: a timer or cron that runs `prego-metrics push --if-due`",
+			"log in to {site}, then {clear}, which helps for days; and give the node a second trigger: a timer or cron "
+			"that runs `prego-metrics push --if-due`",
 			site=site,
+			clear=clear,
 		),
 	)
 
@@ -237,38 +170,39 @@ def job(node: Examination, site: str, facts: SiteFacts) -> Finding:
 				site=site,
 			),
 		)
-	if row.in_future:
+	if row.age_seconds is not None and row.age_seconds < 0:
 		return Finding(
 			severity_without_frappe(node),
+			coded("execution_in_future", site=site, time=duration(-row.age_seconds), at=row.last_execution),
 			message(
-				"the job's last execution lies in the future, so it is not due: {time}",
-				time=row.last_execution,
-			),
-			message(
-				"bench --site {site} migrate, which sets it right (the site's time zone was changed)",
+				"save System Settings in the Desk of {site} once, or: bench --site {site} migrate. Both correct the row",
 				site=site,
+			),
+		)
+	if _is_unrecorded(node, row):
+		return Finding(
+			severity_without_frappe(node),
+			coded("run_unrecorded", site=site, age=duration(row.age_seconds or 0.0)),
+			message(
+				"restart the bench's processes: {how}. If it stays so, see logs/prego_metrics.log and the workers' logs",
+				how=how_to_restart(node.bench),
 			),
 		)
 	return Finding(PASS, message("the job is there, and due at every tick"))
 
 
-@_asks_site
-def stuck_job(node: Examination, site: str, frappe: Frappe) -> Finding:
-	"""No run of the push blocks the next one."""
-	started = frappe.started_job()
-	if isinstance(started, str):
-		return Finding(SKIP, message("the job cannot be seen: {reason}", reason=started))
-	if started and (started.age_seconds is None or started.age_seconds > STUCK_SECONDS):
-		return Finding(
-			severity_without_frappe(node),
-			message(
-				"the job is marked as started since {seconds} s, and no new one is queued while it is",
-				seconds="?" if started.age_seconds is None else f"{started.age_seconds:.0f}",
-			),
-			message(
-				"its worker was killed. Remove the mark: redis-cli -u redis://{address} DEL 'rq:job:{job}'",
-				address=_address(node, "redis_queue"),
-				job=sanitize(started.job_id, 160),
-			),
-		)
-	return Finding(PASS, message("no run of the job is stuck"))
+def _is_unrecorded(node: Examination, row: JobRow) -> bool:
+	"""Tell whether Frappe ran the job of late, and nothing of this app ran in it.
+
+	Such a job is none of Frappe's failures: it swallows the import error, and moves the last execution on.
+	"""
+	if row.age_seconds is None or row.age_seconds > _OF_LATE_SECONDS:
+		return False
+	executed_at = time.time() - row.age_seconds
+	if executed_at < (scheduler_started_at(node.bench) or 0.0):
+		return False  # the processes were restarted meanwhile
+	if node.frappe is None or node.frappe.started_job() is not None or node.folder.unwritable():
+		return False
+	# Read after the job was seen to be over: the run may have ended while the doctor looked at other things.
+	recorded_at = max((tick.at for tick in node.folder.ticks() if tick.trigger == "frappe"), default=0.0)
+	return executed_at - recorded_at > _RECORD_SECONDS

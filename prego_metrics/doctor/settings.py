@@ -18,8 +18,7 @@ from prego_metrics.agent.config.config import CONFIG_KEY, DEFAULT_SOURCE, HARDEN
 from prego_metrics.agent.config.settings import SETTINGS
 from prego_metrics.agent.setup.systemd_units import installed_key_files
 from prego_metrics.doctor.advice import advice, reason_in
-from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Examination, Finding
-from prego_metrics.doctor.triggers import living_ticks
+from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Examination, Finding, living_ticks
 
 
 def configuration(node: Examination) -> Finding:

@@ -8,16 +8,27 @@ import statistics
 import time
 
 from prego_metrics.agent.base.formatting import duration
-from prego_metrics.agent.base.messages import Message, code_of, joined, message
+from prego_metrics.agent.base.messages import Message, code_of, coded, joined, message
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.common_site_config import config_file
 from prego_metrics.agent.bench.installed_frappe import frappe_version, tick_seconds
+from prego_metrics.agent.bench.processes import how_to_restart
 from prego_metrics.agent.state.held import stuck_push
 from prego_metrics.agent.state.model import Tick
 from prego_metrics.agent.state.outcomes import NOT_SENT, outcome_word
-from prego_metrics.agent.state.schedule import MAX_SLACK_SECONDS, fresh_seconds
+from prego_metrics.agent.state.schedule import MAX_SLACK_SECONDS
 from prego_metrics.agent.state.status import FRESH, STALE, judge_status
-from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Examination, Finding
+from prego_metrics.doctor.check import (
+	FAIL,
+	PASS,
+	SKIP,
+	WARN,
+	Examination,
+	Finding,
+	alive_triggers,
+	living_ticks,
+)
+from prego_metrics.doctor.frappe_on_disk import doubt_of_tick, first_run_awaited
 
 # The timer and cron of this app run each minute.
 MINUTE_SECONDS = 60.0
@@ -39,7 +50,9 @@ def triggers(node: Examination) -> Finding:
 		else message("start a timer or cron that runs `prego-metrics push --if-due` every minute")
 	)
 	if not ticks:
-		return Finding(FAIL, message("no trigger has ever ticked"), start)
+		return first_run_awaited(node, settings_changed_at(node)) or Finding(
+			FAIL, message("no trigger has ever ticked"), start
+		)
 	alive = living_ticks(node)
 	last_runs = joined(map(_last_run, ticks))
 	if not alive:
@@ -104,7 +117,7 @@ def second_trigger(node: Examination) -> Finding:
 def trigger_settings(node: Examination) -> Finding:
 	"""Every trigger pushes as the same node, and as often."""
 	alive = living_ticks(node)
-	changed_at = _settings_changed_at(node)
+	changed_at = settings_changed_at(node)
 	differing = [
 		tick
 		for tick in alive
@@ -142,7 +155,7 @@ def trigger_settings(node: Examination) -> Finding:
 	)
 
 
-def _settings_changed_at(node: Examination) -> float:
+def settings_changed_at(node: Examination) -> float:
 	"""Return since when the settings are what they are: a tick before that knew no better."""
 	try:
 		return os.stat(config_file(node.bench)).st_mtime
@@ -155,7 +168,7 @@ def interval(node: Examination) -> Finding:
 	alive = living_ticks(node)
 	if not alive:
 		return Finding(SKIP, message("no trigger ticks"))
-	changed_at = _settings_changed_at(node)
+	changed_at = settings_changed_at(node)
 	wanted = (node.pushed if all(tick.at > changed_at for tick in alive) else node.config).push_interval
 	lengths = {
 		tick.trigger: tick_seconds(node.bench, node.common) if tick.trigger == "frappe" else MINUTE_SECONDS
@@ -177,14 +190,22 @@ def interval(node: Examination) -> Finding:
 				too_seldom,
 				message(
 					"set scheduler_tick_interval to {seconds} (`prego-metrics configure --scheduler-tick-interval "
-					"{seconds}`), then restart Frappe's scheduler and its workers; or set push_interval to {tick}",
+					"{seconds}`) and restart the bench's processes: {how}. Or set push_interval to {tick}",
 					seconds=f"{min(wanted, MINUTE_SECONDS):g}",
+					how=how_to_restart(node.bench),
 					tick=f"{lengths[slowest]:g}",
 				),
 			)
 		return Finding(WARN, too_seldom, message("set push_interval to 60 or more"))
+	longest_gap = wanted + MINUTE_SECONDS + MAX_SLACK_SECONDS
+	if "frappe" in lengths and (doubt := doubt_of_tick(node, changed_at, longest_gap)):
+		return Finding(
+			WARN,
+			coded("tick_unproven", seconds=f"{lengths['frappe']:g}", reason=doubt),
+			message("restart the bench's processes: {how}", how=how_to_restart(node.bench)),
+		)
 	gap = _usual_gap(node)
-	if gap is not None and gap > wanted + MINUTE_SECONDS + MAX_SLACK_SECONDS:
+	if gap is not None and gap > longest_gap:
 		return Finding(
 			WARN,
 			message(
@@ -194,7 +215,8 @@ def interval(node: Examination) -> Finding:
 			),
 			message(
 				"the triggers tick too seldom: Frappe's scheduler and workers read scheduler_tick_interval only when "
-				"they start (`bench restart`)"
+				"they start. Restart them: {how}",
+				how=how_to_restart(node.bench),
 			)
 			if "frappe" in lengths
 			else message("the triggers tick too seldom: let them run every minute"),
@@ -237,24 +259,6 @@ def last_push(node: Examination) -> Finding:
 		action,
 		code_of(status.last.error) or (STALE if status.verdict == STALE else ""),
 	)
-
-
-def alive_triggers(node: Examination) -> set[str]:
-	"""Return the names of the triggers that tick by themselves, as often as the interval wants it."""
-	return {tick.trigger for tick in living_ticks(node) if tick.is_repeated}
-
-
-def severity_without_frappe(node: Examination) -> str:
-	"""Return how bad it is when Frappe's scheduler does not push: another trigger may."""
-	return WARN if alive_triggers(node) - {"frappe"} or not node.config.scheduler_pushes else FAIL
-
-
-def living_ticks(node: Examination) -> list[Tick]:
-	now = time.time()
-	shortest = node.config.push_interval  # a crontab with an interval of its own may also run that seldom
-	return [
-		tick for tick in node.ticks if 0 <= now - tick.at <= fresh_seconds(max(shortest, tick.push_interval))
-	]
 
 
 def _repeat_seconds(node: Examination, alive: list[Tick]) -> float:

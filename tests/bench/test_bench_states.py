@@ -8,6 +8,7 @@ Services are not stopped: for a moment the site is told a port at which none lis
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -121,17 +122,94 @@ def test_a_job_that_is_stopped(variables: dict[str, str]) -> None:
 		in_site(SITE, set_stopped.format(METHOD, 0))
 
 
+SET_EXECUTED = (
+	"row = frappe.db.get_value('Scheduled Job Type', {{'method': {0!r}}})\n"
+	"time = frappe.utils.add_to_date(frappe.utils.now_datetime(), hours={1})\n"
+	"frappe.db.set_value('Scheduled Job Type', row, 'last_execution', time)"
+)
+
+
 def test_a_job_whose_last_execution_lies_in_the_future(variables: dict[str, str]) -> None:
-	move = (
-		"row = frappe.db.get_value('Scheduled Job Type', {{'method': {0!r}}})\n"
-		"time = frappe.utils.add_to_date(frappe.utils.now_datetime(), hours={1})\n"
-		"frappe.db.set_value('Scheduled Job Type', row, 'last_execution', time)"
-	)
 	try:
-		in_site(SITE, move.format(METHOD, 8))
+		in_site(SITE, SET_EXECUTED.format(METHOD, 8))
 		is_named("job", "lies in the future", variables)
 	finally:
-		in_site(SITE, move.format(METHOD, -24))
+		in_site(SITE, SET_EXECUTED.format(METHOD, -24))
+
+
+SAVE_TIME_ZONE = """
+settings = frappe.get_doc("System Settings")
+print(settings.time_zone)
+settings.time_zone = {zone!r}
+settings.save()
+"""
+
+
+def test_a_time_zone_that_moves_west_leaves_the_job_due(variables: dict[str, str]) -> None:
+	"""Frappe keeps last executions in the site's time zone: at noon in Kiribati it is the day before in Samoa."""
+	before = in_site(SITE, SAVE_TIME_ZONE.format(zone="Pacific/Kiritimati")).strip()
+	try:
+		in_site(SITE, SET_EXECUTED.format(METHOD, 0))
+		in_site(SITE, SAVE_TIME_ZONE.format(zone="Pacific/Pago_Pago"))
+		assert doctor_check("job", variables)["state"] == "pass"
+	finally:
+		in_site(SITE, SAVE_TIME_ZONE.format(zone=before))
+
+
+def test_runs_of_which_nothing_is_recorded(variables: dict[str, str]) -> None:
+	"""As those of a worker that started before get-app: Frappe notes them, and nothing of the app runs."""
+	tick = Path(BENCH) / "sites/.prego-metrics/tick-frappe.json"
+	with changed(common_config(), pause_scheduler=1), changed(tick, at=time.time() - 200):
+		in_site(SITE, SET_EXECUTED.format(METHOD, 0))
+		assert doctor_check("job", variables)["code"] == "run_unrecorded"
+
+
+VERDICT = "frappe.utils.scheduler.schedule_jobs_based_on_activity::" + str(hash(()))
+
+
+def test_a_verdict_that_frappe_keeps_though_somebody_has_logged_in(variables: dict[str, str]) -> None:
+	try:
+		in_site(SITE, f"frappe.cache.set_value({VERDICT!r}, False, expires_in_sec=3600)")
+		made = doctor_check("dormant", variables)
+		assert (made["code"], made["action"]) == ("verdict_kept", f"bench --site {SITE} clear-cache")
+		page = "from prego_metrics import api\nprint(api.status()['warnings'])"
+		assert "clear-cache" in in_site(SITE, page)
+	finally:
+		assert run_bench("--site", SITE, "clear-cache").returncode == 0
+	assert doctor_check("dormant", variables)["state"] == "pass"
+
+
+def test_the_login_that_ended_ten_days_without_one_is_remembered() -> None:
+	"""Whoever opens the page has logged in: the cause is gone, and the gap between two logins stays."""
+	ended = (
+		"from prego_metrics.desk.adapters.dormancy import ended_dormancy\n"
+		"began, ended = ended_dormancy()\nprint(round((ended - began) / 86400))"
+	)
+	# Nothing is committed.
+	print_days = (
+		"frappe.db.sql('delete from `tabActivity Log`')\n"
+		"for days in (10, 0):\n"
+		"\tat = frappe.utils.add_days(frappe.utils.now_datetime(), -days)\n"
+		"\tlog = frappe.get_doc(doctype='Activity Log', subject='x', operation='Login', status='Success')\n"
+		"\tlog.insert(ignore_permissions=True)\n"
+		"\tlog.db_set('creation', at, update_modified=False)\n"
+	)
+	with changed(site_config(SITE), developer_mode=0):
+		assert in_site(SITE, f"{print_days}{ended}\nfrappe.db.rollback()").strip() == "10"
+
+
+def test_a_worker_that_redis_has_forgotten(variables: dict[str, str]) -> None:
+	redis = f"import redis; r = redis.from_url({json.loads(common_config().read_text())['redis_queue']!r})\n"
+	forget = (
+		"sets = {key.decode(): [name.decode() for name in r.smembers(key)] for key in r.keys('rq:workers*')}\n"
+		"r.delete(*sets)\nimport json; print(json.dumps(sets))"
+	)
+	sets = json.loads(run(["-c", redis + forget]).stdout)
+	try:
+		assert doctor_check("workers", variables)["code"] == "worker_unregistered"
+	finally:
+		run(["-c", f"{redis}for key, names in {sets!r}.items(): r.sadd(key, *names)"])
+	assert doctor_check("workers", variables)["state"] == "pass"
 
 
 def test_a_site_that_nobody_logs_in_to(variables: dict[str, str]) -> None:
@@ -153,13 +231,17 @@ def test_a_site_that_nobody_logs_in_to(variables: dict[str, str]) -> None:
 			in_site(SITE, "frappe.clear_cache()")
 
 
-def test_a_run_of_the_job_that_never_ended(variables: dict[str, str]) -> None:
+@pytest.mark.parametrize("started_ago", [100, 10**6])
+def test_a_run_of_the_job_that_never_ended(variables: dict[str, str], started_ago: float) -> None:
+	"""Its worker was killed with it, and the deadline of a push every 60 s is over after 48 s."""
 	job = in_site(SITE, JOB_KEY).strip()
 	redis = f"import redis; r = redis.from_url({json.loads(common_config().read_text())['redis_queue']!r}); "
+	at = time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime(time.time() - started_ago))
 	mark = {
 		"status": "started",
-		"created_at": "2026-01-01T00:00:00.000000Z",
-		"started_at": "2026-01-01T00:00:00.000000Z",
+		"created_at": at,
+		"started_at": at,
+		"last_heartbeat": at,
 		"origin": "x",
 		"description": "x",
 		"timeout": "300",

@@ -1,14 +1,29 @@
-"""The doctor on Frappe's scheduler, as far as the disk shows."""
+"""The doctor on Frappe's scheduler, as far as disk and kernel show."""
 
 from __future__ import annotations
 
 import fcntl
+import os
+import time
 from pathlib import Path
 
 import pytest
-from examining import GOOD, Write, common, examined, tick
+from examining import (
+	GOOD,
+	Write,
+	common,
+	examined,
+	pushes_every,
+	scheduler_running,
+	settings_of,
+	tick,
+	with_frappe,
+)
 
 from prego_metrics.agent.base import kernel as kernel_locks
+from prego_metrics.doctor import frappe_on_disk
+
+LONG_AGO = 10.0**6
 
 
 @pytest.mark.parametrize("switch", ["maintenance_mode", "pause_scheduler", "disable_scheduler"])
@@ -44,6 +59,7 @@ def test_a_scheduler_is_seen_by_its_lock_and_no_lock_is_taken_to_see_it(idle_ben
 	lock.parent.mkdir()
 	lock.write_text("")
 	assert examined(idle_bench, "scheduler_process").state == "fail"
+	os.utime(idle_bench / "sites" / "apps.txt", (time.time() - LONG_AGO,) * 2)
 	with lock.open() as held:
 		fcntl.flock(held, fcntl.LOCK_EX)
 		assert examined(idle_bench, "scheduler_process").state == "pass"
@@ -58,3 +74,79 @@ def test_without_the_kernels_list_of_locks_nothing_is_claimed(
 	(idle_bench / "config").mkdir()
 	(idle_bench / "config" / "scheduler_process").write_text("")
 	assert examined(idle_bench, "scheduler_process").state == "skip"
+
+
+def test_a_scheduler_that_started_before_the_app_was_added_runs_nothing(idle_bench: Path) -> None:
+	apps = idle_bench / "sites" / "apps.txt"
+	apps.write_text("frappe\nprego_metrics\n")
+	with scheduler_running(idle_bench):
+		check = examined(idle_bench, "scheduler_process")
+		assert (check.state, check.code) == ("fail", "processes_old") and "restart" in check.action
+		tick(idle_bench)  # the app was there already, and another one was added
+		assert examined(idle_bench, "scheduler_process").state == "pass"
+		tick(idle_bench, ago=LONG_AGO)
+		os.utime(apps, (time.time() - LONG_AGO,) * 2)
+		assert examined(idle_bench, "scheduler_process").state == "pass"
+
+
+@pytest.mark.parametrize("config_file", ["supervisor.conf", "systemd", "../Procfile", None])
+def test_what_starts_the_processes_again_depends_on_what_runs_them(
+	idle_bench: Path, config_file: str | None
+) -> None:
+	config = idle_bench / "config"
+	config.mkdir()
+	(config / "scheduler_process").write_text("")
+	if config_file:
+		(config / config_file).mkdir() if config_file == "systemd" else (config / config_file).write_text("")
+	action = examined(idle_bench, "scheduler_process").action
+	# Without supervisor or systemd, `bench restart` succeeds and does nothing.
+	assert ("does nothing" in action) == (config_file not in ("supervisor.conf", "systemd"))
+	assert ("Ctrl-C" in action) == (config_file == "../Procfile")
+
+
+def test_before_the_first_tick_the_doctor_says_which_one_it_expects(idle_bench: Path) -> None:
+	with_frappe(idle_bench, "16.4.0")
+	with scheduler_running(idle_bench):
+		check = examined(idle_bench, "triggers")
+		assert check.state == "warn" and "Frappe's scheduler runs every 240 s" in check.seen
+		assert examined(idle_bench, "triggers", PREGO_METRICS_SCHEDULER_PUSHES="0").state == "fail"
+	assert examined(idle_bench, "triggers").state == "fail"  # no scheduler runs
+
+
+def test_after_the_first_tick_should_have_come_the_doctor_fails(
+	idle_bench: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	with_frappe(idle_bench, "16.4.0")
+	monkeypatch.setattr(frappe_on_disk, "scheduler_started_at", lambda bench: time.time() - 301)
+	settings_of(idle_bench, 299)
+	assert examined(idle_bench, "triggers").state == "warn"
+	settings_of(idle_bench, 301)
+	assert examined(idle_bench, "triggers").state == "fail"
+
+
+def test_a_tick_that_was_set_after_the_scheduler_started_has_to_be_seen(idle_bench: Path) -> None:
+	with_frappe(idle_bench, "16.4.0")
+	common(idle_bench, scheduler_tick_interval=60)
+	tick(idle_bench)
+	with scheduler_running(idle_bench):
+		check = examined(idle_bench, "interval")
+		assert (check.state, check.code) == ("warn", "tick_unproven")
+		pushes_every(idle_bench, 240, 2)
+		assert examined(idle_bench, "interval").code == "tick_unproven"
+		pushes_every(idle_bench, 60, 2)
+		assert examined(idle_bench, "interval").state == "pass"
+		tick(idle_bench, ago=140)
+		assert examined(idle_bench, "interval").code == "tick_unproven"
+		settings_of(idle_bench, LONG_AGO)
+		assert examined(idle_bench, "interval").state == "pass"
+
+
+def test_a_tick_of_a_scheduler_elsewhere_is_judged_by_its_runs(idle_bench: Path) -> None:
+	with_frappe(idle_bench, "16.4.0")
+	common(idle_bench, scheduler_tick_interval=60)
+	tick(idle_bench)
+	assert examined(idle_bench, "interval").state == "pass"
+	pushes_every(idle_bench, 240, 2)
+	assert examined(idle_bench, "interval").code == "tick_unproven"
+	tick(idle_bench, "timer")  # which pushes in its place
+	assert examined(idle_bench, "interval").state == "pass"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,15 +10,16 @@ import pytest
 from examining import GOOD, Write, common, tick
 
 from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.doctor import running_frappe
 from prego_metrics.doctor.check import Check
 from prego_metrics.doctor.frappe_facts import JobRow, Queue, SiteFacts, StartedJob
 from prego_metrics.doctor.runner import examine
 
 NAMES = ["redis", "workers", "database", "app_on_site", "scheduler", "dormant", "job", "stuck_job"]
-PUSHES = Queue("default", 1, 1, 0)
-SCANS = Queue("long", 1, 1, 0)
-JOB = JobRow("prego_push.push_if_due", stopped=False, last_execution="2026-01-01 00:00:00", in_future=False)
-SITE = SiteFacts(has_app=True, scheduler_enabled=True, dormant=False, job=JOB)
+PUSHES = Queue("default", known=1, living=1, waiting=0, processes=1)
+SCANS = replace(PUSHES, name="long")
+JOB = JobRow("prego_push.push_if_due", stopped=False, last_execution="2026-01-01 00:00:00", age_seconds=86400)
+SITE = SiteFacts(has_app=True, scheduler_enabled=True, dormant=False, skipped_seconds=None, job=JOB)
 
 
 @dataclass
@@ -72,9 +74,10 @@ def test_without_a_site_to_ask_only_redis_is_judged(idle_bench: Path) -> None:
 		(Answers(facts=replace(SITE, dormant=True)), "dormant"),
 		(Answers(facts=replace(SITE, job=None)), "job"),
 		(Answers(facts=replace(SITE, job=replace(JOB, stopped=True))), "job"),
-		(Answers(facts=replace(SITE, job=replace(JOB, in_future=True))), "job"),
-		(Answers(started=StartedJob("x::y", 331)), "stuck_job"),
-		(Answers(started=StartedJob("x::y", None)), "stuck_job"),
+		(Answers(facts=replace(SITE, skipped_seconds=1500)), "dormant"),
+		(Answers(facts=replace(SITE, job=replace(JOB, age_seconds=-1))), "job"),
+		(Answers(started=StartedJob("x::y", 331, 5)), "stuck_job"),
+		(Answers(started=StartedJob("x::y", None, None)), "stuck_job"),
 	],
 )
 def test_what_keeps_frappe_from_pushing_is_a_failure_unless_another_trigger_pushes(
@@ -120,12 +123,77 @@ def test_a_queue_for_usage_scans_without_a_worker_is_a_warning_where_scans_are_w
 
 
 def test_a_run_of_the_job_that_has_just_begun_is_not_stuck(idle_bench: Path) -> None:
-	assert states(idle_bench, Answers(started=StartedJob("x::y", 329))) == {}
+	assert states(idle_bench, Answers(started=StartedJob("x::y", 329, 20))) == {}
 
 
 def test_the_way_to_redis_is_named_without_its_password(idle_bench: Path) -> None:
 	common(idle_bench, redis_cache="redis://:secret-987654321@127.0.0.1:13000", redis_queue="redis://[::1]:9")
 	check = asked(idle_bench, Answers(redis="Connection refused"))["redis"]
 	assert check.seen == "redis_cache at 127.0.0.1:13000 does not answer: Connection refused"
-	stuck = asked(idle_bench, Answers(started=StartedJob("site::job", 999)))["stuck_job"]
+	stuck = asked(idle_bench, Answers(started=StartedJob("site::job", 999, 999)))["stuck_job"]
 	assert "redis-cli -u redis://[::1]:9 DEL 'rq:job:site::job'" in stuck.action
+
+
+def test_a_run_whose_worker_was_killed_is_named_within_a_minute_after_its_deadline(
+	idle_bench: Path, settings: Write
+) -> None:
+	"""A living worker renews the run's sign of life every 30 s."""
+	assert states(idle_bench, Answers(started=StartedJob("x::y", 77, 77))) == {}
+	killed = asked(idle_bench, Answers(started=StartedJob("x::y", 79, 79)))["stuck_job"]
+	assert (killed.state, killed.code) == ("fail", "job_abandoned") and "DEL 'rq:job:x::y'" in killed.action
+	settings(idle_bench, **GOOD, push_interval=300)  # whose deadline is 120 s
+	assert states(idle_bench, Answers(started=StartedJob("x::y", 149, 149))) == {}
+	assert states(idle_bench, Answers(started=StartedJob("x::y", 151, 46))) == {"stuck_job": "fail"}
+
+
+def test_workers_that_redis_has_forgotten_are_not_missing(idle_bench: Path, settings: Write) -> None:
+	forgotten = replace(PUSHES, known=0, living=0)
+	check = asked(idle_bench, Answers(queued=(forgotten, SCANS)))["workers"]
+	assert (check.state, check.code) == ("warn", "worker_unregistered") and "restart" in check.action
+	# One that is registered and gone was killed, whatever else seems to be a worker here.
+	assert states(idle_bench, Answers(queued=(replace(PUSHES, living=0), SCANS))) == {"workers": "fail"}
+	assert states(idle_bench, Answers(queued=(replace(forgotten, processes=0), SCANS))) == {"workers": "fail"}
+	scans = Answers(queued=(PUSHES, replace(forgotten, name="long")))
+	assert states(idle_bench, scans) == {}
+	settings(idle_bench, **GOOD, site="acme.example")
+	assert "the queue long run" in asked(idle_bench, scans)["workers"].seen
+
+
+def test_a_verdict_that_outlived_a_login_is_named_with_what_ends_it(idle_bench: Path) -> None:
+	check = asked(idle_bench, Answers(facts=replace(SITE, skipped_seconds=1500)))["dormant"]
+	assert (check.code, check.action) == ("verdict_kept", "bench --site acme.example clear-cache")
+	assert "25 min" in check.seen
+	both = asked(idle_bench, Answers(facts=replace(SITE, dormant=True, skipped_seconds=1500)))["dormant"]
+	assert "nobody has logged in" in both.seen and "clear-cache" in both.action
+
+
+def executed(ago: float) -> Answers:
+	return Answers(facts=replace(SITE, job=replace(JOB, age_seconds=ago)))
+
+
+def test_runs_that_frappe_made_and_this_app_did_not_record_mean_old_processes(idle_bench: Path) -> None:
+	check = asked(idle_bench, executed(30))["job"]
+	assert (check.state, check.code) == ("fail", "run_unrecorded") and "restart" in check.action
+	# The first run may be under way, and so may the one after a run that was recorded.
+	assert states(idle_bench, replace(executed(1), started=StartedJob("x::y", 1, 1))) == {}
+	tick(idle_bench, ago=40)
+	assert states(idle_bench, executed(30)) == {}
+	tick(idle_bench, ago=150)
+	assert states(idle_bench, executed(30)) == {"job": "fail"}
+	assert states(idle_bench, executed(3700)) == {}
+
+
+def test_a_run_from_before_a_restart_says_nothing(idle_bench: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+	monkeypatch.setattr(running_frappe, "scheduler_started_at", lambda bench: time.time() - 60)
+	assert states(idle_bench, executed(70)) == {}
+	assert states(idle_bench, executed(50)) == {"job": "fail"}
+
+
+def test_runs_that_could_not_be_recorded_are_another_cause(idle_bench: Path) -> None:
+	(idle_bench / "sites" / ".prego-metrics").write_text("in the way")
+	assert states(idle_bench, executed(30)) == {}
+
+
+def test_a_time_zone_that_moved_west_is_named_with_how_long_it_lasts(idle_bench: Path) -> None:
+	check = asked(idle_bench, executed(-7 * 3600))["job"]
+	assert check.code == "execution_in_future" and "7.0 h" in check.seen and "migrate" in check.action

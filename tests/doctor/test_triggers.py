@@ -11,12 +11,12 @@ import pytest
 from examining import (
 	DELIVERED,
 	GOOD,
-	PAYLOAD,
 	Write,
 	checks,
 	common,
 	examined,
 	judge,
+	pushes_every,
 	remember,
 	settings_of,
 	tick,
@@ -25,7 +25,6 @@ from examining import (
 from pushing import folder_of
 
 from prego_metrics.agent.base.messages import coded
-from prego_metrics.agent.state.model import Push
 
 # --- triggers and the last push ----------------------------------------------------------------------
 
@@ -185,11 +184,7 @@ def test_a_slow_scheduler_is_no_matter_beside_a_trigger_that_leads(idle_bench: P
 
 def test_pushes_that_are_in_fact_too_far_apart_are_a_warning(idle_bench: Path) -> None:
 	tick(idle_bench)
-	for number in range(9):
-		at = time.time() - 240 * (9 - number)
-		folder_of(idle_bench).append_history(
-			Push(f"{number:016}", at, "frappe", "delivered", PAYLOAD, 200, 1, 9, None)
-		)
+	pushes_every(idle_bench, 240, 9)
 	check = examined(idle_bench, "interval")
 	assert (check.state, check.seen) == ("warn", "pushes are usually 240 s apart, and push_interval is 60 s")
 	assert "scheduler_tick_interval" in check.action

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -128,3 +130,30 @@ def common(bench: Path, **values: object) -> None:
 	"""Add keys to the bench's common configuration."""
 	path = bench / "sites" / "common_site_config.json"
 	path.write_text(json.dumps({**json.loads(path.read_text()), **values}))
+
+
+@contextlib.contextmanager
+def scheduler_running(bench: Path) -> Iterator[None]:
+	"""Hold the lock of Frappe's scheduler, so that this process seems to be it: it started a while ago."""
+	lock = bench / "config" / "scheduler_process"
+	lock.parent.mkdir(exist_ok=True)
+	with lock.open("w") as held:
+		fcntl.flock(held, fcntl.LOCK_EX)
+		yield
+
+
+def pushes_every(bench: Path, seconds: float, count: int, trigger: str = "frappe") -> None:
+	"""Leave a history of pushes that were so far apart, the last one as long ago as the next one is due."""
+	for number in range(count):
+		push = Push(
+			f"{number:016}",
+			time.time() - seconds * (count - number),
+			trigger,
+			"delivered",
+			PAYLOAD,
+			200,
+			1,
+			9,
+			None,
+		)
+		folder_of(bench).append_history(push)

@@ -1,4 +1,4 @@
-"""What the kernel says of this process and its files: what is locked, and which users it can see."""
+"""What the kernel says of locks, processes and users: to see it this way cannot be in anybody's way."""
 
 from __future__ import annotations
 
@@ -52,6 +52,19 @@ def _locks_of(path: str) -> list[tuple[str, str]]:
 	locks = [line for line in fields if len(line) > 5 and line[5].endswith(f":{status.st_ino}")]
 	exact = [line for line in locks if line[5].startswith(f"{device}:")]
 	return [(line[1], line[4]) for line in exact or locks]
+
+
+def process_started_at(pid: int) -> float | None:
+	"""Return when a process started, in seconds since the epoch; None if it is gone."""
+	try:
+		with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+			# The second field is the name in brackets, which may hold anything.
+			ticks = int(file.read(4096).rpartition(")")[2].split()[19])
+		with open("/proc/stat", encoding="ascii", errors="replace") as file:
+			(booted,) = (int(line.split()[1]) for line in file if line.startswith("btime "))
+	except (OSError, ValueError, IndexError):
+		return None
+	return booted + ticks / os.sysconf("SC_CLK_TCK")
 
 
 def lacks_ids(kind: str) -> bool:

@@ -9,7 +9,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from prego_metrics.agent.base.errors import ConfigurationError
 from prego_metrics.agent.base.files import UnfitFile, read_limited
+from prego_metrics.agent.bench.common_site_config import read_common_config
 from prego_metrics.agent.bench.locate import Bench
 
 TICK_KEY = "scheduler_tick_interval"
@@ -63,6 +65,16 @@ def tick_seconds(bench: Bench, common: Mapping[str, object]) -> float:
 		return float(seconds)
 	version = frappe_version(bench)
 	return _TICK_SECONDS if version and version.major >= 16 else _OLD_TICK_SECONDS
+
+
+def scheduler_tick(bench: Bench) -> float | None:
+	"""Return `tick_seconds` by the bench's configuration as it is now, or None where no Frappe here has this app."""
+	if frappe_version(bench) is None or not is_app_in(bench):
+		return None
+	try:
+		return tick_seconds(bench, read_common_config(bench))
+	except ConfigurationError:
+		return None  # who asks for the settings says so
 
 
 def is_app_in(bench: Bench) -> bool:

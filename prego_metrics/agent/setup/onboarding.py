@@ -10,6 +10,7 @@ from typing import Any
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.base.secrets import Secret
 from prego_metrics.agent.bench.locate import Bench
+from prego_metrics.agent.bench.processes import how_to_restart
 from prego_metrics.agent.collectors.instance import ask_metadata, instance_on_disk, is_at_hetzner
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.setup.nodes_row import NodesRow, region_of_zone
@@ -84,7 +85,8 @@ class Onboarding:
 		notes = []
 		if tick_seconds is not None:
 			notes.append(
-				"scheduler_tick_interval is read when Frappe's scheduler and workers start: bench restart"
+				"scheduler_tick_interval is read when Frappe's scheduler and workers start, so restart the bench's "
+				f"processes: {how_to_restart(self.bench)}"
 			)
 		if "instance_id" in changes:
 			notes.append(

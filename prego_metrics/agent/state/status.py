@@ -8,11 +8,13 @@ from typing import Any
 from prego_metrics.agent.base.formatting import duration, iso_utc
 from prego_metrics.agent.base.messages import Message, code_of, first_line, message
 from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.bench.installed_frappe import scheduler_tick
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.state.model import Push, State
 from prego_metrics.agent.state.outcomes import DELIVERED, outcome_word
 from prego_metrics.agent.state.schedule import (
 	CLOCK_STEP_SECONDS,
+	MAX_SLACK_SECONDS,
 	deadline_seconds,
 	fresh_seconds,
 	seconds_asked,
@@ -33,6 +35,7 @@ class Status:
 	"""The verdict; age_seconds is that of the last delivered push, None without one.
 
 	not_before is until when the control plane asks to wait, None if it does not.
+	tick_seconds is how often Frappe's scheduler looks for due jobs, None where it does not push.
 	"""
 
 	verdict: str
@@ -43,6 +46,7 @@ class Status:
 	last_delivered: Push | None
 	failures_in_a_row: int
 	not_before: float | None = None
+	tick_seconds: float | None = None
 
 	@property
 	def exit_code(self) -> int:
@@ -77,6 +81,7 @@ class Status:
 			"max_age_seconds": self.max_age_seconds,
 			"failures_in_a_row": self.failures_in_a_row,
 			"not_before": None if self.not_before is None else iso_utc(self.not_before),
+			"tick_seconds": self.tick_seconds,
 			"last": _push_as_dict(self.last),
 			"last_delivered": _push_as_dict(self.last_delivered),
 		}
@@ -105,6 +110,7 @@ def judge_status(
 	age = None if delivered is None else now - delivered.at
 	if age is not None and -CLOCK_STEP_SECONDS <= age < 0:
 		age = 0.0  # the clock was set right since then
+	tick = scheduler_tick(config.bench) if config.scheduler_pushes else None
 	failure = _failure(state, now, deadline_seconds(config.push_interval))
 	asked = _asked(state, now)
 	reason: Message | None = failure
@@ -112,7 +118,7 @@ def judge_status(
 		verdict = NEVER
 		node = sanitize(config.node_id) or message("this node")
 		sentence = message("never delivered a push as {node}", node=node)
-		reason = failure or _nothing_yet(state)
+		reason = failure or _nothing_yet(state, tick)
 	elif age < 0:
 		verdict = STALE
 		sentence = message(
@@ -130,12 +136,7 @@ def judge_status(
 	else:
 		# A node that only waits as it was asked to does not fail.
 		verdict = FAILING if failure and not asked else FRESH
-		sentence = message(
-			"delivered {age} ago, every {interval} s, {tenants} tenants",
-			age=duration(age),
-			interval=f"{config.push_interval:g}",
-			tenants=delivered.payload["tenant_count"] if delivered.payload else "?",
-		)
+		sentence = _delivered(delivered, age, config.push_interval, tick)
 	for addition in dict.fromkeys((reason, asked)):
 		if addition:
 			sentence = message("{sentence}; {reason}", sentence=sentence, reason=addition)
@@ -148,6 +149,7 @@ def judge_status(
 		delivered,
 		state.failures_in_a_row,
 		state.not_before if asked else None,
+		tick,
 	)
 
 
@@ -177,9 +179,32 @@ def _asked(state: State, now: float) -> Message | None:
 	return message("the control plane asks to wait until {time}", time=iso_utc(state.not_before or now))
 
 
-def _nothing_yet(state: State) -> Message:
+def _delivered(push: Push, age: float, interval: float, tick: float | None) -> Message:
+	tenants = push.payload["tenant_count"] if push.payload else "?"
+	if push.trigger == "frappe" and tick and tick > interval + MAX_SLACK_SECONDS:
+		return message(
+			"delivered {age} ago, every {tick} s as Frappe's scheduler runs, {tenants} tenants",
+			age=duration(age),
+			tick=f"{tick:g}",
+			tenants=tenants,
+		)
+	return message(
+		"delivered {age} ago, every {interval} s, {tenants} tenants",
+		age=duration(age),
+		interval=f"{interval:g}",
+		tenants=tenants,
+	)
+
+
+def _nothing_yet(state: State, tick: float | None) -> Message:
 	if state.unfinished:
 		return message("an attempt was begun and did not end")
+	if tick:
+		return message(
+			"no push was tried yet. Frappe's scheduler runs every {seconds} s; if that passes without a push, see "
+			"`prego-metrics doctor`",
+			seconds=f"{tick:g}",
+		)
 	return message(
 		"no push was tried yet. Try `prego-metrics push`, and see `prego-metrics doctor` for what triggers it"
 	)

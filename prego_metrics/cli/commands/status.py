@@ -31,6 +31,7 @@ _NO_STATUS = {
 	"max_age_seconds": None,
 	"failures_in_a_row": None,
 	"not_before": None,
+	"tick_seconds": None,
 	"last": None,
 	"last_delivered": None,
 }

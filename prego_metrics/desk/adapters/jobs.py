@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import os
 import socket
 from typing import Any, NamedTuple
+
+from prego_metrics.agent.bench.locate import Bench
 
 # What the rows of Scheduled Job Type have as `method`.
 PUSH_JOB = "prego_metrics.prego_push.push_if_due"
@@ -38,6 +41,36 @@ def _is_alive(worker: Any) -> bool:
 	if worker.hostname != socket.gethostname() or not worker.pid:
 		return True  # on another machine or in another container: its entry in Redis expires by itself
 	return os.path.exists(f"/proc/{worker.pid}")
+
+
+def worker_processes(queue_name: str, bench: Bench) -> int:
+	"""Count the workers of a queue of this bench that run on this machine, whether Redis knows them or not."""
+	sites = os.path.realpath(bench.sites)
+	return sum(
+		_works_for(queue_name, _command_line(pid, sites)) for pid in filter(str.isdigit, os.listdir("/proc"))
+	)
+
+
+def _command_line(pid: str, folder: str) -> list[str]:
+	"""Return the command of a process that works in `folder`; nothing for any other, or one that cannot be seen."""
+	try:
+		if os.readlink(f"/proc/{pid}/cwd") == folder:
+			with open(f"/proc/{pid}/cmdline", "rb") as file:
+				return file.read(4096).decode("utf-8", "replace").split("\0")
+	except OSError:
+		pass  # another user's, or gone
+	return []
+
+
+def _works_for(queue_name: str, command: list[str]) -> bool:
+	"""Tell whether this is `bench worker` for a queue; rq may put a title of its own in place of the command."""
+	if command[:1] and command[0].startswith("rq:worker:"):
+		return "Listening on" not in command[0] or f":{queue_name}" in command[0]
+	if not {"worker", "worker-pool"} & set(command):
+		return False
+	queues = [later for option, later in itertools.pairwise(command) if option == "--queue"]
+	queues += [part.partition("=")[2] for part in command if part.startswith("--queue=")]
+	return not queues or queue_name in ",".join(queues).split(",")
 
 
 def age_seconds(started_at: datetime.datetime | None) -> float | None:

@@ -11,7 +11,15 @@ import frappe
 
 from prego_metrics.agent.base.messages import message, message_of
 from prego_metrics.desk.adapters.compat import APP
-from prego_metrics.desk.adapters.jobs import PUSH_JOB, QUEUE, SCAN_QUEUE, age_seconds, workers_of
+from prego_metrics.desk.adapters.dormancy import is_dormant, skipped_seconds
+from prego_metrics.desk.adapters.jobs import (
+	PUSH_JOB,
+	QUEUE,
+	SCAN_QUEUE,
+	age_seconds,
+	worker_processes,
+	workers_of,
+)
 from prego_metrics.desk.adapters.site_thread import NoAnswer, ask_site
 from prego_metrics.doctor.check import Examination
 from prego_metrics.doctor.frappe_facts import JobRow, Queue, SiteFacts, StartedJob
@@ -59,11 +67,12 @@ class BenchFrappe:
 
 	def queues(self) -> tuple[Queue, Queue] | str:
 		def ask() -> tuple[Queue, Queue]:
-			connection = self._connection("redis_queue")
-			return (
-				Queue(QUEUE, *workers_of(QUEUE, connection)),
-				Queue(SCAN_QUEUE, *workers_of(SCAN_QUEUE, connection)),
+			connection, bench = self._connection("redis_queue"), self._node.bench
+			pushes, scans = (
+				Queue(name, *workers_of(name, connection), worker_processes(name, bench))
+				for name in (QUEUE, SCAN_QUEUE)
 			)
+			return pushes, scans
 
 		return self._asked(ask)
 
@@ -87,7 +96,7 @@ class BenchFrappe:
 				return None
 			if str(getattr(job.get_status(), "value", job.get_status())) != "started":
 				return None
-			return StartedJob(job_id, age_seconds(job.started_at))
+			return StartedJob(job_id, age_seconds(job.started_at), age_seconds(job.last_heartbeat))
 
 		return self._asked(ask)
 
@@ -123,15 +132,7 @@ def _site_facts() -> SiteFacts:
 
 	has_app = _has_app()
 	enabled = frappe.db.get_single_value("System Settings", "enable_scheduler", cache=False)
-	return SiteFacts(has_app, bool(cint(enabled)), _is_dormant(), _job_row())
-
-
-def _is_dormant() -> bool:
-	"""Return Frappe's verdict without the hour's cache that Frappe keeps of it; later versions have no such rule."""
-	from frappe.utils import scheduler
-
-	is_dormant = getattr(scheduler, "is_dormant", None)
-	return bool(is_dormant and is_dormant())
+	return SiteFacts(has_app, bool(cint(enabled)), is_dormant(), skipped_seconds(), _job_row())
 
 
 def _job_row() -> JobRow | None:
@@ -143,4 +144,5 @@ def _job_row() -> JobRow | None:
 	if not rows:
 		return None
 	name, stopped, last = rows[0].name, bool(rows[0].stopped), rows[0].last_execution
-	return JobRow(name, stopped, str(last)[:19], bool(last and get_datetime(last) > now_datetime()))
+	age = (now_datetime() - get_datetime(last)).total_seconds() if last else None
+	return JobRow(name, stopped, str(last)[:19], age)

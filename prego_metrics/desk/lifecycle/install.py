@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import datetime
 import os
+import zoneinfo
 
 import click
 import frappe
+from frappe.model.document import Document
 from frappe.utils import add_days, get_datetime, now_datetime
 
 from prego_metrics.agent.base.errors import PregoMetricsError
 from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.bench.processes import how_to_restart
 from prego_metrics.agent.collectors.tenant_count import count_tenants
 from prego_metrics.agent.config.config import load_config
 from prego_metrics.desk.adapters.jobs import PUSH_JOB, SCAN_JOB
@@ -35,6 +39,10 @@ def after_install() -> None:
 			f'  --exclude-sites {site} (beside those already excluded), or "prego_tenant": 0 in its own'
 		)
 		click.echo("  site_config.json.")
+	click.echo(
+		"Restart the bench's processes now, since those that started before get-app cannot run this app:"
+	)
+	click.echo(f"  {how_to_restart(config.bench)}")
 	if config.problems:
 		click.echo("Nothing is pushed before the settings are there. Next: bench prego-metrics configure")
 
@@ -44,7 +52,7 @@ def prepare_site() -> None:
 
 	The rows exist only after the install, and a migrate replaces one whose cron changed.
 	"""
-	_correct_job_rows()
+	correct_job_rows()
 	if not frappe.db.exists("Role", READER_ROLE):
 		role = frappe.new_doc("Role")
 		role.update({"role_name": READER_ROLE, "desk_access": 0})
@@ -54,19 +62,29 @@ def prepare_site() -> None:
 		frappe.get_doc("Log Settings").save(ignore_permissions=True)
 
 
-def _correct_job_rows() -> None:
+def correct_job_rows(settings: Document | None = None, _event: str = "") -> None:
 	"""Make the scheduler's rows due, and let their runs write no log rows.
 
 	Frappe sets create_log on a cron job (1,440 rows a day) when the row is saved, so it is set without saving. An
 	empty last execution counts from the row's creation. A later change of the site's time zone can move either
-	hours into the future, and until then the job silently does not run.
+	hours into the future, and until then the job silently does not run: so this also runs when `settings`, the
+	System Settings, were saved.
 	"""
+	now = _now_by(settings.time_zone) if settings else now_datetime()
 	for row in frappe.get_all(
 		"Scheduled Job Type",
 		filters={"method": ("in", (PUSH_JOB, SCAN_JOB))},
 		fields=["name", "last_execution"],
 	):
 		values = {"create_log": 0}
-		if not row.last_execution or get_datetime(row.last_execution) > now_datetime():
-			values["last_execution"] = add_days(now_datetime(), -1)
+		if not row.last_execution or get_datetime(row.last_execution) > now:
+			values["last_execution"] = add_days(now, -1)
 		frappe.db.set_value("Scheduled Job Type", row.name, values, update_modified=False)
+
+
+def _now_by(time_zone: str | None) -> datetime.datetime:
+	"""Return the time in a zone, as Frappe keeps times: within the request that changes the zone it goes by the old one."""
+	try:
+		return datetime.datetime.now(zoneinfo.ZoneInfo(time_zone or "")).replace(tzinfo=None)
+	except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
+		return now_datetime()

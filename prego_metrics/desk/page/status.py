@@ -8,9 +8,10 @@ from typing import Any
 
 import frappe
 
-from prego_metrics.agent.base.formatting import iso_utc
-from prego_metrics.agent.base.messages import Message, translated
+from prego_metrics.agent.base.formatting import duration, iso_utc
+from prego_metrics.agent.base.messages import Message, coded, message, translated
 from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.bench.installed_frappe import frappe_version
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.state import schedule
 from prego_metrics.agent.state.held import stuck_push
@@ -18,6 +19,7 @@ from prego_metrics.agent.state.model import State
 from prego_metrics.agent.state.status import judge_status
 from prego_metrics.agent.state.store import StateFolder
 from prego_metrics.agent.state.trigger_settings import as_pushed
+from prego_metrics.desk.adapters.dormancy import ended_dormancy, skipped_seconds
 from prego_metrics.desk.manual_push import why_no_push
 
 # A sample may take a second, and a dead mount costs a thread: too much for every refresh of the page.
@@ -62,9 +64,44 @@ def node_page(config: Config) -> dict[str, Any]:
 		"settings": _settings(config),
 		"warnings": [
 			translated(sentence, frappe._)
-			for sentence in (*(problem.message for problem in config.problems), *config.warnings, *warnings)
+			for sentence in (
+				*(problem.message for problem in config.problems),
+				*config.warnings,
+				*warnings,
+				*_dormancy(config, folder, now),
+			)
 		],
 	}
+
+
+def _dormancy(config: Config, folder: StateFolder, now: float) -> list[Message]:
+	"""Return that Frappe skipped, or still skips, this site's jobs for want of logins: who reads it has just logged in."""
+	site = sanitize(frappe.local.site)
+	skipped = skipped_seconds()
+	if skipped is not None:
+		kept = coded("verdict_kept", site=site, time=duration(skipped))
+		return [message("{reason}. To end that: bench --site {site} clear-cache", reason=kept, site=site)]
+	version = frappe_version(config.bench)
+	quiet = ended_dormancy() if version and version.goes_dormant else None
+	if quiet is None:
+		return []
+	began, ended = quiet
+	last = next(
+		(push.at for push in folder.history_newest_first() if push.trigger == "frappe" and push.at < ended),
+		None,
+	)
+	if last is None or ended - last <= schedule.fresh_seconds(config.push_interval):
+		return []
+	return [
+		message(
+			"nobody logged in to {site} from {began} to {ended}, so Frappe skipped its jobs, and its scheduler pushed "
+			"nothing from {last} on. Give the node a second trigger: a timer or cron",
+			site=site,
+			began=iso_utc(began),
+			ended=iso_utc(ended),
+			last=iso_utc(last),
+		)
+	]
 
 
 def _next_push(config: Config, state: State, now: float) -> str:

@@ -1,4 +1,4 @@
-"""Who holds a lock, as the kernel tells it."""
+"""Who holds a lock, and when a process started, as the kernel tells it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import fcntl
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from prego_metrics.agent.base import kernel
-from prego_metrics.agent.base.kernel import flock_holder, is_locked
+from prego_metrics.agent.base.kernel import flock_holder, is_locked, process_started_at
 
 HOLDER = (
 	"import fcntl, os, sys, time\n"
@@ -68,3 +69,14 @@ def test_what_cannot_be_known_is_nobody(tmp_path: Path, monkeypatch: pytest.Monk
 	with open(tmp_path / "file", "w") as file:
 		fcntl.flock(file, fcntl.LOCK_EX)
 		assert flock_holder(str(tmp_path / "gone")) is None
+
+
+def test_the_start_of_a_process_is_a_time_of_the_clock() -> None:
+	before = time.time()
+	with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+		started_at = process_started_at(process.pid)
+		assert process.stdin
+		process.stdin.close()
+	# The kernel knows the boot to the second.
+	assert started_at is not None and before - 2 <= started_at <= time.time() + 2
+	assert process_started_at(process.pid) is None

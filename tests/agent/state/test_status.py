@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from examining import with_frappe
 from pushing import folder_of
 
 from prego_metrics.agent.bench.locate import open_bench
@@ -31,6 +32,7 @@ STATUS_KEYS = [
 	"max_age_seconds",
 	"failures_in_a_row",
 	"not_before",
+	"tick_seconds",
 	"last",
 	"last_delivered",
 ]
@@ -111,6 +113,28 @@ def test_a_node_that_waits_as_it_was_asked_to_does_not_fail_until_its_row_is_sta
 	assert (stale.verdict, stale.exit_code) == ("stale", 2)
 	over = judge_status(state, config, NOW + 291, max_age_seconds=3600)
 	assert (over.verdict, over.not_before) == ("failing", None)
+
+
+@pytest.fixture
+def slow_frappe(bench_folder: Path, config: Config) -> None:
+	"""A Frappe 16 with the app: its scheduler ticks every 240 s."""
+	with_frappe(bench_folder, "16.4.0")
+	(bench_folder / "apps/prego_metrics").mkdir()
+
+
+@pytest.mark.usefixtures("slow_frappe")
+def test_the_tick_of_frappes_scheduler_is_known_before_and_after_its_first_push(config: Config) -> None:
+	status = judge_status(State(), config, NOW)
+	assert status.tick_seconds == 240
+	assert "Frappe's scheduler runs every 240 s" in status.sentence
+	assert "every 240 s as Frappe" in judge_status(after(pushed(NOW - 24)), config, NOW).sentence
+	assert "every 60 s, 42" in judge_status(after(pushed(NOW - 24, trigger="timer")), config, NOW).sentence
+
+
+@pytest.mark.usefixtures("slow_frappe")
+def test_a_tick_that_does_not_push_is_not_awaited(config: Config) -> None:
+	config = replace(config, scheduler_pushes=False)
+	assert judge_status(State(), config, NOW).tick_seconds is None
 
 
 def test_an_old_row_is_critical_and_says_that_no_driver_pushed_since(config: Config) -> None:

@@ -19,7 +19,7 @@ from prego_metrics.desk import scan_job
 from prego_metrics.desk.adapters.jobs import Workers
 from prego_metrics.desk.doctor import bench_frappe
 from prego_metrics.doctor.check import Examination, Finding
-from prego_metrics.doctor.running_frappe import workers
+from prego_metrics.doctor.queues import workers
 from prego_metrics.node_metrics.doctype.prego_node.test_prego_node import set_to
 from prego_metrics.node_metrics.frappe_tests import FrappeTestCase
 from prego_metrics.node_metrics.report.prego_tenants import prego_tenants, scan_message
@@ -144,6 +144,7 @@ class TestPregoScan(FrappeTestCase):
 			patch.object(scan_job, "queue_scan", lambda config: queued),
 			patch.object(scan_job, "is_under_way", lambda path: under_way),
 			patch.object(scan_job, "workers_of", lambda queue, _: Workers(living, living, 1)),
+			patch.object(scan_job, "worker_processes", lambda queue, _: living),
 		):
 			return api.collect()["message"]
 

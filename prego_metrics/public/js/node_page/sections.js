@@ -38,7 +38,11 @@ prego_metrics.node_page.sections = (() => {
 		const seconds = Math.round((Date.parse(at) - Date.parse(page.at)) / 1000);
 		return seconds > 0
 			? `${time(at)} <span class="text-muted">(${html(__("in {0} s", [seconds]))})</span>`
-			: html(__("now, at the next tick of a trigger"));
+			: html(
+					page.tick_seconds
+						? __("now, at the next run of a trigger: Frappe's scheduler runs every {0} s", [page.tick_seconds])
+						: __("now, at the next tick of a trigger")
+			  );
 	}
 
 	function dates(page) {
@@ -75,7 +79,10 @@ prego_metrics.node_page.sections = (() => {
 
 	function drivers(page) {
 		if (!page.drivers.length) {
-			return `<p class="text-muted">${html(__("No trigger was seen yet: nothing pushes this node by itself."))}</p>`;
+			const awaited = page.tick_seconds
+				? __("No trigger was seen yet. Frappe's scheduler runs every {0} s; if that passes, run the checks.", [page.tick_seconds])
+				: __("No trigger was seen yet: nothing pushes this node by itself.");
+			return `<p class="text-muted">${html(awaited)}</p>`;
 		}
 		return labels.table(
 			[__("Trigger"), __("Last tick"), __("How it ended"), __("Interval"), __("Node")],

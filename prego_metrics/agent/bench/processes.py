@@ -1,0 +1,52 @@
+"""The processes of a bench's Frappe, as this machine shows them: when the scheduler started, how all are restarted."""
+
+from __future__ import annotations
+
+import os
+
+from prego_metrics.agent.base.kernel import flock_holder, is_locked, process_started_at
+from prego_metrics.agent.base.messages import Message, message
+from prego_metrics.agent.bench.locate import Bench
+
+
+def is_scheduler_running(bench: Bench) -> bool | None:
+	"""Tell whether a process holds the lock of Frappe's scheduler; None where the kernel does not show it."""
+	return is_locked(_scheduler_lock(bench))
+
+
+def scheduler_started_at(bench: Bench) -> float | None:
+	"""Return since when the process runs that Frappe's scheduler is in; None where none is seen from here."""
+	holder = flock_holder(_scheduler_lock(bench))
+	return process_started_at(holder.pid) if holder else None
+
+
+def app_added_at(bench: Bench) -> float | None:
+	"""Return when an app was last added to the bench, or removed: `bench` writes apps.txt then."""
+	try:
+		return os.stat(os.path.join(bench.sites, "apps.txt")).st_mtime
+	except OSError:
+		return None
+
+
+def _scheduler_lock(bench: Bench) -> str:
+	return os.path.join(bench.root, "config", "scheduler_process")
+
+
+def how_to_restart(bench: Bench) -> Message:
+	"""Return how the web server, the scheduler and the workers of this bench are restarted, as a part of a sentence.
+
+	`bench restart` succeeds and does nothing where neither supervisor nor systemd runs the bench.
+	"""
+	config = os.path.join(bench.root, "config")
+	if os.path.exists(os.path.join(config, "supervisor.conf")):
+		return message("`bench restart`")
+	if os.path.isdir(os.path.join(config, "systemd")):
+		return message("`bench restart --systemd`")
+	if os.path.exists(os.path.join(bench.root, "Procfile")):
+		return message(
+			"end `bench start` by Ctrl-C and start it again (without supervisor, `bench restart` does nothing)"
+		)
+	return message(
+		"restart its web server, scheduler and workers where they run, such as their containers (without "
+		"supervisor, `bench restart` does nothing)"
+	)
