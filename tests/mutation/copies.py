@@ -32,6 +32,11 @@ class Copy:
 		(site_packages / "copy.pth").write_text(f"{self.root}\n{sysconfig.get_path('purelib')}\n")
 		for module in ("chosen_tests", "forked_pytest", "line_tracer"):
 			shutil.copy2(Path(__file__).with_name(f"{module}.py"), site_packages)
+		program = folder / "environment/bin/prego-metrics"
+		program.write_text(
+			f"#!{folder}/environment/bin/python\nfrom prego_metrics.cli.__main__ import main\nmain()\n"
+		)
+		program.chmod(0o755)
 		self._tracing = site_packages / "tracing.pth"
 		self.records = folder / "records"
 		self.records.mkdir()

@@ -183,7 +183,7 @@ class CuttableAdapter(requests.adapters.HTTPAdapter):
 			"http": type("PlainPool", (HTTPConnectionPool,), {"ConnectionCls": Plain}),
 			"https": type("TlsPool", (HTTPSConnectionPool,), {"ConnectionCls": Tls}),
 		}
-		super().__init__(max_retries=0)
+		super().__init__()
 
 	def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
 		super().init_poolmanager(*args, **kwargs)

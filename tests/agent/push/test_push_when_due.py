@@ -37,6 +37,19 @@ def test_a_scheduled_push_waits_for_its_interval(bench: Path, control_plane: Loc
 	assert len(control_plane.pushes) == 2
 
 
+@pytest.mark.parametrize("if_due", [True, False])
+def test_frappes_scheduler_alone_does_not_push_where_it_is_not_to(
+	bench: Path, control_plane: LocalControlPlane, if_due: bool
+) -> None:
+	aim(bench, control_plane.url, scheduler_pushes=False)
+	assert push_now(bench, Request(trigger="frappe", if_due=if_due)).outcome == "not_due"
+	assert push_now(bench, Request(trigger="cron", if_due=if_due)).outcome == "delivered"
+	aim(bench, control_plane.url, scheduler_pushes=True)
+	rewind(bench, 60)
+	assert push_now(bench, Request(trigger="frappe", if_due=if_due)).outcome == "delivered"
+	assert len(control_plane.pushes) == 2
+
+
 def test_a_push_by_hand_is_always_due(bench: Path, control_plane: LocalControlPlane) -> None:
 	for _ in range(3):
 		assert push_now(bench).outcome == "delivered"

@@ -118,7 +118,8 @@ def test_each_driver_has_its_last_tick(folder: StateFolder) -> None:
 	[
 		([0], False),
 		([0, 2, 5], False),
-		([0, 60], True),
+		([0, 44], False),
+		([0, 45], True),
 		([0, 20, 40, 60], True),
 		([0, 60, 361], False),
 		([0, 60, 361, 421], True),
