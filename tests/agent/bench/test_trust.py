@@ -155,16 +155,40 @@ def test_a_linked_configuration_is_judged_where_it_lies(bench: Path, shared_fold
 	assert refused(str(bench)) == ["trust_others", str(elsewhere), "0777"]
 
 
+def test_a_way_of_too_many_links_is_no_bench(bench: Path, shared_folder: Path) -> None:
+	before = bench / "sites"
+	for number in range(41):
+		(shared_folder / f"link-{number}").symlink_to(before)
+		before = shared_folder / f"link-{number}"
+	require_trusted(str(shared_folder / "link-38"))
+	require_trusted(str(shared_folder / "link-39"))
+	with pytest.raises(BenchError) as raised:
+		require_trusted(str(before))
+	assert raised.value.code == "bench_unreadable"
+
+
+def test_a_link_that_goes_up_is_followed(bench: Path, shared_folder: Path) -> None:
+	(shared_folder / "a" / "b").mkdir(parents=True)
+	(shared_folder / "a" / "b" / "sites").symlink_to("../.././bench//sites/")
+	require_trusted(str(shared_folder / "a" / "b" / "sites"))
+	(bench / "sites").chmod(0o777)
+	with pytest.raises(BenchError) as raised:
+		require_trusted(str(shared_folder / "a" / "b" / "sites"))
+	assert raised.value.message.params["path"] == str(bench / "sites")
+
+
 # Groups
 
 
 @as_root
 @pytest.mark.parametrize("umask_mode", [0o775, 0o2775])
-def test_the_own_group_of_the_owner_may_write(bench: Path, umask_mode: int) -> None:
+@pytest.mark.parametrize("same_number", [True, False])
+def test_the_own_group_of_the_owner_may_write(bench: Path, umask_mode: int, same_number: bool) -> None:
 	user = next(
 		user
 		for user in pwd.getpwall()
-		if user.pw_uid and grp.getgrgid(user.pw_gid).gr_name == user.pw_name and user.pw_uid == user.pw_gid
+		if user.pw_uid and grp.getgrgid(user.pw_gid).gr_name == user.pw_name
+		if (user.pw_uid == user.pw_gid) is same_number
 	)
 	give(bench, user.pw_uid, user.pw_gid)
 	for path in (bench, bench / "sites"):

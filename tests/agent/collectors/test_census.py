@@ -95,6 +95,21 @@ def test_sites_are_listed_in_the_order_of_their_names(
 	]
 
 
+def test_an_alias_is_looked_for_in_its_own_bench_alone(
+	bench_folder: Path, tmp_path: Path, make_bench: MakeBench
+) -> None:
+	other = make_bench(tmp_path / "other", "z.example")
+	(bench_folder / "sites" / "www.example").symlink_to("acme.example")
+	(other / "sites" / "www.example").symlink_to("z.example")
+	for order in ((bench_folder, other), (other, bench_folder)):
+		census = take_census(open_benches(map(str, order)))
+		aliases = [(entry.name, entry.bench, entry.alias_of) for entry in census.not_sites if entry.alias_of]
+		assert sorted(aliases) == [
+			("www.example", str(bench_folder), "acme.example"),
+			("www.example", str(other), "z.example"),
+		]
+
+
 def test_the_count_of_a_node_is_the_sum_of_its_benches(
 	tmp_path: Path, make_bench: MakeBench, bench_folder: Path
 ) -> None:

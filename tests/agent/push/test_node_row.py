@@ -12,6 +12,8 @@ import pytest
 from hostile_server import Behaviour, Exchange, HostileServer, answer
 from pushing import KEY, aim, folder_of, kept, leaked, push_now, state_of
 
+from prego_metrics.agent.http.client import Answer
+from prego_metrics.agent.push.node_row import differences
 from prego_metrics.agent.push.request import Request
 from prego_metrics.agent.push.result import Result
 from prego_metrics.agent.state.model import State
@@ -124,6 +126,60 @@ def test_an_old_row_and_other_figures_are_warnings(
 	ended = pushed(bench, row(**members()))
 	assert ended.outcome == "delivered"
 	assert [code for w in ended.warnings if (code := getattr(w, "code", "")).startswith("row_")] == codes
+
+
+def at(moment: float) -> str:
+	return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(moment))
+
+
+@pytest.mark.parametrize(
+	("age", "delivered_ago", "count", "codes"),
+	[
+		(120, 0, 3, []),
+		(121, 0, 3, ["row_stale"]),
+		(121, 0, 4, ["row_stale"]),
+		(220, 100, 3, []),
+		(221, 100, 3, ["row_stale"]),
+		(100, 100, 4, ["row_differs"]),
+		(98, 100, 4, []),
+		(0, 0, 3, []),
+		(0, 0, 4, ["row_differs"]),
+	],
+)
+@pytest.mark.parametrize("clock_off", [0, -7200, 7200])
+def test_a_rows_age_is_measured_by_the_clock_of_the_control_plane(
+	age: float, delivered_ago: float, count: int, codes: list[str], clock_off: float
+) -> None:
+	now = int(time.time())
+	members = {"node_id": "node-1", "updated_at": at(now + clock_off - age), "tenant_count": count}
+	date = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(now + clock_off))
+	answered = Answer(200, {"date": date}, json.dumps(members))
+	sent = {"node_id": "node-1", "tenant_count": 3}
+	found = differences(answered, sent, time.time() - delivered_ago)
+	assert [warning.code for warning in found] == codes
+
+
+@pytest.mark.parametrize(
+	("sent", "found", "differs"),
+	[
+		(3, 3, False),
+		(12.5, 12.49, False),
+		(12.5, 12, False),
+		(12.5, 13.02, True),
+		(3, "3", False),
+		(3, None, False),
+		(1, True, False),
+		(None, 3, False),
+	],
+)
+@pytest.mark.parametrize("name", ["tenant_count", "cpu_pct", "memory_pct", "disk_pct"])
+def test_a_figure_differs_by_more_than_rounding(
+	name: str, sent: object, found: object, differs: bool
+) -> None:
+	answered = Answer(200, {}, json.dumps({"node_id": "node-1", "x": 1, name: found}))
+	warnings = differences(answered, {"node_id": "node-1", name: sent}, time.time())
+	expected = {"field": name, "found": found, "sent": sent}
+	assert [warning.params for warning in warnings] == ([expected] if differs else [])
 
 
 def test_only_a_changed_url_node_id_or_key_is_read_back_by_a_trigger(

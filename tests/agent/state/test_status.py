@@ -91,6 +91,11 @@ def test_a_push_just_delivered_is_fresh(config: Config) -> None:
 	)
 
 
+def test_an_age_has_one_digit_after_the_point(config: Config) -> None:
+	status = judge_status(after(pushed(NOW - 24.26)), config, NOW)
+	assert status.as_dict()["age_seconds"] == 24.3
+
+
 def test_a_fresh_row_after_a_failed_attempt_is_a_warning(config: Config) -> None:
 	failed = pushed(NOW - 10, "failed", error="no connection: Connection refused", status_code=None)
 	status = judge_status(after(pushed(NOW - 70), failed), config, NOW)

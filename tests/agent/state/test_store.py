@@ -191,6 +191,14 @@ def test_a_file_that_lay_there_with_a_wider_mode_is_narrowed(folder: StateFolder
 	assert modes(folder) == dict.fromkeys(EVERYTHING, 0o600)
 
 
+@pytest.mark.parametrize("mode", [0o2750, 0o2700, 0o770])
+def test_the_group_reads_along_only_where_the_folder_is_made_for_it(folder: StateFolder, mode: int) -> None:
+	os.mkdir(folder.path)
+	os.chmod(folder.path, mode)
+	write_everything(folder)
+	assert modes(folder) == dict.fromkeys(EVERYTHING, 0o600)
+
+
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
 def test_in_the_hardened_mode_the_group_reads_along(folder: StateFolder, umask: int) -> None:
 	os.mkdir(folder.path)
