@@ -10,9 +10,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from prego_metrics.agent.base.formatting import iso_utc
+from prego_metrics.agent.base.formatting import epoch_seconds, iso_utc
 from prego_metrics.agent.base.sanitize import sanitize
-from prego_metrics.agent.base.times import epoch_seconds
 from prego_metrics.agent.setup.nodes_row import REGIONS
 from prego_metrics.fleet.sources.records import HETZNER_API, Fleet, Metrics, describe_value
 

@@ -10,7 +10,8 @@ import click
 import pytest
 
 from prego_metrics.agent.base.alert_codes import ALERTS
-from prego_metrics.agent.base.error_codes import ERRORS, PARTS
+from prego_metrics.agent.base.error_codes import ERRORS
+from prego_metrics.agent.base.error_parts import PARTS
 from prego_metrics.agent.config.kinds import Number, WholeNumber
 from prego_metrics.agent.config.settings import SETTINGS, Setting
 from prego_metrics.agent.push.payload import Payload

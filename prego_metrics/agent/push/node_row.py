@@ -16,10 +16,9 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-from prego_metrics.agent.base.formatting import duration
+from prego_metrics.agent.base.formatting import duration, epoch_seconds
 from prego_metrics.agent.base.messages import Message, coded
 from prego_metrics.agent.base.secrets import Secret
-from prego_metrics.agent.base.times import epoch_seconds
 from prego_metrics.agent.http.answers import (
 	content_of,
 	error_code,

@@ -13,7 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import prego_metrics
-from prego_metrics.agent.base.error_codes import ERRORS, PARTS, TEMPLATES
+from prego_metrics.agent.base.error_codes import ERRORS, TEMPLATES
+from prego_metrics.agent.base.error_parts import PARTS
 from prego_metrics.agent.base.errors import ConfigurationError, ExportError, PregoMetricsError, Problem
 from prego_metrics.agent.base.messages import Message, coded, message, params_as_json, restore, translated
 

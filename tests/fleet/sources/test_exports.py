@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from strategies import hostile_texts, json_values
 
 from prego_metrics.agent.base.errors import ExportError
-from prego_metrics.agent.base.times import epoch_seconds
+from prego_metrics.agent.base.formatting import epoch_seconds
 from prego_metrics.fleet.sources.exports import read_export
 from prego_metrics.fleet.sources.records import read_placement
 
