@@ -20,7 +20,7 @@ from frappe.utils.user import get_system_managers
 from prego_metrics.agent.alerts import messages as events
 from prego_metrics.agent.alerts.receipts import node_id_of_pushes, take_unsent, withdraw_receipt
 from prego_metrics.agent.base.alert_codes import ALERTS
-from prego_metrics.agent.base.messages import translated
+from prego_metrics.agent.base.messages import Message, translated
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.state.events import AlertEvent
 from prego_metrics.agent.state.store import StateFolder
@@ -40,11 +40,16 @@ class NotMailed(Exception):
 	"""
 
 
-def notify(folder: StateFolder, config: Config, log: Callable[[str], None]) -> None:
-	"""Send the alerts that were not sent yet; `log` takes a line for each failure. Never raises."""
+def notify(
+	folder: StateFolder, config: Config, log: Callable[[str], None], not_written: Message | None = None
+) -> None:
+	"""Send the alerts that were not sent yet; `log` takes a line for each failure. Never raises.
+
+	`not_written` says why the push before could not write the state.
+	"""
 	pushed_config = replace(config, node_id=node_id_of_pushes(folder, folder.read()[0], config))
 	for channel, send in CHANNELS.items():
-		for event in take_unsent(folder, channel, config):
+		for event in take_unsent(folder, channel, config, not_written=not_written):
 			try:
 				send(event, pushed_config)
 				# The sent marker is a file: a later rollback must not undo what it stands for.

@@ -7,7 +7,9 @@ import contextlib
 import frappe
 from frappe.utils import add_to_date
 
+from prego_metrics.agent.alerts.spare import folder_to_read
 from prego_metrics.agent.base.errors import PregoMetricsError
+from prego_metrics.agent.base.messages import Message
 from prego_metrics.agent.bench.privileges import drop_privileges
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.push.push import preload, push
@@ -47,20 +49,22 @@ def _push_and_notify() -> None:
 		log_to_bench(summary(result))
 	config = operator_config()
 	if config is not None:
-		catch_up_and_notify(StateFolder(bench.sites), config)
+		catch_up_and_notify(StateFolder(bench.sites), config, result.not_written)
 
 
-def catch_up_and_notify(folder: StateFolder, config: Config) -> None:
+def catch_up_and_notify(folder: StateFolder, config: Config, not_written: Message | None = None) -> None:
 	"""Bring the log of pushes up to date and send the alerts that are due. Never raises: the push is over.
 
-	A log that cannot be written, as before a migrate, does not hold up the alerts.
+	A log that cannot be written, as before a migrate, does not hold up the alerts. `not_written` says why the push
+	could not write the state.
 	"""
+	folder = folder_to_read(folder, not_written)
 	for failure, work in (
 		("The log of pushes was not written", _catch_up),
 		("The alerts were not sent", _notify),
 	):
 		try:
-			work(folder, config)
+			work(folder, config, not_written)
 			# Kept, whatever fails after it.
 			frappe.db.commit()  # nosemgrep
 		except Exception as error:  # noqa: BLE001 whatever it is, the push must not suffer
@@ -70,16 +74,16 @@ def catch_up_and_notify(folder: StateFolder, config: Config) -> None:
 				frappe.db.rollback()
 
 
-def _catch_up(folder: StateFolder, config: Config) -> None:
+def _catch_up(folder: StateFolder, config: Config, not_written: Message | None) -> None:
 	from prego_metrics.desk.push_log import catch_up
 
 	catch_up(folder, config)
 
 
-def _notify(folder: StateFolder, config: Config) -> None:
+def _notify(folder: StateFolder, config: Config, not_written: Message | None) -> None:
 	from prego_metrics.desk.notifications import notify
 
-	notify(folder, config, log_to_bench)
+	notify(folder, config, log_to_bench, not_written)
 
 
 def _log_broken_tick(fault: str) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from fault_injectors import (
 	HANG,
 	all_of,
+	as_user,
 	attempts,
 	both,
 	finds,
@@ -135,6 +136,44 @@ def _killed_is_in_the_history(node: Node, run: Run) -> None:
 	assert len(history) == 2, history
 
 
+def _free_the_disk(node: Node) -> None:
+	(node.state_folder / "filler").unlink()
+
+
+def _remount(node: Node) -> None:
+	subprocess.run(["mount", "-o", "remount,rw", node.state_folder], check=True)
+
+
+def _unrecorded_is_alerted_of(repair: Callable[[Node], None] | None = None) -> Callable[[Node, Run], None]:
+	"""Each channel sends it once, and once that it is over."""
+
+	def check(node: Node, run: Run) -> None:
+		def alerts() -> list[int | None]:
+			return [node.run(("alerts", "--channel", "test"), faulty=False).code for _ in range(2)]
+
+		assert alerts() == [0, 1]
+		if repair:
+			repair(node)
+			assert alerts() == [0, 1]
+			assert node.run(PUSH, faulty=False).code == 0
+			assert not [name for name in os.listdir(node.environ["TMPDIR"]) if name.startswith("prego")]
+
+	return check
+
+
+def _next_mail_is_silent(node: Node, run: Run) -> None:
+	again = node.run((*TICK, "--alerts", "cron"), faulty=False)
+	assert (again.code, again.printed, len(node.pushes)) == (1, "", 2), again
+
+
+def _state_of_another_user(node: Node) -> None:
+	node.write()
+	for path in (node.bench, *node.bench.rglob("*")):
+		os.chown(path, 65534, 65534)
+	os.chown(node.state_folder, 0, 0)
+	node.state_folder.chmod(0o755)
+
+
 def _ten_minutes_after_a_tick(node: Node) -> None:
 	"""A timer ran, and the next run is that of ten minutes later."""
 	node.write()
@@ -212,21 +251,53 @@ def _leftover(name: str) -> Inject:
 
 
 _DISKS = [
-	Fault("the state's disk is full", SILENCE, _state_on_tmpfs("size=64k", full=True), DELIVERED_UNRECORDED),
+	Fault(
+		"the state's disk is full",
+		SILENCE,
+		_state_on_tmpfs("size=64k", full=True),
+		DELIVERED_UNRECORDED,
+		check=_unrecorded_is_alerted_of(_free_the_disk),
+	),
 	Fault(
 		"the state's disk has no inodes left",
 		SILENCE,
 		_state_on_tmpfs("size=64k,nr_inodes=2"),
 		DELIVERED_UNRECORDED,
+		check=_unrecorded_is_alerted_of(),
 		slow=True,
 	),
-	Fault("the state's disk is read-only", SILENCE, _state_on_tmpfs("ro"), DELIVERED_UNRECORDED, slow=True),
+	Fault(
+		"the state's disk is read-only",
+		SILENCE,
+		_state_on_tmpfs("ro"),
+		DELIVERED_UNRECORDED,
+		check=_unrecorded_is_alerted_of(),
+		slow=True,
+	),
 	Fault(
 		"the state's disk is read-only, and a timer pushes",
 		SILENCE,
 		_state_on_tmpfs("ro"),
 		DELIVERED_UNRECORDED,
 		TICK,
+		check=_unrecorded_is_alerted_of(_remount),
+	),
+	Fault(
+		"the state's disk is read-only, and cron mails",
+		SILENCE,
+		_state_on_tmpfs("ro"),
+		LOUD,
+		(*TICK, "--alerts", "cron"),
+		check=all_of(attempts(1), names("cannot be written: Read-only file system"), _next_mail_is_silent),
+		slow=True,
+	),
+	Fault(
+		"the state belongs to another user",
+		SILENCE,
+		both(as_user(65534), _state_of_another_user),
+		DELIVERED_UNRECORDED,
+		check=names("Permission denied"),
+		slow=True,
 	),
 	Fault(
 		"the state's disk is full, and nothing is delivered",
@@ -339,7 +410,7 @@ _FILES = [
 		slow=True,
 	),
 	Fault("a state.json that is a pipe", SILENCE, state_is(os.mkfifo), DELIVERED, slow=True),
-	Fault("a state.json that is a folder", SILENCE, state_is(Path.mkdir), DELIVERED_UNRECORDED, slow=True),
+	Fault("a state.json that is a folder", SILENCE, state_is(Path.mkdir), DELIVERED, slow=True),
 	Fault("a history that is a pipe", SILENCE, state_is(os.mkfifo, "history.jsonl"), DELIVERED, slow=True),
 	Fault(
 		"a history of nonsense", SILENCE, state_file(b"\x00nonsense", "history.jsonl"), DELIVERED, slow=True

@@ -14,10 +14,11 @@ from dataclasses import replace
 
 from prego_metrics.agent.alerts.messages import description, title
 from prego_metrics.agent.alerts.receipts import node_id_of_pushes, take_unsent, withdraw_receipt
+from prego_metrics.agent.alerts.spare import folder_to_read
 from prego_metrics.agent.base.alert_codes import FAILING, LOCK_STUCK, RECOVERED, STALE
 from prego_metrics.agent.base.errors import LockUnsupported, PregoMetricsError
 from prego_metrics.agent.base.formatting import iso_utc
-from prego_metrics.agent.base.messages import coded
+from prego_metrics.agent.base.messages import Message, coded
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.state.events import AlertEvent
@@ -43,15 +44,22 @@ def check_channel(channel: str) -> None:
 
 
 def take_unsent_alerts(
-	folder: StateFolder, channel: str, config: Config, *, clock: Callable[[], float] = time.time
+	folder: StateFolder,
+	channel: str,
+	config: Config,
+	*,
+	not_written: Message | None = None,
+	clock: Callable[[], float] = time.time,
 ) -> str | None:
 	"""Return the alerts that `channel` has to send now, and mark them as sent; None if there are none.
 
 	Of the events of the delivery only the last is sent. A recovery that new failures follow waits: either they end,
-	and it holds, or they are sent in its place. Raises ChannelError.
+	and it holds, or they are sent in its place. `not_written` says why the run before could not write the state. Raises
+	ChannelError.
 	"""
 	check_channel(channel)
-	events = take_unsent(folder, channel, config, clock=clock)
+	events = take_unsent(folder, channel, config, not_written=not_written, clock=clock)
+	folder = folder_to_read(folder, not_written)
 	state, _ = folder.read()
 	of_delivery = [event for event in events if event.kind in _DELIVERY]
 	outdated = of_delivery[:-1]

@@ -9,8 +9,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from prego_metrics.agent.base.alert_codes import LOCK_STUCK, STALE
-from prego_metrics.agent.base.messages import code_of, message
+from prego_metrics.agent.alerts.spare import folder_to_read, spare_of
+from prego_metrics.agent.base.alert_codes import LOCK_STUCK, STALE, STATE_NOT_WRITABLE, STATE_WRITABLE
+from prego_metrics.agent.base.messages import Message, code_of, message
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.state.events import AlertEvent
 from prego_metrics.agent.state.held import stuck_push
@@ -41,35 +42,92 @@ def _stuck_event(folder: StateFolder, state: State) -> AlertEvent | None:
 
 
 def take_unsent(
-	folder: StateFolder, channel: str, config: Config, *, clock: Callable[[], float] = time.time
+	folder: StateFolder,
+	channel: str,
+	config: Config,
+	*,
+	not_written: Message | None = None,
+	clock: Callable[[], float] = time.time,
 ) -> list[AlertEvent]:
 	"""Mark the events that `channel` has not sent yet as sent, and return them, oldest first.
 
-	An event that cannot be marked (a full disk, another user's folder) is not returned: no alert is better than
-	one every minute.
+	`not_written` says why the run before could not write the state. Whether pushes have stopped is not known then. An
+	event that can be marked nowhere is not returned: no alert is better than one every minute.
 	"""
 	now = clock()
+	if not_written is None:
+		spare_of(folder).move_to(folder)
+	folder = folder_to_read(folder, not_written)
 	state, _ = folder.read()
 	events = current_events(folder, state, as_pushed(config, folder, state), now)
-	unsent = [event for event in events if folder.create_receipt(_receipt_name(channel, event))]
-	if unsent:
+	if not_written:
+		events = [event for event in events if event.kind != STALE]
+	events += _recording_events(folder, channel, state, not_written, now)
+	unsent = [event for event in events if _mark(folder, _receipt_name(channel, event))]
+	if unsent and not not_written:
 		folder.remove_old_receipts(2 * ALERT_WITHIN_SECONDS)
 	return unsent
 
 
+def _recording_events(
+	folder: StateFolder, channel: str, state: State, not_written: Message | None, now: float
+) -> list[AlertEvent]:
+	"""Return that pushes cannot be recorded, or can be again. Only receipts know of it, and each channel has its own."""
+	told, ended = (_ids_sent(folder, channel, kind) for kind in (STATE_NOT_WRITABLE, STATE_WRITABLE))
+	if not not_written:
+		return [AlertEvent(id, now, STATE_WRITABLE) for id in told - ended]
+	if told - ended:
+		return []
+	last_id = state.last.id if state.last else ""
+	id = last_id if last_id and last_id not in ended else f"{int(now):016x}"
+	return [AlertEvent(id, now, STATE_NOT_WRITABLE, error=not_written)]
+
+
+def is_told_of_recording(folder: StateFolder, channel: str) -> bool:
+	"""Tell whether `channel` has sent that pushes cannot be recorded, and not yet that they can be."""
+	return bool(_ids_sent(folder, channel, STATE_NOT_WRITABLE) - _ids_sent(folder, channel, STATE_WRITABLE))
+
+
+def _ids_sent(folder: StateFolder, channel: str, kind: str) -> set[str]:
+	start = f"{channel}-{kind}-"
+	return {name.removeprefix(start) for name in _receipts(folder) if name.startswith(start)}
+
+
+def _receipts(folder: StateFolder) -> set[str]:
+	return {*folder.receipts(), *spare_of(folder).receipts()}
+
+
+def _mark(folder: StateFolder, name: str) -> bool:
+	"""Make a receipt, in the spare folder if it cannot be made where it belongs; tell whether this process did it."""
+	if name in _receipts(folder):
+		return False
+	for place in (folder, spare_of(folder)):
+		try:
+			return place.create_receipt(name)
+		except OSError:
+			continue
+	return False
+
+
 def withdraw_receipt(folder: StateFolder, channel: str, event: AlertEvent) -> None:
 	"""Mark an event as not sent, since sending it failed: the next run tries again."""
-	folder.remove_receipt(_receipt_name(channel, event))
+	for place in (spare_of(folder), folder):
+		if _receipt_name(channel, event) in place.receipts():
+			place.remove_receipt(_receipt_name(channel, event))
 
 
 def was_alerted_stale(folder: StateFolder, state: State) -> bool:
 	"""Tell whether any channel sent that pushes have stopped since the last delivered one."""
-	return state.last_delivered is not None and folder.has_receipt(f"-{STALE}-{state.last_delivered.id}")
+	return state.last_delivered is not None and _was_sent(folder, STALE, state.last_delivered.id)
 
 
 def was_alerted_stuck(folder: StateFolder, push: Push) -> bool:
 	"""Tell whether any channel sent that the lock is stuck, for which `push` was not sent."""
-	return code_of(push.error) == LOCK_STUCK and folder.has_receipt(f"-{LOCK_STUCK}-{push.id}")
+	return code_of(push.error) == LOCK_STUCK and _was_sent(folder, LOCK_STUCK, push.id)
+
+
+def _was_sent(folder: StateFolder, kind: str, id: str) -> bool:
+	return any(name.endswith(f"-{kind}-{id}") for name in _receipts(folder))
 
 
 def node_id_of_pushes(folder: StateFolder, state: State, config: Config) -> str:

@@ -16,6 +16,8 @@ RECOVERED = "recovered"
 TENANTS_FELL = "tenants_fell"
 DISK_FULL = "disk_full"
 DISK_FREED = "disk_freed"
+STATE_NOT_WRITABLE = "state_not_writable"
+STATE_WRITABLE = "state_writable"
 
 
 class AlertText(NamedTuple):
@@ -60,6 +62,16 @@ ALERTS: Mapping[str, AlertText] = {
 	DISK_FREED: AlertText(
 		"Node {node}: the disk has room again",
 		"{disk_pct} % of the fullest disk was used at {at}.",
+		all_clear=True,
+	),
+	STATE_NOT_WRITABLE: AlertText(
+		"Node {node}: pushes cannot be recorded",
+		"{error}. Pushes still go out, at each run of each trigger, but failures cannot be counted, and whether pushes "
+		"have stopped is not known here. Free the disk, or correct the owner and mode of the folder or its mount.",
+	),
+	STATE_WRITABLE: AlertText(
+		"Node {node}: pushes are recorded again",
+		"The state of the pushes was written again at {at}.",
 		all_clear=True,
 	),
 }

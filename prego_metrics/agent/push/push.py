@@ -67,15 +67,19 @@ def push(bench: Bench, request: Request, environ: Mapping[str, str] | None = Non
 	try:
 		config = read_settings(bench, environ)
 	except TooLate as error:
-		return Result(NOT_SENT, time.time(), error=error.message, scheduled=request.if_due)
+		return _late(error, request)
 	try:
 		result = _push_if_due(config, folder, request, environ)
 	except TooLate as error:
-		result = Result(NOT_SENT, time.time(), error=error.message)
+		result = _late(error, request)
 	warnings = (*config.warnings, *config.defaults_applied(_needed_keys(request)), *result.warnings)
-	if request.if_due and request.trigger != MANUAL:
-		tick = _tick(config, request.trigger, result.outcome, environ)
-		if (not_written := written(lambda: folder.write_tick(tick), folder)) and result.outcome == NOT_DUE:
+	if request.if_due and request.trigger != MANUAL and code_of(result.not_written) != "state_late":
+		outcome = result.outcome
+		not_written = written(
+			lambda: folder.write_tick(_tick(config, request.trigger, outcome, environ)), folder
+		)
+		if not_written and not result.not_written:
+			result = replace(result, not_written=not_written)
 			warnings += (not_written,)
 	if result.outcome == DELIVERED and (config.heartbeat_url or config.heartbeat_url_file):
 		from prego_metrics.agent.push.heartbeat import ping
@@ -124,11 +128,11 @@ def _push_if_due(config: Config, folder: StateFolder, request: Request, environ:
 			no_lock = error.message
 		except OSError as error:
 			failed = coded("lock_failed", folder=sanitize(config.bench.sites), reason=error.strerror)
-			return Result(NOT_SENT, time.time(), error=failed)
+			return Result(NOT_SENT, time.time(), error=failed, not_written=failed)
 		state, state_warnings = folder_in_time(
 			lambda: read_under_lock(config, folder, exclusive=no_lock is None), folder.path
 		)
-		attempt = Attempt.of(request.trigger)
+		attempt, late = Attempt.of(request.trigger), None
 		if no_lock and request.if_due:
 			# A person may push without the lock, but triggers could do it at the same time.
 			result = Result(NOT_SENT, time.time(), error=no_lock)
@@ -140,16 +144,18 @@ def _push_if_due(config: Config, folder: StateFolder, request: Request, environ:
 				give_up_at = min(give_up_at, began_waiting + request.within_seconds)
 			if no_lock is None:
 				written(lambda: folder.begin(attempt), folder, give_up_at)
-			result, state = _push_locked(config, folder, state, request, environ, attempt.at, give_up_at)
-		not_recorded: list[Message] = []
-		if "state_late" not in map(code_of, result.warnings):
-			try:
-				not_recorded = folder_in_time(
-					lambda: record_push(config, folder, state, request, result, attempt), folder.path
-				)
-			except TooLate as error:
-				not_recorded = [error.message]
-		return replace(result, warnings=(*result.warnings, *state_warnings, *not_recorded))
+			result, state, late = _push_locked(
+				config, folder, state, request, environ, attempt.at, give_up_at
+			)
+		result = replace(result, warnings=(*result.warnings, *state_warnings))
+		if late:
+			return result.unrecorded(late)
+		try:
+			return folder_in_time(
+				lambda: record_push(config, folder, state, request, result, attempt), folder.path
+			)
+		except TooLate as error:
+			return result.unrecorded(error.message)
 
 
 def _push_locked(
@@ -160,8 +166,11 @@ def _push_locked(
 	environ: Mapping[str, str],
 	at: float,
 	give_up_at: float,
-) -> tuple[Result, State]:
-	"""Count, sample and send; `give_up_at` is of the monotonic clock. Returns how it ended, and the state so far."""
+) -> tuple[Result, State, Message | None]:
+	"""Count, sample and send; `give_up_at` is of the monotonic clock.
+
+	Returns how it ended, the state so far, and that the state's file system hangs, if it does.
+	"""
 	from prego_metrics.agent.http.retry import ATTEMPTS
 	from prego_metrics.agent.push.delivery import scheduled_attempts, send
 	from prego_metrics.agent.push.node_row import read_when_changed
@@ -177,7 +186,7 @@ def _push_locked(
 		seconds = give_up_at - time.monotonic()
 		collected = collect(config, state, at, seconds, save_snapshot=request.save_snapshot)
 	except NotSent as error:
-		return Result(NOT_SENT, at, error=error.message, duration_ms=_milliseconds_since(began)), state
+		return Result(NOT_SENT, at, error=error.message, duration_ms=_milliseconds_since(began)), state, None
 
 	# Stamped before sending: a process that is killed from here on must not make the next one believe that
 	# nothing was tried, nor ask for a second snapshot. A push that was not sent stamps nothing, so that a
@@ -192,7 +201,8 @@ def _push_locked(
 		settings_file_seen=not config.file_absent,
 		site_marks=collected.site_marks,
 	)
-	stamped_late = written(lambda: folder.write(state), folder, give_up_at)
+	not_stamped = written(lambda: folder.write(state), folder, give_up_at)
+	late = not_stamped if code_of(not_stamped) == "state_late" else None
 	delivery = send(
 		config.control_plane_url,
 		key,
@@ -213,15 +223,10 @@ def _push_locked(
 		attempts=delivery.attempts,
 		duration_ms=_milliseconds_since(began),
 		error=delivery.error,
-		warnings=(
-			*asked_to_wait,
-			*key_warnings,
-			*collected.warnings,
-			*([stamped_late] if stamped_late and stamped_late.code == "state_late" else []),
-		),
+		warnings=(*asked_to_wait, *key_warnings, *collected.warnings),
 	)
 	if result.outcome != DELIVERED:
-		return result, state
+		return result, state, late
 	row, mark = read_when_changed(
 		config.control_plane_url,
 		key,
@@ -234,7 +239,14 @@ def _push_locked(
 		result = replace(result, outcome=REFUSED, error=row.fault)
 	elif row:
 		result = replace(result, warnings=(*result.warnings, *row.warnings))
-	return replace(result, duration_ms=_milliseconds_since(began)), replace(state, row_mark=mark)
+	return replace(result, duration_ms=_milliseconds_since(began)), replace(state, row_mark=mark), late
+
+
+def _late(error: TooLate, request: Request) -> Result:
+	"""Return the result of a push whose settings, lock or state did not answer: nothing is sent, nor recorded."""
+	return Result(
+		NOT_SENT, time.time(), error=error.message, not_written=error.message, scheduled=request.if_due
+	)
 
 
 def _tick(config: Config, trigger: str, outcome: str, environ: Mapping[str, str]) -> Tick:

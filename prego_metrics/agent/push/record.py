@@ -72,8 +72,11 @@ def _recorded(config: Config, folder: StateFolder, state: State, push: Push) -> 
 
 def record_push(
 	config: Config, folder: StateFolder, state: State, request: Request, result: Result, attempt: Attempt
-) -> list[Message]:
-	"""Record a push that follows `state`; return warnings of what could not be written. The caller holds the lock."""
+) -> Result:
+	"""Record a push that follows `state`, and return its result, also of what could not be written.
+
+	The caller holds the lock.
+	"""
 	push = Push(
 		id=attempt.id,
 		at=result.at,
@@ -89,13 +92,9 @@ def record_push(
 	not_written = folder.write(_recorded(config, folder, state, push))
 	folder.end(attempt)
 	if not_written:
-		return [
-			message(
-				"{reason}. The push itself is not affected, but every run of a trigger pushes until that is fixed",
-				reason=not_written,
-			)
-		]
+		return result.unrecorded(not_written)
 	not_appended = folder.append_history(push)
 	if not_appended:
-		return [message("{reason}. Only this push's line in the history is lost", reason=not_appended)]
-	return []
+		lost = message("{reason}. Only this push's line in the history is lost", reason=not_appended)
+		return replace(result, warnings=(*result.warnings, lost))
+	return result

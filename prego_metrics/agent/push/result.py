@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from prego_metrics.agent.base.formatting import iso_utc, percent_word
@@ -18,7 +18,8 @@ _EXIT_CODES = {DELIVERED: 0, NOT_DUE: 0, DRY_RUN: 0, BUSY: 1, REFUSED: 1, FAILED
 class Result:
 	"""The outcome of one push; `at` is in seconds since the epoch.
 
-	scheduled tells that a trigger asked for it: another push being under way is then no failure.
+	scheduled tells that a trigger asked for it: another push being under way is then no failure. not_written is why
+	the state does not know of it; of a delivered push that is its error.
 	"""
 
 	outcome: str
@@ -29,17 +30,27 @@ class Result:
 	duration_ms: int = 0
 	error: Message | None = None
 	scheduled: bool = False
+	not_written: Message | None = None
 	warnings: tuple[str, ...] = ()
 
 	@property
 	def exit_code(self) -> int:
-		"""0 delivered or nothing to do, 1 not delivered, 2 nothing could be counted or configured."""
+		"""0 delivered or nothing to do, 1 not delivered or not recorded, 2 nothing could be counted or configured."""
+		if self.outcome == DELIVERED and self.error:
+			return 1
 		return 0 if self.outcome == BUSY and self.scheduled else _EXIT_CODES[self.outcome]
 
 	@property
 	def error_code(self) -> str | None:
 		"""The code of the catalog for what went wrong; None if nothing did."""
 		return self.error.code if self.error else None
+
+	def unrecorded(self, why: Message) -> Result:
+		"""Return the result of a push that the state does not know of. Of a delivered one that is the error."""
+		if self.outcome == DELIVERED:
+			return replace(self, not_written=why, error=why)
+		warning = message("{reason}. Until that is fixed, failures are not counted", reason=why)
+		return replace(self, not_written=why, warnings=(*self.warnings, warning))
 
 	def as_dict(self) -> dict[str, Any]:
 		"""Return the result as JSON has it."""
@@ -58,10 +69,17 @@ class Result:
 def summary(result: Result) -> Message:
 	"""Return one sentence, or for several problems a few lines, that say how a push ended."""
 	if result.outcome == DELIVERED:
-		return message(
+		sentence = message(
 			"Delivered in {duration_ms} ms: {figures}",
 			duration_ms=result.duration_ms,
 			figures=_metrics(result),
+		)
+		if not result.error:
+			return sentence
+		return message(
+			"{sentence}. But it was not recorded, so each run of each trigger pushes: {error}",
+			sentence=sentence,
+			error=result.error,
 		)
 	if result.outcome == NOT_DUE:
 		return message("Not due yet: nothing sent")

@@ -28,6 +28,10 @@ class MarkFolder:
 	def __init__(self, path: str) -> None:
 		self.path = path
 
+	def opened(self) -> OpenedFolder:
+		"""Return the folder for a `with` block, which makes it if it is not there, and may raise OSError."""
+		return OpenedFolder(self.path)
+
 	def names(self) -> list[str]:
 		try:
 			return os.listdir(self.path)
@@ -37,7 +41,7 @@ class MarkFolder:
 	def rename(self, mark: str, to: str) -> bool:
 		"""Rename a mark, and tell whether this process did it."""
 		try:
-			with OpenedFolder(self.path) as folder:
+			with self.opened() as folder:
 				os.rename(mark, to, src_dir_fd=folder.descriptor, dst_dir_fd=folder.descriptor)
 		except OSError:
 			return False
@@ -46,7 +50,7 @@ class MarkFolder:
 	def remove(self, name: str) -> Message | None:
 		"""Remove a file, if it is there; return what went wrong, or None."""
 		try:
-			with OpenedFolder(self.path) as folder:
+			with self.opened() as folder:
 				remove_file(name, folder.descriptor)
 		except OSError as error:
 			return self.unwritten(error)
@@ -76,17 +80,18 @@ class MarkFolder:
 		self.remove(attempt.file_name)
 
 	def create_receipt(self, name: str) -> bool:
-		"""Create a receipt, and tell whether it was created: it was not there, and could be."""
+		"""Create a receipt, and tell whether this process did it. Raises OSError."""
 		try:
-			with OpenedFolder(self.path) as folder:
+			with self.opened() as folder:
 				os.close(folder.create(RECEIPT_PREFIX + name, os.O_WRONLY | os.O_EXCL))
-		except OSError:
+		except FileExistsError:
 			return False
 		return True
 
-	def has_receipt(self, ending: str) -> bool:
-		"""Tell whether there is a receipt whose name ends so."""
-		return any(name.startswith(RECEIPT_PREFIX) and name.endswith(ending) for name in self.names())
+	def receipts(self) -> list[str]:
+		"""Return the names of the receipts."""
+		names = self.names()
+		return [name.removeprefix(RECEIPT_PREFIX) for name in names if name.startswith(RECEIPT_PREFIX)]
 
 	def remove_receipt(self, name: str) -> None:
 		"""Remove a receipt. One that cannot be removed stands: no alert is better than one every minute."""
@@ -95,7 +100,7 @@ class MarkFolder:
 	def remove_old_receipts(self, older_than_seconds: float) -> None:
 		"""Remove the receipts that are older than this."""
 		oldest = time.time() - older_than_seconds
-		with contextlib.suppress(OSError), OpenedFolder(self.path) as folder:
+		with contextlib.suppress(OSError), self.opened() as folder:
 			for name in os.listdir(folder.descriptor):
 				if name.startswith(RECEIPT_PREFIX):
 					receipt = os.stat(name, dir_fd=folder.descriptor, follow_symlinks=False)
@@ -104,7 +109,7 @@ class MarkFolder:
 
 	def make_file(self, name: str) -> None:
 		"""Make an empty file with the folder's own modes, if it is not there. Raises OSError."""
-		with OpenedFolder(self.path) as folder:
+		with self.opened() as folder:
 			os.close(folder.create(name, os.O_RDWR))
 
 

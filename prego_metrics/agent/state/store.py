@@ -22,7 +22,7 @@ from prego_metrics.agent.base.files import opened_folder, read_limited, replace_
 from prego_metrics.agent.base.messages import Message, coded, message_of, params_as_json
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import STATE_FOLDER_NAME
-from prego_metrics.agent.state.marks import MarkFolder, OpenedFolder
+from prego_metrics.agent.state.marks import MarkFolder
 from prego_metrics.agent.state.model import EVENTS_LENGTH, TRIGGERS, VERSION, Push, State, Tick
 from prego_metrics.agent.state.parser import Fields, parse_object, parse_push, parse_state, parse_tick
 
@@ -35,6 +35,8 @@ HISTORY_NAME = "history.jsonl"
 MAX_HISTORY_BYTES = 2_400_000
 # Twenty events, each with a long error and its parameters in escapes of twelve bytes a character, fit into it.
 _MAX_BYTES = 1 << 20
+# As large as the state usually is: an empty file can be made on many a full disk.
+_STATE_BYTES = 8192
 
 
 class StateFolder(MarkFolder):
@@ -83,7 +85,7 @@ class StateFolder(MarkFolder):
 		"""Add a push to the history; return what went wrong, or None. The caller holds the lock."""
 		line = json.dumps(asdict(push, dict_factory=as_stored)).encode("ascii") + b"\n"
 		try:
-			with OpenedFolder(self.path) as folder:
+			with self.opened() as folder:
 				with open(folder.create(HISTORY_NAME, os.O_RDWR | os.O_APPEND), "a+b") as file:
 					size = file.seek(0, os.SEEK_END)
 					# A line that a full disk cut short must not take the next one with it.
@@ -128,8 +130,8 @@ class StateFolder(MarkFolder):
 			return None
 
 	def unwritable(self) -> Message | None:
-		"""Return why the folder cannot be written, or None; tries it with a file of its own."""
-		return self._write("write-test", b"", locked=False) or self.remove("write-test")
+		"""Return why the folder cannot be written, or None; tries it with a file of its own, as large as the state."""
+		return self._write("write-test", bytes(_STATE_BYTES), locked=False) or self.remove("write-test")
 
 	def _read(self, name: str, limit_bytes: int = _MAX_BYTES) -> str | None:
 		try:
@@ -140,7 +142,7 @@ class StateFolder(MarkFolder):
 
 	def _write(self, name: str, content: bytes, *, locked: bool) -> Message | None:
 		try:
-			with OpenedFolder(self.path) as folder:
+			with self.opened() as folder:
 				replace_atomically(
 					name,
 					content,
@@ -155,7 +157,7 @@ class StateFolder(MarkFolder):
 
 	def _set_aside(self) -> Message:
 		try:
-			with OpenedFolder(self.path) as folder:
+			with self.opened() as folder:
 				os.rename(
 					STATE_NAME, SET_ASIDE_NAME, src_dir_fd=folder.descriptor, dst_dir_fd=folder.descriptor
 				)

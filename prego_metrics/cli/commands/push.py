@@ -35,7 +35,7 @@ def push(
 ) -> None:
 	"""Push once: count, sample, send, record.
 
-	Exit codes: 0 delivered or nothing to do, 1 not delivered, 2 nothing could be counted or configured.
+	Exit codes: 0 delivered or nothing to do, 1 not delivered or not recorded, 2 nothing could be counted or configured.
 	"""
 	if channel is not None:
 		if not if_due or save_snapshot or as_json:

@@ -9,7 +9,7 @@ import sys
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.push.result import Result, summary
 from prego_metrics.agent.push.triggers import started_by_systemd
-from prego_metrics.agent.state.outcomes import DRY_RUN
+from prego_metrics.agent.state.outcomes import DELIVERED, DRY_RUN
 from prego_metrics.cli.ui.output import print_line, print_warning
 
 
@@ -39,20 +39,21 @@ def print_problems(result: Result, *, failure: bool = True) -> None:
 def print_alerts(result: Result, bench: Bench, channel: str) -> None:
 	"""Print the alerts that `channel` has not sent yet, and nothing else. Raises ChannelError.
 
-	A failure that could not be recorded cannot be marked as sent either, and is printed each time.
+	A push that was not delivered, and could not be recorded, is nowhere counted: it is printed each time.
 	"""
 	from prego_metrics.agent.alerts.outbox import take_unsent_alerts
-	from prego_metrics.agent.config.config import load_config
-	from prego_metrics.agent.state.model import OUTCOMES
+	from prego_metrics.agent.alerts.receipts import is_told_of_recording
+	from prego_metrics.agent.alerts.spare import folder_to_read
+	from prego_metrics.agent.push.steps import read_settings
 	from prego_metrics.agent.state.store import StateFolder
 
-	folder = StateFolder(bench.sites)
-	alerts = take_unsent_alerts(folder, channel, load_config(bench, os.environ))
+	folder, why = StateFolder(bench.sites), result.not_written
+	alerts = take_unsent_alerts(folder, channel, read_settings(bench, os.environ), not_written=why)
 	if alerts is not None:
 		print_line(alerts, sys.stdout)
-	elif result.outcome in OUTCOMES:
-		last = folder.read()[0].last
-		if last is None or last.at < result.at:
+	if why and result.exit_code:
+		told = is_told_of_recording(folder_to_read(folder, why), channel)
+		if result.outcome != DELIVERED or not told:
 			print_problems(result)
 
 

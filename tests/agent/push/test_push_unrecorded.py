@@ -1,4 +1,4 @@
-"""A push goes out though its state cannot be kept, and says so."""
+"""A push goes out though its state cannot be kept; that is an error of its own, and an alert."""
 
 from __future__ import annotations
 
@@ -20,12 +20,14 @@ from pushing import (
 	state_of,
 )
 
-from prego_metrics.agent.base.messages import code_of
 from prego_metrics.agent.bench.locate import open_bench
 from prego_metrics.agent.push.push import push
 from prego_metrics.agent.push.request import Request
+from prego_metrics.agent.push.result import summary
 from prego_metrics.agent.state.lock import PushLock
 from prego_metrics.sandbox.server import LocalControlPlane
+
+UNRECORDED = ("delivered", "state_not_writable", 1)
 
 # --- a state that cannot be kept -------------------------------------------------------------------
 
@@ -57,10 +59,9 @@ def test_a_file_in_place_of_the_folder_does_not_stop_the_push(
 	(bench_folder / "sites/.prego-metrics").write_text("in the way")
 	for number in range(2):
 		ended = push(open_bench(str(bench_folder)), scheduled(), ENVIRON)
-		assert ended.outcome == "delivered"
+		assert (ended.outcome, ended.error_code, ended.exit_code) == UNRECORDED
 		assert len(control_plane.pushes) == number + 1
-	reasons = [warning.params.get("reason") for warning in ended.warnings]
-	assert "state_not_writable" in map(code_of, reasons)
+	assert "not recorded" in summary(ended) and ended.as_dict()["error_code"] == "state_not_writable"
 	assert (bench_folder / "sites/.prego-metrics").read_text() == "in the way"
 
 
@@ -77,20 +78,24 @@ def test_a_read_only_folder_does_not_stop_the_push(
 
 	def outcome() -> list[object]:
 		ended = push(open_bench(str(bench_folder)), Request(), ENVIRON)
-		return [ended.outcome, *ended.warnings]
+		return [
+			ended.outcome,
+			ended.error_code,
+			ended.exit_code,
+			ended.error and ended.error.params["reason"],
+		]
 
 	folder.chmod(0o500)
 	try:
 		if os.geteuid() == 0:
 			for path in [bench_folder, *bench_folder.rglob("*")]:
 				os.chown(path, NOBODY, NOBODY)
-			ended, *warnings = request.getfixturevalue("as_user")(NOBODY, outcome)
+			ended = request.getfixturevalue("as_user")(NOBODY, outcome)
 		else:
-			ended, *warnings = outcome()
+			ended = outcome()
 	finally:
 		folder.chmod(0o700)
-	assert ended == "delivered"
-	assert any("cannot be written: Permission denied" in warning for warning in warnings)
+	assert ended == [*UNRECORDED, "Permission denied"]
 	assert kept(bench_folder) == before
 	assert control_plane.pushes == [f"POST {ROUTE} 200"] * 2
 
@@ -127,13 +132,11 @@ def test_a_full_disk_does_not_stop_the_push(
 	before = state_of(bench_folder)
 	fill(full_disk)
 	ended = push_now(bench_folder)
-	assert ended.outcome == "delivered"
-	reasons = [warning.params.get("reason") for warning in ended.warnings]
-	(not_written,) = [reason for reason in reasons if code_of(reason) == "state_not_writable"]
-	assert not_written.params["reason"] == "No space left on device"
+	assert (ended.outcome, ended.error_code, ended.exit_code) == UNRECORDED
+	assert ended.error and ended.error.params["reason"] == "No space left on device"
 	assert state_of(bench_folder) == before
 	os.unlink(full_disk / "ballast")
-	assert push_now(bench_folder).warnings == (ended.warnings[0],)
+	assert push_now(bench_folder).exit_code == 0
 	assert [entry.outcome for entry in folder_of(bench_folder).history()] == ["delivered"] * 2
 
 

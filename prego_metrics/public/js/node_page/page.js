@@ -237,7 +237,7 @@ frappe.provide("prego_metrics.node_page");
 
 		async push() {
 			const result = await request("push", {}, "POST");
-			this.show_outcome([result.summary, ...result.warnings].join("\n"), result.outcome !== "delivered");
+			this.show_outcome([result.summary, ...result.warnings].join("\n"), result.outcome !== "delivered" || result.error);
 			await this.refresh(true);
 		}
 
