@@ -33,6 +33,14 @@ JOB_KEY = f"""
 from frappe.utils.background_jobs import create_job_id
 print("rq:job:" + create_job_id(frappe.get_doc("Scheduled Job Type", {{"method": {METHOD!r}}}).rq_job_id))
 """
+WAIT_FOR_THE_JOB = f"""
+import time
+row = frappe.get_doc("Scheduled Job Type", {{"method": {METHOD!r}}})
+give_up_at = time.monotonic() + 120
+while row.is_job_in_queue():
+	assert time.monotonic() < give_up_at, "the job does not end"
+	time.sleep(0.2)
+"""
 
 pytestmark = pytest.mark.bench
 
