@@ -157,7 +157,9 @@ def test_a_link_planted_as_the_state_folder_is_not_followed(
 	target.chmod(0o777)
 	state_folder(owned_bench).symlink_to(target)
 	done = push_as_root(run_agent, owned_bench, INTERNAL_API_KEY=control_plane.key)
-	assert done.returncode == 0
+	# Delivered, and not recorded.
+	assert done.returncode == 1
+	assert "POST /internal/server-metrics 200" in control_plane.answers
 	assert "Traceback" not in done.stderr
 	assert ".prego-metrics" in done.stderr
 	assert list(target.iterdir()) == []
