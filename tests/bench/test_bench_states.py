@@ -7,6 +7,7 @@ Services are not stopped: for a moment the site is told a port at which none lis
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Iterator
@@ -137,12 +138,21 @@ SET_EXECUTED = (
 )
 
 
+@contextlib.contextmanager
+def job_at_rest() -> Iterator[None]:
+	"""Let no run of the job be under way: it writes last_execution when it ends, too."""
+	with changed(common_config(), pause_scheduler=1):
+		in_site(SITE, WAIT_FOR_THE_JOB)
+		yield
+
+
 def test_a_job_whose_last_execution_lies_in_the_future(variables: dict[str, str]) -> None:
-	try:
-		in_site(SITE, SET_EXECUTED.format(METHOD, 8))
-		is_named("job", "lies in the future", variables)
-	finally:
-		in_site(SITE, SET_EXECUTED.format(METHOD, -24))
+	with job_at_rest():
+		try:
+			in_site(SITE, SET_EXECUTED.format(METHOD, 8))
+			is_named("job", "lies in the future", variables)
+		finally:
+			in_site(SITE, SET_EXECUTED.format(METHOD, -24))
 
 
 SAVE_TIME_ZONE = """
@@ -155,19 +165,20 @@ settings.save()
 
 def test_a_time_zone_that_moves_west_leaves_the_job_due(variables: dict[str, str]) -> None:
 	"""Frappe keeps last executions in the site's time zone: at noon in Kiribati it is the day before in Samoa."""
-	before = in_site(SITE, SAVE_TIME_ZONE.format(zone="Pacific/Kiritimati")).strip()
-	try:
-		in_site(SITE, SET_EXECUTED.format(METHOD, 0))
-		in_site(SITE, SAVE_TIME_ZONE.format(zone="Pacific/Pago_Pago"))
-		assert doctor_check("job", variables)["state"] == "pass"
-	finally:
-		in_site(SITE, SAVE_TIME_ZONE.format(zone=before))
+	with job_at_rest():
+		before = in_site(SITE, SAVE_TIME_ZONE.format(zone="Pacific/Kiritimati")).strip()
+		try:
+			in_site(SITE, SET_EXECUTED.format(METHOD, 0))
+			in_site(SITE, SAVE_TIME_ZONE.format(zone="Pacific/Pago_Pago"))
+			assert doctor_check("job", variables)["state"] == "pass"
+		finally:
+			in_site(SITE, SAVE_TIME_ZONE.format(zone=before))
 
 
 def test_runs_of_which_nothing_is_recorded(variables: dict[str, str]) -> None:
 	"""As those of a worker that started before get-app: Frappe notes them, and nothing of the app runs."""
 	tick = Path(BENCH) / "sites/.prego-metrics/tick-frappe.json"
-	with changed(common_config(), pause_scheduler=1), changed(tick, at=time.time() - 200):
+	with job_at_rest(), changed(tick, at=time.time() - 200):
 		in_site(SITE, SET_EXECUTED.format(METHOD, 0))
 		assert doctor_check("job", variables)["code"] == "run_unrecorded"
 
