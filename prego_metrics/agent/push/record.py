@@ -5,7 +5,6 @@ Also of those whose processes could not: they were killed, or did not get the lo
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import replace
 
 from prego_metrics.agent.alerts.receipts import was_alerted_stale, was_alerted_stuck
@@ -22,8 +21,6 @@ from prego_metrics.agent.state.schedule import fresh_seconds
 from prego_metrics.agent.state.store import StateFolder
 
 MAX_ERROR = 1000
-# So far back is looked whether a killed push has its line already.
-_LINES_LOOKED_AT = 20
 
 
 def read_under_lock(
@@ -56,8 +53,7 @@ def _with_earlier(
 	"""Record a push in the state and, if it is not there yet, in the history; return what could not be written."""
 	if state.last and state.last.id == push.id:
 		return state, None
-	newest = itertools.islice(folder.history_newest_first(), _LINES_LOOKED_AT)
-	if all(line.id != push.id for line in newest):
+	if folder.recent_push(push.id) is None:
 		folder.append_history(push)
 	state = _recorded(config, folder, state, push)
 	return state, folder.write(state)

@@ -12,7 +12,9 @@ from typing import NamedTuple
 
 from prego_metrics.agent.state.model import TRIGGERS
 
-_NAME = re.compile(rf"begun-({'|'.join(TRIGGERS)})-([0-9]{{1,10}}(?:\.[0-9]{{1,9}})?)-([0-9a-f]{{16}})")
+# A trigger, a time in seconds since the epoch, and the id of a push: how a file's name says which push it is about.
+NAMED_PUSH = rf"({'|'.join(TRIGGERS)})-([0-9]{{1,10}}(?:\.[0-9]{{1,9}})?)-([0-9a-f]{{16}})"
+_NAME = re.compile(f"begun-{NAMED_PUSH}")
 
 
 class Attempt(NamedTuple):
@@ -34,6 +36,6 @@ class Attempt(NamedTuple):
 
 
 def attempt_of(file_name: str) -> Attempt | None:
-	"""Return the attempt that a file's name tells of, None for any other name."""
+	"""Return the attempt that a file's name stands for, None for any other name."""
 	match = _NAME.fullmatch(file_name)
 	return Attempt(float(match[2]), match[1], match[3]) if match else None

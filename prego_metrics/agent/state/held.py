@@ -7,7 +7,6 @@ that is older than a push may last is renamed, by one process alone, and that pu
 
 from __future__ import annotations
 
-import itertools
 import os
 import re
 from typing import NamedTuple
@@ -16,18 +15,15 @@ from prego_metrics.agent.base.formatting import iso_utc
 from prego_metrics.agent.base.kernel import flock_holder
 from prego_metrics.agent.base.messages import Message, coded
 from prego_metrics.agent.base.sanitize import sanitize
-from prego_metrics.agent.state.attempts import Attempt
-from prego_metrics.agent.state.model import TRIGGERS, Push
+from prego_metrics.agent.state.attempts import NAMED_PUSH, Attempt
+from prego_metrics.agent.state.model import Push
 from prego_metrics.agent.state.outcomes import NOT_SENT
 from prego_metrics.agent.state.schedule import deadline_seconds
 from prego_metrics.agent.state.store import StateFolder
 
 # A push may hold the lock beyond its deadline, while the state is read and written.
 GRACE_SECONDS = 15.0
-_LINES_LOOKED_AT = 20
-_NAME = re.compile(
-	rf"(busy|stuck)-({'|'.join(TRIGGERS)})-([0-9]{{1,10}}(?:\.[0-9]{{1,9}})?)-([0-9a-f]{{16}})"
-)
+_NAME = re.compile(f"(busy|stuck)-{NAMED_PUSH}")
 
 
 class Held(NamedTuple):
@@ -75,9 +71,7 @@ def stuck_push(folder: StateFolder) -> Push | None:
 	held = held_lock(folder)
 	if held is None or not held.stuck:
 		return None
-	newest = itertools.islice(folder.history_newest_first(), _LINES_LOOKED_AT)
-	recorded = next((push for push in newest if push.id == held.id), None)
-	return recorded or _push(held, _error(folder, held))
+	return folder.recent_push(held.id) or _push(held, _error(folder, held))
 
 
 def forget_held(folder: StateFolder) -> None:

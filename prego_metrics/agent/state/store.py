@@ -12,6 +12,7 @@ All of it is input too, since any app of the bench can write it: types, sizes an
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 from collections.abc import Iterator
@@ -35,6 +36,8 @@ HISTORY_NAME = "history.jsonl"
 MAX_HISTORY_BYTES = 2_400_000
 # Twenty events, each with a long error and its parameters in escapes of twelve bytes a character, fit into it.
 _MAX_BYTES = 1 << 20
+# More than are written between the death of a process and the next push that looks for its line.
+_RECENT_PUSHES = 20
 # As large as the state usually is: an empty file can be made on many a full disk.
 _STATE_BYTES = 8192
 
@@ -117,6 +120,11 @@ class StateFolder(MarkFolder):
 			except ValueError:
 				continue
 			yield push
+
+	def recent_push(self, id: str) -> Push | None:
+		"""Return the push with that id if it is among the newest of the history."""
+		newest = itertools.islice(self.history_newest_first(), _RECENT_PUSHES)
+		return next((push for push in newest if push.id == id), None)
 
 	def ticks(self) -> list[Tick]:
 		"""Return the last tick of each trigger that ever ticked; one that cannot be read is left out."""
