@@ -63,7 +63,12 @@ def take_unsent(
 	if not_written:
 		events = [event for event in events if event.kind != STALE]
 	events += _recording_events(folder, channel, state, not_written, now)
-	unsent = [event for event in events if _mark(folder, _receipt_name(channel, event))]
+	sent = _receipts(folder)
+	unsent = [
+		event
+		for event in events
+		if (name := _receipt_name(channel, event)) not in sent and _mark(folder, name)
+	]
 	if unsent and not not_written:
 		folder.remove_old_receipts(2 * ALERT_WITHIN_SECONDS)
 	return unsent
@@ -73,24 +78,27 @@ def _recording_events(
 	folder: StateFolder, channel: str, state: State, not_written: Message | None, now: float
 ) -> list[AlertEvent]:
 	"""Return that pushes cannot be recorded, or can be again. Only receipts know of it, and each channel has its own."""
-	told, ended = (_ids_sent(folder, channel, kind) for kind in (STATE_NOT_WRITABLE, STATE_WRITABLE))
+	alerted, ended = _ids_of_recording(folder, channel)
 	if not not_written:
-		return [AlertEvent(id, now, STATE_WRITABLE) for id in told - ended]
-	if told - ended:
+		return [AlertEvent(id, now, STATE_WRITABLE) for id in alerted - ended]
+	if alerted - ended:
 		return []
 	last_id = state.last.id if state.last else ""
 	id = last_id if last_id and last_id not in ended else f"{int(now):016x}"
 	return [AlertEvent(id, now, STATE_NOT_WRITABLE, error=not_written)]
 
 
-def is_told_of_recording(folder: StateFolder, channel: str) -> bool:
-	"""Tell whether `channel` has sent that pushes cannot be recorded, and not yet that they can be."""
-	return bool(_ids_sent(folder, channel, STATE_NOT_WRITABLE) - _ids_sent(folder, channel, STATE_WRITABLE))
+def was_alerted_unrecorded(folder: StateFolder, channel: str) -> bool:
+	"""Return whether `channel` has sent that pushes cannot be recorded, and not yet that they can be."""
+	alerted, ended = _ids_of_recording(folder, channel)
+	return bool(alerted - ended)
 
 
-def _ids_sent(folder: StateFolder, channel: str, kind: str) -> set[str]:
-	start = f"{channel}-{kind}-"
-	return {name.removeprefix(start) for name in _receipts(folder) if name.startswith(start)}
+def _ids_of_recording(folder: StateFolder, channel: str) -> list[set[str]]:
+	"""Return the ids with which `channel` has sent that pushes cannot be recorded, and that they can be again."""
+	names = _receipts(folder)
+	starts = [f"{channel}-{kind}-" for kind in (STATE_NOT_WRITABLE, STATE_WRITABLE)]
+	return [{name.removeprefix(start) for name in names if name.startswith(start)} for start in starts]
 
 
 def _receipts(folder: StateFolder) -> set[str]:
@@ -98,9 +106,7 @@ def _receipts(folder: StateFolder) -> set[str]:
 
 
 def _mark(folder: StateFolder, name: str) -> bool:
-	"""Make a receipt, in the spare folder if it cannot be made where it belongs; tell whether this process did it."""
-	if name in _receipts(folder):
-		return False
+	"""Make a receipt, in the spare folder if it cannot be made where it belongs; return whether this process did it."""
 	for place in (folder, spare_of(folder)):
 		try:
 			return place.create_receipt(name)

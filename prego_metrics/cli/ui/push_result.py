@@ -42,7 +42,7 @@ def print_alerts(result: Result, bench: Bench, channel: str) -> None:
 	A push that was not delivered, and could not be recorded, is nowhere counted: it is printed each time.
 	"""
 	from prego_metrics.agent.alerts.outbox import take_unsent_alerts
-	from prego_metrics.agent.alerts.receipts import is_told_of_recording
+	from prego_metrics.agent.alerts.receipts import was_alerted_unrecorded
 	from prego_metrics.agent.alerts.spare import folder_to_read
 	from prego_metrics.agent.push.steps import read_settings
 	from prego_metrics.agent.state.store import StateFolder
@@ -52,8 +52,8 @@ def print_alerts(result: Result, bench: Bench, channel: str) -> None:
 	if alerts is not None:
 		print_line(alerts, sys.stdout)
 	if why and result.exit_code:
-		told = is_told_of_recording(folder_to_read(folder, why), channel)
-		if result.outcome != DELIVERED or not told:
+		alerted = was_alerted_unrecorded(folder_to_read(folder, why), channel)
+		if result.outcome != DELIVERED or not alerted:
 			print_problems(result)
 
 

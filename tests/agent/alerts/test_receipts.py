@@ -6,13 +6,12 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hostile_server import HostileServer, answer
-from pushing import KEY, aim, folder_of, push_now, scheduled, spare_the_sample, state_of
+from pushing import aim, folder_of, push_now, scheduled, spare_the_sample, state_of
 
 from prego_metrics.agent.alerts.messages import description, title
 from prego_metrics.agent.alerts.receipts import current_events, take_unsent, withdraw_receipt
@@ -28,13 +27,6 @@ from prego_metrics.sandbox.server import LocalControlPlane
 
 NOW = 1.7e9
 MINUTE = 60.0
-
-
-@pytest.fixture
-def control_plane() -> Iterator[LocalControlPlane]:
-	with LocalControlPlane(KEY) as plane:
-		plane.store.register_node("node-1", "sg", "10.0.0.1")
-		yield plane
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pushing import KEY, aim, folder_of, push_now, state_of
 
-from prego_metrics.agent.alerts.receipts import is_told_of_recording, take_unsent, withdraw_receipt
+from prego_metrics.agent.alerts.receipts import take_unsent, was_alerted_unrecorded, withdraw_receipt
 from prego_metrics.agent.alerts.spare import spare_of
 from prego_metrics.agent.base.alert_codes import FAILING, STATE_NOT_WRITABLE, STATE_WRITABLE
 from prego_metrics.agent.base.messages import Message, coded
@@ -30,13 +30,6 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 	folder.mkdir()
 	monkeypatch.setenv("TMPDIR", str(folder))
 	return folder
-
-
-@pytest.fixture
-def control_plane() -> Iterator[LocalControlPlane]:
-	with LocalControlPlane(KEY) as plane:
-		plane.store.register_node("node-1", "sg", "10.0.0.1")
-		yield plane
 
 
 @pytest.fixture
@@ -70,7 +63,7 @@ def test_each_channel_sends_it_once_and_once_that_it_is_over(closed: Path, tempo
 	]
 	(spare,) = temporary.iterdir()
 	assert spare.stat().st_mode & 0o777 == 0o700 and len(list(spare.iterdir())) == 2
-	assert is_told_of_recording(folder_of(closed), "mail")
+	assert was_alerted_unrecorded(folder_of(closed), "mail")
 	reopen(closed)
 	assert [kinds(closed), kinds(closed), kinds(closed, None, "other")] == [
 		[STATE_WRITABLE],
@@ -78,7 +71,7 @@ def test_each_channel_sends_it_once_and_once_that_it_is_over(closed: Path, tempo
 		[STATE_WRITABLE],
 	]
 	assert list(temporary.iterdir()) == []
-	assert not is_told_of_recording(folder_of(closed), "mail")
+	assert not was_alerted_unrecorded(folder_of(closed), "mail")
 
 
 def test_the_next_outage_is_told_again(bench_folder: Path, control_plane: LocalControlPlane) -> None:
@@ -161,7 +154,7 @@ def test_a_spare_folder_that_is_not_ours_alone_is_not_used(
 	else:
 		monkeypatch.setenv("TMPDIR", "/gone")
 	assert kinds(closed, FULL) == []
-	assert not is_told_of_recording(folder_of(closed), "mail")
+	assert not was_alerted_unrecorded(folder_of(closed), "mail")
 	assert [path.name for path in temporary.rglob("sent-*")] == []
 
 
