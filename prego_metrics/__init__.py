@@ -1,3 +1,3 @@
-"""What a Frappe node tells its control plane: how many tenants it holds, and how loaded it is."""
+"""What a Frappe node reports to its control plane: how many tenants it holds, and how loaded it is."""
 
 __version__ = "0.1.0"

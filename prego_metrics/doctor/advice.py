@@ -21,7 +21,7 @@ def reason_in(sentence: object) -> str:
 
 
 def advice(sentence: str, otherwise: Message) -> Message:
-	"""Return what to do about the reason in an error of ours; `otherwise` where its reason tells nothing more."""
+	"""Return what to do about the reason in an error of ours; `otherwise` where its reason says nothing more."""
 	advices = {
 		errno.EROFS: message(
 			"mount it writable: it is read-only here (a volume's `ro`, a unit without ReadWritePaths=, or the kernel "

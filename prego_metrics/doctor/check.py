@@ -76,7 +76,7 @@ class Check:
 class Examination:
 	"""One node as the checks see it.
 
-	`online` tells whether the control plane and others may be asked. `connect` returns the bench's Frappe, to be
+	`online` says whether the control plane and others may be asked. `connect` returns the bench's Frappe, to be
 	asked; None where this Python is not the bench's.
 	"""
 

@@ -87,7 +87,7 @@ def _judged(node: Examination, key: Secret, answer: Answer) -> Finding:
 		return Finding(
 			WARN,
 			message(
-				"there is no route {route} here, so only the last real push tells: {words}",
+				"there is no route {route} here, so only the last real push shows it: {words}",
 				route=NODES_ROUTE,
 				words=key.excerpt(answer.body),
 			),

@@ -35,13 +35,13 @@ _WORKER_SECONDS = 60.0
 
 
 def operators_site(node: Examination) -> Finding:
-	"""The site on which the node is shown, and failures are told, is there."""
+	"""The site on which the node is shown, and to which alerts go, is there."""
 	site = node.config.site
 	if not site:
 		return Finding(
 			SKIP,
 			message(
-				"none is set, so nothing is shown or told in a Desk: `prego-metrics configure --site SITE` names it"
+				"none is set, so no Desk shows the node or gets its alerts: `prego-metrics configure --site SITE` names it"
 			),
 		)
 	contents = _site_config(node, site)

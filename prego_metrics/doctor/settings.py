@@ -34,7 +34,7 @@ def configuration(node: Examination) -> Finding:
 				problems,
 				message(
 					"nothing, if a hardened timer pushes for this bench: these are in its unit's environment "
-					"alone. Else mend it with `prego-metrics configure`"
+					"alone. Else fix it with `prego-metrics configure`"
 				),
 			)
 		needed = PUSH_KEYS | {"scheduler_pushes"}
@@ -42,7 +42,7 @@ def configuration(node: Examination) -> Finding:
 			FAIL if any(not problem.key or problem.key in needed for problem in config.problems) else WARN,
 			problems,
 			message(
-				"mend it with `prego-metrics configure`, or in {file}",
+				"fix it with `prego-metrics configure`, or in {file}",
 				file=sanitize(config_file(node.bench)),
 			),
 		)
@@ -207,7 +207,7 @@ def _keys_of_triggers(node: Examination) -> list[Message]:
 		if tick.key_from is not None and (tick.trigger != "frappe" or node.config.scheduler_pushes)
 	}
 	found = [message("{trigger} finds no key", trigger=trigger) for trigger in places if not places[trigger]]
-	# Which file a unit's credential is made of, the unit tells.
+	# Which file a unit's credential is made of, the unit says.
 	places = {trigger: place for trigger, place in places.items() if place and not place.startswith("$")}
 	if len(set(map(os.path.realpath, places.values()))) > 1:
 		found += [
@@ -227,7 +227,7 @@ def heartbeat(node: Examination) -> Finding:
 		return Finding(
 			WARN,
 			message_of(error),
-			message("mend it: pushes go out, but nobody hears of a node that is gone altogether"),
+			message("fix it: pushes go out, but nobody hears of a node that is gone altogether"),
 		)
 	if url is None:
 		return Finding(PASS, message("none is set"))

@@ -42,7 +42,7 @@ def triggers(node: Examination) -> Finding:
 	ticks = node.ticks
 	start = (
 		message(
-			"mend what the checks of Frappe name (scheduler, workers, job and the others), or enable the scheduler of "
+			"fix what the checks of Frappe name (scheduler, workers, job and the others), or enable the scheduler of "
 			"a site that has the app (`bench --site SITE enable-scheduler`), or a timer or cron that runs "
 			"`prego-metrics push --if-due` every minute"
 		)
@@ -83,7 +83,7 @@ def triggers(node: Examination) -> Finding:
 				triggers=", ".join(unable),
 				ticks=last_runs,
 			),
-			message("mend what the checks `configuration`, `api_key` and `tenants` name")
+			message("fix what the checks `configuration`, `api_key` and `tenants` name")
 			if node.cannot_push
 			else message(
 				"run the doctor as the user, and with the environment, of that trigger: its settings or its key differ"
@@ -244,7 +244,7 @@ def last_push(node: Examination) -> Finding:
 	status = judge_status(node.state, node.pushed, time.time(), stuck=stuck_push(node.folder))
 	if status.verdict == FRESH:
 		return Finding(PASS, status.sentence)
-	action = message("mend what the other checks name, then: prego-metrics push")
+	action = message("fix what the other checks name, then: prego-metrics push")
 	if status.last is None:
 		once = message("push once: prego-metrics push")
 		return Finding(WARN, status.sentence, action if node.cannot_push else once)

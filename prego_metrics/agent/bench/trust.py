@@ -10,7 +10,7 @@ links: every folder above sites/, sites/ itself, and the files that make it a be
 - Its group may write where that is the own group of one of these owners (frappe:frappe 0775), root's, or one that has
   no name here (a volume's, in a container): who is added to the own group is trusted with the key.
 
-An owner that is not mapped into this user namespace cannot be told from root outside of it, and may own what is above.
+An owner that is not mapped into this user namespace looks like root outside of it, and may own what is above.
 """
 
 from __future__ import annotations

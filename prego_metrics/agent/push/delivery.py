@@ -8,7 +8,7 @@ The policy:
 - never tried again: any other answer, redirects included (a bearer must not travel), and a 2xx that is no
   delivery (`agent/http/answers.py`): a web page stays one for longer than a push lasts;
 - a Retry-After is honoured if it ends within the deadline, else the push ends at once; that of the last answer is
-  told, so that the next push honours it too;
+  returned, so that the next push honours it too;
 - after an unclear end (the request may have arrived, or 5xx) a retry asks for no snapshot: the row is an
   upsert and may be written twice, a snapshot is an insert.
 
@@ -45,7 +45,7 @@ _FAILURES = frozenset(("rate_limited", "server_error"))
 class Delivery(NamedTuple):
 	"""How sending one payload ended.
 
-	payload is what was sent last; snapshot_taken tells that a snapshot was stored, or may have been. asked_seconds
+	payload is what was sent last; snapshot_taken says that a snapshot was stored, or may have been. asked_seconds
 	is how long the last answer asks to wait.
 	"""
 

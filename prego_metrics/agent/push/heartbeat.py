@@ -1,4 +1,4 @@
-"""A dead man's switch: pinged after each delivered push, it tells somebody when the whole node is gone."""
+"""A dead man's switch: pinged after each delivered push, it alerts somebody when the whole node is gone."""
 
 from __future__ import annotations
 

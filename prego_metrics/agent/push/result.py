@@ -18,7 +18,7 @@ _EXIT_CODES = {DELIVERED: 0, NOT_DUE: 0, DRY_RUN: 0, BUSY: 1, REFUSED: 1, FAILED
 class Result:
 	"""The outcome of one push; `at` is in seconds since the epoch.
 
-	scheduled tells that a trigger asked for it: another push being under way is then no failure. not_written is why
+	scheduled says that a trigger asked for it: another push being under way is then no failure. not_written is why
 	the state does not know of it; of a delivered push that is its error.
 	"""
 

@@ -23,7 +23,7 @@ def started_by_systemd(environ: Mapping[str, str]) -> bool:
 def started_by_a_person() -> bool:
 	"""Tell whether this process is on a terminal, and neither a cron daemon's nor a container's own process' doing.
 
-	Without a terminal (`ssh HOST COMMAND`, `docker exec`) a person cannot be told from cron: what runs once is
+	Without a terminal (`ssh HOST COMMAND`, `docker exec`) a person looks the same as cron: what runs once is
 	no trigger either (`Tick.is_repeated`).
 	"""
 	if not any(map(_is_terminal, (0, 1, 2))) or os.getppid() == 1:

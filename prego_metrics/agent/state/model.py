@@ -23,7 +23,7 @@ from prego_metrics.agent.state.schedule import CLOCK_STEP_SECONDS, Pace, fresh_s
 VERSION = 2
 READ_VERSIONS = (1, 2)
 EVENTS_LENGTH = 20
-# A disk that hovers about the threshold is told of once: it counts as freed only this far below it.
+# A disk that hovers about the threshold is one alert: it counts as freed only this far below it.
 DISK_HYSTERESIS_PCT = 5.0
 MAX_WHO = 140
 # A trigger is what has run by itself for so long. One that somebody started by hand, more than once too, is none.
@@ -169,8 +169,8 @@ class State:
 	def stale_event(self, node_id: str, now: float, fresh_seconds: float) -> AlertEvent | None:
 		"""Return that pushes have stopped, or None: nothing was delivered, or even tried, for too long.
 
-		Where pushes are tried and fail, FAILING tells it, and one outage is told once. So is one that was
-		never delivered, or as another node: that has not begun yet. In the hardened mode the push alone
+		Where pushes are tried and fail, FAILING is the alert, one for each outage. A node that was never
+		delivered, or only as another node, has not begun yet. In the hardened mode the push alone
 		knows its node: an empty node_id is any.
 		"""
 		delivered = self.last_delivered

@@ -77,7 +77,7 @@ def doctor(bench_path: str | None, offline: bool, only: tuple[str, ...], as_json
 	except PregoMetricsError as error:
 		action = message("name the bench with --bench PATH")
 		if error.message.code not in _NOT_NAMED:
-			action = advice(error.message, message("mend it as said"))
+			action = advice(error.message, message("fix it as said"))
 		add(Check("bench", FAIL, error.message, action))
 	finally:
 		progress.stop()

@@ -218,7 +218,7 @@ class TestPregoScan(FrappeTestCase):
 		):
 			scan_job.scan_a_while()
 			scan_job.scan_a_while()
-		told = frappe.get_all("Error Log", {"method": scan_job.ERROR_TITLE}, pluck="error")
-		self.assertEqual(len(told), 1)
-		self.assertIn("KeyError", told[0])
-		self.assertNotIn("a-password-in-a-frame", told[0])
+		logged = frappe.get_all("Error Log", {"method": scan_job.ERROR_TITLE}, pluck="error")
+		self.assertEqual(len(logged), 1)
+		self.assertIn("KeyError", logged[0])
+		self.assertNotIn("a-password-in-a-frame", logged[0])

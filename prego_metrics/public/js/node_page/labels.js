@@ -133,7 +133,7 @@ prego_metrics.node_page.labels = {
 			);
 		}
 		if (last.outcome === "not_sent") {
-			return __("Nothing was sent. Mend what the error names, then push now.");
+			return __("Nothing was sent. Fix what the error names, then push now.");
 		}
 		return __(
 			"The control plane was not reached. The next push tries again by itself; run the checks to see what is in the way."
