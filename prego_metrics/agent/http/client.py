@@ -152,6 +152,7 @@ class Client:
 		timeout_seconds: float,
 		body: bytes | None = None,
 		*,
+		headers: Mapping[str, str] | None = None,
 		body_limit_bytes: int = MAX_BODY_BYTES,
 		body_seconds: float = BODY_SECONDS,
 	) -> Answer | NoAnswer:
@@ -166,6 +167,7 @@ class Client:
 			"Accept": "application/json",
 			"Accept-Encoding": "identity",
 			"User-Agent": f"prego_metrics/{__version__}",
+			**(headers or {}),
 		}
 		if body is not None:
 			headers["Content-Type"] = "application/json"

@@ -40,6 +40,8 @@ _RETRIED = frozenset((408, 429))
 _ASKING = frozenset((429, 503))
 # What is tried again; any other answer stands.
 _FAILURES = frozenset(("rate_limited", "server_error"))
+# Beside the User-Agent, which says the version: neither is part of the runbook's body.
+INTERVAL_HEADER = "X-Prego-Push-Interval"
 
 
 class Delivery(NamedTuple):
@@ -62,10 +64,17 @@ class _Sending:
 	"""One payload on its way, attempt after attempt."""
 
 	def __init__(
-		self, url: str, key: Secret, payload: Payload, attempt_seconds: float, deadline_seconds: float
+		self,
+		url: str,
+		key: Secret,
+		payload: Payload,
+		push_interval: float | None,
+		attempt_seconds: float,
+		deadline_seconds: float,
 	) -> None:
 		self.key = key
 		self.payload = payload
+		self._headers = {INTERVAL_HEADER: f"{push_interval:g}"} if push_interval else {}
 		self.attempts = 0
 		self.snapshot_taken = False
 		self._url = url
@@ -91,7 +100,7 @@ class _Sending:
 			self.payload = self.payload.without_snapshot()
 		self.attempts = number
 		seconds = min(self._attempt_seconds, max(0.05, self._remaining()))
-		reply = client.request("POST", PUSH_ROUTE, seconds, self.payload.encoded())
+		reply = client.request("POST", PUSH_ROUTE, seconds, self.payload.encoded(), headers=self._headers)
 		if isinstance(reply, Answer):
 			asked_seconds = retry_after_seconds(reply.headers.get("retry-after"))
 			outcome, error = self._judge(reply, asked_seconds)
@@ -151,6 +160,7 @@ def send(
 	key: Secret,
 	payload: Payload,
 	*,
+	push_interval: float | None = None,
 	attempt_seconds: float,
 	deadline_seconds: float,
 	max_attempts: int = ATTEMPTS,
@@ -158,10 +168,11 @@ def send(
 ) -> Delivery:
 	"""Send one payload to the control plane at `url` and return how that ended, within `deadline_seconds`.
 
-	Raises nothing of its own. What interrupts the wait (Ctrl-C, a worker's time limit) passes on, without
-	the traceback that led to it, and nothing is sent after it.
+	push_interval, in seconds, is the node's and goes into a header; None for a push that has none. Raises nothing of
+	its own. What interrupts the wait (Ctrl-C, a worker's time limit) passes on, without the traceback that led to it,
+	and nothing is sent after it.
 	"""
-	sending = _Sending(url, key, payload, attempt_seconds, deadline_seconds)
+	sending = _Sending(url, key, payload, push_interval, attempt_seconds, deadline_seconds)
 	result = within_deadline(lambda: sending.run(max_attempts, sleep), sending.abandon, deadline_seconds)
 	if isinstance(result, Delivery):
 		return result

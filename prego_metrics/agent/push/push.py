@@ -207,6 +207,7 @@ def _push_locked(
 		config.control_plane_url,
 		key,
 		collected.payload,
+		push_interval=config.push_interval,
 		attempt_seconds=config.timeout,
 		deadline_seconds=max(0.1, give_up_at - time.monotonic()),
 		max_attempts=request.max_attempts or attempts,

@@ -277,6 +277,7 @@ def test_the_key_was_really_sent_and_nothing_else_than_the_payload(bench: Path) 
 	assert lines[0] == "POST /internal/server-metrics HTTP/1.1"
 	assert f"Authorization: Bearer {KEY}" in lines
 	assert headers["user-agent"] == f"prego_metrics/{__version__}"
+	assert headers["x-prego-push-interval"] == "5"
 	assert headers["accept-encoding"] == "identity"
 	assert headers["content-type"] == "application/json"
 	assert "cookie" not in headers
