@@ -128,6 +128,16 @@ def test_an_old_row_and_other_figures_are_warnings(
 	assert [code for w in ended.warnings if (code := getattr(w, "code", "")).startswith("row_")] == codes
 
 
+def test_a_row_that_comes_slowly_is_read_within_its_time(bench: Path) -> None:
+	def slowly(exchange: Exchange) -> None:
+		time.sleep(0.2)
+		row(node_id="node-1")(exchange)
+
+	ended = pushed(bench, slowly)
+	assert "row_unchecked" not in [getattr(warning, "code", None) for warning in ended.warnings]
+	assert state_of(bench).row_mark
+
+
 def at(moment: float) -> str:
 	return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(moment))
 
