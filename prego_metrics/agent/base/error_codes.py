@@ -74,6 +74,10 @@ ERRORS: Mapping[str, str] = {
 		"that): {paths}. Nothing is counted. Mount their volume; if a site is gone for good, remove its entry, or name it "
 		"in exclude_sites"
 	),
+	"benches_lost": (
+		"the mount point of a bench at the last push, and an empty folder now: {paths}. Nothing is counted. Mount the "
+		"volume; if its bench is gone for good, remove the folder, or name the other benches one by one in benches"
+	),
 	"no_config_readable": (
 		"not one of the {sites} site_config.json can be read, which is a doubt and not a count: nothing is "
 		"counted. Look at their owner and mode, and at who runs this"

@@ -95,6 +95,16 @@ def open_benches(paths: Iterable[str]) -> list[Bench]:
 	return list(benches.values())
 
 
+def folders_before_benches(paths: Iterable[str]) -> set[str]:
+	"""Return the folders in which patterns look for benches, at any depth. Raises BenchError."""
+	return {folder for path in paths if is_pattern(path) for level in _levels(path)[:-1] for folder in level}
+
+
+def is_pattern(path: str) -> bool:
+	"""Return whether a path of the setting `benches` is a pattern."""
+	return _has_wildcard(path) and not os.path.exists(path)
+
+
 def is_sites_folder(folder: str) -> bool:
 	"""Tell whether a folder itself holds what makes it the sites folder of a bench."""
 	try:
@@ -123,24 +133,30 @@ def _matches(pattern: str) -> list[str]:
 
 	The standard library's glob passes over such folders in silence.
 	"""
-	if not _is_pattern(pattern) or os.path.exists(pattern):
+	if not is_pattern(pattern):
 		return [pattern]
-	matches = ["/"]
-	for part in pattern.strip("/").split("/"):
-		try:
-			matches = [path for folder in matches for path in _step(folder, part)]
-		except OSError as error:
-			reason = f"{sanitize(error.filename or pattern)}: {error.strerror}"
-			raise _unreadable(pattern, reason) from None
+	matches = _levels(pattern)[-1]
 	if not matches:
 		raise BenchError(coded("bench_pattern_empty", pattern=sanitize(pattern)))
 	return sorted(matches)
 
 
+def _levels(pattern: str) -> list[list[str]]:
+	"""Return the folders that each part of a pattern leads to, the first part's first. Raises BenchError."""
+	levels = [["/"]]
+	for part in pattern.strip("/").split("/"):
+		try:
+			levels.append([path for folder in levels[-1] for path in _step(folder, part)])
+		except OSError as error:
+			reason = f"{sanitize(error.filename or pattern)}: {error.strerror}"
+			raise _unreadable(pattern, reason) from None
+	return levels
+
+
 def _step(folder: str, part: str) -> Iterator[str]:
 	if not part:
 		yield folder
-	elif not _is_pattern(part):
+	elif not _has_wildcard(part):
 		path = os.path.join(folder, part)
 		if _is(stat.S_ISDIR, path):
 			yield path
@@ -165,5 +181,5 @@ def _is(kind: Callable[[int], bool], path: str) -> bool:
 		return False
 
 
-def _is_pattern(path: str) -> bool:
+def _has_wildcard(path: str) -> bool:
 	return any(sign in path for sign in "*?[")

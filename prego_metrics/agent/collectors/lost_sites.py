@@ -1,4 +1,7 @@
-"""Tenants on another volume that are gone while their entry in sites/ is still there: a lost mount, not a lower count."""
+"""Tenants on another volume that are gone while what led to them is still there: a lost mount, not a lower count.
+
+A site is led to by its entry in sites/, a bench by a pattern of the setting `benches`.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,43 @@ from collections.abc import Collection
 
 from prego_metrics.agent.base.errors import CensusError
 from prego_metrics.agent.base.messages import coded
+from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.bench.locate import folders_before_benches, is_pattern
 from prego_metrics.agent.collectors.census import Census
 from prego_metrics.agent.collectors.sites import Exclusion
+from prego_metrics.agent.collectors.volumes import mount_point
 
 _MAX_NAMED = 5
 
 
-def marks_of(census: Census) -> tuple[str, ...]:
-	"""Return a mark for each tenant on another volume: the state keeps them, and names may be long and many."""
+def marks_of(census: Census, patterns: Collection[str] = ()) -> tuple[str, ...]:
+	"""Return a mark for each tenant on another volume: the state keeps them, and names may be long and many.
+
+	With `patterns`, the setting `benches`, also one for each mount point of a bench that a pattern may have found.
+	"""
 	real = {bench: os.path.realpath(bench) for bench, _ in census.elsewhere}
-	return tuple(sorted(_mark(real[bench], name) for bench, name in census.elsewhere))
+	marks = {_mark(f"{real[bench]}/{name}") for bench, name in census.elsewhere}
+	if any(map(is_pattern, patterns)):
+		benches = {site.bench for site in census.sites}
+		marks |= {_mark(mount_point(f"{bench}/sites")) for bench in benches}
+	return tuple(sorted(marks))
+
+
+def require_no_bench_lost(patterns: Collection[str], marks: Collection[str]) -> None:
+	"""Raise CensusError if a folder in which `patterns` look for benches was the mount point of one, and is empty now.
+
+	That the folder is gone too, or that `benches` names its benches one by one, is how an operator says that the bench
+	is.
+	"""
+	if not marks:
+		return
+	lost = [
+		folder
+		for folder in map(os.path.realpath, folders_before_benches(patterns))
+		if _mark(folder) in marks and mount_point(folder) != folder and not os.listdir(folder)
+	]
+	if lost:
+		raise CensusError(coded("benches_lost", paths=_named(lost)))
 
 
 def require_none_lost(census: Census, exclude_sites: Collection[str], marks: Collection[str]) -> None:
@@ -34,13 +64,17 @@ def require_none_lost(census: Census, exclude_sites: Collection[str], marks: Col
 		for entry in census.not_sites
 		if not entry.alias_of
 		and exclude.matching(entry.name) is None
-		and _mark(os.path.realpath(entry.bench), entry.name) in marks
+		and _mark(f"{os.path.realpath(entry.bench)}/{entry.name}") in marks
 	]
 	if lost:
-		more = [f"… ({len(lost)})"] if len(lost) > _MAX_NAMED else []
-		raise CensusError(coded("sites_lost", paths=", ".join([*lost[:_MAX_NAMED], *more])))
+		raise CensusError(coded("sites_lost", paths=_named(lost)))
 
 
-def _mark(bench: str, name: str) -> str:
-	# Of the bench's real path: each trigger may name it in its own way.
-	return hashlib.sha256(f"{bench}/{name}".encode()).hexdigest()[:8]
+def _named(paths: list[str]) -> str:
+	more = [f"… ({len(paths)})"] if len(paths) > _MAX_NAMED else []
+	return ", ".join([*map(sanitize, paths[:_MAX_NAMED]), *more])
+
+
+def _mark(path: str) -> str:
+	# Of real paths: each trigger may name a bench in its own way.
+	return hashlib.sha256(os.fsencode(path)).hexdigest()[:8]

@@ -9,7 +9,7 @@ from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import open_benches
 from prego_metrics.agent.bench.trust import require_trusted
 from prego_metrics.agent.collectors.census import Census, take_census
-from prego_metrics.agent.collectors.lost_sites import require_none_lost
+from prego_metrics.agent.collectors.lost_sites import require_no_bench_lost, require_none_lost
 from prego_metrics.agent.collectors.sites import Exclusion
 from prego_metrics.agent.config.config import CENSUS_KEYS, Config
 
@@ -76,9 +76,10 @@ def operator_site_note(config: Config, census: Census) -> tuple[Message, Message
 def count_tenants(config: Config, site_marks: Collection[str] = ()) -> Census:
 	"""Count the tenants as a push would. Raises NotSent where there is no count.
 
-	With the marks of the last push, that is also where a tenant of it has lost its volume.
+	With the marks of the last push, that is also where a tenant or a bench of it has lost its volume.
 	"""
 	config.require(CENSUS_KEYS)
+	require_no_bench_lost(config.benches, site_marks)
 	benches = open_benches(config.benches)
 	for bench in benches:
 		require_trusted(bench.sites)

@@ -80,4 +80,4 @@ def collect_payload(
 		save_snapshot=save_snapshot
 		or schedule.is_snapshot_due(at, state.last_snapshot_at, config.snapshot_interval),
 	)
-	return Collected(payload, host.cpu, marks_of(census), (*census.warnings, *host.warnings))
+	return Collected(payload, host.cpu, marks_of(census, config.benches), (*census.warnings, *host.warnings))

@@ -14,7 +14,7 @@ import click
 
 from prego_metrics.agent.base.errors import CensusError, PregoMetricsError
 from prego_metrics.agent.collectors.census import Census, census_as_dict
-from prego_metrics.agent.collectors.lost_sites import require_none_lost
+from prego_metrics.agent.collectors.lost_sites import require_no_bench_lost, require_none_lost
 from prego_metrics.agent.collectors.tenant_count import count_tenants
 from prego_metrics.agent.config.config import QUOTA_KEYS, Config, load_config
 from prego_metrics.agent.state.store import StateFolder
@@ -108,9 +108,10 @@ def tenants(
 
 
 def _warn_of_lost_sites(config: Config, census: Census) -> None:
-	"""Say why a push would not send this count, where tenants have lost their volume."""
+	"""Say why a push would not send this count, where tenants or a bench have lost their volume."""
 	marks = StateFolder(config.bench.sites).read()[0].site_marks
 	try:
+		require_no_bench_lost(config.benches, marks)
 		require_none_lost(census, config.exclude_sites, marks)
 	except CensusError as error:
 		print_warning(error.message)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -146,20 +148,83 @@ except CensusError as error:
 """
 
 
+_BENCHES = """
+import json, os, shutil, subprocess, sys
+from prego_metrics.agent.base.errors import CensusError
+from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.collectors.lost_sites import marks_of
+from prego_metrics.agent.collectors.tenant_count import count_tenants
+from prego_metrics.agent.config.config import load_config
+bench, homes = sys.argv[1:]
+
+def count(marks=()):
+	config = load_config(open_bench(bench), {})
+	try:
+		census = count_tenants(config, marks)
+	except CensusError as error:
+		print(error.code, error.message.params["paths"])
+		return marks
+	print(census.tenant_count)
+	return marks_of(census, config.benches)
+
+def settings(**values):
+	path = bench + "/sites/common_site_config.json"
+	written = json.load(open(path))
+	json.dump({**written, "prego_metrics": values}, open(path, "w"))
+
+far = homes + "/far"
+os.mkdir(far)
+settings(benches=[bench, homes + "/*/frappe-bench"])
+subprocess.run(["mount", "-t", "tmpfs", "tmpfs", far], check=True)
+shutil.copytree(bench, far + "/frappe-bench")
+os.makedirs(homes + "/near/frappe-bench/sites")
+shutil.copytree(bench, homes + "/near/frappe-bench", dirs_exist_ok=True)
+marks = count()
+subprocess.run(["umount", far], check=True)
+count(marks)
+settings(benches=[bench, homes + "/near/frappe-bench"])
+count(marks)
+settings(benches=[bench, homes + "/*/frappe-bench"])
+subprocess.run(["mount", "-t", "tmpfs", "tmpfs", far], check=True)
+count(marks)
+subprocess.run(["umount", far], check=True)
+count(marks)
+os.rmdir(far)
+count(marks)
+shutil.copytree(homes + "/near", homes + "/third")
+shutil.rmtree(homes + "/near/frappe-bench")
+count(marks)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+def test_a_bench_of_a_pattern_that_lost_its_volume_stops_the_count(
+	bench_folder: Path, tmp_path: Path
+) -> None:
+	homes = tmp_path / "homes"
+	homes.mkdir()
+	lost = f"benches_lost {homes}/far"
+	# Both; unmounted; named one by one; mounted and empty, so removed; unmounted; gone; one removed that was on no volume.
+	seen = in_a_mount_namespace(_BENCHES, str(bench_folder), str(homes))
+	assert seen == ["9", lost, "6", "6", lost, "6", "6"]
+
+
+def in_a_mount_namespace(script: str, *arguments: str) -> list[str]:
+
+	command = ["unshare", "--mount", sys.executable, "-c", script, *arguments]
+	ended = subprocess.run(command, capture_output=True, text=True, timeout=30)
+	if "unshare" in ended.stderr or "mount:" in ended.stderr:
+		pytest.skip("no mount namespaces here")
+	assert ended.returncode == 0, ended.stderr
+	return ended.stdout.splitlines()
+
+
 @pytest.fixture
 def run_mounted() -> Callable[..., list[str]]:
 	"""`run_mounted(place, kind, source)` counts with a site mounted there, and again without the mount, in a mount namespace."""
-	import subprocess
-	import sys
 
 	def run(place: Path, kind: str, source: Path) -> list[str]:
-		arguments = [str(place), str(place.parents[1]), kind, str(source)]
-		command = ["unshare", "--mount", sys.executable, "-c", _MOUNTED, *arguments]
-		ended = subprocess.run(command, capture_output=True, text=True, timeout=30)
-		if "unshare" in ended.stderr or "mount:" in ended.stderr:
-			pytest.skip("no mount namespaces here")
-		assert ended.returncode == 0, ended.stderr
-		return ended.stdout.splitlines()
+		return in_a_mount_namespace(_MOUNTED, str(place), str(place.parents[1]), kind, str(source))
 
 	return run
 
