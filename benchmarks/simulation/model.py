@@ -261,9 +261,14 @@ class Fleet:
 	def _wait(self, node: Node, trigger: Trigger, wall: float) -> float | None:
 		"""Return how long a run of `trigger` at this moment waits before it pushes, None if nothing is due."""
 		pace = schedule.Pace(node.last_attempt_at, node.failures, node.not_before)
-		led = trigger.name == "frappe" and any(tick.leads(wall) for tick in self._other_ticks(node, wall))
+		leads = trigger.name == "frappe" and any(tick.leads(wall) for tick in self._other_ticks(node, wall))
 		return schedule.wait_before_push(
-			wall, pace, self.scenario.interval, node.id, spread_seconds=trigger.spread, led=led
+			wall,
+			pace,
+			self.scenario.interval,
+			node.id,
+			spread_seconds=trigger.spread,
+			other_trigger_leads=leads,
 		)
 
 	def _other_ticks(self, node: Node, wall: float) -> Iterator[Tick]:

@@ -12,7 +12,7 @@ from typing import Any
 import frappe
 from frappe.utils import add_days, format_datetime, getdate, nowdate
 
-from prego_metrics.agent.state.held import stuck_push
+from prego_metrics.agent.state.lock_contention import stuck_push
 from prego_metrics.agent.state.outcomes import DELIVERED, FAILED, NOT_SENT, REFUSED
 from prego_metrics.agent.state.status import Status, judge_status
 from prego_metrics.agent.state.store import StateFolder

@@ -17,7 +17,7 @@ from frappe.translate import print_language
 from frappe.utils import format_datetime, get_system_timezone, get_url_to_form
 from frappe.utils.user import get_system_managers
 
-from prego_metrics.agent.alerts import messages as events
+from prego_metrics.agent.alerts import rendering
 from prego_metrics.agent.alerts.receipts import node_id_of_pushes, take_unsent, withdraw_receipt
 from prego_metrics.agent.base.alert_codes import ALERTS
 from prego_metrics.agent.base.messages import Message, translated
@@ -162,8 +162,8 @@ def _sentences(event: AlertEvent, config: Config, language: str | None) -> tuple
 	translate = translator(language)
 	# A mail is read away from the site: its times name their zone.
 	zone = get_system_timezone()
-	description = events.description(event, lambda at: f"{format_datetime(local_time(at))} ({zone})")
-	return translated(events.title(event, config.node_id), translate), translated(description, translate)
+	description = rendering.description(event, lambda at: f"{format_datetime(local_time(at))} ({zone})")
+	return translated(rendering.title(event, config.node_id), translate), translated(description, translate)
 
 
 def _roll_back() -> None:

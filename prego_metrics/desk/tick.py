@@ -1,4 +1,4 @@
-"""What Frappe's scheduler runs each minute: a push if it is due, then the log of pushes and the alerts."""
+"""What Frappe's scheduler runs each minute, through `prego_push.push_if_due`: a push if due, the log of pushes, alerts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import contextlib
 import frappe
 from frappe.utils import add_to_date
 
-from prego_metrics.agent.alerts.spare import folder_to_read
+from prego_metrics.agent.alerts.fallback_folder import folder_to_read
 from prego_metrics.agent.base.errors import PregoMetricsError
 from prego_metrics.agent.base.messages import Message
 from prego_metrics.agent.bench.privileges import drop_privileges

@@ -18,10 +18,10 @@ from prego_metrics.agent.collectors.instance import (
 )
 from prego_metrics.agent.collectors.tenant_count import exclusion_notes, operator_site_note
 from prego_metrics.agent.collectors.volumes import unwatched_volumes
-from prego_metrics.agent.state.held import stuck_push
 from prego_metrics.agent.state.lock import PushLock
-from prego_metrics.doctor.advice import advice
+from prego_metrics.agent.state.lock_contention import stuck_push
 from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Examination, Finding
+from prego_metrics.doctor.file_errors import advice
 
 LOCK_WAIT_SECONDS = 5.0
 LOW_BYTES = 64 << 20

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from prego_metrics.agent.base.errors import ConfigurationError, NotSent
 from prego_metrics.agent.base.messages import Message, code_of
-from prego_metrics.agent.base.secrets import Secret
+from prego_metrics.agent.base.redaction import Secret
 from prego_metrics.agent.bench.common_site_config import read_common_config
 from prego_metrics.agent.bench.installed_frappe import is_app_in
 from prego_metrics.agent.bench.locate import Bench

@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 
 from prego_metrics.agent.base.errors import ConfigurationError
 from prego_metrics.agent.base.messages import Message, message
+from prego_metrics.agent.base.redaction import Secret
 from prego_metrics.agent.base.sanitize import sanitize
-from prego_metrics.agent.base.secrets import Secret
 from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Examination, Finding
-from prego_metrics.doctor.families import with_dead_families
+from prego_metrics.doctor.ip_families import with_dead_families
 
 if TYPE_CHECKING:
 	from prego_metrics.agent.http.client import Answer, NoAnswer
@@ -57,7 +57,7 @@ def control_plane(node: Examination) -> Finding:
 def _judged(node: Examination, key: Secret, answer: Answer) -> Finding:
 	"""Return what an answer to `GET /internal/nodes/:node_id` means."""
 	from prego_metrics.agent.http.answers import error_code, refusal_of, summary_of
-	from prego_metrics.agent.push.node_row import NODES_ROUTE, differences, fault_of_row, lists_nodes
+	from prego_metrics.agent.push.read_back import NODES_ROUTE, differences, fault_of_row, lists_nodes
 
 	code, summary = error_code(answer), summary_of(answer, key)
 	if 200 <= answer.status_code < 300:
@@ -183,7 +183,7 @@ class _Asked(NamedTuple):
 
 def _asked(node: Examination) -> _Asked | Message:
 	"""Ask the control plane for this node; a Message says why it is not asked."""
-	from prego_metrics.agent.push.node_row import node_path
+	from prego_metrics.agent.push.read_back import node_path
 
 	if not node.online:
 		return message("not asked (--offline)")

@@ -17,8 +17,8 @@ from prego_metrics.agent.config.api_key import (
 from prego_metrics.agent.config.config import CONFIG_KEY, DEFAULT_SOURCE, HARDENED_KEYS, PUSH_KEYS, Config
 from prego_metrics.agent.config.settings import SETTINGS
 from prego_metrics.agent.setup.systemd_units import installed_key_files
-from prego_metrics.doctor.advice import advice, reason_in
 from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Examination, Finding, living_ticks
+from prego_metrics.doctor.file_errors import advice, reason_in
 
 
 def configuration(node: Examination) -> Finding:

@@ -13,7 +13,7 @@ from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.common_site_config import config_file
 from prego_metrics.agent.bench.installed_frappe import frappe_version, tick_seconds
 from prego_metrics.agent.bench.processes import how_to_restart
-from prego_metrics.agent.state.held import stuck_push
+from prego_metrics.agent.state.lock_contention import stuck_push
 from prego_metrics.agent.state.model import Tick
 from prego_metrics.agent.state.outcomes import NOT_SENT, outcome_word
 from prego_metrics.agent.state.schedule import MAX_SLACK_SECONDS

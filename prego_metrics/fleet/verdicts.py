@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from prego_metrics.agent.base.formatting import epoch_seconds, iso_utc
 from prego_metrics.agent.base.sanitize import sanitize
-from prego_metrics.agent.setup.nodes_row import REGIONS
+from prego_metrics.agent.setup.registration import REGIONS
 from prego_metrics.fleet.sources.records import HETZNER_API, Fleet, Metrics, describe_value
 
 UNREGISTERED = "unregistered"

@@ -18,8 +18,8 @@ from hostile_server import HostileServer, answer
 from korean_sentences import in_korean, still_english
 from pushing import ENVIRON, aim, folder_of, push_now, scheduled, state_of
 
-from prego_metrics.agent.alerts.messages import description
 from prego_metrics.agent.alerts.outbox import record_silence
+from prego_metrics.agent.alerts.rendering import description
 from prego_metrics.agent.base.errors import NotSent
 from prego_metrics.agent.base.messages import message_of, plain
 from prego_metrics.agent.bench.locate import open_bench, open_benches

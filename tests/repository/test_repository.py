@@ -40,6 +40,13 @@ def test_bench_recognises_the_app_by_its_files(name: str) -> None:
 	assert (ROOT / "prego_metrics" / name).is_file()
 
 
+def test_modules_and_folders_stay_small() -> None:
+	modules = [path for path in (ROOT / "prego_metrics").rglob("*.py") if path.name != "__init__.py"]
+	assert [str(path) for path in modules if len(path.read_text().splitlines()) > 300] == []
+	folders = [path.parent for path in modules]
+	assert {str(folder) for folder in folders if folders.count(folder) > 13} == set()
+
+
 def test_the_root_hooks_are_those_that_frappe_reads() -> None:
 	spec = importlib.util.spec_from_file_location("root_hooks", ROOT / "hooks.py")
 	assert spec and spec.loader

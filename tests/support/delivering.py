@@ -11,7 +11,7 @@ from typing import Any
 from hostile_server import Behaviour, Exchange, HostileServer, head
 from pushing import KEY
 
-from prego_metrics.agent.base.secrets import Secret
+from prego_metrics.agent.base.redaction import Secret
 from prego_metrics.agent.push.delivery import Delivery, send
 from prego_metrics.agent.push.payload import Payload
 

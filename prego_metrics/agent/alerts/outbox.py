@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from prego_metrics.agent.alerts.messages import description, title
+from prego_metrics.agent.alerts.fallback_folder import folder_to_read
 from prego_metrics.agent.alerts.receipts import node_id_of_pushes, take_unsent, withdraw_receipt
-from prego_metrics.agent.alerts.spare import folder_to_read
+from prego_metrics.agent.alerts.rendering import description, title
 from prego_metrics.agent.base.alert_codes import FAILING, LOCK_STUCK, RECOVERED, STALE
 from prego_metrics.agent.base.errors import LockUnsupported, PregoMetricsError
 from prego_metrics.agent.base.formatting import iso_utc

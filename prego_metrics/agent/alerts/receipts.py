@@ -9,12 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from prego_metrics.agent.alerts.spare import folder_to_read, spare_of
+from prego_metrics.agent.alerts.fallback_folder import fallback_of, folder_to_read
 from prego_metrics.agent.base.alert_codes import LOCK_STUCK, STALE, STATE_NOT_WRITABLE, STATE_WRITABLE
 from prego_metrics.agent.base.messages import Message, code_of, message
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.state.events import AlertEvent
-from prego_metrics.agent.state.held import stuck_push
+from prego_metrics.agent.state.lock_contention import stuck_push
 from prego_metrics.agent.state.model import Push, State
 from prego_metrics.agent.state.schedule import fresh_seconds
 from prego_metrics.agent.state.store import StateFolder
@@ -56,7 +56,7 @@ def take_unsent(
 	"""
 	now = clock()
 	if not_written is None:
-		spare_of(folder).move_to(folder)
+		fallback_of(folder).move_to(folder)
 	folder = folder_to_read(folder, not_written)
 	state, _ = folder.read()
 	events = current_events(folder, state, as_pushed(config, folder, state), now)
@@ -102,12 +102,12 @@ def _ids_of_recording(folder: StateFolder, channel: str) -> list[set[str]]:
 
 
 def _receipts(folder: StateFolder) -> set[str]:
-	return {*folder.receipts(), *spare_of(folder).receipts()}
+	return {*folder.receipts(), *fallback_of(folder).receipts()}
 
 
 def _mark(folder: StateFolder, name: str) -> bool:
-	"""Make a receipt, in the spare folder if it cannot be made where it belongs; return whether this process did it."""
-	for place in (folder, spare_of(folder)):
+	"""Make a receipt, in the fallback folder if it cannot be made where it belongs; return whether this process did it."""
+	for place in (folder, fallback_of(folder)):
 		try:
 			return place.create_receipt(name)
 		except OSError:
@@ -117,7 +117,7 @@ def _mark(folder: StateFolder, name: str) -> bool:
 
 def withdraw_receipt(folder: StateFolder, channel: str, event: AlertEvent) -> None:
 	"""Mark an event as not sent, since sending it failed: the next run tries again."""
-	for place in (spare_of(folder), folder):
+	for place in (fallback_of(folder), folder):
 		if _receipt_name(channel, event) in place.receipts():
 			place.remove_receipt(_receipt_name(channel, event))
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from prego_metrics.agent.base.errors import ConfigurationError, Problem
 from prego_metrics.agent.base.messages import coded
+from prego_metrics.agent.base.redaction import shown_name
 from prego_metrics.agent.base.sanitize import sanitize
-from prego_metrics.agent.base.secrets import shown_name
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.bench.site_config import Unreadable, read_site_config
 

@@ -22,9 +22,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from prego_metrics.agent.base.limited import Limited, ThreadsExhausted
 from prego_metrics.agent.base.messages import Message, coded, message
 from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.base.time_limits import Limited, ThreadsExhausted
 
 MEMORY_OF_HOST, MEMORY_OF_CGROUP = "host", "cgroup"
 MIN_SAMPLE_SECONDS = 1.0

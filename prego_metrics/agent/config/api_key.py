@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 
 from prego_metrics.agent.base.errors import ConfigurationError, Problem
 from prego_metrics.agent.base.messages import Message, coded, message, message_of
+from prego_metrics.agent.base.redaction import Secret
 from prego_metrics.agent.base.sanitize import sanitize
-from prego_metrics.agent.base.secrets import Secret
 from prego_metrics.agent.config.secret_files import read_secret_file, write_secret_file
 
 KEY_VARIABLE = "INTERNAL_API_KEY"

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 
 from prego_metrics.agent.base.errors import Problem
 from prego_metrics.agent.base.messages import coded
+from prego_metrics.agent.base.redaction import shown_name
 from prego_metrics.agent.base.sanitize import sanitize
-from prego_metrics.agent.base.secrets import shown_name
 from prego_metrics.agent.config.settings import SETTING_BY_NAME, SETTINGS
 
 # A key written here would be readable by every app, every backup and every System Manager.

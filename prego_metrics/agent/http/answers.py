@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from prego_metrics.agent.base.messages import Message, coded
-from prego_metrics.agent.base.secrets import Secret
+from prego_metrics.agent.base.redaction import Secret
 from prego_metrics.agent.http.client import Answer
 
 # Before the first tag of a document there may be spaces, a byte order mark and comments.

@@ -25,8 +25,8 @@ import urllib3
 
 from prego_metrics import __version__
 from prego_metrics.agent.base.messages import Message, coded
+from prego_metrics.agent.base.redaction import Secret
 from prego_metrics.agent.base.sanitize import sanitize
-from prego_metrics.agent.base.secrets import Secret
 from prego_metrics.agent.base.urls import is_loopback, redacted_urls
 from prego_metrics.agent.http.bodies import codings_of, decompressed
 from prego_metrics.agent.http.connection import Connection, CuttableAdapter, UnredirectedSession, causes_of

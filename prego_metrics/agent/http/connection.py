@@ -19,7 +19,7 @@ import requests.adapters
 import urllib3.connection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from prego_metrics.agent.base.limited import ThreadsExhausted
+from prego_metrics.agent.base.time_limits import ThreadsExhausted
 from prego_metrics.agent.http.addresses import addresses_of, first_connected
 
 

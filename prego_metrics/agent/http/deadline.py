@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from prego_metrics.agent.base.limited import Limited, ThreadsExhausted
 from prego_metrics.agent.base.messages import Message, coded
+from prego_metrics.agent.base.time_limits import Limited, ThreadsExhausted
 
 Result = TypeVar("Result")
 

@@ -8,7 +8,7 @@ The policy of everything that retries:
 - where the server says how long to wait (Retry-After), exactly that pause instead;
 - no pause that ends after the deadline: the attempts are over at once.
 
-Which outcomes deserve another attempt is for the caller to say.
+Which outcomes deserve another attempt is for the caller to say: for a push, `push/delivery.py`.
 """
 
 from __future__ import annotations

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 
-from prego_metrics.agent.base.limited import folder_in_time
 from prego_metrics.agent.base.messages import coded
+from prego_metrics.agent.base.time_limits import folder_in_time
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.push.request import Request
 from prego_metrics.agent.push.result import Result
 from prego_metrics.agent.push.steps import read_state
-from prego_metrics.agent.state.held import note_busy, stuck_push
+from prego_metrics.agent.state.lock_contention import note_busy, stuck_push
 from prego_metrics.agent.state.outcomes import BUSY, NOT_SENT
 from prego_metrics.agent.state.schedule import deadline_seconds
 from prego_metrics.agent.state.store import StateFolder

@@ -1,4 +1,4 @@
-"""POST /internal/server-metrics, and what its answers mean.
+"""POST /internal/server-metrics: how often it is tried, and what outcome its answer is.
 
 The policy:
 
@@ -25,8 +25,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from prego_metrics.agent.base.messages import Message, coded
+from prego_metrics.agent.base.redaction import Secret
 from prego_metrics.agent.base.sanitize import sanitize
-from prego_metrics.agent.base.secrets import Secret
 from prego_metrics.agent.config.kinds import PUSH_ROUTE
 from prego_metrics.agent.http.answers import fault_in, summary_of
 from prego_metrics.agent.http.client import Answer, Client, no_answer

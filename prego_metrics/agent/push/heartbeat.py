@@ -5,10 +5,10 @@ from __future__ import annotations
 from urllib.parse import urlsplit
 
 from prego_metrics.agent.base.errors import ConfigurationError, Problem, TooLate
-from prego_metrics.agent.base.limited import folder_in_time
 from prego_metrics.agent.base.messages import Message, coded, message, message_of
+from prego_metrics.agent.base.redaction import Secret
 from prego_metrics.agent.base.sanitize import sanitize
-from prego_metrics.agent.base.secrets import Secret
+from prego_metrics.agent.base.time_limits import folder_in_time
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.config.kinds import SecretUrl
 from prego_metrics.agent.config.secret_files import read_secret_file

@@ -1,7 +1,8 @@
-"""One push, start to end: is it due, take the lock, count, sample, send, record.
+"""One push, start to end: is it due, take the lock, mark it as begun, count and sample, stamp, send, read back, record.
 
-	config ──> census ──┐
-	       └─> host ────┴─> payload ──> control plane ──> state
+	settings ──> census ──┐
+	         └─> host ────┴─> payload ──> delivery ──> control plane
+	                                         └─> state
 
 Every trigger comes through `push`: Frappe's scheduler, the systemd timer, cron, and people. Whoever alerts of
 how it ended reads that from the state afterwards (`alerts/outbox`).
@@ -14,12 +15,11 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from prego_metrics.agent.base.errors import ConfigurationError, LockUnsupported, NotSent, Problem, TooLate
-from prego_metrics.agent.base.limited import folder_in_time
+from prego_metrics.agent.base.errors import LockUnsupported, NotSent, TooLate
 from prego_metrics.agent.base.messages import Message, code_of, coded
+from prego_metrics.agent.base.redaction import HiddenEnvironment
 from prego_metrics.agent.base.sanitize import sanitize
-from prego_metrics.agent.base.secrets import HiddenEnvironment
-from prego_metrics.agent.bench.common_site_config import config_file
+from prego_metrics.agent.base.time_limits import folder_in_time
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.config.config import DRY_RUN_KEYS, PUSH_KEYS, Config
 from prego_metrics.agent.push.request import MANUAL, Request
@@ -30,11 +30,12 @@ from prego_metrics.agent.push.steps import (
 	read_settings,
 	read_state,
 	read_ticks,
+	require_settings_file,
 	take_lock,
-	written,
+	write_in_time,
 )
 from prego_metrics.agent.state import schedule
-from prego_metrics.agent.state.attempts import Attempt
+from prego_metrics.agent.state.begun_push import BegunPush
 from prego_metrics.agent.state.lock import PushLock
 from prego_metrics.agent.state.model import State, Tick
 from prego_metrics.agent.state.outcomes import DELIVERED, DRY_RUN, NOT_DUE, NOT_SENT, REFUSED
@@ -53,7 +54,7 @@ def preload() -> None:
 	import prego_metrics.agent.push.busy
 	import prego_metrics.agent.push.delivery
 	import prego_metrics.agent.push.heartbeat
-	import prego_metrics.agent.push.node_row
+	import prego_metrics.agent.push.read_back
 	import prego_metrics.agent.push.record  # noqa: F401
 
 
@@ -73,9 +74,10 @@ def push(bench: Bench, request: Request, environ: Mapping[str, str] | None = Non
 	except TooLate as error:
 		result = _late(error, request)
 	warnings = (*config.warnings, *config.defaults_applied(_needed_keys(request)), *result.warnings)
+	# A person who runs `push --if-due` is no trigger: its last run says nothing about a timer or cron.
 	if request.if_due and request.trigger != MANUAL and code_of(result.not_written) != "state_late":
 		outcome = result.outcome
-		not_written = written(
+		not_written = write_in_time(
 			lambda: folder.write_tick(_tick(config, request.trigger, outcome, environ)), folder
 		)
 		if not_written and not result.not_written:
@@ -96,7 +98,7 @@ def dry_run(bench: Bench, environ: Mapping[str, str] | None = None) -> Result:
 		config = read_settings(bench, environ)
 		warnings = config.warnings
 		state, _ = read_state(StateFolder(bench.sites))
-		_require_settings_file(config, state)
+		require_settings_file(config, state)
 		config.require(DRY_RUN_KEYS)
 		seconds = schedule.deadline_seconds(config.push_interval)
 		collected = collect(config, state, at, seconds, save_snapshot=False)
@@ -132,7 +134,8 @@ def _push_if_due(config: Config, folder: StateFolder, request: Request, environ:
 		state, state_warnings = folder_in_time(
 			lambda: read_under_lock(config, folder, exclusive=no_lock is None), folder.path
 		)
-		attempt, late = Attempt.of(request.trigger), None
+		begun = BegunPush.of(request.trigger)
+		state_hangs: Message | None = None
 		if no_lock and request.if_due:
 			# A person may push without the lock, but triggers could do it at the same time.
 			result = Result(NOT_SENT, time.time(), error=no_lock)
@@ -143,22 +146,22 @@ def _push_if_due(config: Config, folder: StateFolder, request: Request, environ:
 			if request.within_seconds is not None:
 				give_up_at = min(give_up_at, began_waiting + request.within_seconds)
 			if no_lock is None:
-				written(lambda: folder.begin(attempt), folder, give_up_at)
-			result, state, late = _push_locked(
-				config, folder, state, request, environ, attempt.at, give_up_at
+				write_in_time(lambda: folder.begin(begun), folder, give_up_at)
+			result, state, state_hangs = _count_and_send(
+				config, folder, state, request, environ, begun.at, give_up_at
 			)
 		result = replace(result, warnings=(*result.warnings, *state_warnings))
-		if late:
-			return result.unrecorded(late)
+		if state_hangs:
+			return result.unrecorded(state_hangs)
 		try:
 			return folder_in_time(
-				lambda: record_push(config, folder, state, request, result, attempt), folder.path
+				lambda: record_push(config, folder, state, request, result, begun), folder.path
 			)
 		except TooLate as error:
 			return result.unrecorded(error.message)
 
 
-def _push_locked(
+def _count_and_send(
 	config: Config,
 	folder: StateFolder,
 	state: State,
@@ -173,14 +176,14 @@ def _push_locked(
 	"""
 	from prego_metrics.agent.http.retry import ATTEMPTS
 	from prego_metrics.agent.push.delivery import scheduled_attempts, send
-	from prego_metrics.agent.push.node_row import read_when_changed
+	from prego_metrics.agent.push.read_back import read_when_changed
 
-	attempts = scheduled_attempts(state.pace.failures) if request.if_due else ATTEMPTS
+	max_attempts = scheduled_attempts(state.pace.failures) if request.if_due else ATTEMPTS
 	asked = schedule.seconds_asked(at, state.not_before)
 	asked_to_wait = [coded("asked_to_wait", seconds=round(asked))] if asked else []
 	began = time.monotonic()
 	try:
-		_require_settings_file(config, state)
+		require_settings_file(config, state)
 		config.require(_needed_keys(request))
 		key, key_warnings = read_key(config, environ)
 		seconds = give_up_at - time.monotonic()
@@ -201,8 +204,8 @@ def _push_locked(
 		settings_file_seen=not config.file_absent,
 		site_marks=collected.site_marks,
 	)
-	not_stamped = written(lambda: folder.write(state), folder, give_up_at)
-	late = not_stamped if code_of(not_stamped) == "state_late" else None
+	not_stamped = write_in_time(lambda: folder.write(state), folder, give_up_at)
+	state_hangs = not_stamped if code_of(not_stamped) == "state_late" else None
 	delivery = send(
 		config.control_plane_url,
 		key,
@@ -210,7 +213,7 @@ def _push_locked(
 		push_interval=config.push_interval,
 		attempt_seconds=config.timeout,
 		deadline_seconds=max(0.1, give_up_at - time.monotonic()),
-		max_attempts=request.max_attempts or attempts,
+		max_attempts=request.max_attempts or max_attempts,
 	)
 	if not delivery.snapshot_taken:
 		state = replace(state, last_snapshot_at=last_snapshot_at)
@@ -227,7 +230,7 @@ def _push_locked(
 		warnings=(*asked_to_wait, *key_warnings, *collected.warnings),
 	)
 	if result.outcome != DELIVERED:
-		return result, state, late
+		return result, state, state_hangs
 	row, mark = read_when_changed(
 		config.control_plane_url,
 		key,
@@ -240,7 +243,7 @@ def _push_locked(
 		result = replace(result, outcome=REFUSED, error=row.fault)
 	elif row:
 		result = replace(result, warnings=(*result.warnings, *row.warnings))
-	return replace(result, duration_ms=_milliseconds_since(began)), replace(state, row_mark=mark), late
+	return replace(result, duration_ms=_milliseconds_since(began)), replace(state, row_mark=mark), state_hangs
 
 
 def _late(error: TooLate, request: Request) -> Result:
@@ -258,24 +261,14 @@ def _tick(config: Config, trigger: str, outcome: str, environ: Mapping[str, str]
 
 
 def _needed_keys(request: Request) -> Collection[str]:
-	"""Return the settings that must be right; whether Frappe's scheduler pushes at all is for its own pushes to know."""
+	"""Return the settings that must be right for this push; `scheduler_pushes` matters to those of Frappe's scheduler."""
 	return PUSH_KEYS | {"scheduler_pushes"} if request.trigger == "frappe" else PUSH_KEYS
-
-
-def _require_settings_file(config: Config, state: State) -> None:
-	"""Raise ConfigurationError if the file of the settings is gone that the last push read.
-
-	With node_id, URL and key in the environment the push would go on, with the default benches and exclusions.
-	"""
-	if config.file_absent and state.settings_file_seen:
-		file = sanitize(config_file(config.bench))
-		raise ConfigurationError([Problem("", coded("settings_vanished", file=file))])
 
 
 def _wait_seconds(config: Config, folder: StateFolder, request: Request) -> float | None:
 	state, _ = read_state(folder)
-	# Frappe's runs are aligned to the clock on all nodes. Of the others it is asked only when a push is due.
-	led = (
+	# Frappe's runs are aligned to the clock on all nodes. The other triggers' ticks are read only if a push is due.
+	other_trigger_leads = (
 		request.trigger == "frappe"
 		and _is_due(config, state)
 		and any(tick.leads(time.time()) for tick in read_ticks(folder))
@@ -286,7 +279,7 @@ def _wait_seconds(config: Config, folder: StateFolder, request: Request) -> floa
 		config.push_interval,
 		config.node_id,
 		spread_seconds=config.spread if request.spread else 0.0,
-		led=led,
+		other_trigger_leads=other_trigger_leads,
 	)
 
 

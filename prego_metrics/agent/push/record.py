@@ -13,8 +13,8 @@ from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.push.request import Request
 from prego_metrics.agent.push.result import Result
-from prego_metrics.agent.state.attempts import Attempt
-from prego_metrics.agent.state.held import forget_held, stuck_push
+from prego_metrics.agent.state.begun_push import BegunPush
+from prego_metrics.agent.state.lock_contention import forget_held, stuck_push
 from prego_metrics.agent.state.model import MAX_WHO, Push, State
 from prego_metrics.agent.state.outcomes import FAILED
 from prego_metrics.agent.state.schedule import fresh_seconds
@@ -28,17 +28,17 @@ def read_under_lock(
 ) -> tuple[State, list[Message]]:
 	"""Return the state with the earlier pushes recorded in it that could not be, and warnings.
 
-	The caller holds the lock. Without it (not `exclusive`) an attempt that left no result may still be under way. A
+	The caller holds the lock. Without it (not `exclusive`) a push that left no result may still be under way. A
 	mark goes last: whoever is killed in between leaves it to the next, which finds what is done already.
 	"""
 	state, warnings = folder.read(set_aside=True)
 	if exclusive:
-		for attempt in folder.attempts():
+		for begun in folder.begun():
 			error = coded("push_killed")
-			killed = Push(attempt.id, attempt.at, attempt.trigger, FAILED, None, None, 0, 0, error)
+			killed = Push(begun.id, begun.at, begun.trigger, FAILED, None, None, 0, 0, error)
 			state, not_written = _with_earlier(config, folder, state, killed)
 			if not not_written:
-				folder.end(attempt)
+				folder.end(begun)
 		stuck, not_written = stuck_push(folder), None
 		if stuck:
 			state, not_written = _with_earlier(config, folder, state, stuck)
@@ -67,14 +67,14 @@ def _recorded(config: Config, folder: StateFolder, state: State, push: Push) -> 
 
 
 def record_push(
-	config: Config, folder: StateFolder, state: State, request: Request, result: Result, attempt: Attempt
+	config: Config, folder: StateFolder, state: State, request: Request, result: Result, begun: BegunPush
 ) -> Result:
 	"""Record a push that follows `state`, and return its result, also of what could not be written.
 
 	The caller holds the lock.
 	"""
 	push = Push(
-		id=attempt.id,
+		id=begun.id,
 		at=result.at,
 		trigger=request.trigger,
 		outcome=result.outcome,
@@ -86,7 +86,7 @@ def record_push(
 		who=sanitize(request.who, MAX_WHO) if request.who else None,
 	)
 	not_written = folder.write(_recorded(config, folder, state, push))
-	folder.end(attempt)
+	folder.end(begun)
 	if not_written:
 		return result.unrecorded(not_written)
 	not_appended = folder.append_history(push)

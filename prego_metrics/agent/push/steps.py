@@ -6,9 +6,11 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from prego_metrics.agent.base.errors import TooLate
-from prego_metrics.agent.base.limited import FILE_SECONDS, folder_in_time, in_time
+from prego_metrics.agent.base.errors import ConfigurationError, Problem, TooLate
 from prego_metrics.agent.base.messages import Message, coded
+from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.base.time_limits import FILE_SECONDS, folder_in_time, in_time
+from prego_metrics.agent.bench.common_site_config import config_file
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.collectors.instance import check_instance
 from prego_metrics.agent.config.config import Config, load_config
@@ -17,7 +19,7 @@ from prego_metrics.agent.state.model import State, Tick
 from prego_metrics.agent.state.store import StateFolder
 
 if TYPE_CHECKING:
-	from prego_metrics.agent.base.secrets import Secret
+	from prego_metrics.agent.base.redaction import Secret
 	from prego_metrics.agent.push.payload import Collected
 
 # What is left for sending when a push was counted at the last moment: less is not worth a request.
@@ -49,6 +51,16 @@ def read_key(config: Config, environ: Mapping[str, str]) -> tuple[Secret, list[s
 	return in_time(lambda: load_api_key(config.api_key_file, environ, config.problems), FILE_SECONDS, late)
 
 
+def require_settings_file(config: Config, state: State) -> None:
+	"""Raise ConfigurationError if the file of the settings is gone that the last push read.
+
+	With node_id, URL and key in the environment the push would go on, with the default benches and exclusions.
+	"""
+	if config.file_absent and state.settings_file_seen:
+		file = sanitize(config_file(config.bench))
+		raise ConfigurationError([Problem("", coded("settings_vanished", file=file))])
+
+
 def collect(config: Config, state: State, at: float, seconds: float, *, save_snapshot: bool) -> Collected:
 	"""Count and sample; of `seconds` some are left for sending. Raises NotSent."""
 	from prego_metrics.agent.push.payload import collect_payload
@@ -64,7 +76,7 @@ def collect(config: Config, state: State, at: float, seconds: float, *, save_sna
 	return in_time(checked_and_collected, count_seconds, late)
 
 
-def written(
+def write_in_time(
 	write: Callable[[], Message | None], folder: StateFolder, give_up_at: float = float("inf")
 ) -> Message | None:
 	"""Write into the folder, and return what went wrong, also that it took too long.

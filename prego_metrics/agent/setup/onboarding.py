@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
+from prego_metrics.agent.base.redaction import Secret
 from prego_metrics.agent.base.sanitize import sanitize
-from prego_metrics.agent.base.secrets import Secret
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.bench.processes import how_to_restart
 from prego_metrics.agent.collectors.instance import ask_metadata, instance_on_disk, is_at_hetzner
 from prego_metrics.agent.config.config import Config
-from prego_metrics.agent.setup.nodes_row import NodesRow, region_of_zone
+from prego_metrics.agent.setup.registration import NodesRow, region_of_zone
 
 API_URL = "https://api.hetzner.cloud"
 API_SECONDS = 10.0

@@ -1,6 +1,6 @@
 """Marks in the state folder: empty files whose names say what there is to say. They need no lock and no fsync.
 
-- begun-TRIGGER-TIME-ID is there while a push is under way (see attempts.py).
+- begun-TRIGGER-TIME-ID is there while a push is under way (see begun_push.py).
 - busy-TRIGGER-TIME-ID, or stuck-…, is there while the lock is held by another (see held.py).
 - sent-CHANNEL-KIND-ID is the receipt of an alert: the process that creates the file sends it.
 """
@@ -15,11 +15,11 @@ import time
 from prego_metrics.agent.base.files import opened_folder
 from prego_metrics.agent.base.messages import Message, coded
 from prego_metrics.agent.base.sanitize import sanitize
-from prego_metrics.agent.state.attempts import Attempt, attempt_of
+from prego_metrics.agent.state.begun_push import BegunPush, begun_push_of
 
 RECEIPT_PREFIX = "sent-"
 # Each killed push leaves one to the next; more are not ours.
-_MAX_ATTEMPTS = 5
+_MAX_BEGUN = 5
 
 
 class MarkFolder:
@@ -67,17 +67,17 @@ class MarkFolder:
 			return self.unwritten(error)
 		return None
 
-	def begin(self, attempt: Attempt) -> Message | None:
+	def begin(self, push: BegunPush) -> Message | None:
 		"""Mark that a push begins; return what went wrong, or None. The caller holds the lock."""
-		return self.make_mark(attempt.file_name)
+		return self.make_mark(push.file_name)
 
-	def attempts(self) -> list[Attempt]:
+	def begun(self) -> list[BegunPush]:
 		"""Return the pushes that began and did not end, oldest first. Who holds the lock knows that they are gone."""
-		return sorted(filter(None, map(attempt_of, self.names())))[-_MAX_ATTEMPTS:]
+		return sorted(filter(None, map(begun_push_of, self.names())))[-_MAX_BEGUN:]
 
-	def end(self, attempt: Attempt) -> None:
+	def end(self, push: BegunPush) -> None:
 		"""Take the mark of a push away."""
-		self.remove(attempt.file_name)
+		self.remove(push.file_name)
 
 	def create_receipt(self, name: str) -> bool:
 		"""Create a receipt, and tell whether this process did it. Raises OSError."""

@@ -109,7 +109,7 @@ class State:
 	totals: Mapping[str, int] = field(default_factory=dict)
 	last: Push | None = None
 	events: tuple[AlertEvent, ...] = ()
-	# Which URL, node_id and key the row was read back with; see push/node_row.py.
+	# Which URL, node_id and key the row was read back with; see push/read_back.py.
 	row_mark: str | None = None
 	# What another version wrote and this one does not know, as JSON: it is kept for when that one is back.
 	unknown: str = ""

@@ -96,14 +96,14 @@ def wait_before_push(
 	node_id: str,
 	*,
 	spread_seconds: float = 0.0,
-	led: bool = False,
+	other_trigger_leads: bool = False,
 ) -> float | None:
 	"""Return how long a run that starts now waits for the node's share of the spread, None if nothing is due then.
 
 	Where another trigger leads, a push is this run's only once that one has missed it.
 	"""
 	share = spread_share_seconds(node_id, min(spread_seconds, interval_seconds))
-	latest = -TRIGGER_SECONDS if led else 0.0
+	latest = -TRIGGER_SECONDS if other_trigger_leads else 0.0
 	return share if seconds_until_due(now + share, pace, interval_seconds, node_id) <= latest else None
 
 

@@ -20,8 +20,8 @@ from prego_metrics.agent.config.kinds import SecretFile
 from prego_metrics.agent.config.secret_files import MAX_SECRET_BYTES
 from prego_metrics.agent.config.settings import SETTINGS
 from prego_metrics.agent.config.writer import json_values, write_settings
-from prego_metrics.agent.setup.nodes_row import REGIONS
 from prego_metrics.agent.setup.onboarding import TICK_SECONDS_ALLOWED, Onboarding
+from prego_metrics.agent.setup.registration import REGIONS
 from prego_metrics.cli.ui.bench import open_bench_as_owner
 from prego_metrics.cli.ui.options import bench_option, json_option
 from prego_metrics.cli.ui.output import fail, print_json

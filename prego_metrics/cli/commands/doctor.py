@@ -20,8 +20,8 @@ from prego_metrics.cli.ui.bench import open_bench_as_owner
 from prego_metrics.cli.ui.console import console
 from prego_metrics.cli.ui.options import bench_option, json_option
 from prego_metrics.cli.ui.output import print_json
-from prego_metrics.doctor.advice import advice
 from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Check
+from prego_metrics.doctor.file_errors import advice
 from prego_metrics.doctor.runner import NAMES, examine
 
 if TYPE_CHECKING:

@@ -77,7 +77,7 @@ def print_unsent_alerts(bench_path: str | None, channel: str) -> int:
 	"""Print the alerts that `channel` has not sent yet; return 0, or 1 for none, 2 for a bench that cannot be read."""
 	from prego_metrics.agent.alerts.outbox import record_silence, take_unsent_alerts
 	from prego_metrics.agent.base.errors import PregoMetricsError
-	from prego_metrics.agent.push.steps import read_settings, written
+	from prego_metrics.agent.push.steps import read_settings, write_in_time
 	from prego_metrics.agent.state.store import StateFolder
 	from prego_metrics.cli.ui.bench import open_bench_as_owner
 	from prego_metrics.cli.ui.output import print_line
@@ -85,7 +85,7 @@ def print_unsent_alerts(bench_path: str | None, channel: str) -> int:
 	try:
 		bench = open_bench_as_owner(bench_path)
 		folder, config = StateFolder(bench.sites), read_settings(bench, os.environ)
-		not_written = written(folder.unwritable, folder)
+		not_written = write_in_time(folder.unwritable, folder)
 		if not not_written:
 			record_silence(folder, config)
 		alerts = take_unsent_alerts(folder, channel, config, not_written=not_written)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
-from prego_metrics.agent.base.limited import FILE_SECONDS, in_time
 from prego_metrics.agent.base.messages import coded
 from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.base.time_limits import FILE_SECONDS, in_time
 from prego_metrics.agent.bench.locate import Bench, find_bench
 from prego_metrics.agent.bench.privileges import drop_privileges
 

@@ -41,9 +41,9 @@ def print_alerts(result: Result, bench: Bench, channel: str) -> None:
 
 	A push that was not delivered, and could not be recorded, is nowhere counted: it is printed each time.
 	"""
+	from prego_metrics.agent.alerts.fallback_folder import folder_to_read
 	from prego_metrics.agent.alerts.outbox import take_unsent_alerts
 	from prego_metrics.agent.alerts.receipts import was_alerted_unrecorded
-	from prego_metrics.agent.alerts.spare import folder_to_read
 	from prego_metrics.agent.push.steps import read_settings
 	from prego_metrics.agent.state.store import StateFolder
 

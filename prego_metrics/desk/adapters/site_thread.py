@@ -11,9 +11,9 @@ from typing import TypeVar
 
 import frappe
 
-from prego_metrics.agent.base.limited import Limited
 from prego_metrics.agent.base.messages import message
 from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.base.time_limits import Limited
 from prego_metrics.agent.bench.locate import Bench
 
 Answer = TypeVar("Answer")

@@ -14,7 +14,7 @@ from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.installed_frappe import frappe_version
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.state import schedule
-from prego_metrics.agent.state.held import stuck_push
+from prego_metrics.agent.state.lock_contention import stuck_push
 from prego_metrics.agent.state.model import State
 from prego_metrics.agent.state.status import judge_status
 from prego_metrics.agent.state.store import StateFolder

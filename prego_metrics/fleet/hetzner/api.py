@@ -23,7 +23,7 @@ from urllib.parse import urlencode
 from prego_metrics.agent.base.errors import PregoMetricsError
 from prego_metrics.agent.base.formatting import iso_utc
 from prego_metrics.agent.base.messages import Message, coded, message
-from prego_metrics.agent.base.secrets import Secret
+from prego_metrics.agent.base.redaction import Secret
 from prego_metrics.agent.http.client import Answer, Client, NoAnswer
 from prego_metrics.agent.http.retry import Attempt, retry_after_seconds, with_retries
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from prego_metrics.agent.base.errors import ExportError, PregoMetricsError
 from prego_metrics.agent.base.formatting import epoch_seconds
 from prego_metrics.agent.base.messages import coded, message_of
+from prego_metrics.agent.base.redaction import Secret
 from prego_metrics.agent.base.sanitize import sanitize
-from prego_metrics.agent.base.secrets import Secret
 from prego_metrics.agent.config.api_key import checked_key, load_api_key
 from prego_metrics.agent.config.kinds import BaseUrl
 from prego_metrics.agent.config.secret_files import read_secret_file

@@ -13,7 +13,7 @@ from prego_metrics.agent.base.messages import coded, message_of
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.config.api_key import load_api_key
 from prego_metrics.agent.config.kinds import BaseUrl
-from prego_metrics.agent.push.node_row import NODES_ROUTE
+from prego_metrics.agent.push.read_back import NODES_ROUTE
 from prego_metrics.fleet.sources.exports import Export, Row, parsed_json
 
 TIMEOUT_SECONDS = 30.0

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from prego_metrics.agent.base.messages import Message, coded, message_of
+from prego_metrics.agent.base.redaction import Secret
 from prego_metrics.agent.base.sanitize import sanitize
-from prego_metrics.agent.base.secrets import Secret
 
 CONNECT_SECONDS = 5
 READ_SECONDS = 20

@@ -13,8 +13,8 @@ import pytest
 from hostile_server import HostileServer, answer
 from pushing import aim, folder_of, push_now, scheduled, spare_the_sample, state_of
 
-from prego_metrics.agent.alerts.messages import description, title
 from prego_metrics.agent.alerts.receipts import current_events, take_unsent, withdraw_receipt
+from prego_metrics.agent.alerts.rendering import description, title
 from prego_metrics.agent.base.alert_codes import ALERTS
 from prego_metrics.agent.base.messages import Message, translated
 from prego_metrics.agent.bench.locate import open_bench

@@ -14,7 +14,7 @@ import pytest
 from codes import codes_in
 
 from prego_metrics.agent.base.errors import ConfigurationError
-from prego_metrics.agent.base.secrets import Secret
+from prego_metrics.agent.base.redaction import Secret
 from prego_metrics.agent.bench.locate import open_bench
 from prego_metrics.agent.config.api_key import load_api_key
 from prego_metrics.agent.config.config import PUSH_KEYS, load_config

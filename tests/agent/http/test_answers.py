@@ -6,7 +6,7 @@ import pytest
 from pushing import KEY
 
 from prego_metrics.agent.base.messages import coded
-from prego_metrics.agent.base.secrets import Secret
+from prego_metrics.agent.base.redaction import Secret
 from prego_metrics.agent.http.answers import (
 	content_of,
 	error_code,

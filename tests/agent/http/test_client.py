@@ -9,7 +9,7 @@ import pytest
 from delivering import drips, sends
 from hostile_server import Exchange, HostileServer, answer, head
 
-from prego_metrics.agent.base.secrets import WITHHELD, Secret
+from prego_metrics.agent.base.redaction import WITHHELD, Secret
 from prego_metrics.agent.http.client import Answer, Client, NoAnswer
 
 SECONDS = 5.0

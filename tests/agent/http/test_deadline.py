@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from prego_metrics.agent.base.limited import ThreadsExhausted
 from prego_metrics.agent.base.messages import Message
+from prego_metrics.agent.base.time_limits import ThreadsExhausted
 from prego_metrics.agent.http.deadline import within_deadline
 
 

@@ -18,8 +18,8 @@ from prego_metrics.agent.push.push import push
 from prego_metrics.agent.push.request import Request
 from prego_metrics.agent.push.result import Result
 from prego_metrics.agent.state.events import AlertEvent
-from prego_metrics.agent.state.held import held_lock, stuck_push
 from prego_metrics.agent.state.lock import PushLock
+from prego_metrics.agent.state.lock_contention import held_lock, stuck_push
 from prego_metrics.agent.state.model import Tick
 from prego_metrics.agent.state.status import judge_status
 from prego_metrics.sandbox.server import LocalControlPlane

@@ -12,8 +12,8 @@ import pytest
 from pushing import ENVIRON, aim, push_now, state_of
 
 from prego_metrics.agent.base.errors import TooLate
-from prego_metrics.agent.base.limited import in_time
 from prego_metrics.agent.base.messages import coded
+from prego_metrics.agent.base.time_limits import in_time
 from prego_metrics.agent.bench.locate import open_bench
 from prego_metrics.agent.collectors import tenant_count
 from prego_metrics.agent.push.push import dry_run, push
@@ -83,7 +83,7 @@ FILES = [
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-	monkeypatch.setattr("prego_metrics.agent.base.limited.FILE_SECONDS", 0.5)
+	monkeypatch.setattr("prego_metrics.agent.base.time_limits.FILE_SECONDS", 0.5)
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -14,7 +14,7 @@ from push_processes import finish, rewind, start, wait_until
 from pushing import ENVIRON, aim, folder_of, push_now, scheduled, spare_the_sample, state_of
 
 from prego_metrics.agent.base.alert_codes import FAILING, RECOVERED
-from prego_metrics.agent.state.attempts import Attempt
+from prego_metrics.agent.state.begun_push import BegunPush
 from prego_metrics.agent.state.lock import PushLock
 from prego_metrics.agent.state.model import State
 from prego_metrics.sandbox.server import LocalControlPlane
@@ -129,7 +129,7 @@ def test_a_recorded_push_whose_mark_stayed_counts_once(bench: Path, control_plan
 	aim(bench, control_plane.url)
 	push_now(bench)
 	last = state_of(bench).last
-	assert folder_of(bench).begin(Attempt(last.at, last.trigger, last.id)) is None
+	assert folder_of(bench).begin(BegunPush(last.at, last.trigger, last.id)) is None
 	push_now(bench)
 	assert [outcome for _, outcome, _ in ends(bench)] == ["delivered", "delivered"]
 	assert marks(bench) == []
@@ -153,7 +153,7 @@ def test_a_run_that_is_not_due_reads_no_marks(
 	def forbidden(_: object) -> None:
 		raise AssertionError("it was read")
 
-	monkeypatch.setattr("prego_metrics.agent.state.store.StateFolder.attempts", forbidden)
+	monkeypatch.setattr("prego_metrics.agent.state.store.StateFolder.begun", forbidden)
 	assert push_now(bench, scheduled()).outcome == "not_due"
 
 
@@ -178,7 +178,7 @@ def test_the_lock_alone_says_that_an_attempt_is_under_way(
 	assert folder.write(State()) is None
 	with PushLock(str(bench / "sites")) as lock:
 		assert lock.acquire()
-		attempt = Attempt.of("timer")
-		assert folder.begin(attempt) is None and folder.attempts() == [attempt]
+		attempt = BegunPush.of("timer")
+		assert folder.begin(attempt) is None and folder.begun() == [attempt]
 		assert push_now(bench, scheduled()).outcome == "busy"
-	assert folder.history() == [] and folder.attempts() == [attempt]
+	assert folder.history() == [] and folder.begun() == [attempt]

@@ -16,7 +16,7 @@ from pushing import earlier_reading
 from raw_states import PUSH, in_one_folder, write_raw, written
 from strategies_push import json_values, mutated, pushes, states
 
-from prego_metrics.agent.alerts.messages import description, title
+from prego_metrics.agent.alerts.rendering import description, title
 from prego_metrics.agent.base.alert_codes import ALERTS
 from prego_metrics.agent.base.messages import coded
 from prego_metrics.agent.state.events import AlertEvent

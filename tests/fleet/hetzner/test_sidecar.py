@@ -17,7 +17,7 @@ from hetzner_api import TOKEN, Answer, HetznerFake, server
 from hostile_server import HostileServer, answer
 from pushing import leaked
 
-from prego_metrics.agent.base.secrets import WITHHELD
+from prego_metrics.agent.base.redaction import WITHHELD
 from prego_metrics.sandbox.store import Metrics
 
 Run = Callable[..., Any]

@@ -13,7 +13,7 @@ from korean_sentences import in_korean, still_english
 from made_tenants import stored_days
 
 from prego_metrics.agent.base.messages import coded
-from prego_metrics.agent.base.secrets import WITHHELD
+from prego_metrics.agent.base.redaction import WITHHELD
 from prego_metrics.agent.bench.locate import open_bench
 from prego_metrics.agent.config.config import load_config
 from prego_metrics.agent.state.model import State

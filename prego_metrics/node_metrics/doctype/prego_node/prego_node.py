@@ -9,7 +9,7 @@ import frappe
 from frappe.model.document import Document
 
 from prego_metrics.agent.base.messages import translated
-from prego_metrics.agent.state.held import stuck_push
+from prego_metrics.agent.state.lock_contention import stuck_push
 from prego_metrics.agent.state.status import judge_status
 from prego_metrics.agent.state.store import StateFolder
 from prego_metrics.agent.state.trigger_settings import as_pushed

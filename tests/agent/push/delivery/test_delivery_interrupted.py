@@ -23,7 +23,7 @@ from hostile_server import Behaviour, Exchange, HostileServer, answer
 from pushing import ENVIRON, KEY, aim, kept, leaked, state_of
 
 from prego_metrics.agent.base.messages import plain
-from prego_metrics.agent.base.secrets import Secret
+from prego_metrics.agent.base.redaction import Secret
 from prego_metrics.agent.bench.locate import open_bench
 from prego_metrics.agent.push.push import push
 from prego_metrics.agent.push.request import Request
@@ -33,7 +33,7 @@ from prego_metrics.agent.push.result import Result
 
 SLOW_RESOLVER = """
 import socket, sys, time
-from prego_metrics.agent.base.secrets import Secret
+from prego_metrics.agent.base.redaction import Secret
 from prego_metrics.agent.push.delivery import send
 from prego_metrics.agent.push.payload import Payload
 resolve = socket.getaddrinfo

@@ -17,7 +17,7 @@ NAMED_PUSH = rf"({'|'.join(TRIGGERS)})-([0-9]{{1,10}}(?:\.[0-9]{{1,9}})?)-([0-9a
 _NAME = re.compile(f"begun-{NAMED_PUSH}")
 
 
-class Attempt(NamedTuple):
+class BegunPush(NamedTuple):
 	"""A push that began, at `at` in seconds since the epoch; id is that of the push in the history."""
 
 	at: float
@@ -25,7 +25,7 @@ class Attempt(NamedTuple):
 	id: str
 
 	@classmethod
-	def of(cls, trigger: str) -> Attempt:
+	def of(cls, trigger: str) -> BegunPush:
 		import secrets
 
 		return cls(time.time(), trigger, secrets.token_hex(8))
@@ -35,7 +35,7 @@ class Attempt(NamedTuple):
 		return f"begun-{self.trigger}-{self.at!r}-{self.id}"
 
 
-def attempt_of(file_name: str) -> Attempt | None:
-	"""Return the attempt that a file's name stands for, None for any other name."""
+def begun_push_of(file_name: str) -> BegunPush | None:
+	"""Return the begun push that a file's name stands for, None for any other name."""
 	match = _NAME.fullmatch(file_name)
-	return Attempt(float(match[2]), match[1], match[3]) if match else None
+	return BegunPush(float(match[2]), match[1], match[3]) if match else None

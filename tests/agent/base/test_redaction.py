@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from prego_metrics.agent.base.secrets import PART_CHARACTERS, WITHHELD, Secret
+from prego_metrics.agent.base.redaction import PART_CHARACTERS, WITHHELD, Secret
 
 KEY = "Zx9-key+with/every=kind.of_sign~0123456789"
 

@@ -13,7 +13,7 @@ from hostile_server import Behaviour, Exchange, HostileServer, answer
 from pushing import KEY, aim, folder_of, kept, leaked, push_now, state_of
 
 from prego_metrics.agent.http.client import Answer
-from prego_metrics.agent.push.node_row import differences
+from prego_metrics.agent.push.read_back import differences
 from prego_metrics.agent.push.request import Request
 from prego_metrics.agent.push.result import Result
 from prego_metrics.agent.state.model import State

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.config.kinds import NodeId
-from prego_metrics.agent.setup.nodes_row import NodesRow, region_of_zone, sql_text
+from prego_metrics.agent.setup.registration import NodesRow, region_of_zone, sql_text
 
 
 def is_node_id(text: str) -> bool:

@@ -15,8 +15,8 @@ from prego_metrics.agent.state.marks import OpenedFolder
 from prego_metrics.agent.state.store import StateFolder
 
 
-class SpareFolder(StateFolder):
-	"""The spare of the state folder at a path. It holds receipts and nothing else."""
+class FallbackFolder(StateFolder):
+	"""The fallback of the state folder at a path. It holds receipts and nothing else."""
 
 	def __init__(self, path: str) -> None:
 		super().__init__(os.path.dirname(path))
@@ -58,10 +58,10 @@ class SpareFolder(StateFolder):
 		return None
 
 
-def spare_of(folder: StateFolder) -> SpareFolder:
-	return folder if isinstance(folder, SpareFolder) else SpareFolder(folder.path)
+def fallback_of(folder: StateFolder) -> FallbackFolder:
+	return folder if isinstance(folder, FallbackFolder) else FallbackFolder(folder.path)
 
 
 def folder_to_read(folder: StateFolder, not_written: str | None) -> StateFolder:
-	"""Return the state folder; its spare where it hangs, which is what `not_written` says of it."""
-	return spare_of(folder) if code_of(not_written) == "state_late" else folder
+	"""Return the state folder; its fallback where it hangs, which is what `not_written` says of it."""
+	return fallback_of(folder) if code_of(not_written) == "state_late" else folder

@@ -18,7 +18,7 @@ from urllib.parse import quote
 
 from prego_metrics.agent.base.formatting import duration, epoch_seconds
 from prego_metrics.agent.base.messages import Message, coded
-from prego_metrics.agent.base.secrets import Secret
+from prego_metrics.agent.base.redaction import Secret
 from prego_metrics.agent.http.answers import (
 	content_of,
 	error_code,

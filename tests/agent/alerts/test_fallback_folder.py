@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from pushing import KEY, aim, folder_of, push_now, state_of
 
+from prego_metrics.agent.alerts.fallback_folder import fallback_of
 from prego_metrics.agent.alerts.receipts import take_unsent, was_alerted_unrecorded, withdraw_receipt
-from prego_metrics.agent.alerts.spare import spare_of
 from prego_metrics.agent.base.alert_codes import FAILING, STATE_NOT_WRITABLE, STATE_WRITABLE
 from prego_metrics.agent.base.messages import Message, coded
 from prego_metrics.agent.bench.locate import open_bench
@@ -110,7 +110,7 @@ def test_what_was_sent_meanwhile_is_not_sent_again(bench_folder: Path, temporary
 	push_now(aim(bench_folder, "http://127.0.0.1:1", alert_after=1))
 	place = bench_folder / "sites/.prego-metrics"
 	folder = folder_of(bench_folder)
-	spare_of(folder).create_receipt(f"mail-{FAILING}-{state_of(bench_folder).last.id}")
+	fallback_of(folder).create_receipt(f"mail-{FAILING}-{state_of(bench_folder).last.id}")
 	assert kinds(bench_folder, FULL) == [STATE_NOT_WRITABLE]
 	assert kinds(bench_folder) == [STATE_WRITABLE]
 	assert kinds(bench_folder) == [] and list(temporary.iterdir()) == []
@@ -141,7 +141,7 @@ def test_a_folder_that_hangs_is_not_looked_at(closed: Path, monkeypatch: pytest.
 def test_a_spare_folder_that_is_not_ours_alone_is_not_used(
 	way: str, closed: Path, temporary: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-	place = Path(spare_of(folder_of(closed)).path)
+	place = Path(fallback_of(folder_of(closed)).path)
 	assert place.parent == temporary
 	if way == "everybody's":
 		place.mkdir()
@@ -161,12 +161,12 @@ def test_a_spare_folder_that_is_not_ours_alone_is_not_used(
 def test_a_spare_folder_of_another_user_is_not_read(closed: Path, temporary: Path) -> None:
 	if os.geteuid() != 0:
 		pytest.skip("only root can give a folder away")
-	place = Path(spare_of(folder_of(closed)).path)
+	place = Path(fallback_of(folder_of(closed)).path)
 	place.mkdir(mode=0o700)
 	(place / f"sent-mail-{STATE_NOT_WRITABLE}-0123456789abcdef").touch()
-	assert spare_of(folder_of(closed)).receipts() != []
+	assert fallback_of(folder_of(closed)).receipts() != []
 	os.chown(place, 65534, 65534)
-	assert spare_of(folder_of(closed)).receipts() == []
+	assert fallback_of(folder_of(closed)).receipts() == []
 
 
 def test_the_spare_holds_no_state_and_no_part_of_the_key(
@@ -177,5 +177,5 @@ def test_the_spare_holds_no_state_and_no_part_of_the_key(
 	kinds(closed, FULL)
 	files = [path for path in temporary.rglob("*") if path.is_file()]
 	assert files and all(path.stat().st_size == 0 and KEY not in path.name for path in files)
-	assert isinstance(spare_of(folder_of(closed)), StateFolder)
-	assert spare_of(spare_of(folder_of(closed))).path == spare_of(folder_of(closed)).path
+	assert isinstance(fallback_of(folder_of(closed)), StateFolder)
+	assert fallback_of(fallback_of(folder_of(closed))).path == fallback_of(folder_of(closed)).path

@@ -15,7 +15,7 @@ from prego_metrics.agent.base.formatting import iso_utc
 from prego_metrics.agent.base.kernel import flock_holder
 from prego_metrics.agent.base.messages import Message, coded
 from prego_metrics.agent.base.sanitize import sanitize
-from prego_metrics.agent.state.attempts import NAMED_PUSH, Attempt
+from prego_metrics.agent.state.begun_push import NAMED_PUSH, BegunPush
 from prego_metrics.agent.state.model import Push
 from prego_metrics.agent.state.outcomes import NOT_SENT
 from prego_metrics.agent.state.schedule import deadline_seconds
@@ -55,7 +55,7 @@ def note_busy(folder: StateFolder, trigger: str, now: float, push_interval: floa
 	if held is None or held.at > now:
 		if held:
 			folder.remove(held.file_name)  # the clock went back
-		held = Held(*Attempt.of(trigger)._replace(at=now))
+		held = Held(*BegunPush.of(trigger)._replace(at=now))
 		folder.make_mark(held.file_name)
 	longest = max([push_interval, *(tick.push_interval for tick in folder.ticks())])
 	if held.stuck or now - held.at <= deadline_seconds(longest) + GRACE_SECONDS:
