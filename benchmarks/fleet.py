@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
-from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(CHECKOUT))
 
 from benchmarks.simulation import document  # noqa: E402
-from benchmarks.simulation.figures import COLUMNS, figures_of  # noqa: E402
+from benchmarks.simulation.figures import COLUMNS, Figures, figures_of  # noqa: E402
 from benchmarks.simulation.model import simulate  # noqa: E402
 from benchmarks.simulation.scenarios import SCENARIOS  # noqa: E402
 from benchmarks.simulation.world import Scenario  # noqa: E402
@@ -29,16 +30,25 @@ def main() -> None:
 	results = []
 	if not options.json:
 		print(line(list(COLUMNS)))
-	for scenario in chosen:
-		hours = options.hours or scenario.hours
-		measures = simulate(scenario, options.nodes, hours, options.seed, bar(scenario, hours))
-		results.append(figures_of(scenario, options.nodes, hours, measures))
-		if not options.json:
-			print(line(results[-1].cells()), flush=True)
+	with ProcessPoolExecutor(min(len(chosen), os.cpu_count() or 1)) as pool:
+		runs = [pool.submit(simulated, scenario, options) for scenario in chosen]
+		for number, run in enumerate(runs):
+			draw_bar(number, len(runs))
+			results.append(run.result())
+			clear_bar()
+			if not options.json:
+				print(line(results[-1].cells()), flush=True)
 	if options.json:
 		print(json.dumps([figures.as_dict() for figures in results]))
 	if options.write:
 		document.write(results, options.nodes, options.seed)
+
+
+def simulated(scenario: Scenario, options: argparse.Namespace) -> Figures:
+	"""Return the figures of a scenario; runs in a process of the pool."""
+	hours = options.hours or scenario.hours
+	measures = simulate(scenario, options.nodes, hours, options.seed)
+	return figures_of(scenario, options.nodes, hours, measures)
 
 
 def parsed(arguments: list[str]) -> argparse.Namespace:
@@ -65,18 +75,16 @@ def line(cells: list[str]) -> str:
 	return "  ".join(cell.ljust(len(name)) for cell, name in zip(cells, COLUMNS, strict=True)).rstrip()
 
 
-def bar(scenario: Scenario, hours: float) -> Callable[[float], None]:
-	"""Return what draws a progress bar on a terminal, and nothing elsewhere."""
-	if not sys.stderr.isatty():
-		return lambda _: None
+def draw_bar(done: int, scenarios: int) -> None:
+	"""Draw how many scenarios are done, on a terminal alone."""
+	if sys.stderr.isatty():
+		full = "#" * round(_BAR * done / scenarios)
+		print(f"[{full:{_BAR}}] {done} of {scenarios}", end="", file=sys.stderr, flush=True)
 
-	def draw(seconds: float) -> None:
-		share = min(1.0, seconds / (3600 * hours))
-		full = "#" * round(_BAR * share)
-		end = "\r\x1b[K" if share == 1.0 else ""
-		print(f"\r{scenario.name:18} [{full:{_BAR}}] {share:4.0%}", end=end, file=sys.stderr, flush=True)
 
-	return draw
+def clear_bar() -> None:
+	if sys.stderr.isatty():
+		print(end="\r\x1b[K", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from __future__ import annotations
 import heapq
 import math
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 
 from benchmarks.simulation.measures import Measures
@@ -137,22 +137,18 @@ class Fleet:
 		self._change(node, self._begins_at)
 		return node
 
-	def run(self, progress: Callable[[float], None] = lambda _: None) -> Measures:
-		"""Let the time pass; `progress` is told of the seconds that are over, each simulated minute."""
+	def run(self) -> Measures:
+		"""Let the time pass."""
 		for number, node in enumerate(self.nodes):
 			self._plan(number, node, self._begins_at)
-		events, reported_at = self._events, 0.0
+		events = self._events
 		while events:
 			at, number, attempt = heapq.heappop(events)
 			if at >= self.seconds:
 				break
-			if at - reported_at >= 60:
-				progress(at)
-				reported_at = at
 			node = self.nodes[number]
 			if attempt > 1 or self._begin(number, node, at):
 				self._attempt(number, node, at, attempt)
-		progress(self.seconds)
 		for node in self.nodes:
 			self.measures.row(node.row_at, self.seconds)
 		return self.measures
@@ -288,13 +284,7 @@ def _push(at: float, outcome: str) -> Push:
 	return Push("0" * 16, at, "timer", outcome, None, None, 1, 0, None)
 
 
-def simulate(
-	scenario: Scenario,
-	nodes: int,
-	hours: float,
-	seed: int,
-	progress: Callable[[float], None] = lambda _: None,
-) -> Measures:
+def simulate(scenario: Scenario, nodes: int, hours: float, seed: int) -> Measures:
 	"""Run one scenario; the same seed gives the same result."""
 	random.seed(seed)
-	return Fleet(scenario, nodes, 3600 * hours).run(progress)
+	return Fleet(scenario, nodes, 3600 * hours).run()
