@@ -1,4 +1,4 @@
-"""The verdicts on the nodes, judged off the nodes from what the control plane has, and the alerts that follow.
+"""The verdicts on the nodes, judged off the nodes from what the control plane has.
 
 Freshness says which nodes are delivering; of several verdicts the first holds: unregistered, bad_region, never, stale,
 zero, fresh. Reconciliation says whether each node's count agrees with where tenants are placed.
@@ -7,12 +7,12 @@ zero, fresh. Reconciliation says whether each node's count agrees with where ten
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from prego_metrics.agent.base.formatting import epoch_seconds, iso_utc
-from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.base.formatting import epoch_seconds
 from prego_metrics.agent.setup.registration import REGIONS
+from prego_metrics.agent.state.schedule import fresh_seconds
 from prego_metrics.fleet.sources.records import HETZNER_API, Fleet, Metrics, describe_value
 
 UNREGISTERED = "unregistered"
@@ -24,12 +24,10 @@ FRESH = "fresh"
 DIFFERS = "differs"
 AGREES = "agrees"
 
+# Of a node whose interval is not known.
 MAX_AGE_SECONDS = 300.0
 # The control plane's clock and ours may differ by so much; a time further ahead is a fault of its own.
 FUTURE_SECONDS = 5.0
-# So many nodes, and more than half of those that ever pushed, do not stop within a minute by themselves.
-MASS_NODES = 3
-MASS_WINDOW_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -37,6 +35,7 @@ class Verdict:
 	"""One node. A zero that may be true is not failing.
 
 	note is sanitized; node_id and source are as exported. age_seconds and placed are None where unknown.
+	max_age_seconds is up to which age its push is fresh.
 	"""
 
 	node_id: str
@@ -48,11 +47,17 @@ class Verdict:
 	tenant_count: int | None = None
 	placed: int | None = None
 	source: str | None = None
+	max_age_seconds: float = MAX_AGE_SECONDS
 
 	@property
 	def updated(self) -> float:
 		"""When its row was written, in seconds since the epoch; 0.0 if that is not known."""
 		return self.updated_at_seconds or 0.0
+
+	@property
+	def overdue_seconds(self) -> float:
+		"""From which age of its row on it has missed a push: a minute after the interval that the limit allows twice."""
+		return min(self.max_age_seconds, self.max_age_seconds / 2 + 30.0)
 
 	def as_dict(self) -> dict[str, object]:
 		"""Return the verdict as `--json` prints it."""
@@ -62,34 +67,31 @@ class Verdict:
 			"failing": self.failing,
 			"note": self.note,
 			"age_seconds": None if self.age_seconds is None else round(self.age_seconds, 1),
+			"max_age_seconds": self.max_age_seconds,
 			"tenant_count": self.tenant_count,
 			"placed": self.placed,
 			"source": self.source,
 		}
 
 
-@dataclass(frozen=True)
-class Alert:
-	"""An alert about a `node` or the `control_plane`; sentence is sanitized."""
+def judge_freshness(fleet: Fleet, now: float, max_age_seconds: float | None = None) -> list[Verdict]:
+	"""Judge every node that is registered, has pushed, or has tenants, in the order of their names.
 
-	about: str
-	sentence: str
-	node_ids: tuple[str, ...]
-
-
-def judge_freshness(fleet: Fleet, now: float, max_age_seconds: float = MAX_AGE_SECONDS) -> list[Verdict]:
-	"""Judge every node that is registered, has pushed, or has tenants, in the order of their names."""
+	Without max_age_seconds each node's follows from its push_interval, as the node itself has it.
+	"""
 	placed = fleet.placed if fleet.placed is not None else Counter[str]()
 	node_ids = {*fleet.nodes, *fleet.metrics, *placed}
 	return [_judge_node(node_id, fleet, now, max_age_seconds) for node_id in sorted(node_ids)]
 
 
-def _judge_node(node_id: str, fleet: Fleet, now: float, max_age_seconds: float) -> Verdict:
+def _judge_node(node_id: str, fleet: Fleet, now: float, asked_max_age: float | None) -> Verdict:
 	metrics = fleet.metrics.get(node_id)
 	placed = None if fleet.placed is None else fleet.placed[node_id]
 	updated_at = _updated_at_seconds(metrics)
 	age = None if updated_at is None else now - updated_at
-	name, note = _name_and_note(node_id, fleet, metrics, placed, age, max_age_seconds)
+	interval = metrics.push_interval if metrics else None
+	max_age = asked_max_age or (fresh_seconds(interval) if interval else MAX_AGE_SECONDS)
+	name, note = _name_and_note(node_id, fleet, metrics, placed, age, max_age)
 	return Verdict(
 		node_id,
 		name,
@@ -100,6 +102,7 @@ def _judge_node(node_id: str, fleet: Fleet, now: float, max_age_seconds: float) 
 		tenant_count=metrics.tenant_count if metrics else None,
 		placed=placed,
 		source=metrics.source if metrics else None,
+		max_age_seconds=max_age,
 	)
 
 
@@ -138,52 +141,6 @@ def _updated_at_seconds(metrics: Metrics | None) -> float | None:
 		return epoch_seconds(metrics.updated_at) if metrics else None
 	except ValueError:
 		return None
-
-
-def alerts_of(verdicts: Sequence[Verdict]) -> list[Alert]:
-	"""Return the alerts: one for each failing node.
-
-	Many nodes that went stale within the same minute are one alert together, about the control plane.
-	"""
-	mass = _gone_together(verdicts)
-	alerts = []
-	if mass:
-		first, last = (iso_utc(verdict.updated) for verdict in (mass[0], mass[-1]))
-		alerts.append(
-			Alert(
-				"control_plane",
-				f"{len(mass)} of {len(verdicts)} nodes went stale within the same minute ({first} to {last}): "
-				"check the control plane, its key and any proxy before it, not the nodes",
-				tuple(sorted(verdict.node_id for verdict in mass)),
-			)
-		)
-	together = {verdict.node_id for verdict in mass}
-	return alerts + [
-		Alert("node", f"{sanitize(verdict.node_id)}: {verdict.name}, {verdict.note}", (verdict.node_id,))
-		for verdict in verdicts
-		if verdict.failing and verdict.node_id not in together
-	]
-
-
-def _gone_together(verdicts: Sequence[Verdict]) -> list[Verdict]:
-	"""Return the most stale nodes whose last pushes lie within one minute, oldest first, or none if few."""
-	stopped = sorted(
-		(
-			verdict
-			for verdict in verdicts
-			if verdict.name == STALE and verdict.age_seconds is not None and verdict.age_seconds > 0
-		),
-		key=lambda verdict: verdict.updated,
-	)
-	best: list[Verdict] = []
-	start = 0
-	for end, verdict in enumerate(stopped):
-		while verdict.updated - stopped[start].updated > MASS_WINDOW_SECONDS:
-			start += 1
-		if end - start + 1 > len(best):
-			best = stopped[start : end + 1]
-	pushed = sum(verdict.updated_at_seconds is not None for verdict in verdicts)
-	return best if len(best) >= MASS_NODES and 2 * len(best) > pushed else []
 
 
 def judge_counts(

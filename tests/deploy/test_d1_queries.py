@@ -31,12 +31,14 @@ CREATE TABLE tenants_master (id INTEGER PRIMARY KEY, node_id TEXT, status TEXT);
 
 
 class Database:
-	"""The control plane's tables as SQLite, in which it is NOW."""
+	"""The control plane's tables as SQLite, in which it is NOW; with a column that the platform may add, or without."""
 
-	def __init__(self) -> None:
+	def __init__(self, *, keeps_intervals: bool = False) -> None:
 		self.connection = sqlite3.connect(":memory:")
 		self.connection.row_factory = sqlite3.Row
 		self.connection.executescript(SCHEMA)
+		if keeps_intervals:
+			self.connection.execute("ALTER TABLE server_metrics ADD COLUMN push_interval REAL")
 
 	def add(self, table: str, *rows: Sequence[Any]) -> None:
 		columns = {
@@ -46,7 +48,8 @@ class Database:
 		}[table]
 		for row in rows:
 			marks = ", ".join("?" * len(row))
-			self.connection.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", row)
+			own_columns = columns + ", push_interval" * (table == "server_metrics" and len(row) == 5)
+			self.connection.execute(f"INSERT INTO {table} ({own_columns}) VALUES ({marks})", row)
 
 	def close(self) -> None:
 		self.connection.close()
@@ -86,7 +89,7 @@ def written(age: float, how: str) -> Any:
 
 names = st.sampled_from(["a", "b", "c", "d", "A", "한", "x y"])
 # Not at the limits themselves: SQLite's day numbers are exact to about 40 µs.
-ages = st.sampled_from([-100, -4, 0, 10, 299, 301, 320, 350, 399, 5000, 10**6])
+ages = st.sampled_from([-100, -4, 0, 10, 299, 301, 320, 350, 399, 659, 661, 5000, 10**6])
 times = st.one_of(
 	st.builds(
 		written, ages, st.sampled_from(["seconds", "milliseconds", "text", "sqlite", "zone", "worker"])
@@ -102,6 +105,7 @@ fleets = st.fixed_dictionaries(
 				times,
 				st.sampled_from([None, 0, 1, 2, 3]),
 				st.sampled_from([None, "node_push", "hetzner_api"]),
+				st.sampled_from([None, 5, 60.0, 300]),
 			),
 		),
 		"tenants_master": st.lists(
@@ -115,11 +119,13 @@ fleets = st.fixed_dictionaries(
 )
 
 
-@given(fleets)
-def test_the_queries_agree_with_the_commands(found: dict[str, Any]) -> None:
-	with closing(Database()) as database:
+@given(fleets, st.booleans())
+def test_the_queries_agree_with_the_commands(found: dict[str, Any], keeps_intervals: bool) -> None:
+	with closing(Database(keeps_intervals=keeps_intervals)) as database:
 		database.add("nodes", *((name, region, "h") for name, region in found["nodes"].items()))
-		database.add("server_metrics", *((name, *row) for name, row in found["server_metrics"].items()))
+		columns = 4 if keeps_intervals else 3
+		pushes = found["server_metrics"].items()
+		database.add("server_metrics", *((name, *row[:columns]) for name, row in pushes))
 		database.add("tenants_master", *found["tenants_master"])
 		regions = read_regions(database.export("nodes"))
 		pushed = read_metrics(database.export("server_metrics"))

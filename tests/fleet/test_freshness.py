@@ -116,6 +116,82 @@ def test_max_age_is_300_s_unless_it_is_given(judge: Judge) -> None:
 	assert judge([node("sg-1")], [metrics("sg-1", 70)], None, "--max-age", 60).code == 1
 
 
+def test_an_interval_that_is_exported_is_the_node_s_own_limit(judge: Judge) -> None:
+	names = ["a", "b", "c", "d", "e"]
+	pushed = [
+		metrics("a", 650, push_interval=300),
+		metrics("b", 670, push_interval="300"),
+		metrics("c", 310, push_interval=5.0),
+		metrics("d", 310, push_interval=None),
+		metrics("e", 310, push_interval=""),
+	]
+	nodes = [node(name) for name in names]
+	ended = judge(nodes, pushed)
+	assert ended.verdicts() == {"a": "fresh", "b": "stale", "c": "stale", "d": "stale", "e": "stale"}
+	assert [row["max_age_seconds"] for row in ended.json["nodes"]] == [660, 660, 300, 300, 300]
+	assert judge(nodes, pushed, None, "--max-age", 60).verdicts()["a"] == "stale"
+
+
+@pytest.mark.parametrize("interval", [0, -60, "often", True, [], "nan", 10**400])
+def test_an_interval_that_is_none_is_an_error_that_names_the_row(judge: Judge, interval: Any) -> None:
+	ended = judge([node("a"), node("b")], [metrics("b"), metrics("a", push_interval=interval)])
+	assert ended.code == 2
+	assert "row 2: push_interval is" in ended.json["error"]
+
+
+def stopped(
+	judge: Judge, interval: float, down_seconds: float, more: dict[str, Any], *options: object
+) -> Ended:
+	"""Judge 200 nodes of one interval, whose pushes came up to a minute late, so long after all of them stopped."""
+	names = [f"n{number:03}" for number in range(200)]
+	gap = interval + 60
+	pushed = [metrics(name, down_seconds + gap * at / 200, **more) for at, name in enumerate(names)]
+	return judge([node(name) for name in names], pushed, None, *options)
+
+
+@pytest.mark.parametrize("stale_share", [0.15, 0.5, 1.5])
+@pytest.mark.parametrize("knows", ["the column", "--max-age"])
+@pytest.mark.parametrize("interval", [5, 60, 300, 3600])
+def test_a_control_plane_that_is_down_is_one_alert_whatever_the_interval(
+	judge: Judge, interval: float, knows: str, stale_share: float
+) -> None:
+	limit = max(300, 2 * interval + 60)
+	more = {"push_interval": interval} if knows == "the column" else {}
+	options = ("--max-age", limit) if knows == "--max-age" else ()
+	ended = stopped(judge, interval, limit - (interval + 60) * (1 - stale_share), more, *options)
+	assert [alert["about"] for alert in ended.json["alerts"]] == ["control_plane"]
+	assert len(ended.json["alerts"][0]["node_ids"]) == list(ended.verdicts().values()).count("stale") > 0
+
+
+@pytest.mark.parametrize(("interval", "down_seconds"), [(60, 190), (60, 1000), (300, 60), (300, 1000)])
+def test_it_is_one_alert_also_where_nobody_knows_the_interval(
+	judge: Judge, interval: float, down_seconds: float
+) -> None:
+	ended = stopped(judge, interval, down_seconds, {})
+	assert [alert["about"] for alert in ended.json["alerts"]] == ["control_plane"]
+
+
+def test_a_control_plane_that_is_down_stops_nodes_of_all_intervals_at_once(judge: Judge) -> None:
+	every = [5, 60, 300, 3600]
+	names = [f"n{number:03}" for number in range(200)]
+	pushed = [
+		metrics(name, 7300 + every[at % 4] * at / 200, push_interval=every[at % 4])
+		for at, name in enumerate(names)
+	]
+	(alert,) = judge([node(name) for name in names], pushed).json["alerts"]
+	assert (alert["about"], len(alert["node_ids"])) == ("control_plane", 200)
+
+
+def test_a_few_that_stopped_beside_a_fleet_that_pushes_are_alerts_of_their_own(judge: Judge) -> None:
+	names = [f"n{number:03}" for number in range(200)]
+	pushed = [metrics(name, 300 * at / 200, push_interval=300) for at, name in enumerate(names)]
+	pushed[:4] = [metrics(name, 900, push_interval=300) for name in names[:4]]
+	alerts = judge([node(name) for name in names], pushed).json["alerts"]
+	assert [(alert["about"], alert["node_ids"]) for alert in alerts] == [
+		("node", [name]) for name in names[:4]
+	]
+
+
 def test_nodes_gone_in_the_same_minute_are_one_alert_about_the_control_plane(judge: Judge) -> None:
 	names = [f"sg-{number}" for number in range(6)]
 	pushed = [metrics(name, 1000 + 9 * number) for number, name in enumerate(names[:5])] + [metrics("sg-5")]
@@ -143,7 +219,7 @@ def test_nodes_gone_before_any_calendar_are_told_all_the_same(judge: Judge, upda
 	assert (ended.code, set(ended.verdicts().values())) == (1, {"stale"})
 
 
-@pytest.mark.parametrize("ages", [[1000, 1010], [1000, 1100, 1200], [1000, 1010, 1020, 5, 5, 5]])
+@pytest.mark.parametrize("ages", [[1000, 1010], [1000, 1310, 1620], [1000, 1010, 1020, 5, 5, 5]])
 def test_a_few_or_scattered_nodes_are_alerts_of_their_own(judge: Judge, ages: list[float]) -> None:
 	names = [f"n{number}" for number in range(len(ages))]
 	ended = judge([node(name) for name in names], [metrics(*pair) for pair in zip(names, ages, strict=True)])
@@ -193,7 +269,10 @@ def test_a_table_for_people_is_readable_without_colour(judge: Judge, tmp_path: P
 	assert ["sg-1", "stale", "7", "min", "ago", "3"] in [
 		line.split()[:6] for line in ended.stdout.splitlines()
 	]
-	assert ended.stdout.splitlines()[-1] == "2 nodes: 1 never, 1 stale"
+	lines = ended.stdout.splitlines()
+	assert [line[:5] for line in lines[:2]] == ["Alert", "Alert"]
+	assert lines[2] == "2 nodes: 1 never, 1 stale"
+	assert lines[5].split() == ["Node", "Verdict", "Pushed", "Tenants", "Note"]
 	seen = on_a_terminal("fleet", "freshness", *files, columns=120)
 	assert (seen.code, "\x1b[1;31mstale" in seen.screen) == (1, True)
 
@@ -217,7 +296,31 @@ def test_the_threshold_and_where_it_came_from_are_said(judge: Judge, tmp_path: P
 	assert "Threshold: 300 s (default)." in run_fleet("freshness", *files).stdout
 	ended = run_fleet("freshness", *files, "--max-age", 600)
 	assert "Threshold: 600 s (--max-age)." in ended.stdout
+	judge([node("a"), node("b")], [metrics("a", push_interval=300), metrics("b")])
+	ended = run_fleet("freshness", *files)
+	own = "each node's 2 × push_interval + 60 s, at least 300 s"
+	assert f"Threshold: {own}; 300 s where it is not known (1 of 2)." in ended.stdout
+	judge([node("a")], [metrics("a", push_interval=300)])
+	assert f"Threshold: {own}.\n" in run_fleet("freshness", *files).stdout
+	judge([node("sg-1")], [metrics("sg-1", 310)])
 	assert run_fleet("freshness", *files, "--max-age", 300, "--json").json["max_age_source"] == "--max-age"
+
+
+def test_failing_lists_what_is_wrong_and_nothing_else(judge: Judge, tmp_path: Path) -> None:
+	names = [f"n{number}" for number in range(30)]
+	pushed = [metrics(name, 1000 + 400 * at) for at, name in enumerate(names[:-1])] + [metrics("n29")]
+	nodes = [node(name) for name in names]
+	ended = judge(nodes, pushed, None, "--failing")
+	assert (ended.code, set(ended.verdicts())) == (1, {*names} - {"n29"})
+	assert ended.json["totals"] == {"stale": 29, "fresh": 1}
+	files = ["--nodes", tmp_path / "nodes.json", "--metrics", tmp_path / "metrics.json"]
+	lines = run_fleet("freshness", *files, "--failing").stdout.splitlines()
+	assert lines[19].startswith("Alert: n2") and lines[20].startswith("Alert: 9 more nodes are failing")
+	assert lines[21] == "30 nodes: 29 stale, 1 fresh"
+	assert {line.split()[0] for line in lines[26:] if line[0] != " "} == {*names} - {"n29"}
+	judge([node("a")], [metrics("a")])
+	assert run_fleet("freshness", *files, "--failing").stdout.splitlines()[0] == "1 node: 1 fresh"
+	assert len(run_fleet("freshness", *files, "--failing").stdout.splitlines()) == 2
 
 
 def test_it_runs_as_a_process_of_its_own_where_there_is_no_bench(

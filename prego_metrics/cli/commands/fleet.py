@@ -6,42 +6,30 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
 from typing import Any, NoReturn, TypeVar
 
 import click
-from rich.table import Table
-from rich.text import Text
 
 from prego_metrics.agent.base.errors import PregoMetricsError
-from prego_metrics.agent.base.sanitize import sanitize
-from prego_metrics.cli.ui.console import console, table
+from prego_metrics.cli.ui.fleet_tables import print_freshness, print_reconciliation
 from prego_metrics.cli.ui.options import Seconds, json_option, statuses_option
 from prego_metrics.cli.ui.output import fail, print_json, print_warning
+from prego_metrics.fleet.alerts import alerts_of
 from prego_metrics.fleet.sources.exports import Export, read_export
-from prego_metrics.fleet.sources.records import read_fleet, read_metrics, read_placement
-from prego_metrics.fleet.verdicts import (
-	AGREES,
-	FRESH,
-	MAX_AGE_SECONDS,
-	Alert,
-	Verdict,
-	alerts_of,
-	judge_counts,
-	judge_freshness,
-)
+from prego_metrics.fleet.sources.records import Metrics, read_fleet, read_metrics, read_placement
+from prego_metrics.fleet.verdicts import MAX_AGE_SECONDS, Verdict, judge_counts, judge_freshness
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 _FILE = click.Path(dir_okay=False)
-_WELL, _FAILING, _UNPROVEN = "green", "bold red", "yellow"
-_COUNTS = ("Tenants", "Placed")
 
 
 def _source_options(command: Command) -> Command:
 	for option in (
 		json_option,
+		click.option("--failing", is_flag=True, help="List only the nodes with which something is wrong."),
 		click.option(
 			"--api-key-file", metavar="FILE", type=_FILE, help="Where INTERNAL_API_KEY is not set: its file."
 		),
@@ -69,7 +57,10 @@ def fleet() -> None:
 @_source_options
 @click.option("--tenants", metavar="FILE", type=_FILE, help="Export of tenants_master: is a zero true?")
 @click.option(
-	"--max-age", type=Seconds(min=1), metavar="S", help="Seconds up to which a push is fresh. Default: 300."
+	"--max-age",
+	type=Seconds(min=1),
+	metavar="S",
+	help="Seconds up to which a push is fresh. Default: 300, or 2 × push_interval + 60 where it is exported.",
 )
 def freshness(
 	nodes: str | None,
@@ -78,6 +69,7 @@ def freshness(
 	max_age: float | None,
 	url: str | None,
 	api_key_file: str | None,
+	failing: bool,
 	as_json: bool,
 ) -> None:
 	"""Say which nodes deliver: fresh, or why not.
@@ -100,20 +92,32 @@ def freshness(
 		rows, more_warnings = read_fleet(registered, pushed, placement, live=bool(url))
 	except PregoMetricsError as error:
 		fail(error, json_with={"ok": False, "nodes": []} if as_json else None)
-	max_age_seconds = max_age or MAX_AGE_SECONDS
-	verdicts = judge_freshness(rows, time.time(), max_age_seconds)
+	verdicts = judge_freshness(rows, time.time(), max_age)
 	alerts = alerts_of(verdicts)
+	listed = [verdict for verdict in verdicts if verdict.failing or not failing]
+	if not as_json:
+		print_freshness(verdicts, listed, alerts, _threshold(rows.metrics.values(), max_age))
 	details = {
 		"alerts": [asdict(alert) for alert in alerts],
-		"max_age_seconds": max_age_seconds,
+		"max_age_seconds": max_age or MAX_AGE_SECONDS,
 		"max_age_source": "--max-age" if max_age else "default",
 	}
-	if not as_json:
-		# The rows do not hold a node's push_interval.
-		hint = "" if max_age else " For a push_interval above 120 s: --max-age 2 × interval + 60."
-		threshold = f"Threshold: {max_age_seconds:g} s ({details['max_age_source']}).{hint}"
-		_print_freshness(verdicts, alerts, threshold)
-	_end(verdicts, warnings + more_warnings, details if as_json else None)
+	_end(verdicts, listed, warnings + more_warnings, details if as_json else None)
+
+
+def _threshold(rows: Collection[Metrics], max_age: float | None) -> str:
+	"""Say up to which age a push is fresh, and where that comes from."""
+	if max_age:
+		return f"Threshold: {max_age:g} s (--max-age)."
+	pushed = [row for row in rows if row.updated_at is not None]
+	unknown = sum(row.push_interval is None for row in pushed)
+	default = f"{MAX_AGE_SECONDS:g} s"
+	if unknown == len(pushed):
+		return (
+			f"Threshold: {default} (default). For a push_interval above 120 s: --max-age 2 × interval + 60."
+		)
+	rest = f"; {default} where it is not known ({unknown} of {len(pushed)})" if unknown else ""
+	return f"Threshold: each node's 2 × push_interval + 60 s, at least {default}{rest}."
 
 
 @fleet.command()
@@ -130,6 +134,7 @@ def reconcile(
 	statuses: Sequence[str],
 	url: str | None,
 	api_key_file: str | None,
+	failing: bool,
 	as_json: bool,
 ) -> None:
 	"""Compare each node's count with where tenants are placed.
@@ -155,9 +160,10 @@ def reconcile(
 	verdicts, not_compared = judge_counts(rows, placed, tolerance)
 	if not verdicts:
 		warnings.append("nothing was compared: every row comes from the Hetzner sidecar")
+	listed = [verdict for verdict in verdicts if verdict.failing or not failing]
 	if not as_json:
-		_print_reconciliation(verdicts, not_compared)
-	_end(verdicts, warnings, {"not_compared": not_compared} if as_json else None)
+		print_reconciliation(verdicts, listed, not_compared)
+	_end(verdicts, listed, warnings, {"not_compared": not_compared} if as_json else None)
 
 
 def _ask_control_plane(url: str, api_key_file: str | None) -> tuple[Export, Export, list[str]]:
@@ -167,70 +173,18 @@ def _ask_control_plane(url: str, api_key_file: str | None) -> tuple[Export, Expo
 	return live_exports(ask_nodes(url, api_key_file, os.environ))
 
 
-def _end(verdicts: Sequence[Verdict], warnings: list[str], details: dict[str, object] | None) -> NoReturn:
+def _end(
+	verdicts: Sequence[Verdict],
+	listed: Sequence[Verdict],
+	warnings: list[str],
+	details: dict[str, object] | None,
+) -> NoReturn:
 	"""Print the warnings and, with `details`, everything as JSON; exit with 1 if a node is failing."""
-	failing = any(verdict.failing for verdict in verdicts)
+	is_well = not any(verdict.failing for verdict in verdicts)
 	for warning in warnings:
 		print_warning(warning)
 	if details is not None:
-		nodes = [verdict.as_dict() for verdict in verdicts]
-		print_json({"ok": not failing, "nodes": nodes, **details, "warnings": warnings})
-	sys.exit(1 if failing else 0)
-
-
-def _print_freshness(verdicts: Sequence[Verdict], alerts: Sequence[Alert], threshold: str) -> None:
-	"""Print every node with its verdict, the alerts, the threshold and the totals."""
-	with_placement = any(verdict.placed is not None for verdict in verdicts)
-	headings = ("Node", "Verdict", "Pushed", "Tenants", *(["Placed"] if with_placement else []), "Note")
-	nodes = table(*headings, right=_COUNTS)
-	for verdict in verdicts:
-		cells = [_age(verdict.age_seconds), _number(verdict.tenant_count)]
-		cells += [_number(verdict.placed)] if with_placement else []
-		_add_row(nodes, verdict, cells)
-	screen = console()
-	screen.print(nodes)
-	for alert in alerts:
-		screen.print(Text(f"Alert: {alert.sentence}", style=_FAILING))
-	screen.print(Text(threshold, style="dim"))
-	screen.print(Text(_totals(verdicts), style="bold"))
-
-
-def _print_reconciliation(verdicts: Sequence[Verdict], not_compared: Sequence[str]) -> None:
-	"""Print every node with the count that it pushed and the tenants placed on it."""
-	nodes = table("Node", "Verdict", "Tenants", "Placed", "Note", right=_COUNTS)
-	for verdict in verdicts:
-		_add_row(nodes, verdict, [_number(verdict.tenant_count), _number(verdict.placed)])
-	screen = console()
-	screen.print(nodes)
-	if not_compared:
-		names = ", ".join(sanitize(node_id) for node_id in not_compared)
-		screen.print(Text(f"Not compared, since the sidecar pushes for them: {names}", style="dim"))
-	screen.print(Text(_totals(verdicts), style="bold"))
-
-
-def _add_row(nodes: Table, verdict: Verdict, cells: Sequence[str]) -> None:
-	style = _FAILING if verdict.failing else _WELL if verdict.name in (FRESH, AGREES) else _UNPROVEN
-	name = Text(verdict.name, style=style)
-	nodes.add_row(Text(sanitize(verdict.node_id)), name, *map(Text, cells), Text(verdict.note))
-
-
-def _totals(verdicts: Sequence[Verdict]) -> str:
-	counts = Counter(verdict.name for verdict in verdicts)
-	return f"{len(verdicts)} node{'' if len(verdicts) == 1 else 's'}: " + ", ".join(
-		f"{count} {name}" for name, count in counts.most_common()
-	)
-
-
-def _number(number: int | None) -> str:
-	return "-" if number is None else str(number)
-
-
-def _age(seconds: float | None) -> str:
-	if seconds is None:
-		return "-"
-	if seconds < 0:
-		return "in the future" if seconds < -5 else "0 s ago"
-	for limit, unit, name in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
-		if seconds < limit:
-			return f"{seconds / unit:.0f} {name} ago"
-	return f"{seconds / 86400:.0f} days ago"
+		nodes = [verdict.as_dict() for verdict in listed]
+		totals = Counter(verdict.name for verdict in verdicts)
+		print_json({"ok": is_well, "nodes": nodes, "totals": totals, **details, "warnings": warnings})
+	sys.exit(0 if is_well else 1)

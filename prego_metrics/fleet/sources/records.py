@@ -6,6 +6,7 @@ out: what is left out could be the node that stopped.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,12 +31,14 @@ Record = TypeVar("Record")
 class Metrics(NamedTuple):
 	"""One node's row of server_metrics.
 
-	updated_at is as exported, None where nothing was pushed. tenant_count is None where there is none.
+	updated_at is as exported, None where nothing was pushed. tenant_count and push_interval, in seconds, are None where
+	there is none.
 	"""
 
 	updated_at: object
 	tenant_count: int | None
 	source: str
+	push_interval: float | None = None
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,8 @@ def read_metrics(export: Export, *needed: str) -> dict[str, Metrics]:
 			raise _row_error(export, number, "the source is not a string")
 		updated_at = row.get("updated_at")
 		count = _count(row.get("tenant_count"), export, number)
-		return Metrics(None if updated_at == "" else updated_at, count, source)
+		interval = _interval(row.get("push_interval"), export, number)
+		return Metrics(None if updated_at == "" else updated_at, count, source, interval)
 
 	return _by_node(export, metrics)
 
@@ -163,6 +167,19 @@ def _count(value: object, export: Export, number: int) -> int | None:
 		described = describe_value(value)
 		raise _row_error(export, number, f"tenant_count is {described}, and must be a whole number from 0")
 	return value
+
+
+def _interval(value: object, export: Export, number: int) -> float | None:
+	if value is None or value == "":
+		return None
+	try:
+		seconds = float(value) if isinstance(value, str | int | float) and value is not True else math.nan
+	except (ValueError, OverflowError):
+		seconds = math.nan
+	if not 0 < seconds < math.inf:
+		described = describe_value(value)
+		raise _row_error(export, number, f"push_interval is {described}, and must be a number of seconds")
+	return seconds
 
 
 def _row_error(export: Export, number: int, problem: str) -> ExportError:
