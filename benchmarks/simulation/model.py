@@ -14,7 +14,6 @@ import heapq
 import math
 import random
 from collections.abc import Iterator
-from dataclasses import replace
 
 from benchmarks.simulation.measures import Measures
 from benchmarks.simulation.world import Scenario, Trigger
@@ -197,7 +196,7 @@ class Fleet:
 			if node.state is None:
 				return
 		state = node.state or State(last_delivered=_push(node.delivered_at, DELIVERED))
-		state = replace(state, not_before=not_before).recorded(
+		state = state._replace(not_before=not_before).recorded(
 			_push(node.last_attempt_at, DELIVERED if delivered else FAILED),
 			SETTING_BY_NAME["alert_after"].default,
 			fresh_seconds=self.measures.fresh_seconds,

@@ -7,7 +7,6 @@ server: the channels write rows, and Frappe sends queued mails later.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import frappe
 from frappe.desk.doctype.notification_settings.notification_settings import is_notifications_enabled
@@ -47,7 +46,7 @@ def notify(
 
 	`not_written` says why the push before could not write the state.
 	"""
-	pushed_config = replace(config, node_id=node_id_of_pushes(folder, folder.read()[0], config))
+	pushed_config = config.replaced(node_id=node_id_of_pushes(folder, folder.read()[0], config))
 	for channel, send in CHANNELS.items():
 		for event in take_unsent(folder, channel, config, not_written=not_written):
 			try:

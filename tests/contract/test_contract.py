@@ -158,7 +158,9 @@ def test_the_doctor_tells_a_wrong_key_from_a_wrong_name(
 
 
 def test_the_sidecar_s_payload_leaves_memory_and_disk_unknown(plane: Plane) -> None:
-	payload = Payload(node_id="sg-1", tenant_count=12, cpu_pct=37.5, source="hetzner_api")
+	payload = Payload(
+		"sg-1", cpu_pct=37.5, memory_pct=None, disk_pct=None, tenant_count=12, source="hetzner_api"
+	)
 	assert call(plane, "POST", PUSH, payload.encoded()).status_code == 200
 	row = row_of(plane)
 	assert row and (row["cpu_pct"], row["memory_pct"], row["disk_pct"]) == (37.5, None, None)

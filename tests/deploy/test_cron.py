@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -38,7 +37,7 @@ def tick(run_agent: Run, bench_folder: Path) -> Callable[..., str]:
 	spare_the_sample(bench_folder)
 
 	def run(status: int, *options: str, channel: str = "cron") -> str:
-		state = replace(state_of(bench_folder), last_attempt_at=None, cpu=earlier_reading())
+		state = state_of(bench_folder)._replace(last_attempt_at=None, cpu=earlier_reading())
 		folder_of(bench_folder).write(state)
 		with HostileServer(answer(status, b"{}" if status == 200 else b'{"error": "no"}')) as server:
 			aim(bench_folder, server.url, push_interval=60, alert_after=2)
@@ -136,7 +135,7 @@ def test_a_recovery_that_is_over_is_not_told_beside_other_news(
 		tick(status, channel="other")
 	state = state_of(bench_folder)
 	full = AlertEvent("00000000000000aa", time.time(), "disk_full", disk_pct=95.0)
-	folder_of(bench_folder).write(replace(state, events=(*state.events, full)))
+	folder_of(bench_folder).write(state._replace(events=(*state.events, full)))
 	alerts = take_unsent_alerts(folder_of(bench_folder), "systemd", config_of(bench_folder)) or ""
 	assert "nearly full" in alerts and "delivered again" not in alerts
 
@@ -182,7 +181,7 @@ def test_the_stop_of_a_push_whose_node_id_only_its_own_unit_knows_is_told(
 	tick: Callable[..., str], bench_folder: Path
 ) -> None:
 	tick(200)
-	config = replace(config_of(bench_folder), node_id="")
+	config = config_of(bench_folder).replaced(node_id="")
 	alerts = take_unsent_alerts(folder_of(bench_folder), "systemd", config, clock=lambda: time.time() + 302)
 	assert alerts and alerts.startswith("Node node-1: pushes have stopped")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ def bench(bench_folder: Path, settings: Callable[..., Path], control_plane: Any)
 	"""A bench that delivers, so that every check passes."""
 	(bench_folder / "apps/prego_metrics").mkdir(parents=True)
 	settings(bench_folder, node_id="node-1", control_plane_url=control_plane.url)
-	remember(bench_folder, replace(DELIVERED, at=time.time() - 20))
+	remember(bench_folder, DELIVERED._replace(at=time.time() - 20))
 	tick(bench_folder)
 	return bench_folder
 

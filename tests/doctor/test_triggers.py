@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -126,13 +125,13 @@ def test_a_hostile_outcome_of_a_tick_is_shown_and_not_obeyed(bench: Path, enviro
 
 def test_a_push_that_failed_or_is_old_is_a_failure(bench: Path, environ: dict[str, str]) -> None:
 	now = time.time()
-	failed = replace(
-		DELIVERED, outcome="failed", error=coded("server_error", answer=503), at=now - 5, status_code=None
+	failed = DELIVERED._replace(
+		outcome="failed", error=coded("server_error", answer=503), at=now - 5, status_code=None
 	)
-	remember(bench, replace(DELIVERED, at=now - 70), failed)
+	remember(bench, DELIVERED._replace(at=now - 70), failed)
 	check = judge(bench, environ, "last_push")
 	assert (check.state, check.code) == ("fail", "server_error")
-	remember(bench, replace(DELIVERED, at=now - 900))
+	remember(bench, DELIVERED._replace(at=now - 900))
 	check = judge(bench, environ, "last_push")
 	assert (check.state, check.code, "15 min ago" in check.seen) == ("fail", "stale", True)
 
@@ -225,7 +224,7 @@ def test_a_trigger_that_ticks_and_can_send_nothing_is_a_warning(idle_bench: Path
 
 def test_a_killed_push_is_no_matter_of_the_other_checks(bench: Path, environ: dict[str, str]) -> None:
 	now = time.time()
-	killed = replace(DELIVERED, outcome="failed", payload=None, error=coded("push_killed"), at=now - 5)
-	remember(bench, replace(DELIVERED, at=now - 70), killed)
+	killed = DELIVERED._replace(outcome="failed", payload=None, error=coded("push_killed"), at=now - 5)
+	remember(bench, DELIVERED._replace(at=now - 70), killed)
 	check = judge(bench, environ, "last_push")
 	assert (check.state, check.code) == ("fail", "push_killed") and "journalctl -k" in check.action

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import json
 import time
-from dataclasses import replace
 from typing import Any
 
 from hostile_server import Behaviour, Exchange, HostileServer, head
@@ -21,7 +20,7 @@ DEADLINE_SECONDS = 4.0
 PAYLOAD = Payload(node_id="node-1", tenant_count=3, cpu_pct=1.0, memory_pct=2.0, disk_pct=3.0)
 
 
-SNAPSHOT = replace(PAYLOAD, save_snapshot=True)
+SNAPSHOT = PAYLOAD._replace(save_snapshot=True)
 
 
 def deliver(

@@ -9,7 +9,6 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,7 +92,7 @@ def remember(bench: Path, *pushes: Push) -> None:
 	"""Leave a state in which these pushes ended, and in which the CPU was just sampled."""
 	state = State(cpu=earlier_reading())
 	for push in pushes:
-		state = replace(state.recorded(push, 3), last_attempt_at=push.at)
+		state = state.recorded(push, 3)._replace(last_attempt_at=push.at)
 	assert folder_of(bench).write(state) is None
 
 

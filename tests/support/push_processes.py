@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from pushing import (
@@ -51,9 +50,9 @@ def wait_until(condition: Callable[[], object], seconds: float = 10.0) -> None:
 def rewind(bench_folder: Path, seconds: float) -> None:
 	"""Let the last attempt, its result and what it was asked be `seconds` further in the past."""
 	state = state_of(bench_folder)
-	last = replace(state.last, at=state.last.at - seconds) if state.last else None
+	last = state.last._replace(at=state.last.at - seconds) if state.last else None
 	not_before = None if state.not_before is None else state.not_before - seconds
-	earlier = replace(
-		state, last_attempt_at=state.last_attempt_at - seconds, last=last, not_before=not_before
+	earlier = state._replace(
+		last_attempt_at=state.last_attempt_at - seconds, last=last, not_before=not_before
 	)
 	folder_of(bench_folder).write(earlier)

@@ -7,7 +7,6 @@ import html
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -49,7 +48,7 @@ def earlier_reading(seconds: float = 2.0) -> CpuReading:
 	now = read_cpu_counters()
 	assert now is not None
 	times = {**now.times, "idle": now.times["idle"] - seconds * now.cpus}
-	return replace(now, boot_seconds=now.boot_seconds - seconds, times=times)
+	return now._replace(boot_seconds=now.boot_seconds - seconds, times=times)
 
 
 def spare_the_sample(bench_folder: Path, **state: Any) -> None:
@@ -60,7 +59,7 @@ def spare_the_sample(bench_folder: Path, **state: Any) -> None:
 def push_now(bench_folder: Path, request: Request | None = None, **environ: str) -> Result:
 	"""Push in this process, without a second's wait for the CPU."""
 	state = state_of(bench_folder)
-	folder_of(bench_folder).write(replace(state, cpu=earlier_reading()))
+	folder_of(bench_folder).write(state._replace(cpu=earlier_reading()))
 	return push(open_bench(str(bench_folder)), request or Request(), {**ENVIRON, **environ})
 
 

@@ -75,6 +75,11 @@ states = st.builds(
 	totals=st.dictionaries(st.sampled_from(OUTCOMES), counts),
 	last=st.none() | pushes,
 	events=st.lists(events, max_size=20).map(tuple),
+	settings_file_seen=st.booleans(),
+	site_marks=st.lists(st.text("0123456789abcdef", min_size=8, max_size=8), max_size=3).map(tuple),
+	row_mark=st.none() | texts,
+	unknown=st.just(""),
+	unknown_events=st.just(()),
 )
 
 json_values = st.recursive(

@@ -10,7 +10,6 @@ import os
 import re
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 from prego_metrics.agent.alerts.fallback_folder import folder_to_read
 from prego_metrics.agent.alerts.receipts import node_id_of_pushes, take_unsent, withdraw_receipt
@@ -94,7 +93,7 @@ def record_silence(folder: StateFolder, config: Config, *, clock: Callable[[], f
 		begun = state.failing_since or now
 		event = AlertEvent(secrets.token_hex(8), now, FAILING, state.failures_in_a_row, error, begun)
 		events = (*state.events, event)[-EVENTS_LENGTH:]
-		folder.write(replace(state, alerted=True, failing_since=begun, events=events))
+		folder.write(state._replace(alerted=True, failing_since=begun, events=events))
 
 
 def _is_silent(folder: StateFolder, config: Config, now: float) -> bool:

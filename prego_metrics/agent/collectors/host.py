@@ -19,7 +19,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from prego_metrics.agent.base.messages import Message, coded, message
@@ -37,8 +36,7 @@ _UNREADABLE = (OSError, ValueError, TypeError, LookupError, AttributeError, Runt
 _DiskAnswer = tuple[int, float | None] | str
 
 
-@dataclass(frozen=True)
-class CpuReading:
+class CpuReading(NamedTuple):
 	"""The CPU's counters at one moment, in seconds summed over all CPUs.
 
 	boot_seconds is the time since boot, suspend included: the wall clock may jump. The counters start anew

@@ -15,7 +15,6 @@ import os
 import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
 from prego_metrics.agent.base.errors import BenchError, ConfigurationError, Problem
@@ -51,7 +50,6 @@ UNEXPANDED = re.compile(r"\$\{[^{}]*\}")
 _TOP_LEVEL_KEY_NAMES = frozenset(("internal_api_key", "INTERNAL_API_KEY"))
 
 
-@dataclass(frozen=True, kw_only=True, repr=False)
 class Config(Settings):
 	"""The effective settings of one bench. Paths are absolute; what is required and not set is empty.
 
@@ -61,12 +59,30 @@ class Config(Settings):
 	site on which it happened, which may be a tenant's.
 	"""
 
-	bench: Bench
-	hardened: bool
-	sources: Mapping[str, str]
-	problems: tuple[Problem, ...]
-	warnings: tuple[str, ...]
-	file_absent: bool = False
+	def __init__(
+		self,
+		bench: Bench,
+		values: Mapping[str, Any],
+		*,
+		hardened: bool,
+		sources: Mapping[str, str],
+		problems: Iterable[Problem],
+		warnings: Iterable[str],
+		file_absent: bool,
+	) -> None:
+		self.bench = bench
+		self.hardened = hardened
+		self.sources = sources
+		self.problems = tuple(problems)
+		self.warnings = tuple(warnings)
+		self.file_absent = file_absent
+		self.__dict__.update(values)
+
+	def replaced(self, **values: object) -> Config:
+		"""Return the same with other values of some settings."""
+		other = Config.__new__(Config)
+		other.__dict__.update(self.__dict__, **values)
+		return other
 
 	def require(self, keys: Iterable[str]) -> None:
 		"""Raise ConfigurationError if any of `keys`, or the configuration as a whole, is wrong."""
@@ -95,17 +111,17 @@ def load_config(
 		return judge_config(bench, {}, environ, Problem("", error.message))
 	except ConfigurationError as error:
 		return judge_config(bench, {}, environ, *error.problems)
-	return replace(judge_config(bench, common or {}, environ), file_absent=common is None)
+	return judge_config(bench, common, environ)
 
 
 def judge_config(
 	bench: Bench,
-	common: Mapping[str, object],
+	common: Mapping[str, object] | None,
 	environ: Mapping[str, str],
 	*known_problems: Problem,
 	given: Collection[str] = (),
 ) -> Config:
-	"""Return the effective settings that `common`, a whole common_site_config.json, and `environ` give.
+	"""Return the effective settings that `common`, a whole common_site_config.json or None for none, and `environ` give.
 
 	The settings named in `given` are not in the file yet: they come from the command line.
 	"""
@@ -113,7 +129,7 @@ def judge_config(
 	problems = list(known_problems)
 	warnings: list[str] = []
 	hardened = _is_hardened(environ, problems)
-	section = _section(common, file, problems)
+	section = _section(common or {}, file, problems)
 	for is_misspelt, unknown in unknown_names(section or {}, file, environ, HARDENED_VARIABLE):
 		if is_misspelt:
 			problems.append(unknown)
@@ -141,12 +157,13 @@ def judge_config(
 	values["benches"] = tuple(os.path.join(root, path) for path in values["benches"] or (bench.sites,))
 	values["disk_paths"] = values["disk_paths"] or (bench.sites, "/")
 	return Config(
-		bench=bench,
+		bench,
+		values,
 		hardened=hardened,
 		sources=sources,
-		problems=tuple(problems),
-		warnings=tuple(warnings),
-		**values,
+		problems=problems,
+		warnings=warnings,
+		file_absent=common is None,
 	)
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
-from typing import NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from prego_metrics.agent.config.kinds import (
 	AbsolutePaths,
@@ -31,14 +30,34 @@ DAY_SECONDS = 86400
 QUOTA = Gigabytes(0.001, 100_000, or_zero=True)
 
 
+class Setting:
+	"""One row of the table. `help` is what `configure --help` says of it; a required one has an empty default."""
+
+	name: str
+
+	def __init__(self, kind: Kind[object], default: object, help: str, required: bool) -> None:
+		self.kind = kind
+		self.default = default
+		self.help = help
+		self.required = required
+
+	def __set_name__(self, owner: type, name: str) -> None:
+		self.name = name
+
+	@property
+	def variable(self) -> str:
+		"""The environment variable that overrides it."""
+		return "PREGO_METRICS_" + self.name.upper()
+
+
 def _setting(kind: Kind[T], default: T, help: str, *, required: bool = False) -> T:
-	"""Declare a setting. `help` is what `configure --help` says of it; a required one has an empty default."""
-	return field(default=default, metadata={"kind": kind, "help": help, "required": required})
+	"""Declare a setting, as the type that its values have."""
+	row: Any = Setting(kind, default, help, required)
+	return row  # type: ignore[no-any-return]
 
 
-@dataclass(frozen=True, kw_only=True, init=False, repr=False, eq=False)
 class Settings:
-	"""A value for each setting."""
+	"""A value for each setting; the class itself has the table's rows in their place."""
 
 	node_id: str = _setting(NodeId(), "", "this node's ID, equal to nodes.node_id", required=True)
 	control_plane_url: str = _setting(BaseUrl(), "", "base URL of the control plane", required=True)
@@ -94,20 +113,5 @@ class Settings:
 	heartbeat_url_file: str | None = _setting(SecretFile(), None, "file that holds the heartbeat URL")
 
 
-class Setting(NamedTuple):
-	"""One row of the table."""
-
-	name: str
-	kind: Kind[object]
-	default: object
-	help: str
-	required: bool
-
-	@property
-	def variable(self) -> str:
-		"""The environment variable that overrides it."""
-		return "PREGO_METRICS_" + self.name.upper()
-
-
-SETTINGS = tuple(Setting(name=row.name, default=row.default, **row.metadata) for row in fields(Settings))
+SETTINGS = tuple(row for row in vars(Settings).values() if isinstance(row, Setting))
 SETTING_BY_NAME = {setting.name: setting for setting in SETTINGS}

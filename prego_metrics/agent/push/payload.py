@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from prego_metrics.agent.state import schedule
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
 NODE_PUSH = "node_push"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Payload:
+class Payload(NamedTuple):
 	"""One row for the control plane, its fields in the order in which they are sent.
 
 	What is None or False is left out: it is unknown, or not asked for. Percentages are 0 to 100. tenant_count is
@@ -26,17 +24,18 @@ class Payload:
 	"""
 
 	node_id: str
-	cpu_pct: float | None = None
-	memory_pct: float | None = None
-	disk_pct: float | None = None
+	cpu_pct: float | None
+	memory_pct: float | None
+	disk_pct: float | None
 	tenant_count: int
 	save_snapshot: bool = False
 	source: str = NODE_PUSH
 
 	def as_dict(self) -> dict[str, object]:
 		"""Return the fields as they are sent."""
-		values = {field.name: getattr(self, field.name) for field in fields(self)}
-		return {name: value for name, value in values.items() if value is not None and value is not False}
+		return {
+			name: value for name, value in self._asdict().items() if value is not None and value is not False
+		}
 
 	def encoded(self) -> bytes:
 		"""Return the request's body."""
@@ -44,7 +43,7 @@ class Payload:
 
 	def without_snapshot(self) -> Payload:
 		"""Return the same row, asking for no snapshot: its insertion may already have happened."""
-		return replace(self, save_snapshot=False)
+		return self._replace(save_snapshot=False)
 
 
 class Collected(NamedTuple):

@@ -13,7 +13,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 
 from prego_metrics.agent.base.errors import LockUnsupported, NotSent, TooLate
 from prego_metrics.agent.base.messages import Message, code_of, coded
@@ -81,13 +80,13 @@ def push(bench: Bench, request: Request, environ: Mapping[str, str] | None = Non
 			lambda: folder.write_tick(_tick(config, request.trigger, outcome, environ)), folder
 		)
 		if not_written and not result.not_written:
-			result = replace(result, not_written=not_written)
+			result = result._replace(not_written=not_written)
 			warnings += (not_written,)
 	if result.outcome == DELIVERED and (config.heartbeat_url or config.heartbeat_url_file):
 		from prego_metrics.agent.push.heartbeat import ping
 
 		warnings += ping(config)
-	return replace(result, warnings=warnings, scheduled=request.if_due)
+	return result._replace(warnings=warnings, scheduled=request.if_due)
 
 
 def dry_run(bench: Bench, environ: Mapping[str, str] | None = None) -> Result:
@@ -150,7 +149,7 @@ def _push_if_due(config: Config, folder: StateFolder, request: Request, environ:
 			result, state, state_hangs = _count_and_send(
 				config, folder, state, request, environ, begun.at, give_up_at
 			)
-		result = replace(result, warnings=(*result.warnings, *state_warnings))
+		result = result._replace(warnings=(*result.warnings, *state_warnings))
 		if state_hangs:
 			return result.unrecorded(state_hangs)
 		try:
@@ -196,8 +195,7 @@ def _count_and_send(
 	# trigger without the key cannot starve one that has it.
 	last_snapshot_at = state.last_snapshot_at
 	snapshot_at = at if collected.payload.save_snapshot else last_snapshot_at
-	state = replace(
-		state,
+	state = state._replace(
 		last_attempt_at=at,
 		last_snapshot_at=snapshot_at,
 		cpu=collected.cpu,
@@ -216,9 +214,9 @@ def _count_and_send(
 		max_attempts=request.max_attempts or max_attempts,
 	)
 	if not delivery.snapshot_taken:
-		state = replace(state, last_snapshot_at=last_snapshot_at)
+		state = state._replace(last_snapshot_at=last_snapshot_at)
 	if delivery.status_code is not None:
-		state = replace(state, not_before=schedule.not_before(time.time(), delivery.asked_seconds))
+		state = state._replace(not_before=schedule.not_before(time.time(), delivery.asked_seconds))
 	result = Result(
 		outcome=delivery.outcome,
 		at=at,
@@ -240,10 +238,10 @@ def _count_and_send(
 		lambda: min(config.timeout, give_up_at - time.monotonic()),
 	)
 	if row and row.fault:
-		result = replace(result, outcome=REFUSED, error=row.fault)
+		result = result._replace(outcome=REFUSED, error=row.fault)
 	elif row:
-		result = replace(result, warnings=(*result.warnings, *row.warnings))
-	return replace(result, duration_ms=_milliseconds_since(began)), replace(state, row_mark=mark), state_hangs
+		result = result._replace(warnings=(*result.warnings, *row.warnings))
+	return result._replace(duration_ms=_milliseconds_since(began)), state._replace(row_mark=mark), state_hangs
 
 
 def _late(error: TooLate, request: Request) -> Result:

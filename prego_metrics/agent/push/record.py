@@ -5,8 +5,6 @@ Also of those whose processes could not: they were killed, or did not get the lo
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from prego_metrics.agent.alerts.receipts import was_alerted_stale, was_alerted_stuck
 from prego_metrics.agent.base.messages import Message, coded, message, shortened
 from prego_metrics.agent.base.sanitize import sanitize
@@ -63,7 +61,7 @@ def _recorded(config: Config, folder: StateFolder, state: State, push: Push) -> 
 	# A channel that sent "stale" or "lock_stuck" sends "recovered" next, and not "failing" for the same outage.
 	alerted = state.alerted or was_alerted_stale(folder, state) or was_alerted_stuck(folder, push)
 	fresh = fresh_seconds(config.push_interval)
-	return replace(state, alerted=alerted).recorded(push, config.alert_after, config.disk_alert_pct, fresh)
+	return state._replace(alerted=alerted).recorded(push, config.alert_after, config.disk_alert_pct, fresh)
 
 
 def record_push(
@@ -92,5 +90,5 @@ def record_push(
 	not_appended = folder.append_history(push)
 	if not_appended:
 		lost = message("{reason}. Only this push's line in the history is lost", reason=not_appended)
-		return replace(result, warnings=(*result.warnings, lost))
+		return result._replace(warnings=(*result.warnings, lost))
 	return result

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from prego_metrics.agent.base.formatting import iso_utc, percent_word
 from prego_metrics.agent.base.messages import Message, joined, message
@@ -14,8 +13,7 @@ from prego_metrics.agent.state.outcomes import BUSY, DELIVERED, DRY_RUN, FAILED,
 _EXIT_CODES = {DELIVERED: 0, NOT_DUE: 0, DRY_RUN: 0, BUSY: 1, REFUSED: 1, FAILED: 1, NOT_SENT: 2}
 
 
-@dataclass(frozen=True)
-class Result:
+class Result(NamedTuple):
 	"""The outcome of one push; `at` is in seconds since the epoch.
 
 	scheduled says that a trigger asked for it: another push being under way is then no failure. not_written is why
@@ -48,9 +46,9 @@ class Result:
 	def unrecorded(self, why: Message) -> Result:
 		"""Return the result of a push that the state does not know of. Of a delivered one that is the error."""
 		if self.outcome == DELIVERED:
-			return replace(self, not_written=why, error=why)
+			return self._replace(not_written=why, error=why)
 		warning = message("{reason}. Until that is fixed, failures are not counted", reason=why)
-		return replace(self, not_written=why, warnings=(*self.warnings, warning))
+		return self._replace(not_written=why, warnings=(*self.warnings, warning))
 
 	def as_dict(self) -> dict[str, Any]:
 		"""Return the result as JSON has it."""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
-from prego_metrics.agent.base.alert_codes import ALERTS
 from prego_metrics.agent.base.messages import Message
 
 
-@dataclass(frozen=True)
-class AlertEvent:
+class AlertEvent(NamedTuple):
 	"""One change, at `at` in seconds since the epoch; kind is its code in the catalog of alerts.
 
 	id is that of the push that made it, for `stale` that of the last delivered one. since is when the first
@@ -25,7 +23,3 @@ class AlertEvent:
 	tenants_before: int | None = None
 	tenants: int | None = None
 	disk_pct: float | None = None
-
-	def __post_init__(self) -> None:
-		if self.kind not in ALERTS:
-			raise ValueError(f"no such alert: {self.kind}")

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from prego_metrics.agent.base.alert_codes import (
 	DISK_FREED,
@@ -34,8 +33,7 @@ TRIGGERS = ("frappe", "timer", "cron", "manual")
 OUTCOMES = (DELIVERED, REFUSED, FAILED, NOT_SENT)
 
 
-@dataclass(frozen=True)
-class Push:
+class Push(NamedTuple):
 	"""One push that was tried, as it ended. `at` is in seconds since the epoch; who asked for it, if known."""
 
 	id: str
@@ -55,8 +53,7 @@ class Push:
 		return self.payload["node_id"] if self.payload else None
 
 
-@dataclass(frozen=True)
-class Tick:
+class Tick(NamedTuple):
 	"""A trigger's last sign of life, with the settings that it saw; since is the first run of the row that it ends.
 
 	key_from is the variable or the file that it takes the key from, empty for none; an older version leaves None.
@@ -85,12 +82,11 @@ class Tick:
 		"""Return the same as one of a row of runs, where the one before is not too long ago."""
 		interval = max(self.push_interval, before.push_interval) if before else self.push_interval
 		if before is None or not 0 <= self.at - before.at <= fresh_seconds(interval):
-			return replace(self, since=self.at)
-		return replace(self, since=before.at if before.since is None else before.since)
+			return self._replace(since=self.at)
+		return self._replace(since=before.at if before.since is None else before.since)
 
 
-@dataclass(frozen=True)
-class State:
+class State(NamedTuple):
 	"""Everything that one push leaves to the next."""
 
 	last_attempt_at: float | None = None
@@ -106,7 +102,7 @@ class State:
 	# See collectors/lost_sites.py.
 	site_marks: tuple[str, ...] = ()
 	last_delivered: Push | None = None
-	totals: Mapping[str, int] = field(default_factory=dict)
+	totals: Mapping[str, int] = {}
 	last: Push | None = None
 	events: tuple[AlertEvent, ...] = ()
 	# Which URL, node_id and key the row was read back with; see push/read_back.py.
@@ -154,8 +150,7 @@ class State:
 			events += (AlertEvent(push.id, push.at, kind, disk_pct=_disk_pct(push)),)
 		if delivered:
 			events += self._tenants_fell(push)
-		return replace(
-			self,
+		return self._replace(
 			failures_in_a_row=failures,
 			failing_since=None if delivered else failing_since,
 			alerted=alerted,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import fields
 from typing import Any
 
 from prego_metrics.agent.base.alert_codes import ALERTS
@@ -29,7 +28,7 @@ _MAX_NUMBER = 1e11
 _MAX_FIELDS = 50
 # What another version adds is kept up to this size, so that the state stays within its limit.
 _MAX_UNKNOWN = 32_768
-_STATE_FIELDS = frozenset(field.name for field in fields(State)) | {"version", "transitions"}
+_STATE_FIELDS = frozenset(State._fields) | {"version", "transitions"}
 _PUSH_ID = re.compile("[0-9a-f]{16}")
 _MARK = re.compile("[0-9a-f]{8}")
 _FIELD = re.compile("[a-z][a-z0-9_]{0,63}")

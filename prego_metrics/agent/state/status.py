@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from prego_metrics.agent.base.formatting import duration, iso_utc
@@ -102,7 +102,7 @@ def judge_status(
 	sent since the lock is stuck: the state does not know of it.
 	"""
 	if stuck:
-		state = replace(state, last=stuck, last_attempt_at=min(state.last_attempt_at or stuck.at, stuck.at))
+		state = state._replace(last=stuck, last_attempt_at=min(state.last_attempt_at or stuck.at, stuck.at))
 	max_age = fresh_seconds(config.push_interval) if max_age_seconds is None else max_age_seconds
 	delivered = state.last_delivered
 	if delivered and delivered.payload and config.node_id and delivered.payload["node_id"] != config.node_id:

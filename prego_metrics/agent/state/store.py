@@ -16,13 +16,14 @@ import itertools
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
 
 from prego_metrics.agent.base.files import opened_folder, read_limited, replace_atomically
 from prego_metrics.agent.base.messages import Message, coded, message_of, params_as_json
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import STATE_FOLDER_NAME
+from prego_metrics.agent.collectors.host import CpuReading
+from prego_metrics.agent.state.events import AlertEvent
 from prego_metrics.agent.state.marks import MarkFolder
 from prego_metrics.agent.state.model import EVENTS_LENGTH, TRIGGERS, VERSION, Push, State, Tick
 from prego_metrics.agent.state.parser import Fields, parse_object, parse_push, parse_state, parse_tick
@@ -80,13 +81,13 @@ class StateFolder(MarkFolder):
 		tick = tick.after(self._tick(tick.trigger))
 		return self._write(
 			f"tick-{tick.trigger}.json",
-			json.dumps(asdict(tick, dict_factory=as_stored)).encode("ascii"),
+			json.dumps(as_stored(tick)).encode("ascii"),
 			locked=False,
 		)
 
 	def append_history(self, push: Push) -> Message | None:
 		"""Add a push to the history; return what went wrong, or None. The caller holds the lock."""
-		line = json.dumps(asdict(push, dict_factory=as_stored)).encode("ascii") + b"\n"
+		line = json.dumps(as_stored(push)).encode("ascii") + b"\n"
 		try:
 			with self.opened() as folder:
 				with open(folder.create(HISTORY_NAME, os.O_RDWR | os.O_APPEND), "a+b") as file:
@@ -176,16 +177,19 @@ class StateFolder(MarkFolder):
 
 def state_as_stored(state: State) -> dict[str, Any]:
 	"""Return the state as JSON has it, with what another version wrote into it."""
-	stored = asdict(state, dict_factory=as_stored)
+	stored = as_stored(state)
 	unknown = json.loads(stored.pop("unknown") or "{}")
 	# Those of another version come first, so that they are the first to go.
-	events = [*map(json.loads, stored.pop("unknown_events")), *stored["events"]]
+	events = [*map(json.loads, stored.pop("unknown_events")), *map(as_stored, state.events)]
 	return {**unknown, "version": VERSION, **stored, "events": events[-EVENTS_LENGTH:]}
 
 
-def as_stored(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+def as_stored(record: State | Push | Tick | AlertEvent | CpuReading) -> dict[str, Any]:
 	"""Return a record as JSON has it; beside an error stand its code and parameters."""
-	stored = dict(fields)
+	stored = {
+		name: as_stored(value) if isinstance(value, Push | CpuReading) else value
+		for name, value in record._asdict().items()
+	}
 	error = stored.get("error")
 	if isinstance(error, Message) and error.code:
 		stored |= {"error_code": error.code, "error_params": params_as_json(error)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -25,8 +24,8 @@ def as_pushed(config: Config, folder: StateFolder, state: State) -> Config:
 	trigger = state.last.trigger if state.last else None
 	chosen = max(ticks, key=lambda tick: (tick.trigger == trigger, tick.at), default=None)
 	if chosen is not None:
-		config = replace(config, push_interval=chosen.push_interval)
+		config = config.replaced(push_interval=chosen.push_interval)
 	if config.node_id or config.scheduler_pushes:
 		return config
 	delivered = state.last_delivered.node_id if state.last_delivered else None
-	return replace(config, node_id=(chosen.node_id if chosen else "") or delivered or "")
+	return config.replaced(node_id=(chosen.node_id if chosen else "") or delivered or "")

@@ -125,6 +125,8 @@ def _push_node(
 	payload = Payload(
 		node_id=node.node_id,
 		cpu_pct=cpu_pct,
+		memory_pct=None,
+		disk_pct=None,
 		tenant_count=known.counts[node.node_id],
 		save_snapshot=save_snapshot,
 		source=HETZNER_API,

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -101,7 +100,7 @@ def test_the_counts_of_delivered_pushes_alone_are_compared() -> None:
 
 def test_another_node_id_is_another_nodes_count() -> None:
 	other = pushed(NOW + 1, tenants=1)
-	other = replace(other, payload={**other.payload, "node_id": "node-2"})
+	other = other._replace(payload={**other.payload, "node_id": "node-2"})
 	assert kinds_after(pushed(NOW, tenants=10), other) == []
 
 
@@ -137,7 +136,7 @@ def test_stale_is_when_nothing_was_delivered_or_even_tried_for_too_long() -> Non
 	assert State().stale_event("node-1", NOW, 300.0) is None
 	tried = state.recorded(pushed(NOW + 250, "failed"), 10)
 	assert tried.stale_event("node-1", NOW + 301, 300.0) is None
-	asked = replace(tried, not_before=NOW + 900)
+	asked = tried._replace(not_before=NOW + 900)
 	# An attempt that was answered with a time to wait is no sign that the row will be written soon.
 	assert asked.stale_event("node-1", NOW + 299, 300.0) is None
 	assert asked.stale_event("node-1", NOW + 301, 300.0) == stale
@@ -245,8 +244,8 @@ def delivered_long_ago(bench: Path, control_plane: LocalControlPlane, **settings
 	push_now(aim(bench, control_plane.url, **settings))
 	state = state_of(bench)
 	assert state.last is not None
-	old = replace(state.last, at=time.time() - 1000)
-	folder_of(bench).write(replace(state, last=old, last_delivered=old, last_attempt_at=old.at))
+	old = state.last._replace(at=time.time() - 1000)
+	folder_of(bench).write(state._replace(last=old, last_delivered=old, last_attempt_at=old.at))
 
 
 def test_a_tick_that_does_not_push_tells_that_nobody_does_and_a_delivery_that_it_is_over(

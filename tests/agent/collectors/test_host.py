@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -93,8 +92,8 @@ def test_the_cpu_is_busy_as_mpstat_has_it(second: CpuReading, expected: float) -
 		(reading(), later(steal=-1, user=30, idle=90)),
 		(reading(), later(seconds=600, user=0.1, idle=0.2)),
 		(reading(), later()),
-		(replace(reading(), times={"user": 1.0, "idle": 1.0}), later(user=30, idle=90)),
-		(replace(reading(), times={}), replace(later(), times={})),
+		(reading()._replace(times={"user": 1.0, "idle": 1.0}), later(user=30, idle=90)),
+		(reading()._replace(times={}), later()._replace(times={})),
 	],
 	ids=[
 		"no earlier reading",

@@ -7,7 +7,6 @@ import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +81,7 @@ def test_the_cpu_is_the_mean_since_the_last_push(bench: Path, monkeypatch: pytes
 	# Idle counters may run backwards, and then count as 0. No counter is below 0: the machine may be just up.
 	waited = {name: reading.times[name] + 1000 for name in ("idle", "iowait") if name in reading.times}
 	busy = {**reading.times, **waited, "user": max(0.0, reading.times["user"] - 30)}
-	folder_of(bench).write(State(cpu=replace(reading, times=busy)))
+	folder_of(bench).write(State(cpu=reading._replace(times=busy)))
 	ended = push(open_bench(str(bench)), Request(), ENVIRON)
 	assert (ended.outcome, ended.payload["cpu_pct"]) == ("delivered", 100.0)
 	assert state_of(bench).cpu.boot_seconds > reading.boot_seconds

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -93,7 +92,7 @@ def test_a_push_by_hand_that_waited_in_vain_says_busy(
 ) -> None:
 	monkeypatch.setattr("prego_metrics.agent.push.busy.LOCK_GRACE_SECONDS", -3.5)
 	state = state_of(bench)
-	folder_of(bench).write(replace(state, last_attempt_at=time.time() - 42))
+	folder_of(bench).write(state._replace(last_attempt_at=time.time() - 42))
 	with PushLock(str(bench / "sites")) as lock:
 		assert lock.acquire()
 		started = time.monotonic()

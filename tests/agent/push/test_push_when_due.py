@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -128,7 +127,7 @@ def test_a_snapshot_is_asked_for_when_it_is_due(bench: Path, control_plane: Loca
 	assert push_now(bench).payload["save_snapshot"] is True
 	assert "save_snapshot" not in push_now(bench).payload
 	state = state_of(bench)
-	folder_of(bench).write(replace(state, last_snapshot_at=state.last_snapshot_at - 3590))
+	folder_of(bench).write(state._replace(last_snapshot_at=state.last_snapshot_at - 3590))
 	assert push_now(bench).payload["save_snapshot"] is True
 	assert push_now(bench, Request(save_snapshot=True)).payload["save_snapshot"] is True
 	assert len(control_plane.store.snapshots("node-1")) == 3

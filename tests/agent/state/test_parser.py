@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import time
-from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -155,7 +154,7 @@ def test_what_no_state_of_ours_holds_is_set_aside(folder: StateFolder, content: 
 	assert_ignored_and_set_aside(folder, content)
 
 
-LAST = asdict(PUSH, dict_factory=as_stored)
+LAST = as_stored(PUSH)
 READING = {"boot_id": "b", "boot_seconds": 1.0, "cpus": 2, "times": {}}
 EVENT = {"id": "0" * 16, "at": 1e9, "kind": "failing"}
 
@@ -218,7 +217,7 @@ def test_what_another_wrote_has_limits_and_what_is_beyond_them_is_named(
 
 def test_who_asked_for_a_push_is_cut_and_an_odd_name_in_an_error_too() -> None:
 	last = {**LAST, "who": "x" * 141}
-	assert parse_state(json.dumps({"version": 2, "last": last})).last == replace(PUSH, who="x" * 140)
+	assert parse_state(json.dumps({"version": 2, "last": last})).last == PUSH._replace(who="x" * 140)
 	last = {**LAST, "payload": {**PAYLOAD, "X" * 50: 1}}
 	with pytest.raises(ValueError) as raised:
 		parse_state(json.dumps({"version": 2, "last": last}))
@@ -239,7 +238,7 @@ def test_of_an_alert_only_what_applies_is_required(absent: str) -> None:
 	whole = {**EVENT, "failures": 3, "since": 1.0, "tenants_before": 9, "tenants": 4, "disk_pct": 95.5}
 	written = {name: value for name, value in {**whole, "error": "no"}.items() if name != absent}
 	(event,) = parse_state(json.dumps({"version": 2, "events": [written]})).events
-	assert {name: value for name, value in asdict(event).items() if value} == written
+	assert {name: value for name, value in event._asdict().items() if value} == written
 
 
 def test_a_state_of_a_future_version_says_which(folder: StateFolder) -> None:
@@ -272,14 +271,14 @@ def test_an_alert_of_another_version_is_ignored_and_kept_until_newer_ones_take_i
 	assert folder.write(state) is None
 	kinds = [stored["kind"] for stored in json.loads(path.read_bytes())["events"]]
 	assert kinds == ["swap_full", "failing"] and json.loads(path.read_bytes())["events"][0] == event
-	assert folder.write(replace(state, events=state.events * 20)) is None
+	assert folder.write(state._replace(events=state.events * 20)) is None
 	assert [stored["kind"] for stored in json.loads(path.read_bytes())["events"]] == ["failing"] * 20
 	assert folder.read()[1] == []
 
 
 def test_a_push_by_a_trigger_and_with_an_outcome_of_another_version_is_read(folder: StateFolder) -> None:
-	push = replace(PUSH, trigger="webhook", outcome="unproven")
-	state = replace(State(alerted=True, totals={"unproven": 4}), last=push)
+	push = PUSH._replace(trigger="webhook", outcome="unproven")
+	state = State(alerted=True, totals={"unproven": 4})._replace(last=push)
 	assert folder.write(state) is None and folder.read() == (state, [])
 	assert folder.append_history(push) is None and folder.history() == [push]
 	assert state.pace.failures == 1
@@ -295,7 +294,7 @@ def test_the_largest_state_of_another_version_can_be_read_again(folder: StateFol
 
 def test_a_field_that_another_version_pushed_stays_in_the_payload(folder: StateFolder) -> None:
 	payload = {**PAYLOAD, "swap_pct": 3.5, "region": "sg", "drained": True}
-	push = replace(PUSH, payload=payload)
+	push = PUSH._replace(payload=payload)
 	folder.write(State(last=push, last_delivered=push))
 	folder.append_history(push)
 	state, warnings = folder.read()
@@ -322,7 +321,7 @@ def test_a_field_that_another_version_pushed_stays_in_the_payload(folder: StateF
 def test_a_payload_that_no_version_pushes_is_no_state_of_ours(
 	folder: StateFolder, odd: dict[str, object]
 ) -> None:
-	last = {**asdict(PUSH, dict_factory=as_stored), "payload": {**PAYLOAD, **odd}}
+	last = {**as_stored(PUSH), "payload": {**PAYLOAD, **odd}}
 	assert_ignored_and_set_aside(folder, json.dumps({"version": 2, "last": last}).encode())
 
 
@@ -346,7 +345,7 @@ def test_a_state_of_version_1_is_read(folder: StateFolder) -> None:
 
 
 def test_an_error_comes_back_with_its_code_and_can_be_translated(folder: StateFolder) -> None:
-	push = replace(PUSH, outcome="refused", error=coded("key_refused", answer=401))
+	push = PUSH._replace(outcome="refused", error=coded("key_refused", answer=401))
 	folder.write(State().recorded(push, 1))
 	folder.append_history(push)
 	state, _ = folder.read()
@@ -358,7 +357,7 @@ def test_an_error_comes_back_with_its_code_and_can_be_translated(folder: StateFo
 
 @pytest.mark.parametrize("code", ["\x1b[2J", "", 3, ["key_refused"], "k" * 100])
 def test_a_code_that_is_none_is_not_kept(folder: StateFolder, code: object) -> None:
-	last = {**asdict(PUSH, dict_factory=as_stored), "outcome": "failed", "error": "abc", "error_code": code}
+	last = {**as_stored(PUSH), "outcome": "failed", "error": "abc", "error_code": code}
 	write_raw(folder, json.dumps({"version": 2, "last": last}).encode())
 	state, warnings = folder.read()
 	assert warnings == [] and state.last and state.last.error
@@ -371,7 +370,7 @@ def test_a_code_that_is_none_is_not_kept(folder: StateFolder, code: object) -> N
 def test_an_error_whose_parameters_are_not_ours_is_shown_as_it_was_written(
 	folder: StateFolder, params: object
 ) -> None:
-	last = {**asdict(PUSH, dict_factory=as_stored), "outcome": "failed", "error": "abc"}
+	last = {**as_stored(PUSH), "outcome": "failed", "error": "abc"}
 	last |= {"error_code": "key_refused", "error_params": params}
 	write_raw(folder, json.dumps({"version": 2, "last": last}).encode())
 	state, warnings = folder.read()

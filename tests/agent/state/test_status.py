@@ -7,7 +7,6 @@ import re
 import subprocess
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +66,7 @@ def pushed(at: float, outcome: str = "delivered", **values: Any) -> Push:
 def after(*pushes: Push) -> State:
 	state = State()
 	for push in pushes:
-		state = replace(state.recorded(push, 3), last_attempt_at=push.at)
+		state = state.recorded(push, 3)._replace(last_attempt_at=push.at)
 	return state
 
 
@@ -109,7 +108,7 @@ def test_a_fresh_row_after_a_failed_attempt_is_a_warning(config: Config) -> None
 
 def test_a_node_that_waits_as_it_was_asked_to_does_not_fail_until_its_row_is_stale(config: Config) -> None:
 	busy = pushed(NOW - 10, "failed", error="the control plane answers 503", status_code=503)
-	state = replace(after(pushed(NOW - 70), busy), not_before=NOW + 290)
+	state = after(pushed(NOW - 70), busy)._replace(not_before=NOW + 290)
 	status = judge_status(state, config, NOW)
 	assert (status.verdict, status.exit_code, status.not_before) == ("fresh", 0, NOW + 290)
 	assert status.sentence.endswith("; the control plane asks to wait until 2027-01-15T08:04:50Z")
@@ -138,7 +137,7 @@ def test_the_tick_of_frappes_scheduler_is_known_before_and_after_its_first_push(
 
 @pytest.mark.usefixtures("slow_frappe")
 def test_a_tick_that_does_not_push_is_not_awaited(config: Config) -> None:
-	config = replace(config, scheduler_pushes=False)
+	config = config.replaced(scheduler_pushes=False)
 	assert judge_status(State(), config, NOW).tick_seconds is None
 
 
@@ -180,7 +179,7 @@ def test_an_attempt_that_was_begun_and_never_ended_is_said(config: Config) -> No
 
 
 def test_an_attempt_that_did_not_end_within_its_deadline_is_a_failure(config: Config) -> None:
-	state = replace(after(pushed(NOW - 90)), last_attempt_at=NOW - 40)
+	state = after(pushed(NOW - 90))._replace(last_attempt_at=NOW - 40)
 	assert judge_status(state, config, NOW).verdict == "fresh"
 	status = judge_status(state, config, NOW + 20)
 	assert (status.verdict, status.exit_code) == ("failing", 1)

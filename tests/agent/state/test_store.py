@@ -8,7 +8,6 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,7 +29,7 @@ MOST = state_folder_module.MAX_HISTORY_BYTES
 
 def test_the_history_holds_each_push_oldest_first(folder: StateFolder) -> None:
 	pushed = [
-		replace(PUSH, at=float(number), error="zwei\nZeilen\u2028\x85" if number % 2 else None)
+		PUSH._replace(at=float(number), error="zwei\nZeilen\u2028\x85" if number % 2 else None)
 		for number in range(5)
 	]
 	for push in pushed:
@@ -44,7 +43,7 @@ def test_the_history_is_bounded_and_keeps_the_newest(
 	monkeypatch.setattr(state_folder_module, "MAX_HISTORY_BYTES", 10_000)
 	largest = 0
 	for number in range(300):
-		assert folder.append_history(replace(PUSH, at=float(number))) is None
+		assert folder.append_history(PUSH._replace(at=float(number))) is None
 		largest = max(largest, os.path.getsize(os.path.join(folder.path, "history.jsonl")))
 		found = [push.at for push in folder.history()]
 		assert found == [float(at) for at in range(number - len(found) + 1, number + 1)]
@@ -57,10 +56,10 @@ def test_the_history_reaches_back_a_day_while_the_key_is_refused(folder: StateFo
 	error = coded("key_refused", answer=coded("answer_says", status_code=401, words=words))
 	percents = {"cpu_pct": 12.5, "memory_pct": 48.1, "disk_pct": 61.0}
 	payload = {"node_id": "sg-1", **percents, "tenant_count": 42, "source": "node_push"}
-	refused = replace(PUSH, outcome="refused", payload=payload, status_code=401, error=error)
+	refused = PUSH._replace(outcome="refused", payload=payload, status_code=401, error=error)
 	sizes = [0]
 	while len(sizes) < 2 or sizes[-1] > sizes[-2]:
-		assert folder.append_history(replace(refused, at=1795567924.701 + 60 * len(sizes))) is None
+		assert folder.append_history(refused._replace(at=1795567924.701 + 60 * len(sizes))) is None
 		sizes.append(os.path.getsize(os.path.join(folder.path, "history.jsonl")))
 	assert len(folder.history()) >= 24 * 60
 
@@ -71,7 +70,7 @@ def test_a_line_that_was_cut_does_not_take_the_next_with_it(folder: StateFolder)
 	whole = path.read_bytes()
 	for cut in range(1, len(whole), 7):
 		path.write_bytes(whole + whole[:cut])
-		assert folder.append_history(replace(PUSH, at=2.0)) is None
+		assert folder.append_history(PUSH._replace(at=2.0)) is None
 		assert [push.at for push in folder.history()][-1] == 2.0
 		assert 2 <= len(folder.history()) <= 3
 
@@ -96,7 +95,7 @@ def test_a_history_that_somebody_filled_is_cut_back(folder: StateFolder, size: i
 	path = write_raw(folder, b"\xff" * size, "history.jsonl")
 	assert folder.append_history(PUSH) is None
 	assert path.stat().st_size < MOST
-	assert folder.append_history(replace(PUSH, at=2.0)) is None
+	assert folder.append_history(PUSH._replace(at=2.0)) is None
 	assert [push.at for push in folder.history()] == [1e9, 2.0]
 
 
@@ -283,10 +282,10 @@ def test_ticks_of_one_driver_in_many_processes_never_fail(folder: StateFolder) -
 def test_an_attempt_without_a_result_is_unfinished_and_counts_as_failed() -> None:
 	assert not State().unfinished and State().pace == Pace()
 	assert State(last_attempt_at=1.0).unfinished and State(last_attempt_at=1.0).pace == Pace(1.0, 1)
-	assert State(last_attempt_at=2.0, last=replace(PUSH, at=1.0)).unfinished
-	finished = State(last_attempt_at=2.0, last=replace(PUSH, at=2.0))
+	assert State(last_attempt_at=2.0, last=PUSH._replace(at=1.0)).unfinished
+	finished = State(last_attempt_at=2.0, last=PUSH._replace(at=2.0))
 	assert not finished.unfinished and finished.pace == Pace(2.0)
-	assert replace(finished, last=replace(PUSH, at=2.0, outcome="refused")).pace.failures == 1
+	assert finished._replace(last=PUSH._replace(at=2.0, outcome="refused")).pace.failures == 1
 
 
 @given(
@@ -297,7 +296,7 @@ def test_transitions_alternate_and_come_exactly_when_a_row_of_failures_is_long_e
 ) -> None:
 	state, row, expected = State(), 0, []
 	for number, outcome in enumerate(outcomes):
-		state = state.recorded(replace(PUSH, at=float(number), outcome=outcome), alert_after)
+		state = state.recorded(PUSH._replace(at=float(number), outcome=outcome), alert_after)
 		if outcome == "delivered":
 			if row >= alert_after:
 				expected.append(("recovered", row, float(number)))

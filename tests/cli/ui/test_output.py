@@ -8,7 +8,6 @@ import pty
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -61,7 +60,7 @@ def test_a_person_reads_one_sentence_on_the_right_stream(
 @pytest.mark.parametrize("outcome", CODES)
 def test_the_exit_code_is_the_designs(outcome: str) -> None:
 	assert ENDED[outcome].exit_code == CODES[outcome]
-	scheduled = replace(ENDED[outcome], scheduled=True)
+	scheduled = ENDED[outcome]._replace(scheduled=True)
 	assert scheduled.exit_code == (0 if outcome == "busy" else CODES[outcome])
 
 
@@ -69,7 +68,7 @@ def test_the_exit_code_is_the_designs(outcome: str) -> None:
 def test_a_scheduled_push_that_went_well_says_nothing_to_cron(
 	outcome: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-	print_result(replace(ENDED[outcome], scheduled=True))
+	print_result(ENDED[outcome]._replace(scheduled=True))
 	assert capsys.readouterr() == ("", "")
 
 
@@ -78,7 +77,7 @@ def test_a_scheduled_push_tells_systemds_journal(
 	outcome: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
 	monkeypatch.setenv("INVOCATION_ID", "0123456789abcdef")
-	print_result(replace(ENDED[outcome], scheduled=True))
+	print_result(ENDED[outcome]._replace(scheduled=True))
 	assert capsys.readouterr() == (SENTENCES[outcome] + "\n", "")
 
 
@@ -86,7 +85,7 @@ def test_a_scheduled_push_tells_systemds_journal(
 def test_a_scheduled_push_that_failed_speaks_up_on_stderr(
 	outcome: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-	print_result(replace(ENDED[outcome], scheduled=True))
+	print_result(ENDED[outcome]._replace(scheduled=True))
 	assert capsys.readouterr() == ("", SENTENCES[outcome] + "\n")
 
 
@@ -95,7 +94,7 @@ def test_a_scheduled_push_that_failed_speaks_up_on_stderr(
 def test_json_is_one_object_on_stdout_whatever_the_outcome(
 	outcome: str, scheduled: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-	ended = replace(ENDED[outcome], scheduled=scheduled, warnings=("look here",))
+	ended = ENDED[outcome]._replace(scheduled=scheduled, warnings=("look here",))
 	print_result(ended, as_json=True)
 	written = capsys.readouterr()
 	assert json.loads(written.out) == ended.as_dict()
@@ -104,7 +103,7 @@ def test_json_is_one_object_on_stdout_whatever_the_outcome(
 
 
 def test_warnings_come_first_and_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
-	print_result(replace(ENDED["failed"], warnings=("one", "two")))
+	print_result(ENDED["failed"]._replace(warnings=("one", "two")))
 	assert capsys.readouterr().err.splitlines()[:2] == ["Warning: one", "Warning: two"]
 
 
@@ -116,7 +115,7 @@ def test_a_dry_run_prints_the_payload_and_as_json_the_result(capsys: pytest.Capt
 
 
 def test_a_node_id_that_a_terminal_would_obey_is_shown_instead() -> None:
-	ended = replace(DELIVERED, payload={**PAYLOAD, "node_id": "sg\u202e-1\u200b"})
+	ended = DELIVERED._replace(payload={**PAYLOAD, "node_id": "sg\u202e-1\u200b"})
 	assert r"sg\u202e-1\u200b has 42 tenants" in summary(ended)
 
 

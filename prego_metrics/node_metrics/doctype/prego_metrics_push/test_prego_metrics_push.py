@@ -3,7 +3,6 @@
 import os
 import tempfile
 import time
-from dataclasses import replace
 from unittest.mock import patch
 
 import frappe
@@ -26,7 +25,7 @@ PAYLOAD = {"node_id": "test-node", "tenant_count": 0, "disk_pct": 99.0, "source"
 
 def push(number: int, **changes: object) -> Push:
 	one = Push(f"{number:016x}", time.time(), "timer", "delivered", PAYLOAD, 200, 1, 12, None)
-	return replace(one, **changes)
+	return one._replace(**changes)
 
 
 class TestPregoMetricsPush(FrappeTestCase):
@@ -96,7 +95,7 @@ class TestPregoMetricsPush(FrappeTestCase):
 		hostile = push(
 			3, payload=payload, status_code=10**10, duration_ms=10**11, attempts=10**10, who="\u202e" * 140
 		)
-		self.folder.append_history(replace(hostile, error="a\x1b[2J\nb" * 200))
+		self.folder.append_history(hostile._replace(error="a\x1b[2J\nb" * 200))
 		self.assertEqual(catch_up(self.folder, self.config), 1)
 		row = frappe.get_doc(DOCTYPE, hostile.id)
 		self.assertTrue(row.node_id.isprintable() and row.pushed_by.isprintable())

@@ -42,7 +42,7 @@ def hanging(host, *arguments, **options):
 	return resolve("127.0.0.1", *arguments, **options)
 socket.getaddrinfo = hanging
 started = time.monotonic()
-ended = send("http://plane.example:" + sys.argv[1], Secret(sys.argv[2], "here"), Payload(node_id="node-1", tenant_count=3),
+ended = send("http://plane.example:" + sys.argv[1], Secret(sys.argv[2], "here"), Payload("node-1", None, None, None, 3),
 	attempt_seconds=10, deadline_seconds=0.5)
 print(ended.outcome, ended.error.code, ended.error.params["seconds"], round(time.monotonic() - started, 1), sep="|", flush=True)
 time.sleep(2.5)
