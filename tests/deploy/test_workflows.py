@@ -149,6 +149,51 @@ def test_an_outage_of_many_runs_is_one_issue_that_recovery_closes(runner: Runner
 	assert "differs" in runner.issues[1]["body"]
 
 
+def test_of_10_000_nodes_the_issue_has_its_head_and_those_that_fail(runner: Runner) -> None:
+	names = [f"sg-{number:05}" for number in range(10_000)]
+	stopped = {"sg-00000", "sg-05000", "sg-09999"}
+	pushed = [metrics(name, 5 + 1000 * (name in stopped), 1) for name in names]
+	runner.tables(
+		nodes=list(map(node, names)), server_metrics=pushed, tenants_master=list(map(tenant, names))
+	)
+	assert runner.run() == "wrong"
+	lines = runner.issues[0]["body"].splitlines()
+	assert lines[0] == "Freshness:"
+	assert [line.split()[1].strip(":") for line in lines[2:5]] == sorted(stopped)
+	assert lines[5] == "    10000 nodes: 9997 fresh, 3 stale"
+	assert {line.split()[0] for line in lines[10:13]} == stopped
+	assert lines[14:] == ["Counts beside where tenants are placed:", "", "    10000 nodes: 10000 agrees"]
+
+
+def test_of_10_000_nodes_that_fail_the_issue_has_as_many_as_github_takes(runner: Runner) -> None:
+	names = [f"sg-{number:05}-노드" for number in range(10_000)]
+	pushed = [metrics(name, 1000 + 700 * at, 2) for at, name in enumerate(names)]
+	runner.tables(
+		nodes=list(map(node, names)), server_metrics=pushed, tenants_master=list(map(tenant, names))
+	)
+	assert runner.run() == "wrong"
+	body = runner.issues[0]["body"]
+	assert 50_000 < len(body.encode()) < 65_536
+	lines = body.splitlines()
+	at = lines.index("Counts beside where tenants are placed:")
+	freshness, counts = lines[2:at], lines[at + 2 :]
+	assert freshness[21] == "    10000 nodes: 10000 stale" and counts[0] == "    10000 nodes: 10000 differs"
+	for part, shown in ((freshness, 300), (counts, 200)):
+		more = [line for line in part if "more lines" in line]
+		listed = [line for line in part if line.startswith("    sg-")]
+		assert len(listed) > shown and more == [
+			f"    and {10_000 - len(listed)} more lines: the log of the run has them"
+		]
+
+
+def test_what_is_doubtful_about_an_export_stands_first(runner: Runner) -> None:
+	runner.tables(server_metrics=[metrics("sg-1", 999, 1)], tenants_master=[{"node_id": "sg-1"}])
+	assert runner.run() == "wrong"
+	assert (
+		runner.issues[0]["body"].splitlines()[2].startswith("    Warning: tenants.json has no column status")
+	)
+
+
 @pytest.mark.parametrize("table", ["nodes", "server_metrics", "tenants_master"])
 def test_an_export_that_fails_is_told_and_never_taken_for_well(runner: Runner, table: str) -> None:
 	(runner.folder / "d1" / table).unlink()
