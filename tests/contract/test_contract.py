@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 import requests
 from contract_cases import CASES, FULL, NODE_IDS, NODES, PUSH, Case
-from contract_planes import KEY, Plane
+from contract_planes import KEY, Plane, WorkerPlane
 from fleet_exports import ago, run_fleet
 
 from prego_metrics.agent.push.payload import Payload
@@ -35,8 +35,9 @@ def rows(plane: Plane, statement: str, *values: Any) -> list[dict[str, Any]]:
 
 
 def row_of(plane: Plane, node_id: str = "sg-1") -> dict[str, Any] | None:
+	"""Return the runbook's columns of a node's row."""
 	found = rows(plane, "SELECT * FROM server_metrics WHERE node_id = ?", node_id)
-	return found[0] if found else None
+	return {name: found[0][name] for name in found[0] if name != "push_interval"} if found else None
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -200,6 +201,53 @@ def test_the_fleet_is_judged_the_same_from_exports_and_live(plane: Plane, tmp_pa
 		assert ended.code == 1 and ended.json["not_compared"] == ["sidecar"]
 	assert reconciled[0].verdicts() == {"fresh": "agrees", "stale": "agrees", "zero": "differs"}
 	assert reconciled[1].verdicts() == reconciled[0].verdicts()
+
+
+def test_a_node_is_judged_by_the_interval_that_it_said_where_the_control_plane_keeps_it(
+	plane: Plane, run_agent: RunAgent, bench_folder: Path, settings: Callable[..., Path], tmp_path: Path
+) -> None:
+	settings(bench_folder, node_id="sg-1", control_plane_url=plane.url, push_interval=300)
+	assert run_agent("push", "--bench", bench_folder, INTERNAL_API_KEY=KEY).returncode == 0
+	plane.sql("UPDATE server_metrics SET updated_at = ?", ago(400))
+	verdict = "fresh" if plane.intervals else "stale"
+	live = run_fleet("freshness", "--control-plane-url", plane.url, "--json", INTERNAL_API_KEY=KEY)
+	exports = []
+	for table in ("nodes", "server_metrics"):
+		exports += [f"--{table.removeprefix('server_')}", tmp_path / f"{table}.json"]
+		exports[-1].write_text(json.dumps(plane.sql(f"SELECT * FROM {table}")))
+	exported = run_fleet("freshness", *exports, "--json")
+	query = (Path(__file__).parents[2] / "deploy/d1/freshness.sql").read_text()
+	assert live.verdicts() == exported.verdicts() == {"sg-1": verdict}
+	assert [row["verdict"] for row in rows(plane, query)] == [verdict]
+
+
+UPSERT = (
+	"INSERT INTO server_metrics (node_id, tenant_count, updated_at) VALUES ('sg-1', 4, 'now') "
+	"ON CONFLICT (node_id) DO UPDATE SET tenant_count = excluded.tenant_count, updated_at = excluded.updated_at"
+)
+REPLACE = (
+	"INSERT OR REPLACE INTO server_metrics (node_id, tenant_count, updated_at) VALUES ('sg-1', 5, 'now')"
+)
+SNAPSHOT = "INSERT INTO server_metrics_snapshots (node_id, tenant_count, source, recorded_at) VALUES ('sg-1', 1, '', 'now')"
+
+
+def test_d1_counts_the_rows_that_scaling_out_says(plane: Plane) -> None:
+	"""What docs/scaling-out.md takes for the rows that Cloudflare bills."""
+	if not isinstance(plane, WorkerPlane):
+		pytest.skip("the local control plane is no D1")
+
+	def written(statement: str) -> int:
+		return int(plane.sql(statement)[0]["meta"]["rows_written"])
+
+	assert call(plane, "POST", PUSH, json.dumps(FULL)).ok
+	assert [written(UPSERT), written(UPSERT), written(REPLACE), written(REPLACE)] == [1, 1, 2, 2]
+	if plane.snapshots:
+		assert written(SNAPSHOT) == 1
+	plane.sql("CREATE INDEX by_time ON server_metrics (updated_at)")
+	try:
+		assert [written(UPSERT.replace("now", "later")), written(REPLACE)] == [2, 3]
+	finally:
+		plane.sql("DROP INDEX by_time")
 
 
 def test_the_queries_for_d1_run_there(plane: Plane) -> None:

@@ -45,22 +45,32 @@ async function push(request, { DB }) {
 	if (![undefined, true, false].includes(body.save_snapshot)) throw new Refused(400, "not a boolean", "save_snapshot");
 	if (!(await DB.prepare("SELECT 1 FROM nodes WHERE node_id = ?").bind(node_id).first()))
 		throw new Refused(404, "not registered", "node_id");
-	const row = [node_id, ...pct, count, source, new Date().toISOString()];
-	const columns = "node_id, cpu_pct, memory_pct, disk_pct, tenant_count, source";
-	const writes = [
-		DB.prepare(`INSERT OR REPLACE INTO server_metrics (${columns}, updated_at) VALUES (?,?,?,?,?,?,?)`).bind(...row),
-	];
-	const snapshot = body.save_snapshot === true && Boolean(await keepsSnapshots(DB));
-	if (snapshot) {
-		const insert = `INSERT INTO server_metrics_snapshots (${columns}, recorded_at) VALUES (?,?,?,?,?,?,?)`;
-		writes.push(DB.prepare(insert).bind(...row));
-	}
+	const columns = ["node_id", "cpu_pct", "memory_pct", "disk_pct", "tenant_count", "source"];
+	const row = [node_id, ...pct, count, source];
+	const now = new Date().toISOString();
+	const writes = [];
+	if (await has(DB, "push_interval")) {
+		const seconds = Number(request.headers.get("X-Prego-Push-Interval"));
+		const known = [...columns, "push_interval", "updated_at"];
+		writes.push(upsert(DB, "server_metrics", known, [...row, seconds > 0 && seconds <= 86400 ? seconds : null, now]));
+	} else writes.push(upsert(DB, "server_metrics", [...columns, "updated_at"], [...row, now]));
+	const snapshot = body.save_snapshot === true && Boolean(await has(DB, "server_metrics_snapshots"));
+	if (snapshot) writes.push(insert(DB, "server_metrics_snapshots", [...columns, "recorded_at"], [...row, now]));
 	await DB.batch(writes);
 	return Response.json({ ok: true, node_id, snapshot_saved: snapshot });
 }
 
-const keepsSnapshots = (DB) =>
-	DB.prepare("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'server_metrics_snapshots'").first();
+// A table, or a column of one: whether its migration is applied.
+const has = (DB, name) => DB.prepare("SELECT 1 FROM sqlite_master WHERE instr(sql, ?)").bind(name).first();
+
+const insert = (DB, table, columns, values, more = "") =>
+	DB.prepare(`INSERT INTO ${table} (${columns}) VALUES (${columns.map(() => "?")}) ${more}`).bind(...values);
+
+// One row written. INSERT OR REPLACE would delete the row and write it and its key again: two.
+const upsert = (DB, table, [key, ...columns], values) => {
+	const set = columns.map((column) => `${column} = excluded.${column}`);
+	return insert(DB, table, [key, ...columns], values, `ON CONFLICT (${key}) DO UPDATE SET ${set}`);
+};
 
 const SELECT = "SELECT * FROM nodes LEFT JOIN server_metrics USING (node_id)";
 
@@ -79,9 +89,7 @@ async function register(request, env) {
 	const node = ["node_id", "region", "host"].map((field) => text(body, field));
 	if (!REGIONS.includes(node[1])) throw new Refused(400, "not a region", "region");
 	const known = await env.DB.prepare("SELECT 1 FROM nodes WHERE node_id = ?").bind(node[0]).first();
-	const upsert = `INSERT INTO nodes (node_id, region, host) VALUES (?, ?, ?)
-		ON CONFLICT (node_id) DO UPDATE SET region = excluded.region, host = excluded.host`;
-	await env.DB.prepare(upsert).bind(...node).run();
+	await upsert(env.DB, "nodes", ["node_id", "region", "host"], node).run();
 	const { node: row } = await (await show(node[0], env)).json();
 	return Response.json({ ok: true, node: row }, { status: known ? 200 : 201 });
 }

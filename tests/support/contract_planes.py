@@ -16,10 +16,14 @@ MIGRATIONS = sorted(HERE.glob("migrations/*.sql"))
 
 
 class Plane(Protocol):
-	"""A control plane on loopback. sql answers as `wrangler d1 execute --json` prints it."""
+	"""A control plane on loopback. sql answers as `wrangler d1 execute --json` prints it.
+
+	snapshots and intervals tell whether it keeps those: their migrations are not the runbook's first.
+	"""
 
 	url: str
 	snapshots: bool
+	intervals: bool
 
 	def sql(self, statement: str, *values: Any) -> list[dict[str, Any]]: ...
 
@@ -28,7 +32,7 @@ class WorkerPlane:
 	"""The Worker and its D1 in workerd, run by miniflare."""
 
 	def __init__(self, folder: Path, snapshots: bool) -> None:
-		self.snapshots = snapshots
+		self.snapshots = self.intervals = snapshots
 		self._process = subprocess.Popen(
 			["node", "serve.mjs", str(folder), *map(str, MIGRATIONS if snapshots else MIGRATIONS[:1])],
 			cwd=HERE,
@@ -61,7 +65,7 @@ class LocalPlane:
 	"""The local control plane on a SQLite file, with the table of tenants beside its own."""
 
 	def __init__(self, folder: Path, snapshots: bool) -> None:
-		self.snapshots = snapshots
+		self.snapshots, self.intervals = snapshots, False
 		database = str(folder / "control-plane.sqlite")
 		self._plane = LocalControlPlane(KEY, database=database, snapshots=snapshots).start()
 		self.url = self._plane.url
