@@ -7,7 +7,8 @@ Codes are stable; texts may be reworded, and their translations with them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+
+from prego_metrics.light_typing import NamedTuple
 
 FAILING = "failing"
 STALE = "stale"

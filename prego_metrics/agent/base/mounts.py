@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+
+from prego_metrics.light_typing import NamedTuple
 
 MOUNTS_FILE = "/proc/self/mountinfo"
 _ESCAPE = re.compile(r"\\([0-7]{3})")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, TypeVar
 
 from prego_metrics.agent.base.errors import CensusError
 from prego_metrics.agent.base.messages import code_of, coded, message
@@ -12,6 +11,7 @@ from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.collectors.passes import read_sites
 from prego_metrics.agent.collectors.sites import Exclusion, NotASite, Site
+from prego_metrics.light_typing import Any, NamedTuple, TypeVar
 
 Entry = TypeVar("Entry", Site, NotASite)
 

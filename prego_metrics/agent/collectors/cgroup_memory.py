@@ -15,9 +15,9 @@ outermost. A limit that is not below the host's memory is none.
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
 
 from prego_metrics.agent.base.mounts import read_mounts
+from prego_metrics.light_typing import NamedTuple
 
 _OWN_CGROUPS = "/proc/self/cgroup"
 

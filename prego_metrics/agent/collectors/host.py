@@ -19,11 +19,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple
 
 from prego_metrics.agent.base.messages import Message, coded, message
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.base.time_limits import Limited, ThreadsExhausted
+from prego_metrics.light_typing import NamedTuple
 
 MEMORY_OF_HOST, MEMORY_OF_CGROUP = "host", "cgroup"
 MIN_SAMPLE_SECONDS = 1.0

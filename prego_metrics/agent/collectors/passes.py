@@ -13,7 +13,6 @@ import contextlib
 import os
 import stat
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from prego_metrics.agent.base.errors import BenchError
 from prego_metrics.agent.base.files import opened_folder
@@ -25,6 +24,7 @@ from prego_metrics.agent.bench.site_config import Denied, Unreadable, is_process
 from prego_metrics.agent.collectors.second_looks import CONFIG, Listing, errors_of, list_absent, look_again
 from prego_metrics.agent.collectors.sightings import Pass
 from prego_metrics.agent.collectors.sites import Exclusion, NotASite, judge
+from prego_metrics.light_typing import NamedTuple
 
 MAX_PASSES = 5
 # Older kernels stamp a folder's modification time in steps of 4 ms (a jiffy, up to 10 ms): a change right

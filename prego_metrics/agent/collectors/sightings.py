@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.collectors.sites import NotASite, Site
+from prego_metrics.light_typing import NamedTuple
 
 Identity = tuple[int, int]
 

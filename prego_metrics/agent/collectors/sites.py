@@ -10,10 +10,10 @@ import fnmatch
 import json
 import re
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from prego_metrics.agent.base.messages import coded
 from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.light_typing import NamedTuple
 
 # Made once: nearly every site has one of these.
 _TENANT = coded("tenant")

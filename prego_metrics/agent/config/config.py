@@ -15,7 +15,6 @@ import os
 import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import Any
 
 from prego_metrics.agent.base.errors import BenchError, ConfigurationError, Problem
 from prego_metrics.agent.base.messages import Message, coded, message
@@ -27,6 +26,7 @@ from prego_metrics.agent.bench.trust import require_trusted
 from prego_metrics.agent.config.kinds import BaseUrl
 from prego_metrics.agent.config.names import misplaced_key, unknown_names
 from prego_metrics.agent.config.settings import SETTINGS, Setting, Settings
+from prego_metrics.light_typing import Any
 
 CONFIG_KEY = SECTION_KEY
 DEFAULT_SOURCE = "default"

@@ -10,11 +10,11 @@ import json
 import os
 import re
 from abc import ABC, abstractmethod
-from typing import ClassVar, Generic, TypeGuard, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from prego_metrics.agent.base.messages import Message, coded
 from prego_metrics.agent.base.urls import safe_url_parts
+from prego_metrics.light_typing import ClassVar, Generic, TypeGuard, TypeVar
 
 T_co = TypeVar("T_co", covariant=True)
 

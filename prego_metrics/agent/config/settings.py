@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
-
 from prego_metrics.agent.config.kinds import (
 	AbsolutePaths,
 	BaseUrl,
@@ -22,6 +20,7 @@ from prego_metrics.agent.config.kinds import (
 	SitePatterns,
 	WholeNumber,
 )
+from prego_metrics.light_typing import Any, TypeVar
 
 T = TypeVar("T")
 

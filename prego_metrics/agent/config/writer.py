@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from prego_metrics.agent.base.errors import ConfigurationError, Problem
 from prego_metrics.agent.base.files import replace_atomically
@@ -17,6 +16,7 @@ from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.config.config import COMMAND_LINE, CONFIG_KEY, Config, judge_config
 from prego_metrics.agent.config.names import unknown_setting
 from prego_metrics.agent.config.settings import SETTING_BY_NAME, SETTINGS, Setting
+from prego_metrics.light_typing import Any
 
 _TRIES = 5
 

@@ -8,9 +8,10 @@ from __future__ import annotations
 import itertools
 import socket
 from collections.abc import Callable, Iterable
-from typing import TypeVar
 
 import urllib3
+
+from prego_metrics.light_typing import TypeVar
 
 # Each address but the last may take this share of the time that an attempt has.
 SHARE = 1 / 3

@@ -12,12 +12,12 @@ import html
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
 from urllib.parse import urlsplit
 
 from prego_metrics.agent.base.messages import Message, coded
 from prego_metrics.agent.base.redaction import Secret
 from prego_metrics.agent.http.client import Answer
+from prego_metrics.light_typing import Any
 
 # Before the first tag of a document there may be spaces, a byte order mark and comments.
 _MARKUP = re.compile(

@@ -13,7 +13,6 @@ import os
 import socket
 import threading
 from collections.abc import Iterator
-from typing import Any
 
 import requests.adapters
 import urllib3.connection
@@ -21,6 +20,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from prego_metrics.agent.base.time_limits import ThreadsExhausted
 from prego_metrics.agent.http.addresses import addresses_of, first_connected
+from prego_metrics.light_typing import Any
 
 
 class Connection:

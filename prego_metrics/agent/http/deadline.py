@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
 
 from prego_metrics.agent.base.messages import Message, coded
 from prego_metrics.agent.base.time_limits import Limited, ThreadsExhausted
+from prego_metrics.light_typing import TypeVar
 
 Result = TypeVar("Result")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 import requests.utils
@@ -10,6 +9,7 @@ import requests.utils
 from prego_metrics.agent.base.messages import Message, coded
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.base.urls import is_loopback, redacted_url
+from prego_metrics.light_typing import NamedTuple
 
 
 class Proxy(NamedTuple):

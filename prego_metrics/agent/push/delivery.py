@@ -22,7 +22,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import NamedTuple
 
 from prego_metrics.agent.base.messages import Message, coded
 from prego_metrics.agent.base.redaction import Secret
@@ -34,6 +33,7 @@ from prego_metrics.agent.http.deadline import within_deadline
 from prego_metrics.agent.http.retry import ATTEMPTS, Attempt, retry_after_seconds, with_retries
 from prego_metrics.agent.push.payload import Payload
 from prego_metrics.agent.state.outcomes import DELIVERED, FAILED, REFUSED
+from prego_metrics.light_typing import NamedTuple
 
 _RETRIED = frozenset((408, 429))
 # Whose Retry-After is for the next push too, and that of a 2xx.

@@ -13,7 +13,6 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from prego_metrics.agent.base.formatting import duration, epoch_seconds
@@ -30,6 +29,7 @@ from prego_metrics.agent.http.answers import (
 )
 from prego_metrics.agent.http.client import Answer, Client, NoAnswer
 from prego_metrics.agent.http.retry import http_date_seconds
+from prego_metrics.light_typing import Any, NamedTuple
 
 NODES_ROUTE = "/internal/nodes"
 READ_SECONDS = 5.0

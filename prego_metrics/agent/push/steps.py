@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
 from prego_metrics.agent.base.errors import ConfigurationError, Problem, TooLate
 from prego_metrics.agent.base.messages import Message, coded
@@ -17,6 +16,7 @@ from prego_metrics.agent.config.config import Config, load_config
 from prego_metrics.agent.state.lock import PushLock
 from prego_metrics.agent.state.model import State, Tick
 from prego_metrics.agent.state.store import StateFolder
+from prego_metrics.light_typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
 	from prego_metrics.agent.base.redaction import Secret

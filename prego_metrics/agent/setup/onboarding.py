@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
 
 from prego_metrics.agent.base.redaction import Secret
 from prego_metrics.agent.base.sanitize import sanitize
@@ -14,6 +13,7 @@ from prego_metrics.agent.bench.processes import how_to_restart
 from prego_metrics.agent.collectors.instance import ask_metadata, instance_on_disk, is_at_hetzner
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.setup.registration import NodesRow, region_of_zone
+from prego_metrics.light_typing import Any
 
 API_URL = "https://api.hetzner.cloud"
 API_SECONDS = 10.0

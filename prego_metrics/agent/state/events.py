@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from prego_metrics.agent.base.messages import Message
+from prego_metrics.light_typing import NamedTuple
 
 
 class AlertEvent(NamedTuple):

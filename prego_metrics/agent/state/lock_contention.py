@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-from typing import NamedTuple
 
 from prego_metrics.agent.base.formatting import iso_utc
 from prego_metrics.agent.base.kernel import flock_holder
@@ -20,6 +19,7 @@ from prego_metrics.agent.state.model import Push
 from prego_metrics.agent.state.outcomes import NOT_SENT
 from prego_metrics.agent.state.schedule import deadline_seconds
 from prego_metrics.agent.state.store import StateFolder
+from prego_metrics.light_typing import NamedTuple
 
 # A push may hold the lock beyond its deadline, while the state is read and written.
 GRACE_SECONDS = 15.0

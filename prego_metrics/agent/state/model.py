@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
 
 from prego_metrics.agent.base.alert_codes import (
 	DISK_FREED,
@@ -18,6 +17,7 @@ from prego_metrics.agent.collectors.host import CpuReading
 from prego_metrics.agent.state.events import AlertEvent
 from prego_metrics.agent.state.outcomes import BUSY, DELIVERED, FAILED, NOT_DUE, NOT_SENT, REFUSED
 from prego_metrics.agent.state.schedule import CLOCK_STEP_SECONDS, Pace, fresh_seconds
+from prego_metrics.light_typing import Any, NamedTuple
 
 VERSION = 2
 READ_VERSIONS = (1, 2)

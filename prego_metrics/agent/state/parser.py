@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping
-from typing import Any
 
 from prego_metrics.agent.base.alert_codes import ALERTS
 from prego_metrics.agent.base.messages import Message, message, restore
@@ -22,6 +21,7 @@ from prego_metrics.agent.state.model import (
 	State,
 	Tick,
 )
+from prego_metrics.light_typing import Any
 
 _MAX_TEXT = 2000
 _MAX_NUMBER = 1e11

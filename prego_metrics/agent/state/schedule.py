@@ -11,7 +11,8 @@ none further apart than the interval and the fastest trigger's period.
 from __future__ import annotations
 
 import zlib
-from typing import NamedTuple
+
+from prego_metrics.light_typing import NamedTuple
 
 SLACK_SHARE = 0.25
 MAX_SLACK_SECONDS = 15.0

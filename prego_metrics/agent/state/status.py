@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from prego_metrics.agent.base.formatting import duration, iso_utc
 from prego_metrics.agent.base.messages import Message, code_of, first_line, message
@@ -19,6 +18,7 @@ from prego_metrics.agent.state.schedule import (
 	fresh_seconds,
 	seconds_asked,
 )
+from prego_metrics.light_typing import Any
 
 FRESH = "fresh"
 FAILING = "failing"

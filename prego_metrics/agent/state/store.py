@@ -16,7 +16,6 @@ import itertools
 import json
 import os
 from collections.abc import Iterator
-from typing import Any
 
 from prego_metrics.agent.base.files import opened_folder, read_limited, replace_atomically
 from prego_metrics.agent.base.messages import Message, coded, message_of, params_as_json
@@ -27,6 +26,7 @@ from prego_metrics.agent.state.events import AlertEvent
 from prego_metrics.agent.state.marks import MarkFolder
 from prego_metrics.agent.state.model import EVENTS_LENGTH, TRIGGERS, VERSION, Push, State, Tick
 from prego_metrics.agent.state.parser import Fields, parse_object, parse_push, parse_state, parse_tick
+from prego_metrics.light_typing import Any
 
 FOLDER_NAME = STATE_FOLDER_NAME
 STATE_NAME = "state.json"
