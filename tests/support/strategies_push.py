@@ -64,6 +64,7 @@ readings = st.builds(
 states = st.builds(
 	State,
 	last_attempt_at=st.none() | times,
+	last_regular_at=st.none() | times,
 	last_snapshot_at=st.none() | times,
 	failures_in_a_row=counts,
 	failing_since=st.none() | times,

@@ -10,6 +10,7 @@ from prego_metrics.light_typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
 	from prego_metrics.agent.collectors.host import CpuReading
+	from prego_metrics.agent.collectors.stamp import Stamp
 	from prego_metrics.agent.config.config import Config
 	from prego_metrics.agent.state.model import State
 
@@ -47,12 +48,16 @@ class Payload(NamedTuple):
 
 
 class Collected(NamedTuple):
-	"""A payload, what the next push needs of this one (the CPU's reading, marks of tenants), and what was doubtful."""
+	"""A payload, what the next push needs of this one (the CPU's reading, marks of tenants), and what was doubtful.
+
+	stamp is that of what was counted, taken before it was.
+	"""
 
 	payload: Payload
 	cpu: CpuReading | None
 	site_marks: tuple[str, ...]
 	warnings: tuple[str, ...]
+	stamp: Stamp | None
 
 
 def collect_payload(
@@ -65,8 +70,10 @@ def collect_payload(
 	"""
 	from prego_metrics.agent.collectors.host import DISK_SECONDS, sample_host
 	from prego_metrics.agent.collectors.lost_sites import marks_of
+	from prego_metrics.agent.collectors.stamp import take_stamp
 	from prego_metrics.agent.collectors.tenant_count import count_tenants
 
+	stamp = take_stamp(config)
 	census = count_tenants(config, state.site_marks)
 	disk_seconds = min(DISK_SECONDS, (give_up_at - time.monotonic()) / 2)
 	host = sample_host(state.cpu, config.disk_paths, config.memory_source, disk_seconds=disk_seconds)
@@ -79,4 +86,6 @@ def collect_payload(
 		save_snapshot=save_snapshot
 		or schedule.is_snapshot_due(at, state.last_snapshot_at, config.snapshot_interval),
 	)
-	return Collected(payload, host.cpu, marks_of(census, config.benches), (*census.warnings, *host.warnings))
+	return Collected(
+		payload, host.cpu, marks_of(census, config.benches), (*census.warnings, *host.warnings), stamp
+	)

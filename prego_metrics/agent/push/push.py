@@ -21,14 +21,14 @@ from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.base.time_limits import folder_in_time
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.config.config import DRY_RUN_KEYS, PUSH_KEYS, Config
-from prego_metrics.agent.push.request import MANUAL, Request
+from prego_metrics.agent.push.due import is_due, is_regular_due, keep_count, wait_seconds
+from prego_metrics.agent.push.request import MANUAL, ON_CHANGE, Request
 from prego_metrics.agent.push.result import Result
 from prego_metrics.agent.push.steps import (
 	collect,
 	read_key,
 	read_settings,
 	read_state,
-	read_ticks,
 	require_settings_file,
 	take_lock,
 	write_in_time,
@@ -37,8 +37,11 @@ from prego_metrics.agent.state import schedule
 from prego_metrics.agent.state.begun_push import BegunPush
 from prego_metrics.agent.state.lock import PushLock
 from prego_metrics.agent.state.model import State, Tick
-from prego_metrics.agent.state.outcomes import DELIVERED, DRY_RUN, NOT_DUE, NOT_SENT, REFUSED
+from prego_metrics.agent.state.outcomes import BUSY, DELIVERED, DRY_RUN, NOT_DUE, NOT_SENT, REFUSED
 from prego_metrics.agent.state.store import StateFolder
+
+# The last push on a change may begin so late: its unit has three minutes.
+ON_CHANGE_SECONDS = 30.0
 
 
 def preload() -> None:
@@ -73,8 +76,7 @@ def push(bench: Bench, request: Request, environ: Mapping[str, str] | None = Non
 	except TooLate as error:
 		result = _late(error, request)
 	warnings = (*config.warnings, *config.defaults_applied(_needed_keys(request)), *result.warnings)
-	# A person who runs `push --if-due` is no trigger: its last run says nothing about a timer or cron.
-	if request.if_due and request.trigger != MANUAL and code_of(result.not_written) != "state_late":
+	if request.is_tick and code_of(result.not_written) != "state_late":
 		outcome = result.outcome
 		not_written = write_in_time(
 			lambda: folder.write_tick(_tick(config, request.trigger, outcome, environ)), folder
@@ -87,6 +89,22 @@ def push(bench: Bench, request: Request, environ: Mapping[str, str] | None = Non
 
 		warnings += ping(config)
 	return result._replace(warnings=warnings, scheduled=request.if_due)
+
+
+def push_on_change(bench: Bench, environ: Mapping[str, str] | None = None) -> Result:
+	"""Push as long as the tenant count is not the delivered one, and return how the last push ended.
+
+	For a unit that systemd starts when a folder of sites changes: what changes meanwhile starts it no second time.
+	"""
+	result, give_up_at = push(bench, ON_CHANGE, environ), time.monotonic() + ON_CHANGE_SECONDS
+	while result.outcome in (DELIVERED, BUSY) and not result.exit_code and time.monotonic() < give_up_at:
+		if result.outcome == BUSY:
+			time.sleep(1.0)
+		after = push(bench, ON_CHANGE, environ)
+		if after.outcome == NOT_DUE:
+			break
+		result = after
+	return result
 
 
 def dry_run(bench: Bench, environ: Mapping[str, str] | None = None) -> Result:
@@ -112,10 +130,10 @@ def _push_if_due(config: Config, folder: StateFolder, request: Request, environ:
 	if request.trigger == "frappe" and not config.scheduler_pushes:
 		return Result(NOT_DUE, time.time())
 	if request.if_due:
-		wait_seconds = _wait_seconds(config, folder, request)
-		if wait_seconds is None:
+		seconds = wait_seconds(config, folder, request)
+		if seconds is None:
 			return Result(NOT_DUE, time.time())
-		time.sleep(wait_seconds)
+		time.sleep(seconds)
 	from prego_metrics.agent.push.busy import busy, lock_wait_seconds
 	from prego_metrics.agent.push.record import read_under_lock, record_push
 
@@ -138,7 +156,7 @@ def _push_if_due(config: Config, folder: StateFolder, request: Request, environ:
 		if no_lock and request.if_due:
 			# A person may push without the lock, but triggers could do it at the same time.
 			result = Result(NOT_SENT, time.time(), error=no_lock)
-		elif request.if_due and not _is_due(config, state):
+		elif request.if_due and not is_due(config, folder, state, request):
 			return Result(NOT_DUE, time.time())
 		else:
 			give_up_at = time.monotonic() + schedule.deadline_seconds(config.push_interval)
@@ -146,8 +164,9 @@ def _push_if_due(config: Config, folder: StateFolder, request: Request, environ:
 				give_up_at = min(give_up_at, began_waiting + request.within_seconds)
 			if no_lock is None:
 				write_in_time(lambda: folder.begin(begun), folder, give_up_at)
+			regular = not request.if_due or is_regular_due(config, state)
 			result, state, state_hangs = _count_and_send(
-				config, folder, state, request, environ, begun.at, give_up_at
+				config, folder, state, request, environ, begun.at, give_up_at, regular
 			)
 		result = result._replace(warnings=(*result.warnings, *state_warnings))
 		if state_hangs:
@@ -168,8 +187,9 @@ def _count_and_send(
 	environ: Mapping[str, str],
 	at: float,
 	give_up_at: float,
+	regular: bool,
 ) -> tuple[Result, State, Message | None]:
-	"""Count, sample and send; `give_up_at` is of the monotonic clock.
+	"""Count, sample and send; `give_up_at` is of the monotonic clock, `regular` not only for a changed count.
 
 	Returns how it ended, the state so far, and that the state's file system hangs, if it does.
 	"""
@@ -195,8 +215,7 @@ def _count_and_send(
 	# trigger without the key cannot starve one that has it.
 	last_snapshot_at = state.last_snapshot_at
 	snapshot_at = at if collected.payload.save_snapshot else last_snapshot_at
-	state = state._replace(
-		last_attempt_at=at,
+	state = state.attempted(at, regular)._replace(
 		last_snapshot_at=snapshot_at,
 		cpu=collected.cpu,
 		settings_file_seen=not config.file_absent,
@@ -213,6 +232,7 @@ def _count_and_send(
 		deadline_seconds=max(0.1, give_up_at - time.monotonic()),
 		max_attempts=request.max_attempts or max_attempts,
 	)
+	keep_count(folder, collected.stamp, collected.payload.tenant_count)
 	if not delivery.snapshot_taken:
 		state = state._replace(last_snapshot_at=last_snapshot_at)
 	if delivery.status_code is not None:
@@ -261,30 +281,6 @@ def _tick(config: Config, trigger: str, outcome: str, environ: Mapping[str, str]
 def _needed_keys(request: Request) -> Collection[str]:
 	"""Return the settings that must be right for this push; `scheduler_pushes` matters to those of Frappe's scheduler."""
 	return PUSH_KEYS | {"scheduler_pushes"} if request.trigger == "frappe" else PUSH_KEYS
-
-
-def _wait_seconds(config: Config, folder: StateFolder, request: Request) -> float | None:
-	state, _ = read_state(folder)
-	# Frappe's runs are aligned to the clock on all nodes. The other triggers' ticks are read only if a push is due.
-	other_trigger_leads = (
-		request.trigger == "frappe"
-		and _is_due(config, state)
-		and any(tick.leads(time.time()) for tick in read_ticks(folder))
-	)
-	return schedule.wait_before_push(
-		time.time(),
-		state.pace,
-		config.push_interval,
-		config.node_id,
-		spread_seconds=config.spread if request.spread else 0.0,
-		other_trigger_leads=other_trigger_leads,
-	)
-
-
-def _is_due(config: Config, state: State) -> bool:
-	# The clock is read after the state: a stamp from a push that is just beginning must not look like the future.
-	now = time.time()
-	return schedule.seconds_until_due(now, state.pace, config.push_interval, config.node_id) <= 0
 
 
 def _milliseconds_since(monotonic: float) -> int:

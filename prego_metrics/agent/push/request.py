@@ -14,7 +14,8 @@ class Request(NamedTuple):
 	"""What is asked for: by whom, and how.
 
 	within_seconds bounds all of a push that is made while somebody waits for a page, the wait for the lock
-	included; max_attempts how often it is tried. who is the user who asked for it, where one is known.
+	included; max_attempts how often it is tried. who is the user who asked for it, where one is known. on_change asks
+	for a push only if the tenant count is not the delivered one.
 	"""
 
 	trigger: str = MANUAL
@@ -24,6 +25,18 @@ class Request(NamedTuple):
 	within_seconds: float | None = None
 	max_attempts: int | None = None
 	who: str | None = None
+	on_change: bool = False
+
+	@property
+	def is_tick(self) -> bool:
+		"""Whether it is the run of a trigger that runs again and again.
+
+		A person who runs `push --if-due` is none, nor is a change: neither says anything about a timer or cron.
+		"""
+		return self.if_due and not self.on_change and self.trigger != MANUAL
+
+
+ON_CHANGE = Request("timer", if_due=True, spread=True, on_change=True)
 
 
 def scheduled_request(environ: Mapping[str, str], *, save_snapshot: bool = False) -> Request:

@@ -86,10 +86,19 @@ class Tick(NamedTuple):
 		return self._replace(since=before.at if before.since is None else before.since)
 
 
+class Count(NamedTuple):
+	"""A tenant count, and the stamp of what it was counted from (see collectors/stamp.py)."""
+
+	stamp: str
+	tenants: int
+
+
 class State(NamedTuple):
 	"""Everything that one push leaves to the next."""
 
 	last_attempt_at: float | None = None
+	# The last attempt before the pushes that were only for a changed tenant count; None without any since.
+	last_regular_at: float | None = None
 	last_snapshot_at: float | None = None
 	failures_in_a_row: int = 0
 	failing_since: float | None = None
@@ -122,7 +131,13 @@ class State(NamedTuple):
 	def pace(self) -> Pace:
 		"""What the rule of when the next push is due looks at."""
 		failed = self.unfinished or (self.last is not None and self.last.outcome != DELIVERED)
-		return Pace(self.last_attempt_at, self.failures_in_a_row or int(failed), self.not_before)
+		failures = self.failures_in_a_row or int(failed)
+		return Pace(self.last_attempt_at, failures, self.not_before, self.last_regular_at)
+
+	def attempted(self, at: float, regular: bool) -> State:
+		"""Return the state in which a push begins; `regular` is one that is not only for a changed count."""
+		last_regular_at = self.last_attempt_at if self.last_regular_at is None else self.last_regular_at
+		return self._replace(last_attempt_at=at, last_regular_at=None if regular else last_regular_at)
 
 	def recorded(
 		self, push: Push, alert_after: int, disk_alert_pct: float = 0.0, fresh_seconds: float = 0.0

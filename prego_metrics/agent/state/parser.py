@@ -17,6 +17,7 @@ from prego_metrics.agent.state.model import (
 	MAX_WHO,
 	READ_VERSIONS,
 	VERSION,
+	Count,
 	Push,
 	State,
 	Tick,
@@ -53,6 +54,7 @@ def parse_state(content: str) -> State:
 	events = of_state.each("transitions" if version == 1 else "events", EVENTS_LENGTH)
 	return State(
 		last_attempt_at=of_state.optional_number("last_attempt_at"),
+		last_regular_at=of_state.optional_number("last_regular_at"),
 		last_snapshot_at=of_state.optional_number("last_snapshot_at"),
 		failures_in_a_row=of_state.count("failures_in_a_row"),
 		failing_since=of_state.optional_number("failing_since"),
@@ -281,3 +283,7 @@ def parse_tick(fields: Fields, trigger: str) -> Tick:
 		since=fields.optional_number("since"),
 		key_from=fields.text("key_from", required=False),
 	)
+
+
+def parse_count(fields: Fields) -> Count:
+	return Count(fields.text("stamp") or "", fields.count("tenants"))

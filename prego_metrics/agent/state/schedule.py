@@ -4,8 +4,12 @@ Elapsed time since the last attempt, whichever trigger made it. With runs every 
 jitter. Longer intervals have a moment of the node's own besides, at which a node that lost it (after an outage, a
 restart or a manual push) comes back: a fleet that was disturbed together does not stay together.
 
-The promise: no two scheduled pushes closer than the interval, or than a minute if that is shorter, less the slack;
-none further apart than the interval and the fastest trigger's period.
+Between two of these regular pushes there may be some since the tenant count changed. They do not move the regular
+ones.
+
+The promise: no two regular pushes closer than the interval, or than a minute if that is shorter, less the slack;
+none further apart than the interval and the fastest trigger's period. No push of any kind is closer to the one before
+than CHANGE_SECONDS, or than the same if that is shorter.
 """
 
 from __future__ import annotations
@@ -25,6 +29,8 @@ TRIGGER_SECONDS = 60.0
 LATE_SECONDS = 5.0
 # The control plane may ask a node to wait for up to this long.
 MAX_ASKED_SECONDS = 900.0
+# So long after the last attempt another one may follow since the tenant count changed.
+CHANGE_SECONDS = 15.0
 # A clock that is being set right steps back by less; more is a fault of its own.
 CLOCK_STEP_SECONDS = 5.0
 
@@ -32,12 +38,19 @@ CLOCK_STEP_SECONDS = 5.0
 class Pace(NamedTuple):
 	"""What the pushes so far leave to the rule. failures are those in a row; one that did not end is one.
 
-	not_before is until when the control plane asked to wait.
+	not_before is until when the control plane asked to wait. last_regular_at is the last attempt that was not only for
+	a changed count; None if that is the last one.
 	"""
 
 	last_attempt_at: float | None = None
 	failures: int = 0
 	not_before: float | None = None
+	last_regular_at: float | None = None
+
+	@property
+	def obeys_changes(self) -> bool:
+		"""Whether a changed count may bring the next push forward: not while pushes fail."""
+		return self.failures == 0 and self.last_attempt_at is not None
 
 
 def slack_seconds(interval_seconds: float) -> float:
@@ -45,14 +58,18 @@ def slack_seconds(interval_seconds: float) -> float:
 	return min(interval_seconds * SLACK_SHARE, MAX_SLACK_SECONDS)
 
 
-def seconds_until_due(now: float, pace: Pace, interval_seconds: float, node_id: str) -> float:
+def seconds_until_due(
+	now: float, pace: Pace, interval_seconds: float, node_id: str, *, changed: bool = False
+) -> float:
 	"""Return how long it is until a push is due; 0 or less means now. Times are in seconds since the epoch.
 
-	A last attempt that lies in the future means that the clock went back: a push is due, but for what the control
-	plane asked.
+	`changed` says that the tenant count is not the delivered one. A last attempt that lies in the future means that
+	the clock went back: a push is due, but for what the control plane asked.
 	"""
 	asked_seconds = seconds_asked(now, pace.not_before)
-	seconds = _seconds_until_own(now, pace, interval_seconds, node_id)
+	seconds = _seconds_after_attempt(now, pace, interval_seconds)
+	if not (changed and pace.obeys_changes):
+		seconds = max(seconds, _seconds_until_regular(now, pace, interval_seconds, node_id))
 	return max(seconds, asked_seconds) if asked_seconds else seconds
 
 
@@ -67,9 +84,17 @@ def seconds_asked(now: float, not_before: float | None) -> float:
 	return seconds if 0 < seconds <= MAX_ASKED_SECONDS + CLOCK_STEP_SECONDS else 0.0
 
 
-def _seconds_until_own(now: float, pace: Pace, interval_seconds: float, node_id: str) -> float:
-	"""Return how long it is until a push is due by the node's own rule."""
+def _seconds_after_attempt(now: float, pace: Pace, interval_seconds: float) -> float:
+	"""Return for how long no push may follow the last attempt, whatever it was for."""
 	last = pace.last_attempt_at
+	if last is None or last > now:
+		return 0.0
+	return last + min(CHANGE_SECONDS, interval_seconds - slack_seconds(interval_seconds)) - now
+
+
+def _seconds_until_regular(now: float, pace: Pace, interval_seconds: float, node_id: str) -> float:
+	"""Return how long it is until a push is due by the node's own rule."""
+	last = pace.last_attempt_at if pace.last_regular_at is None else pace.last_regular_at
 	if last is None or last > now:
 		return 0.0
 	if pace.failures == 1:

@@ -5,6 +5,7 @@
 - tick-TRIGGER.json is each trigger's last sign of life. Most ticks are not due and hold no lock: in one
   file they would lose each other's marks, and under the lock they would make a due push believe that
   another one is running.
+- count.json is the last tenant count, for runs that look whether it may have changed since. They hold no lock either.
 - Empty files say what there is to say by their names (see marks.py).
 
 All of it is input too, since any app of the bench can write it: types, sizes and symlinks are checked.
@@ -24,14 +25,22 @@ from prego_metrics.agent.bench.locate import STATE_FOLDER_NAME
 from prego_metrics.agent.collectors.host import CpuReading
 from prego_metrics.agent.state.events import AlertEvent
 from prego_metrics.agent.state.marks import MarkFolder
-from prego_metrics.agent.state.model import EVENTS_LENGTH, TRIGGERS, VERSION, Push, State, Tick
-from prego_metrics.agent.state.parser import Fields, parse_object, parse_push, parse_state, parse_tick
+from prego_metrics.agent.state.model import EVENTS_LENGTH, TRIGGERS, VERSION, Count, Push, State, Tick
+from prego_metrics.agent.state.parser import (
+	Fields,
+	parse_count,
+	parse_object,
+	parse_push,
+	parse_state,
+	parse_tick,
+)
 from prego_metrics.light_typing import Any
 
 FOLDER_NAME = STATE_FOLDER_NAME
 STATE_NAME = "state.json"
 SET_ASIDE_NAME = "state.json.set-aside"
 HISTORY_NAME = "history.jsonl"
+COUNT_NAME = "count.json"
 # Between half of it and all of it is kept: at one push a minute a day at least, also while the control plane
 # refuses them in many words, and nearly three while they are delivered.
 MAX_HISTORY_BYTES = 2_400_000
@@ -84,6 +93,18 @@ class StateFolder(MarkFolder):
 			json.dumps(as_stored(tick)).encode("ascii"),
 			locked=False,
 		)
+
+	def read_count(self) -> Count | None:
+		"""Return the last tenant count that was kept, None if there is none that can be read."""
+		try:
+			content = self._read(COUNT_NAME)
+			return None if content is None else parse_count(Fields(parse_object(content), "the count"))
+		except (OSError, ValueError):
+			return None
+
+	def write_count(self, count: Count) -> Message | None:
+		"""Keep a tenant count; return what went wrong, or None."""
+		return self._write(COUNT_NAME, json.dumps(count._asdict()).encode("ascii"), locked=False)
 
 	def append_history(self, push: Push) -> Message | None:
 		"""Add a push to the history; return what went wrong, or None. The caller holds the lock."""

@@ -17,6 +17,11 @@ from prego_metrics.cli.ui.options import bench_option, json_option
 @bench_option
 @click.option("--dry-run", is_flag=True, help="Print what would be sent. Sends and records nothing.")
 @click.option("--if-due", is_flag=True, help="Push only if the interval is over: for timers and cron.")
+@click.option(
+	"--on-change",
+	is_flag=True,
+	help="Push only if the tenant count is not the delivered one, 15 s after the last push: for a path unit.",
+)
 @click.option("--save-snapshot", is_flag=True, help="Ask the control plane to keep a snapshot as well.")
 @click.option(
 	"--alerts",
@@ -29,6 +34,7 @@ def push(
 	bench_path: str | None,
 	dry_run: bool,
 	if_due: bool,
+	on_change: bool,
 	save_snapshot: bool,
 	channel: str | None,
 	as_json: bool,
@@ -37,6 +43,12 @@ def push(
 
 	Exit codes: 0 delivered or nothing to do, 1 not delivered or not recorded, 2 nothing could be counted or configured.
 	"""
+	if on_change:
+		if dry_run or if_due or save_snapshot or channel or as_json:
+			raise click.UsageError("--on-change goes with --bench alone")
+		from prego_metrics.cli.commands.scheduled import scheduled_push
+
+		sys.exit(scheduled_push(bench_path, on_change=True))
 	if channel is not None:
 		if not if_due or save_snapshot or as_json:
 			raise click.UsageError("--alerts goes with --if-due, and not with --save-snapshot or --json")

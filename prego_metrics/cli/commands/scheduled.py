@@ -1,4 +1,4 @@
-"""What a timer or cron runs every minute, `push --if-due` and `alerts`, without click.
+"""What a timer, cron or a path unit runs, `push --if-due`, `push --on-change` and `alerts`, without click.
 
 Importing click takes longer than finding out that nothing is due.
 """
@@ -11,6 +11,7 @@ import sys
 # What is answered here, and the options that may follow, each with a value.
 _COMMANDS = {
 	("push", "--if-due"): {"--bench", "--alerts"},
+	("push", "--on-change"): {"--bench"},
 	("alerts",): {"--bench", "--channel"},
 }
 
@@ -22,16 +23,16 @@ def exit_if_scheduled(arguments: list[str]) -> None:
 			rest = arguments[len(command) :]
 			options = dict(zip(rest[::2], rest[1::2], strict=False))
 			if len(rest) == 2 * len(options) and options.keys() <= allowed:
-				_run_and_exit(command[0], options)
+				_run_and_exit(command, options)
 
 
-def _run_and_exit(command: str, options: dict[str, str]) -> None:
+def _run_and_exit(command: tuple[str, ...], options: dict[str, str]) -> None:
 	from prego_metrics.cli.ui.output import escape_what_cannot_be_encoded
 
 	bench_path = options.get("--bench")
 	escape_what_cannot_be_encoded()
-	if command == "push":
-		code = scheduled_push(bench_path, options.get("--alerts"))
+	if command[0] == "push":
+		code = scheduled_push(bench_path, options.get("--alerts"), on_change="--on-change" in command)
 	elif "--channel" in options:
 		code = print_unsent_alerts(bench_path, options["--channel"])
 	else:
@@ -40,15 +41,16 @@ def _run_and_exit(command: str, options: dict[str, str]) -> None:
 	os._exit(code)
 
 
-def scheduled_push(bench_path: str | None, channel: str | None = None) -> int:
+def scheduled_push(bench_path: str | None, channel: str | None = None, *, on_change: bool = False) -> int:
 	"""Push if that is due, as the trigger that started this process, and return the exit code.
 
-	With a channel, only the alerts that it has not sent yet are printed.
+	With a channel, only the alerts that it has not sent yet are printed. `on_change` is for a path unit: see
+	`push_on_change`.
 	"""
 	import time
 
 	from prego_metrics.agent.base.errors import PregoMetricsError
-	from prego_metrics.agent.push.push import push
+	from prego_metrics.agent.push.push import push, push_on_change
 	from prego_metrics.agent.push.request import scheduled_request
 	from prego_metrics.agent.push.result import Result
 	from prego_metrics.agent.state.outcomes import NOT_SENT
@@ -61,7 +63,7 @@ def scheduled_push(bench_path: str | None, channel: str | None = None) -> int:
 
 			check_channel(channel)
 		bench = open_bench_as_owner(bench_path)
-		result = push(bench, scheduled_request(os.environ))
+		result = push_on_change(bench) if on_change else push(bench, scheduled_request(os.environ))
 		if channel is not None:
 			print_alerts(result, bench, channel)
 			return result.exit_code

@@ -6,11 +6,12 @@ import itertools
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from strategies_push import World, worlds
 
 from prego_metrics.agent.state import schedule as due
+from prego_metrics.agent.state.model import Push, State
 
 HOURS = 6 * 3600.0
 
@@ -78,6 +79,69 @@ def test_after_failures_both_promises_hold_with_a_shorter_time_in_place_of_a_lon
 	for (earlier, failures), (later, _) in itertools.pairwise(live(world)):
 		interval = slowed(world.interval, failures)
 		assert shortest_gap(interval) - 1e-6 <= later - earlier <= interval + wait + 1e-6
+
+
+def live_with_changes(world: World) -> list[tuple[float, bool]]:
+	"""Let a node live for six hours whose count changes again and again; returns when it pushed, and if regularly."""
+	chance = random.Random(world.seed + 2)
+	looks = [(now, False) for now in world.ticks(HOURS)]
+	# A path unit looks at any time, and where a count flaps, all the time.
+	looks += [(chance.uniform(0, HOURS), True) for _ in range(chance.choice((10, 300, 20_000)))]
+	pushed: list[tuple[float, bool]] = []
+	state = State()
+	free_at = 0.0
+	for now, on_change in sorted(looks):
+		regular = not on_change and is_due(now, state.pace, world.interval)
+		changed = due.seconds_until_due(now, state.pace, world.interval, NODE, changed=True) <= 0
+		if now >= free_at and (regular or (changed and (on_change or chance.random() < 0.5))):
+			pushed.append((now, regular))
+			state = delivered_at(state, now, regular)
+			free_at = now + min(world.send_seconds, due.deadline_seconds(world.interval))
+	return pushed
+
+
+def delivered_at(state: State, now: float, regular: bool) -> State:
+	return state.attempted(now, regular).recorded(
+		Push("0" * 16, now, "cron", "delivered", None, 200, 1, 9, None), 3
+	)
+
+
+@settings(max_examples=50)
+@given(worlds(failing=st.just(0.0)))
+def test_changes_keep_15_s_between_pushes_and_leave_the_regular_ones_their_gaps(world: World) -> None:
+	pushed = live_with_changes(world)
+	closest = min(due.CHANGE_SECONDS, world.interval - due.slack_seconds(world.interval))
+	moments = [moment for moment, _ in pushed]
+	assert all(later - earlier >= closest - 1e-6 for earlier, later in itertools.pairwise(moments))
+	largest = world.interval + longest_wait_for_a_tick(world)
+	assert all(later - earlier <= largest + 1e-6 for earlier, later in itertools.pairwise(moments))
+	regular = [moment for moment, is_regular in pushed if is_regular]
+	smallest = shortest_gap(world.interval)
+	assert all(later - earlier >= smallest - 1e-6 for earlier, later in itertools.pairwise(regular))
+
+
+@pytest.mark.parametrize("interval", [60.0, 300.0])
+def test_a_changed_count_is_pushed_after_15_s_and_no_sooner(interval: float) -> None:
+	pace = due.Pace(1000.0)
+	assert due.seconds_until_due(1010.0, pace, interval, NODE, changed=True) == 5.0
+	assert due.seconds_until_due(1015.0, pace, interval, NODE, changed=True) == 0.0
+
+
+def test_a_changed_count_does_not_bring_forward_what_fails_or_was_asked_to_wait() -> None:
+	for pace in (due.Pace(1000.0, 1), due.Pace(1000.0, 5), due.Pace(1000.0, 0, 1600.0)):
+		unchanged = due.seconds_until_due(1020.0, pace, 300.0, NODE)
+		assert unchanged > 20
+		assert due.seconds_until_due(1020.0, pace, 300.0, NODE, changed=True) == unchanged
+
+
+def test_a_push_for_a_change_does_not_move_the_regular_ones() -> None:
+	state = delivered_at(State(), 1000.0, True)
+	state = delivered_at(state, 1020.0, False)
+	state = delivered_at(state, 1044.0, False)
+	assert not is_due(1045.0, state.pace, 60.0), "only a second after the last one"
+	assert is_due(1059.0, state.pace, 60.0)
+	assert not is_due(1104.0, delivered_at(state, 1060.0, True).pace, 60.0)
+	assert is_due(1105.0, delivered_at(state, 1060.0, True).pace, 60.0)
 
 
 @pytest.mark.parametrize("interval", [60.0, 90.0, 120.0, 300.0, 3600.0])
