@@ -35,6 +35,7 @@ default_log_clearing_doctypes = {"Prego Metrics Push": 30}
 # The time zone may move west, also in the setup wizard after the first push: the job would not be due for hours.
 doc_events = {"System Settings": {"on_update": "prego_metrics.desk.lifecycle.install.correct_job_rows"}}
 
+before_install = "prego_metrics.desk.lifecycle.install.before_install"
 after_install = "prego_metrics.desk.lifecycle.install.after_install"
 after_sync = "prego_metrics.desk.lifecycle.install.prepare_site"
 after_migrate = "prego_metrics.desk.lifecycle.install.prepare_site"

@@ -108,8 +108,8 @@ def scheduler_process(node: Examination) -> Finding:
 	"""A process of Frappe's scheduler runs: it holds a lock, which the kernel lists."""
 	held = is_scheduler_running(node.bench)
 	is_heard = any(tick.trigger == "frappe" for tick in living_ticks(node))
-	started_at, added_at = scheduler_started_at(node.bench), app_added_at(node.bench)
-	if held and not is_heard and started_at and added_at and started_at < added_at:
+	if held and not is_heard and (times := _older_than_app(node)):
+		started_at, added_at = times
 		return Finding(
 			severity_without_frappe(node),
 			coded("processes_old", started=iso_utc(started_at), added=iso_utc(added_at)),
@@ -131,11 +131,19 @@ def scheduler_process(node: Examination) -> Finding:
 	)
 
 
+def _older_than_app(node: Examination) -> tuple[float, float] | None:
+	"""Return when the scheduler started and when an app was added, if that was later: it cannot import that app."""
+	started_at, added_at = scheduler_started_at(node.bench), app_added_at(node.bench)
+	return (started_at, added_at) if started_at and added_at and started_at < added_at else None
+
+
 def first_run_awaited(node: Examination, changed_at: float) -> Finding | None:
 	"""Return that Frappe's scheduler will push, within its first tick after it started or the settings changed."""
 	tick = scheduler_tick(node.bench)
 	if tick is None or not node.config.scheduler_pushes or is_scheduler_running(node.bench) is False:
 		return None
+	if _older_than_app(node):
+		return None  # waiting does not help
 	since = max(changed_at, scheduler_started_at(node.bench) or 0.0)
 	if time.time() > since + tick + _WORKER_SECONDS:
 		return None

@@ -42,6 +42,14 @@ print({table: frappe.db.sql(f"select count(*) from `{table}`")[0][0] for table i
 LOGGED = "print(frappe.db.count('Prego Metrics Push', {'node_id': %r}))"
 
 
+def test_the_app_comes_with_its_doctypes_where_the_site_knows_the_apps_of_before_get_app() -> None:
+	in_site(
+		TENANT_SITE, "frappe.cache.set_value('app_modules', {'frappe': frappe.local.app_modules['frappe']})"
+	)
+	with app_installed(TENANT_SITE):
+		assert "True" in in_site(TENANT_SITE, "print(bool(frappe.db.exists('DocType', 'Prego Node')))")
+
+
 @pytest.fixture(scope="module")
 def app_on_a_tenants_site() -> Iterator[None]:
 	with app_installed(TENANT_SITE):

@@ -53,13 +53,17 @@ def test_an_operators_site_that_was_renamed_is_a_warning(idle_bench: Path, setti
 	assert examined(idle_bench, "operators_site").state == "pass"
 
 
+def app_added_long_ago(bench: Path) -> None:
+	os.utime(bench / "sites" / "apps.txt", (time.time() - LONG_AGO,) * 2)
+
+
 def test_a_scheduler_is_seen_by_its_lock_and_no_lock_is_taken_to_see_it(idle_bench: Path) -> None:
 	lock = idle_bench / "config" / "scheduler_process"
 	assert examined(idle_bench, "scheduler_process").state == "skip"
 	lock.parent.mkdir()
 	lock.write_text("")
 	assert examined(idle_bench, "scheduler_process").state == "fail"
-	os.utime(idle_bench / "sites" / "apps.txt", (time.time() - LONG_AGO,) * 2)
+	app_added_long_ago(idle_bench)
 	with lock.open() as held:
 		fcntl.flock(held, fcntl.LOCK_EX)
 		assert examined(idle_bench, "scheduler_process").state == "pass"
@@ -82,6 +86,7 @@ def test_a_scheduler_that_started_before_the_app_was_added_runs_nothing(idle_ben
 	with scheduler_running(idle_bench):
 		check = examined(idle_bench, "scheduler_process")
 		assert (check.state, check.code) == ("fail", "processes_old") and "restart" in check.action
+		assert examined(idle_bench, "triggers").state == "fail"  # no first run is to be waited for
 		tick(idle_bench)  # the app was there already, and another one was added
 		assert examined(idle_bench, "scheduler_process").state == "pass"
 		tick(idle_bench, ago=LONG_AGO)
@@ -106,6 +111,7 @@ def test_what_starts_the_processes_again_depends_on_what_runs_them(
 
 def test_before_the_first_tick_the_doctor_says_which_one_it_expects(idle_bench: Path) -> None:
 	with_frappe(idle_bench, "16.4.0")
+	app_added_long_ago(idle_bench)
 	with scheduler_running(idle_bench):
 		check = examined(idle_bench, "triggers")
 		assert check.state == "warn" and "Frappe's scheduler runs every 240 s" in check.seen
@@ -117,6 +123,7 @@ def test_after_the_first_tick_should_have_come_the_doctor_fails(
 	idle_bench: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
 	with_frappe(idle_bench, "16.4.0")
+	app_added_long_ago(idle_bench)
 	monkeypatch.setattr(frappe_on_disk, "scheduler_started_at", lambda bench: time.time() - 301)
 	settings_of(idle_bench, 299)
 	assert examined(idle_bench, "triggers").state == "warn"

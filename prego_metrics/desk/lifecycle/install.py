@@ -21,6 +21,15 @@ from prego_metrics.desk.node_method import READER_ROLE
 from prego_metrics.desk.operator_site import this_bench
 
 
+def before_install() -> None:
+	"""Let Frappe list the modules of the bench's apps again.
+
+	A command starts with the list that the site's cache has. One from before `get-app` lacks this app: Frappe would
+	install it without its DocTypes, and say nothing.
+	"""
+	frappe.setup_module_map()
+
+
 def after_install() -> None:
 	"""Print the count of the bench's tenants, and the next step. Never raises: installing needs no settings yet."""
 	site = sanitize(frappe.local.site)
