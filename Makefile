@@ -78,6 +78,7 @@ bench-speed: $(VENV)/dev ## Measure beside peers, as ratios (see benchmarks/)
 	@$(BIN)/python benchmarks/beside.py
 	@$(BIN)/python benchmarks/scrape.py
 	@$(BIN)/python benchmarks/tenants.py
+	@$(BIN)/python benchmarks/fleet_commands.py
 
 fleet-simulation: $(VENV)/run ## Simulate a day of 10,000 nodes by scenario, and write docs/scaling-simulation.md (an hour of two cores)
 	@$(BIN)/python benchmarks/fleet.py --write
