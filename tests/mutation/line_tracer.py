@@ -33,6 +33,8 @@ class Tracer:
 	def begin(self, test: str) -> None:
 		self._test = test
 		self._executed = set()
+		# Python stops tracing once a trace function raises, as one does in which a test's signal arrives.
+		sys.settrace(self.trace)
 
 	def trace(self, frame: FrameType, event: str, argument: object) -> Any:
 		return self._trace_line if frame.f_code.co_filename.startswith(self._code) else None
