@@ -59,18 +59,23 @@ class ExecutedTests:
 		"""Return the tests to run for a change of this line: those of the module's name, then all others.
 
 		A line of a function is noticed by the tests that execute it. A line that is executed at the import, by
-		those that execute any function of the module, and by those in the folder of its package.
+		those that execute any function of the module, and by those in the folder of its package or above it.
 		"""
 		tree = ast.parse(source)
 		lines, in_function = statement_at(tree, line)
 		beside = f"tests/{Path(path).parent.relative_to('prego_metrics')}/"
-		found = {test for test in self.passed if test.file.startswith(beside)} if not in_function else set()
+		found = set() if in_function else {test for test in self.passed if is_about(test.file, beside)}
 		for number in lines if in_function else lines_of_functions(tree):
 			found |= self.by_line.get((path, number), set())
 		named = f"/test_{Path(path).stem}"
 		ordered = sorted(found, key=lambda test: (not test.file.startswith(beside), test.seconds, test.id))
 		own = [test for test in ordered if test.file.startswith(beside) and named in test.file]
 		return [stage for stage in (own, [test for test in ordered if test not in own]) if stage]
+
+
+def is_about(file: str, folder: str) -> bool:
+	"""Tell whether a file of tests lies in the folder, or in one that holds it."""
+	return file.startswith(folder) or folder.startswith(file[: file.rindex("/") + 1])
 
 
 def statement_at(tree: ast.Module, line: int) -> tuple[range, bool]:
