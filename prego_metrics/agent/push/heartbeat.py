@@ -58,8 +58,7 @@ def ping(config: Config) -> tuple[Message, ...]:
 	elif fault_in(answer, path) is None:
 		return ()
 	else:
-		said = summary_of(answer, path) if 200 <= answer.status_code < 300 else answer.status_code
-		reason = coded("answers", url=sanitize(base), status_code=said)
+		reason = coded("answers", url=sanitize(base), status_code=summary_of(answer, path))
 	return (coded("heartbeat_failed", reason=reason),)
 
 
