@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import os
@@ -13,6 +14,7 @@ from prego_metrics.agent.base.errors import ConfigurationError
 from prego_metrics.agent.base.files import UnfitFile, read_limited
 from prego_metrics.agent.bench.common_site_config import read_common_config
 from prego_metrics.agent.bench.locate import Bench
+from prego_metrics.light_typing import Any
 
 TICK_KEY = "scheduler_tick_interval"
 _VERSION = re.compile(r'^__version__ = "([0-9]+)\.([0-9]+)[0-9A-Za-z.+-]*"', re.MULTILINE)
@@ -56,13 +58,11 @@ def frappe_version(bench: Bench) -> FrappeVersion | None:
 
 def tick_seconds(bench: Bench, common: Mapping[str, object]) -> float:
 	"""Return the seconds between two runs of Frappe's scheduler, once it was started with these settings."""
-	configured = common.get(TICK_KEY)
-	try:
-		seconds = int(float(configured)) if isinstance(configured, int | float | str) else 0
-	except (ValueError, OverflowError):
-		seconds = 0
-	if seconds > 0:
-		return float(seconds)
+	configured: Any = common.get(TICK_KEY)
+	with contextlib.suppress(TypeError, ValueError, OverflowError):
+		seconds = int(float(configured))
+		if seconds > 0:
+			return float(seconds)
 	version = frappe_version(bench)
 	return _TICK_SECONDS if version and version.major >= 16 else _OLD_TICK_SECONDS
 

@@ -11,6 +11,8 @@ from prego_metrics.agent.bench.installed_frappe import (
 	FrappeVersion,
 	frappe_version,
 	is_frappe_at_hand,
+	our_command,
+	scheduler_tick,
 	tick_seconds,
 )
 from prego_metrics.agent.bench.locate import Bench, open_bench
@@ -53,7 +55,8 @@ def test_a_bench_without_frappe_has_no_version(bench_folder: Path) -> None:
 @pytest.mark.parametrize(
 	("full", "dormant"),
 	[
-		("14.99.0", True),
+		("14.56.0", True),
+		("14.57.0", True),
 		("15.0.0", True),
 		("15.56.1", True),
 		("15.57.0", False),
@@ -125,3 +128,31 @@ def test_a_folder_called_frappe_and_a_module_without_a_place_are_no_frappe(
 	# Without a __spec__, as a test's or a notebook's stand-in is.
 	monkeypatch.setitem(sys.modules, "frappe", type(sys)("frappe"))
 	assert not is_frappe_at_hand(bench)
+
+
+def test_our_command_is_benchs_where_this_python_imports_frappe(
+	tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	(tmp_path / "frappe").mkdir()
+	(tmp_path / "frappe/__init__.py").touch()
+	monkeypatch.syspath_prepend(str(tmp_path))
+	assert our_command() == "bench prego-metrics"
+	monkeypatch.setitem(sys.modules, "frappe", type(sys)("frappe"))
+	assert our_command() == "prego-metrics"
+	monkeypatch.setitem(sys.modules, "frappe", None)
+	assert our_command() == "prego-metrics"
+
+
+def test_the_tick_is_that_of_a_frappe_with_this_app(bench_folder: Path) -> None:
+	assert scheduler_tick(open_bench(str(bench_folder))) is None
+	bench = install(bench_folder, '__version__ = "16.0.0"')
+	assert scheduler_tick(bench) is None
+	(bench_folder / "apps/prego_metrics").mkdir()
+	assert scheduler_tick(bench) == 240.0
+	(bench_folder / "sites/common_site_config.json").write_text('{"scheduler_tick_interval": 90}')
+	assert scheduler_tick(bench) == 90.0
+	(bench_folder / "sites/common_site_config.json").write_text("{")
+	assert scheduler_tick(bench) is None
+	(bench_folder / "sites/common_site_config.json").write_text("{}")
+	(bench_folder / "apps/frappe/frappe/__init__.py").unlink()
+	assert scheduler_tick(bench) is None
