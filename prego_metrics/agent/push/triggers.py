@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 
 # A daemon in a container may have a terminal, and hand it on to its jobs.
 _CRON_DAEMONS = frozenset(("anacron", "busybox", "cron", "crond", "fcron", "ofelia", "supercronic", "yacron"))
-_MOST_ANCESTORS = 20
 
 
 def started_by_systemd(environ: Mapping[str, str]) -> bool:
@@ -26,22 +25,15 @@ def started_by_a_person() -> bool:
 	Without a terminal (`ssh HOST COMMAND`, `docker exec`) a person looks the same as cron: what runs once is
 	no trigger either (`Tick.is_repeated`).
 	"""
-	if not any(map(_is_terminal, (0, 1, 2))) or os.getppid() == 1:
+	if not any(map(os.isatty, (0, 1, 2))) or os.getppid() == 1:
 		return False
 	return _CRON_DAEMONS.isdisjoint(_ancestors())
-
-
-def _is_terminal(descriptor: int) -> bool:
-	try:
-		return os.isatty(descriptor)
-	except OSError:
-		return False
 
 
 def _ancestors() -> Iterator[str]:
 	"""Yield the names of the processes above this one, as far as they can be seen."""
 	pid = os.getppid()
-	for _ in range(_MOST_ANCESTORS):
+	while pid:
 		try:
 			with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
 				# The name stands in brackets, and may hold some itself.
