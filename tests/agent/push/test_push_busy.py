@@ -14,13 +14,14 @@ from prego_metrics.agent.alerts.receipts import take_unsent
 from prego_metrics.agent.base.alert_codes import LOCK_STUCK, RECOVERED, STALE
 from prego_metrics.agent.bench.locate import open_bench
 from prego_metrics.agent.config.config import load_config
+from prego_metrics.agent.push.busy import busy, lock_wait_seconds
 from prego_metrics.agent.push.push import push
 from prego_metrics.agent.push.request import Request
 from prego_metrics.agent.push.result import Result
 from prego_metrics.agent.state.events import AlertEvent
 from prego_metrics.agent.state.lock import PushLock
 from prego_metrics.agent.state.lock_contention import held_lock, stuck_push
-from prego_metrics.agent.state.model import Tick
+from prego_metrics.agent.state.model import Push, Tick
 from prego_metrics.agent.state.status import judge_status
 from prego_metrics.sandbox.server import LocalControlPlane
 
@@ -77,6 +78,44 @@ def test_a_lock_that_is_held_for_longer_than_a_push_may_last_is_an_outcome(
 	assert folder_of(bench).ticks()[0].outcome == "not_sent"
 	(line,) = folder_of(bench).history()
 	assert (line.outcome, line.trigger, line.error) == ("not_sent", "cron", ended.error)
+
+
+@pytest.mark.parametrize(
+	("began_ago", "ended_ago", "age"), [(None, None, 3), (40, None, 40), (40, 40, 3), (40, 50, 40)]
+)
+def test_a_push_that_waits_in_vain_says_since_when_the_other_one_runs(
+	bench: Path, lock: PushLock, began_ago: int | None, ended_ago: int | None, age: int
+) -> None:
+	now = time.time()
+	last = None
+	if ended_ago:
+		last = Push("0" * 16, now - ended_ago, "cron", "failed", None, None, 1, 0, None)
+	began_at = now - began_ago if began_ago else None
+	folder_of(bench).write(state_of(bench)._replace(last=last, last_attempt_at=began_at))
+	ended = busy(load_config(open_bench(str(bench)), {}), folder_of(bench), Request(), 2.6)
+	assert (ended.outcome, ended.error_code, ended.exit_code) == ("busy", "push_running", 1)
+	assert (ended.duration_ms, ended.at) == (2600, pytest.approx(now, abs=1))
+	assert ended.error and ended.error.params == {"age": age, "waited": 3}
+
+
+@pytest.mark.parametrize(
+	("interval", "if_due", "within", "seconds"),
+	[
+		(60, True, None, 0.2),
+		(60, False, None, 53),
+		(3600, False, None, 125),
+		(60, False, 10, 5),
+		(60, False, 200, 53),
+		(60, True, 10, 0.2),
+		(60, True, 0.2, 0.1),
+	],
+)
+def test_a_push_waits_for_the_lock_as_long_as_another_may_last_and_half_of_its_own_time_at_most(
+	bench: Path, interval: int, if_due: bool, within: float | None, seconds: float
+) -> None:
+	config = load_config(open_bench(str(bench)), {}).replaced(push_interval=interval)
+	request = Request(if_due=if_due, within_seconds=within)
+	assert lock_wait_seconds(config, request) == pytest.approx(seconds)
 
 
 def test_one_stuck_lock_is_one_line_and_one_alert_of_each_channel_whoever_found_it(
