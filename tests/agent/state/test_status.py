@@ -136,6 +136,16 @@ def test_the_tick_of_frappes_scheduler_is_known_before_and_after_its_first_push(
 
 
 @pytest.mark.usefixtures("slow_frappe")
+@pytest.mark.parametrize(("interval", "every"), [(60, "240"), (224, "240"), (225, "225"), (300, "300")])
+def test_the_tick_is_said_where_it_is_longer_than_the_interval_and_its_slack(
+	config: Config, interval: float, every: str
+) -> None:
+	config = config.replaced(push_interval=interval)
+	sentence = judge_status(after(pushed(NOW - 24)), config, NOW).sentence
+	assert sentence.params.get("tick", sentence.params.get("interval")) == every
+
+
+@pytest.mark.usefixtures("slow_frappe")
 def test_a_tick_that_does_not_push_is_not_awaited(config: Config) -> None:
 	config = config.replaced(scheduler_pushes=False)
 	assert judge_status(State(), config, NOW).tick_seconds is None
@@ -180,8 +190,8 @@ def test_an_attempt_that_was_begun_and_never_ended_is_said(config: Config) -> No
 
 def test_an_attempt_that_did_not_end_within_its_deadline_is_a_failure(config: Config) -> None:
 	state = after(pushed(NOW - 90))._replace(last_attempt_at=NOW - 40)
-	assert judge_status(state, config, NOW).verdict == "fresh"
-	status = judge_status(state, config, NOW + 20)
+	assert judge_status(state, config, NOW + 8).verdict == "fresh"
+	status = judge_status(state, config, NOW + 9)
 	assert (status.verdict, status.exit_code) == ("failing", 1)
 	assert "has not ended" in status.sentence
 
@@ -223,10 +233,26 @@ def test_max_age_replaces_what_is_fresh(config: Config) -> None:
 	assert perfdata(judge_status(state, config, NOW, 2_000_000.0))["age"] == "100s;;2000000;0"
 
 
-def test_a_clock_that_stepped_back_a_little_is_no_fault(config: Config) -> None:
-	status = judge_status(after(pushed(NOW + 3)), config, NOW)
-	assert (status.verdict, status.age_seconds) == ("fresh", 0)
-	assert perfdata(status)["age"] == "0s;;300;0"
+@pytest.mark.parametrize(
+	("ahead", "verdict", "age"),
+	[(-0.5, "fresh", 0.5), (0, "fresh", 0), (3, "fresh", 0), (5, "fresh", 0), (5.5, "stale", -5.5)],
+)
+def test_a_clock_that_stepped_back_a_little_is_no_fault(
+	config: Config, ahead: float, verdict: str, age: float
+) -> None:
+	status = judge_status(after(pushed(NOW + ahead)), config, NOW)
+	assert (status.verdict, status.age_seconds) == (verdict, age)
+	assert perfdata(status)["age"] == f"{age:.0f}s;;300;0"
+
+
+@pytest.mark.parametrize("attempt", [None, NOW - 50, NOW - 5])
+def test_a_lock_that_is_stuck_is_the_last_attempt_since_it_is(config: Config, attempt: float | None) -> None:
+	"""A run that waits for it may have begun before, and the next cannot have begun after."""
+	state = after(pushed(NOW - 70))._replace(last_attempt_at=attempt)
+	stuck = pushed(NOW - 20, "not_sent", error="the lock is held", payload=None)
+	status = judge_status(state, config, NOW, stuck=stuck)
+	assert (status.verdict, status.last) == ("failing", stuck)
+	assert "the lock is held" in status.sentence
 
 
 def test_a_push_in_the_future_is_stale_since_nobody_knows_its_age(config: Config) -> None:
