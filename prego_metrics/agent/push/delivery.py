@@ -56,7 +56,7 @@ class Delivery(NamedTuple):
 	status_code: int | None
 	attempts: int
 	error: Message | None
-	snapshot_taken: bool = False
+	snapshot_taken: bool
 	asked_seconds: float | None = None
 
 

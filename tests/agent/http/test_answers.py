@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pushing import KEY
 
-from prego_metrics.agent.base.messages import coded
+from prego_metrics.agent.base.messages import Message, coded
 from prego_metrics.agent.base.redaction import Secret
 from prego_metrics.agent.http.answers import (
 	content_of,
@@ -106,9 +106,16 @@ def test_a_redirect_names_where_it_leads_and_no_more(location: str, code: str, p
 		assert fault.params == {"answer": 302}
 
 
-def test_only_a_redirect_says_where_it_leads() -> None:
-	fault = fault_in(Answer(404, {"location": "/elsewhere"}, ""), SECRET)
-	assert fault is not None and fault.params == {"answer": 404}
+@pytest.mark.parametrize("status_code", [403, 404, 503])
+def test_only_a_redirect_says_where_it_leads(status_code: int) -> None:
+	fault = fault_in(Answer(status_code, {"location": "/elsewhere"}, ""), SECRET)
+	assert fault is not None and fault.params == {"answer": status_code}
+
+
+def test_where_a_redirect_leads_is_cut_at_200_characters() -> None:
+	fault = fault_in(Answer(302, {"location": "/" + "x" * 300}, ""), SECRET)
+	assert fault is not None and isinstance(fault.params["answer"], Message)
+	assert len(str(fault.params["answer"].params["place"])) == 200
 
 
 @pytest.mark.parametrize(
@@ -213,6 +220,7 @@ def test_a_web_page_is_known_by_its_content_or_its_type(
 		("", None),
 		('{"a": 1, "b": [1, 2', {"a": 1}),
 		('{"a\\"b": {"c": 1} , "d" : "x", "e"', {'a"b': {"c": 1}, "d": "x"}),
+		('{"a": "line\nline", "b', {"a": "line\nline"}),
 		('{"a": 1} rest', {"a": 1}),
 		("[" * 100_000, {}),
 	],

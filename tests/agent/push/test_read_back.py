@@ -12,8 +12,16 @@ import pytest
 from hostile_server import Behaviour, Exchange, HostileServer, answer
 from pushing import KEY, aim, folder_of, kept, leaked, push_now, state_of
 
-from prego_metrics.agent.http.client import Answer
-from prego_metrics.agent.push.read_back import differences
+from prego_metrics.agent.base.messages import code_of, coded
+from prego_metrics.agent.base.redaction import Secret
+from prego_metrics.agent.http.client import Answer, NoAnswer
+from prego_metrics.agent.push.read_back import (
+	RowRead,
+	changed_mark,
+	differences,
+	lists_nodes,
+	read_when_changed,
+)
 from prego_metrics.agent.push.request import Request
 from prego_metrics.agent.push.result import Result
 from prego_metrics.agent.state.model import State
@@ -58,6 +66,8 @@ def pushed(bench: Path, *behaviours: Behaviour, request: Request | None = None) 
 		(row(node_id="eu-9"), "other_node"),
 		(row(ok=False, node_id="node-1"), "reported_failure"),
 		(answer(200, b"<!doctype html>"), "not_the_api"),
+		(answer(200, b"<!doctype html>", length=99), "not_the_api"),
+		(answer(200, b'{"node_id": "eu-9",', length=99), "other_node"),
 	],
 )
 @pytest.mark.parametrize("request_", [Request(), UNSCHEDULED], ids=["manual", "first scheduled"])
@@ -94,7 +104,7 @@ def test_a_row_that_cannot_be_read_is_said_and_is_no_failure(
 	ended = pushed(bench, *behaviours)
 	assert time.monotonic() - started < 4
 	assert ended.outcome == "delivered"
-	assert [warning.code for warning in ended.warnings if hasattr(warning, "code")][-1] == "row_unchecked"
+	assert code_of(ended.warnings[-1]) == "row_unchecked"
 	assert bool(state_of(bench).row_mark) is final
 
 
@@ -126,6 +136,54 @@ def test_an_old_row_and_other_figures_are_warnings(
 	ended = pushed(bench, row(**members()))
 	assert ended.outcome == "delivered"
 	assert [code for w in ended.warnings if (code := getattr(w, "code", "")).startswith("row_")] == codes
+
+
+def test_a_row_that_is_cut_off_after_its_node_is_read(bench: Path) -> None:
+	ended = pushed(bench, answer(200, b'{"node_id": "node-1", "tenant_count": 9,', length=99))
+	assert [code_of(warning) for warning in ended.warnings][-1:] == ["row_differs"]
+	assert state_of(bench).row_mark
+
+
+@pytest.mark.parametrize(
+	("status", "body", "lists"),
+	[
+		(200, b"[]", True),
+		(200, b'{"nodes": []}', True),
+		(200, b"null", False),
+		(200, b"<html>", False),
+		(201, b"[]", False),
+		(404, b"[]", False),
+	],
+)
+def test_a_list_of_nodes_is_a_200_with_json(status: int, body: bytes, lists: bool) -> None:
+	assert lists_nodes(Answer(status, {}, body.decode())) is lists
+	assert not lists_nodes(NoAnswer(coded("no_threads"), unclear=False))
+
+
+@pytest.mark.parametrize(
+	("left", "always", "changed", "reads", "marks"),
+	[
+		(0.3, True, True, 1, True),
+		(0.29, True, True, 0, False),
+		(0.0, True, True, 0, False),
+		(9.0, False, True, 1, True),
+		(9.0, False, False, 0, True),
+		(9.0, True, False, 1, True),
+		(0.29, True, False, 0, True),
+	],
+)
+def test_a_row_is_read_where_it_must_be_and_time_is_left(
+	left: float, always: bool, changed: bool, reads: int, marks: bool
+) -> None:
+	key = Secret(KEY, "a test")
+	with HostileServer(row(node_id="node-1"), rows=True) as server:
+		before = None if changed else changed_mark(None, server.url, "node-1", key)
+		payload = {"node_id": "node-1"}
+		found, mark = read_when_changed(server.url, key, payload, before, always, lambda: left)
+		assert server.connections == reads
+		assert (found == RowRead(None, (), True)) is bool(reads)
+		assert changed_mark(mark, server.url, "node-1", key) is None if marks else mark is None
+		assert before is None or mark == before
 
 
 def test_a_row_that_comes_slowly_is_read_within_its_time(bench: Path) -> None:
@@ -175,7 +233,9 @@ def test_a_rows_age_is_measured_by_the_clock_of_the_control_plane(
 		(3, 3, False),
 		(12.5, 12.49, False),
 		(12.5, 12, False),
-		(12.5, 13.02, True),
+		(0, 0.51, False),
+		(0, 0.52, True),
+		(0, -0.52, True),
 		(3, "3", False),
 		(3, None, False),
 		(1, True, False),

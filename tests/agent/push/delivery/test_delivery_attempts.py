@@ -15,6 +15,9 @@ from delivering import (
 )
 from hostile_server import Behaviour, Exchange, HostileServer, answer
 
+from prego_metrics.agent.base.messages import Message
+from prego_metrics.agent.push.delivery import scheduled_attempts
+
 # --- attempts --------------------------------------------------------------------------------------
 
 
@@ -64,6 +67,42 @@ def test_a_push_with_no_time_left_for_a_pause_ends_at_once() -> None:
 		ended = deliver(server.url, deadline_seconds=1.0)
 	assert ended.attempts == 1 and ended.status_code == 429
 	assert time.monotonic() - started < 0.5
+
+
+@pytest.mark.parametrize(("asked", "said"), [("5", None), ("29", None), ("30", 30), ("900", 900)])
+@pytest.mark.parametrize(("status", "code"), [(429, "rate_limited"), (503, "server_error")])
+def test_a_pause_that_does_not_fit_is_said(asked: str, said: int | None, status: int, code: str) -> None:
+	with HostileServer(answer(status, b"busy", f"Retry-After: {asked}")) as server:
+		ended = deliver(server.url, deadline_seconds=30, max_attempts=1)
+	assert (ended.outcome, ended.asked_seconds) == ("failed", float(asked))
+	assert ended.error and ended.error.code == code
+	summary = ended.error.params["answer"]
+	assert isinstance(summary, Message)
+	assert (summary.code == "answer_asks_to_wait", summary.params.get("seconds")) == (said is not None, said)
+
+
+@pytest.mark.parametrize(
+	("status", "asked"), [(200, 7), (201, 7), (429, 7), (503, 7), (500, None), (408, None), (400, None)]
+)
+def test_only_a_success_and_an_answer_of_a_busy_server_asks_the_next_push_to_wait(
+	status: int, asked: float | None
+) -> None:
+	with HostileServer(answer(status, b"", "Retry-After: 7")) as server:
+		ended = deliver(server.url, max_attempts=1)
+	assert (ended.status_code, ended.asked_seconds) == (status, asked)
+
+
+@pytest.mark.parametrize(("failures", "attempts"), [(0, 3), (1, 1), (2, 1)])
+def test_after_a_failure_a_trigger_tries_once(failures: int, attempts: int) -> None:
+	assert scheduled_attempts(failures) == attempts
+
+
+@pytest.mark.parametrize(("interval", "header"), [(60.0, "60"), (7.5, "7.5"), (None, None)])
+def test_the_interval_of_the_node_is_a_header(interval: float | None, header: str | None) -> None:
+	with HostileServer(answer(200)) as server:
+		deliver(server.url, push_interval=interval)
+	lines = server.requests[0].partition(b"\r\n\r\n")[0].decode().split("\r\n")[1:]
+	assert dict(line.split(": ", 1) for line in lines).get("X-Prego-Push-Interval") == header
 
 
 @pytest.mark.parametrize(
