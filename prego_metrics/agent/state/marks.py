@@ -1,7 +1,7 @@
 """Marks in the state folder: empty files whose names say what there is to say. They need no lock and no fsync.
 
 - begun-TRIGGER-TIME-ID is there while a push is under way (see begun_push.py).
-- busy-TRIGGER-TIME-ID, or stuck-…, is there while the lock is held by another (see held.py).
+- busy-TRIGGER-TIME-ID, or stuck-…, is there while the lock is held by another (see lock_contention.py).
 - sent-CHANNEL-KIND-ID is the receipt of an alert: the process that creates the file sends it.
 """
 
