@@ -121,7 +121,7 @@ class StateFolder(MarkFolder):
 					size += len(line)
 					if size < MAX_HISTORY_BYTES:
 						return None
-					newest = os.pread(file.fileno(), MAX_HISTORY_BYTES // 2, size - MAX_HISTORY_BYTES // 2)
+					newest = os.pread(file.fileno(), MAX_HISTORY_BYTES, size - MAX_HISTORY_BYTES // 2)
 			return self._write(HISTORY_NAME, newest[newest.find(b"\n") + 1 :], locked=True)
 		except OSError as error:
 			return self.unwritten(error)
