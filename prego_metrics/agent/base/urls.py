@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import SplitResult, urlsplit
 
-_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:/+|/+")
-_URL_IN_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>]*|[^\s\"'<>]*:[^\s\"'<>]*@[^\s\"'<>]*")
-_HOST = re.compile(rf"(?=.{{1,254}}\Z){_LABEL}(?:\.{_LABEL})*\.?")
+from prego_metrics.light_typing import NamedTuple
+
+# Compiled when they are used, which a run that is not due does not do.
+_SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*:/+|/+"
+_URL_IN_TEXT = r"[A-Za-z][A-Za-z0-9+.-]*://[^\s\"'<>]*|[^\s\"'<>]*:[^\s\"'<>]*@[^\s\"'<>]*"
+
+
+class UrlParts(NamedTuple):
+	"""What an https or http URL that leads nowhere else is made of; server is its host and port."""
+
+	scheme: str
+	server: str
+	path: str
 
 
 def is_loopback(host: str) -> bool:
@@ -16,19 +24,26 @@ def is_loopback(host: str) -> bool:
 
 	Names are not resolved: what a resolver answers today proves nothing of tomorrow.
 	"""
-	import ipaddress
-
 	if host == "localhost":
 		return True
+	if ":" not in host:
+		parts = host.split(".")
+		return parts[0] == "127" and len(parts) == 4 and all(map(_is_octet, parts))
+	import ipaddress
+
 	try:
 		return "%" not in host and ipaddress.ip_address(host).is_loopback
 	except ValueError:
 		return False
 
 
+def _is_octet(text: str) -> bool:
+	return text.isdecimal() and len(text) <= 3 and int(text) <= 255 and text == str(int(text))
+
+
 def redacted_url(url: str) -> str:
 	"""Return a URL, however malformed, without what may be a secret in it: user and password, query and fragment."""
-	start = _SCHEME.match(url)
+	start = re.match(_SCHEME, url)
 	scheme = start[0] if start else ""
 	_, at, rest = url[len(scheme) :].rpartition("@")
 	if at:
@@ -51,7 +66,7 @@ def _is_port(host: str, port: str) -> bool:
 
 def redacted_urls(text: str) -> str:
 	"""Return somebody else's sentence with each URL in it as `redacted_url` shows it."""
-	return _URL_IN_TEXT.sub(lambda match: redacted_url(match[0]), text)
+	return re.sub(_URL_IN_TEXT, lambda match: redacted_url(match[0]), text)
 
 
 def redacted_value(raw: object, is_url: bool) -> object:
@@ -65,25 +80,51 @@ def redacted_value(raw: object, is_url: bool) -> object:
 	return raw
 
 
-def safe_url_parts(url: str) -> SplitResult | None:
+def safe_url_parts(url: str) -> UrlParts | None:
 	"""Return the parts of `url`, None for one that could lead elsewhere than it says or carry a secret in clear."""
 	if not (url.isascii() and url.isprintable()) or " " in url or "\\" in url:
 		return None
-	try:
-		parts = urlsplit(url)
-		host, port = parts.hostname or "", parts.port
-	except ValueError:
-		return None
-	encrypted = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
-	safe = encrypted and port != 0 and "@" not in parts.netloc and _is_host(parts.netloc, host)
-	return parts if safe else None
+	scheme, separator, rest = url.partition("://")
+	server = _before(rest, "/?#")
+	path = _before(rest[len(server) :], "?#")
+	host, is_right = _host_of(server)
+	encrypted = scheme.lower() == "https" or (scheme.lower() == "http" and is_loopback(host))
+	return UrlParts(scheme.lower(), server, path) if separator and is_right and encrypted else None
 
 
-def _is_host(netloc: str, host: str) -> bool:
+def _before(text: str, signs: str) -> str:
+	"""Return the part of `text` before the first of `signs`."""
+	for sign in signs:
+		text = text.partition(sign)[0]
+	return text
+
+
+def _host_of(server: str) -> tuple[str, bool]:
+	"""Return the host in a URL's part before the path, and whether that part is a host, or one and a port."""
+	if server.startswith("["):
+		host, bracket, port = server[1:].partition("]")
+		is_host = bracket == "]" and _is_ipv6(host) and port[:1] in ("", ":")
+		port = port[1:]
+	else:
+		host, _, port = server.partition(":")
+		is_host = _is_host_name(host)
+	is_port = not port or (port.isdecimal() and len(port) <= 5 and 0 < int(port) <= 65535)
+	return host.lower(), is_host and is_port
+
+
+def _is_host_name(host: str) -> bool:
+	return len(host) <= 254 and all(map(_is_label, host.removesuffix(".").split(".")))
+
+
+def _is_label(label: str) -> bool:
+	"""Tell whether ASCII text is letters and digits, with hyphens or underscores between them."""
+	inside = label.replace("-", "").replace("_", "")
+	return 0 < len(label) <= 63 and label[0].isalnum() and label[-1].isalnum() and inside.isalnum()
+
+
+def _is_ipv6(host: str) -> bool:
 	import ipaddress
 
-	if "[" not in netloc:
-		return _HOST.fullmatch(host) is not None
 	try:
 		return "%" not in host and ipaddress.ip_address(host).version == 6
 	except ValueError:

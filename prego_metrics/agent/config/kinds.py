@@ -10,7 +10,6 @@ import json
 import os
 import re
 from abc import ABC, abstractmethod
-from urllib.parse import unquote, urlsplit
 
 from prego_metrics.agent.base.messages import Message, coded
 from prego_metrics.agent.base.urls import safe_url_parts
@@ -107,7 +106,8 @@ class BaseUrl(Kind[str]):
 		if parts is None:
 			return None
 		path = parts.path.rstrip("/")
-		if path.endswith(PUSH_ROUTE) or any(unquote(part) in (".", "..") for part in path.split("/")):
+		names = path.lower().replace("%2e", ".").split("/")
+		if path.endswith(PUSH_ROUTE) or "." in names or ".." in names:
 			return None
 		return value.rstrip("/")
 
@@ -123,8 +123,8 @@ class SecretUrl(Kind[str]):
 		return value if isinstance(value, str) and safe_url_parts(value) else None
 
 	def as_json(self, value: object) -> object:
-		parts = urlsplit(str(value))
-		return f"{parts.scheme}://{parts.netloc}/…"
+		parts = safe_url_parts(str(value))
+		return f"{parts.scheme}://{parts.server}/…" if parts else "…"
 
 
 class Number(_Decimal[float]):

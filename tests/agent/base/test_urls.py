@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+from urllib.parse import urlsplit
 
-from prego_metrics.agent.base.urls import redacted_url, redacted_urls
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from prego_metrics.agent.base.urls import is_loopback, redacted_url, redacted_urls, safe_url_parts
 
 
 @pytest.mark.parametrize(
@@ -46,3 +50,45 @@ def test_each_url_in_a_sentence_is_shown_so() -> None:
 	assert redacted_urls(sentence) == (
 		"Failed to parse: http://…@h:1, see 'https://x/y?…' and …@h at 12:30, a@b"
 	)
+
+
+SERVERS = st.text("ab1.-_:[]@%", max_size=12) | st.sampled_from(
+	("[::1]", "[::1]:8", "127.0.0.1:80", "localhost")
+)
+PATHS = st.text("/?#@:.%2ea", max_size=8)
+
+
+@given(
+	st.sampled_from(("https", "HTTP", "ftp", "")), st.sampled_from(("://", ":/", ":", "//")), SERVERS, PATHS
+)
+@example("https", "://", "plane.example:443", "/api?x=1#y")
+@example("http", "://", "[::1]:8080", "/api")
+@example("https", "://", "plane.example:65536", "")
+def test_a_url_that_is_used_leads_where_the_standard_library_says(
+	scheme: str, separator: str, server: str, path: str
+) -> None:
+	url = f"{scheme}{separator}{server}{path}"
+	parts = safe_url_parts(url)
+	if parts is not None:
+		known = urlsplit(url)
+		assert parts == (known.scheme, known.netloc, known.path)
+		assert known.hostname and known.port != 0 and known.username is None
+		assert known.scheme == "https" or (known.scheme == "http" and is_loopback(known.hostname))
+
+
+@pytest.mark.parametrize(
+	"server", ["h", "a.b-c_d.example.", "[::1]:1", "127.0.0.1:65535", "h:", "1.2.3.4", "a" * 63]
+)
+def test_a_host_and_a_port_as_people_write_them_are_used(server: str) -> None:
+	assert safe_url_parts(f"https://{server}/x") == ("https", server, "/x")
+
+
+@pytest.mark.parametrize(
+	"server",
+	[
+		*("", "-h", "h-", "h..x", "h:0", "h:65536", "h:x", "h:8:8", "u@h", "[::1", "x[::1]", "[::1]x"),
+		*("[1.2.3.4]", "[fe80::1%lo]", "a" * 64, ".".join(["a" * 62] * 5), "_", "."),
+	],
+)
+def test_what_is_no_host_or_port_is_not_used(server: str) -> None:
+	assert safe_url_parts(f"https://{server}/x") is None
