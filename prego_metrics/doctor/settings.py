@@ -8,13 +8,9 @@ from prego_metrics.agent.base.errors import ConfigurationError
 from prego_metrics.agent.base.messages import Message, code_of, joined, message, message_of
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.common_site_config import config_file
-from prego_metrics.agent.config.api_key import (
-	CREDENTIAL_NAME,
-	CREDENTIALS_VARIABLE,
-	KEY_VARIABLE,
-	load_api_key,
-)
+from prego_metrics.agent.config.api_key import load_api_key
 from prego_metrics.agent.config.config import CONFIG_KEY, DEFAULT_SOURCE, HARDENED_KEYS, PUSH_KEYS, Config
+from prego_metrics.agent.config.key_place import CREDENTIAL_NAME, CREDENTIALS_VARIABLE, KEY_VARIABLE
 from prego_metrics.agent.config.settings import SETTINGS
 from prego_metrics.agent.setup.systemd_units import installed_key_files
 from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Examination, Finding, living_ticks

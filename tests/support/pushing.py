@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from prego_metrics.agent.bench.locate import open_bench
-from prego_metrics.agent.collectors.host import CpuReading, read_cpu_counters
+from prego_metrics.agent.collectors.cpu import CpuReading, read_cpu_counters
 from prego_metrics.agent.push.push import push
 from prego_metrics.agent.push.request import Request
 from prego_metrics.agent.push.result import Result

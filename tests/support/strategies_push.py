@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from prego_metrics.agent.base.alert_codes import ALERTS
-from prego_metrics.agent.collectors.host import CpuReading
+from prego_metrics.agent.collectors.cpu import CpuReading
 from prego_metrics.agent.state.events import AlertEvent
 from prego_metrics.agent.state.model import OUTCOMES, TRIGGERS, Push, State
 

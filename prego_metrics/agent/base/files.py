@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from prego_metrics.agent.base.messages import coded
 
@@ -18,15 +17,19 @@ class UnfitFile(ValueError):
 	"""A file that is not read since it is not a regular one, or too large; the message goes behind its name."""
 
 
-@contextlib.contextmanager
-def opened_folder(path: str, *, follow: bool = True) -> Iterator[int]:
-	"""Open a folder for the time of a `with` block; without `follow`, a symlink in its place is refused."""
-	flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
-	descriptor = os.open(path, flags)
-	try:
-		yield descriptor
-	finally:
-		os.close(descriptor)
+class opened_folder:
+	"""A folder's descriptor for the time of a `with` block; without `follow`, a symlink in its place is refused."""
+
+	def __init__(self, path: str, *, follow: bool = True) -> None:
+		self._path = path
+		self._flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | (0 if follow else os.O_NOFOLLOW)
+
+	def __enter__(self) -> int:
+		self._descriptor = os.open(self._path, self._flags)
+		return self._descriptor
+
+	def __exit__(self, *_: object) -> None:
+		os.close(self._descriptor)
 
 
 def open_regular(path: str) -> int:
@@ -98,8 +101,10 @@ def replace_atomically(
 			if like:
 				mode = stat.S_IMODE(like.st_mode)
 				for uid, gid in ((-1, like.st_gid), (like.st_uid, -1)):
-					with contextlib.suppress(PermissionError):
+					try:
 						os.fchown(descriptor, uid, gid)
+					except PermissionError:
+						pass
 			os.fchmod(descriptor, mode)
 			if durable:
 				os.fsync(descriptor)
@@ -119,5 +124,7 @@ def _require_regular(descriptor: int) -> None:
 
 
 def _remove(path: str, dir_fd: int | None) -> None:
-	with contextlib.suppress(FileNotFoundError):
+	try:
 		os.unlink(path, dir_fd=dir_fd)
+	except FileNotFoundError:
+		pass

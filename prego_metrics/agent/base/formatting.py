@@ -7,7 +7,7 @@ import re
 from prego_metrics.agent.base.messages import Message, message
 
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
-_NUMBER = re.compile(r"[+-]?[0-9]{1,20}(\.[0-9]{0,20})?")
+_NUMBER = r"[+-]?[0-9]{1,20}(\.[0-9]{0,20})?"
 # As seconds this is the year 5138, as milliseconds 1973: larger numbers are milliseconds.
 _SMALLEST_MILLISECONDS = 1e11
 # The years 1 to 9999, which are those of a calendar.
@@ -64,7 +64,7 @@ def epoch_seconds(value: object) -> float:
 	import datetime
 
 	try:
-		if isinstance(value, str) and not _NUMBER.fullmatch(value.strip()):
+		if isinstance(value, str) and not re.fullmatch(_NUMBER, value.strip()):
 			moment = datetime.datetime.fromisoformat(_normalized(value.strip()))
 			seconds = (moment if moment.tzinfo else moment.replace(tzinfo=datetime.timezone.utc)).timestamp()
 		elif isinstance(value, str | int | float) and not isinstance(value, bool):

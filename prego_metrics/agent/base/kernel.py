@@ -69,7 +69,7 @@ def process_started_at(pid: int) -> float | None:
 def lacks_ids(kind: str) -> bool:
 	"""Tell whether this process is in a user namespace without some of the system's users ("uid") or groups ("gid")."""
 	try:
-		with open(f"/proc/self/{kind}_map", encoding="ascii") as file:
+		with open(f"/proc/self/{kind}_map", "rb") as file:
 			return sum(int(line.split()[2]) for line in file) < _ALL_IDS
 	except OSError:
 		return False

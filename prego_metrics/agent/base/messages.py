@@ -20,8 +20,8 @@ from prego_metrics.light_typing import Any
 _MAX_LENGTH = 2000
 _MAX_DEPTH = 4
 _MAX_ITEMS = 100
-_CODE = re.compile("[a-z][a-z0-9_]{0,63}")
-_FIELD = re.compile(r"\{(\w+)\}")
+_CODE = "[a-z][a-z0-9_]{0,63}"
+_FIELD = r"\{(\w+)\}"
 
 
 class Message(str):
@@ -155,7 +155,7 @@ def restore(code: object, params: object, text: str) -> Message:
 	try:
 		return _restored(code, params, _MAX_DEPTH)
 	except ValueError:
-		return plain(text, code if isinstance(code, str) and _CODE.fullmatch(code) else "")
+		return plain(text, code if isinstance(code, str) and re.fullmatch(_CODE, code) else "")
 
 
 def _restored(code: object, params: object, depth: int) -> Message:
@@ -181,4 +181,4 @@ def _restored_param(value: Any, depth: int) -> object:
 
 
 def _fields(template: str) -> list[str]:
-	return _FIELD.findall(template)
+	return re.findall(_FIELD, template)

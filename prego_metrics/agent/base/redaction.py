@@ -18,8 +18,8 @@ _ESCAPED_TIMES = 3
 # Compiled when it is used: that takes longer than all else of this module.
 _BACKSLASH = r"(?i)\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|u\{([0-9a-f]{1,5})\}|u([0-9a-f]{8})|([^0-9a-z]))"
 _SHOWN_CHARACTERS = 3
-_NAME = re.compile(r"[A-Za-z]{1,15}(?:[_-][A-Za-z]{1,15}){0,7}")
-_BASE64 = re.compile(r"[A-Za-z0-9+/_-]+")
+_NAME = r"[A-Za-z]{1,15}(?:[_-][A-Za-z]{1,15}){0,7}"
+_BASE64 = r"[A-Za-z0-9+/_-]+"
 
 
 def shown_name(name: str) -> str:
@@ -27,7 +27,7 @@ def shown_name(name: str) -> str:
 
 	Somebody may have written the key there.
 	"""
-	return name if _NAME.fullmatch(name) else sanitize(name[:_SHOWN_CHARACTERS]) + "…"
+	return name if re.fullmatch(_NAME, name) else sanitize(name[:_SHOWN_CHARACTERS]) + "…"
 
 
 class Secret:
@@ -81,7 +81,7 @@ def _readings(text: str) -> Iterator[str]:
 	readings |= {"".join(reading.split()) for reading in readings}
 	yield from readings
 	for reading in readings:
-		for coded_bytes in _BASE64.findall(reading):
+		for coded_bytes in re.findall(_BASE64, reading):
 			# In the base64 of a longer text, such as a header, the secret may begin anywhere.
 			yield from (_decoded(coded_bytes[start:]) for start in range(4))
 

@@ -7,8 +7,6 @@ width, undecodable bytes) is written as an escape here, once, for every output.
 
 from __future__ import annotations
 
-import unicodedata
-
 # Cc control, Cf format (bidi, zero width), Cs surrogate (undecodable byte), Cn unassigned,
 # Co private use, Zl and Zp line and paragraph separators, Zs spaces other than the ordinary one.
 _ESCAPED_CATEGORIES = frozenset(("Cc", "Cf", "Cs", "Cn", "Co", "Zl", "Zp", "Zs"))
@@ -47,6 +45,8 @@ def spreadsheet_cell(text: str) -> str:
 def _visible(character: str) -> str:
 	if character == "\\":
 		return "\\\\"
+	import unicodedata  # most runs show nothing but ASCII
+
 	code = ord(character)
 	if character == " " or not (unicodedata.category(character) in _ESCAPED_CATEGORIES or code in _INVISIBLE):
 		return character

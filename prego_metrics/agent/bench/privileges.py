@@ -28,6 +28,7 @@ _LIBRARIES = (
 	"encodings.idna",
 	"encodings.latin_1",
 	"fnmatch",
+	"grp",
 	"html",
 	"ipaddress",
 	"psutil",
@@ -35,6 +36,7 @@ _LIBRARIES = (
 	"secrets",
 	"tempfile",
 	"threading",
+	"unicodedata",
 	"urllib.parse",
 )
 

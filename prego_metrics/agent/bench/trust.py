@@ -16,7 +16,6 @@ An owner that is not mapped into this user namespace looks like root outside of 
 from __future__ import annotations
 
 import errno
-import grp
 import os
 import pwd
 import stat
@@ -145,6 +144,8 @@ def _is_own_group(gid: int, owners: Collection[int]) -> bool:
 	"""Tell whether a group is one that nobody but these users is in, unless an operator put them there."""
 	if gid == 0 or (gid == OVERFLOW_ID and lacks_ids("gid")):
 		return True
+	import grp
+
 	try:
 		name = grp.getgrgid(gid).gr_name
 	except KeyError:
@@ -177,6 +178,8 @@ def _user(uid: int) -> str:
 
 
 def _group(gid: int) -> str:
+	import grp
+
 	try:
 		return sanitize(grp.getgrgid(gid).gr_name)
 	except KeyError:

@@ -23,30 +23,20 @@ from collections.abc import Callable, Iterable, Mapping
 from prego_metrics.agent.base.messages import Message, coded, message
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.base.time_limits import Limited, ThreadsExhausted
+from prego_metrics.agent.collectors.cpu import (
+	MIN_SAMPLE_SECONDS,
+	UNREADABLE,
+	CpuReading,
+	cpu_percent,
+	percent_of,
+	read_cpu_counters,
+)
 from prego_metrics.light_typing import NamedTuple
 
 MEMORY_OF_HOST, MEMORY_OF_CGROUP = "host", "cgroup"
-MIN_SAMPLE_SECONDS = 1.0
-MAX_SAMPLE_SECONDS = 900.0
 DISK_SECONDS = 3.0
-_BOOT_ID_FILE = "/proc/sys/kernel/random/boot_id"
-# What psutil raises where /proc is hidden, cut short, or not what it expects.
-_UNREADABLE = (OSError, ValueError, TypeError, LookupError, AttributeError, RuntimeError)
 # A device and its percentage, or why there is none.
 _DiskAnswer = tuple[int, float | None] | str
-
-
-class CpuReading(NamedTuple):
-	"""The CPU's counters at one moment, in seconds summed over all CPUs.
-
-	boot_seconds is the time since boot, suspend included: the wall clock may jump. The counters start anew
-	with each boot, which boot_id names, and are not comparable when the number of CPUs changed.
-	"""
-
-	boot_id: str
-	boot_seconds: float
-	cpus: int
-	times: Mapping[str, float]
 
 
 class Memory(NamedTuple):
@@ -122,55 +112,6 @@ def sample_host(
 	return HostSample(cpu_pct, memory_pct, disk_pct, disks, reading, tuple(warnings), memory)
 
 
-def read_cpu_counters() -> CpuReading | None:
-	"""Read the CPU's counters, or None where they cannot be read."""
-	import psutil
-
-	try:
-		times = psutil.cpu_times()._asdict()
-		with open(_BOOT_ID_FILE, encoding="ascii") as file:
-			boot_id = file.read(64).strip()
-	except _UNREADABLE:
-		return None
-	return CpuReading(
-		boot_id=boot_id,
-		boot_seconds=time.clock_gettime(time.CLOCK_BOOTTIME),
-		cpus=os.cpu_count() or 0,
-		times={name: float(value) for name, value in times.items()},
-	)
-
-
-def cpu_percent(
-	previous: CpuReading | None, current: CpuReading | None, *, min_seconds: float = MIN_SAMPLE_SECONDS
-) -> float | None:
-	"""Return the mean CPU use between two readings in percent, or None if they cannot be compared.
-
-	They can if they are of one boot, with the same number of CPUs, between `min_seconds` and 900 seconds
-	apart, and no busy counter ran backwards (idle and iowait may, by a little: proc(5)).
-	"""
-	if previous is None or current is None:
-		return None
-	if previous.boot_id != current.boot_id or previous.cpus != current.cpus:
-		return None
-	if not min_seconds <= current.boot_seconds - previous.boot_seconds <= MAX_SAMPLE_SECONDS:
-		return None
-	if previous.times.keys() != current.times.keys():
-		return None
-	delta = {name: current.times[name] - previous.times[name] for name in current.times}
-	idle = sum(max(0.0, delta.get(name, 0.0)) for name in ("idle", "iowait"))
-	busy = 0.0
-	for name, seconds in delta.items():
-		if name in ("idle", "iowait", "guest", "guest_nice"):
-			continue
-		if seconds < 0:
-			return None
-		busy += seconds
-	# A machine that slept through the time between the readings has counted next to nothing.
-	if busy + idle < min_seconds / 2:
-		return None
-	return _percent(busy, busy + idle)
-
-
 def read_memory() -> Memory:
 	"""Read how much memory is in use. Where no cgroup limits it below the host's, the host's is the limit."""
 	import psutil
@@ -179,16 +120,16 @@ def read_memory() -> Memory:
 
 	try:
 		memory = psutil.virtual_memory()
-	except _UNREADABLE:
+	except UNREADABLE:
 		return Memory(None, None, None)
-	host = _percent(memory.total - memory.available, memory.total)
+	host = percent_of(memory.total - memory.available, memory.total)
 	try:
 		cgroup = read_cgroup_memory(memory.total)
-	except _UNREADABLE:
+	except UNREADABLE:
 		return Memory(host, None, None)
 	if cgroup is None:
 		return Memory(host, host, None)
-	return Memory(host, _percent(cgroup.working_set, cgroup.limit), cgroup.limit)
+	return Memory(host, percent_of(cgroup.working_set, cgroup.limit), cgroup.limit)
 
 
 def disk_percents(
@@ -246,10 +187,4 @@ def _ask_disk(path: str) -> _DiskAnswer:
 		return error.strerror or str(error)
 	except ValueError:
 		return message("no path that a file system could hold")
-	return device, _percent(usage.used, usage.used + usage.free)
-
-
-def _percent(part: float, whole: float) -> float | None:
-	if whole <= 0:
-		return None
-	return round(min(100.0, max(0.0, 100.0 * part / whole)), 1)
+	return device, percent_of(usage.used, usage.used + usage.free)

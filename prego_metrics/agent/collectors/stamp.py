@@ -6,7 +6,6 @@ own folder does not: there the next regular push sees it.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import time
 import zlib
@@ -32,14 +31,15 @@ def take_stamp(config: Config) -> Stamp | None:
 	"""Return the stamp of the counted benches and of the settings that matter; None if a bench cannot be read."""
 	changed_at = 0.0
 	parts: list[object] = [config.exclude_sites, config.allow_empty]
-	with contextlib.suppress(BenchError, OSError):
+	try:
 		for bench in open_benches(config.benches):
 			status = os.stat(bench.sites)
 			# The time of change cannot be set back, as rsync does with that of modification.
 			parts.append((*bench.identity, status.st_mtime_ns, status.st_ctime_ns))
 			changed_at = max(changed_at, status.st_ctime)
-		return Stamp(
-			f"{zlib.crc32(repr(parts).encode('utf-8', 'replace')):08x}",
-			not 0 <= time.time() - changed_at < SETTLING_SECONDS,
-		)
-	return None
+	except (BenchError, OSError):
+		return None
+	return Stamp(
+		f"{zlib.crc32(repr(parts).encode('utf-8', 'replace')):08x}",
+		not 0 <= time.time() - changed_at < SETTLING_SECONDS,
+	)

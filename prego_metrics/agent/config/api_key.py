@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 
 from prego_metrics.agent.base.errors import ConfigurationError, Problem
 from prego_metrics.agent.base.messages import Message, coded, message, message_of
 from prego_metrics.agent.base.redaction import Secret
 from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.config.key_place import CREDENTIAL, KEY_VARIABLE, credential_path
 from prego_metrics.agent.config.secret_files import read_secret_file, write_secret_file
-
-KEY_VARIABLE = "INTERNAL_API_KEY"
-CREDENTIALS_VARIABLE = "CREDENTIALS_DIRECTORY"
-CREDENTIAL_NAME = "internal_api_key"
-_CREDENTIAL = f"${CREDENTIALS_VARIABLE}/{CREDENTIAL_NAME}"
 
 
 def load_api_key(
@@ -35,19 +30,6 @@ def load_api_key(
 	raise refused
 
 
-def key_place(api_key_file: str | None, environ: Mapping[str, str]) -> str:
-	"""Return where the key is taken from, a variable or a file; empty if from nowhere. The key is not read."""
-	if environ.get(KEY_VARIABLE):
-		return KEY_VARIABLE
-	return _CREDENTIAL if _credential(environ) else api_key_file or ""
-
-
-def _credential(environ: Mapping[str, str]) -> str | None:
-	"""Return the path of systemd's credential, if there is one."""
-	path = os.path.join(environ.get(CREDENTIALS_VARIABLE) or "", CREDENTIAL_NAME)
-	return path if os.path.isabs(path) and os.path.lexists(path) else None
-
-
 def _load(
 	api_key_file: str | None, environ: Mapping[str, str], problems: Iterable[Problem]
 ) -> tuple[Secret, list[str]]:
@@ -57,9 +39,9 @@ def _load(
 		return checked_key(key, KEY_VARIABLE), warnings
 	if key == "":
 		warnings.append(message("{variable} is empty and counts as unset", variable=KEY_VARIABLE))
-	credential = _credential(environ)
+	credential = credential_path(environ)
 	if credential:
-		return _from_file(credential, _CREDENTIAL, checked=False), warnings
+		return _from_file(credential, CREDENTIAL, checked=False), warnings
 	if api_key_file:
 		return _from_file(api_key_file, "api_key_file", checked=True), warnings
 	missing = Problem("api_key_file", coded("key_missing", variable=KEY_VARIABLE))

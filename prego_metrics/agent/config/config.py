@@ -46,7 +46,7 @@ HARDENED_KEYS = frozenset(
 	("node_id", "control_plane_url", "api_key_file", "heartbeat_url", "heartbeat_url_file")
 )
 
-UNEXPANDED = re.compile(r"\$\{[^{}]*\}")
+_UNEXPANDED = r"\$\{[^{}]*\}"
 _TOP_LEVEL_KEY_NAMES = frozenset(("internal_api_key", "INTERNAL_API_KEY"))
 
 
@@ -59,30 +59,19 @@ class Config(Settings):
 	site on which it happened, which may be a tenant's.
 	"""
 
-	def __init__(
-		self,
-		bench: Bench,
-		values: Mapping[str, Any],
-		*,
-		hardened: bool,
-		sources: Mapping[str, str],
-		problems: Iterable[Problem],
-		warnings: Iterable[str],
-		file_absent: bool,
-	) -> None:
-		self.bench = bench
-		self.hardened = hardened
-		self.sources = sources
-		self.problems = tuple(problems)
-		self.warnings = tuple(warnings)
-		self.file_absent = file_absent
+	bench: Bench
+	hardened: bool
+	sources: Mapping[str, str]
+	problems: tuple[Problem, ...]
+	warnings: tuple[str, ...]
+	file_absent: bool
+
+	def __init__(self, **values: Any) -> None:
 		self.__dict__.update(values)
 
 	def replaced(self, **values: object) -> Config:
 		"""Return the same with other values of some settings."""
-		other = Config.__new__(Config)
-		other.__dict__.update(self.__dict__, **values)
-		return other
+		return Config(**{**vars(self), **values})
 
 	def require(self, keys: Iterable[str]) -> None:
 		"""Raise ConfigurationError if any of `keys`, or the configuration as a whole, is wrong."""
@@ -153,17 +142,17 @@ def judge_config(
 		problems += _missing_problems(sources, hardened)
 	_judge_together(values, sources, problems, warnings)
 	# What looks like a pattern in the bench's own path is not one.
-	root = re.sub(r"([*?\[])", r"[\1]", bench.root)
+	root = "".join(f"[{sign}]" if sign in "*?[" else sign for sign in bench.root)
 	values["benches"] = tuple(os.path.join(root, path) for path in values["benches"] or (bench.sites,))
 	values["disk_paths"] = values["disk_paths"] or (bench.sites, "/")
 	return Config(
-		bench,
-		values,
+		bench=bench,
 		hardened=hardened,
 		sources=sources,
-		problems=problems,
-		warnings=warnings,
+		problems=tuple(problems),
+		warnings=tuple(warnings),
 		file_absent=common is None,
+		**values,
 	)
 
 
@@ -200,7 +189,7 @@ def _effective(
 def _is_unexpanded(raw: object) -> bool:
 	"""Tell whether a value holds a ${variable} that a template or an environment file should have replaced."""
 	texts = raw if isinstance(raw, list | tuple) else [raw]
-	return any(isinstance(text, str) and UNEXPANDED.search(text) for text in texts)
+	return any(isinstance(text, str) and "${" in text and re.search(_UNEXPANDED, text) for text in texts)
 
 
 def invalid_setting(setting: Setting, raw: object, source: str) -> Problem:

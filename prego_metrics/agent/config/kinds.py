@@ -19,8 +19,8 @@ T_co = TypeVar("T_co", covariant=True)
 
 PUSH_ROUTE = "/internal/server-metrics"
 
-_INSTANCE_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
-_DECIMAL = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?")
+_INSTANCE_ID = r"[A-Za-z0-9._:-]{1,128}"
+_DECIMAL = r"[0-9]{1,15}(\.[0-9]{1,15})?"
 
 
 class Kind(ABC, Generic[T_co]):
@@ -69,7 +69,7 @@ class _Decimal(Kind[T_co]):
 	"""A kind whose text is a decimal number, without a sign or an exponent."""
 
 	def from_text(self, text: str) -> object:
-		if not _DECIMAL.fullmatch(text):
+		if not re.fullmatch(_DECIMAL, text):
 			return text
 		return float(text) if "." in text else int(text)
 
@@ -90,7 +90,7 @@ class InstanceId(Kind[str]):
 	allowed = coded("allowed_instance_id")
 
 	def accept(self, value: object) -> str | None:
-		return value if isinstance(value, str) and _INSTANCE_ID.fullmatch(value) else None
+		return value if isinstance(value, str) and re.fullmatch(_INSTANCE_ID, value) else None
 
 
 class BaseUrl(Kind[str]):

@@ -9,7 +9,7 @@ from prego_metrics.agent.state import schedule
 from prego_metrics.light_typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-	from prego_metrics.agent.collectors.host import CpuReading
+	from prego_metrics.agent.collectors.cpu import CpuReading
 	from prego_metrics.agent.collectors.stamp import Stamp
 	from prego_metrics.agent.config.config import Config
 	from prego_metrics.agent.state.model import State

@@ -21,6 +21,7 @@ from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.base.time_limits import folder_in_time
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.config.config import DRY_RUN_KEYS, PUSH_KEYS, Config
+from prego_metrics.agent.config.key_place import key_place
 from prego_metrics.agent.push.due import is_due, is_regular_due, keep_count, wait_seconds
 from prego_metrics.agent.push.request import MANUAL, ON_CHANGE, Request
 from prego_metrics.agent.push.result import Result
@@ -35,7 +36,6 @@ from prego_metrics.agent.push.steps import (
 )
 from prego_metrics.agent.state import schedule
 from prego_metrics.agent.state.begun_push import BegunPush
-from prego_metrics.agent.state.lock import PushLock
 from prego_metrics.agent.state.model import State, Tick
 from prego_metrics.agent.state.outcomes import BUSY, DELIVERED, DRY_RUN, NOT_DUE, NOT_SENT, REFUSED
 from prego_metrics.agent.state.store import StateFolder
@@ -49,6 +49,7 @@ def preload() -> None:
 	import prego_metrics.agent.collectors.census
 	import prego_metrics.agent.collectors.cgroup_memory
 	import prego_metrics.agent.collectors.host
+	import prego_metrics.agent.collectors.instance
 	import prego_metrics.agent.collectors.lost_sites
 	import prego_metrics.agent.collectors.tenant_count
 	import prego_metrics.agent.config.api_key
@@ -57,7 +58,8 @@ def preload() -> None:
 	import prego_metrics.agent.push.delivery
 	import prego_metrics.agent.push.heartbeat
 	import prego_metrics.agent.push.read_back
-	import prego_metrics.agent.push.record  # noqa: F401
+	import prego_metrics.agent.push.record
+	import prego_metrics.agent.state.lock  # noqa: F401
 
 
 def push(bench: Bench, request: Request, environ: Mapping[str, str] | None = None) -> Result:
@@ -136,6 +138,7 @@ def _push_if_due(config: Config, folder: StateFolder, request: Request, environ:
 		time.sleep(seconds)
 	from prego_metrics.agent.push.busy import busy, lock_wait_seconds
 	from prego_metrics.agent.push.record import read_under_lock, record_push
+	from prego_metrics.agent.state.lock import PushLock
 
 	began_waiting = time.monotonic()
 	no_lock: Message | None = None
@@ -272,8 +275,6 @@ def _late(error: TooLate, request: Request) -> Result:
 
 
 def _tick(config: Config, trigger: str, outcome: str, environ: Mapping[str, str]) -> Tick:
-	from prego_metrics.agent.config.api_key import key_place
-
 	key_from = key_place(config.api_key_file, environ)
 	return Tick(trigger, time.time(), config.push_interval, config.node_id, outcome, key_from=key_from)
 

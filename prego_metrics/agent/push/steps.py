@@ -11,9 +11,7 @@ from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.base.time_limits import FILE_SECONDS, folder_in_time, in_time
 from prego_metrics.agent.bench.common_site_config import config_file
 from prego_metrics.agent.bench.locate import Bench
-from prego_metrics.agent.collectors.instance import check_instance
 from prego_metrics.agent.config.config import Config, load_config
-from prego_metrics.agent.state.lock import PushLock
 from prego_metrics.agent.state.model import State, Tick
 from prego_metrics.agent.state.store import StateFolder
 from prego_metrics.light_typing import TYPE_CHECKING
@@ -21,6 +19,7 @@ from prego_metrics.light_typing import TYPE_CHECKING
 if TYPE_CHECKING:
 	from prego_metrics.agent.base.redaction import Secret
 	from prego_metrics.agent.push.payload import Collected
+	from prego_metrics.agent.state.lock import PushLock
 
 # What is left for sending when a push was counted at the last moment: less is not worth a request.
 SEND_SECONDS = 1.0
@@ -63,6 +62,7 @@ def require_settings_file(config: Config, state: State) -> None:
 
 def collect(config: Config, state: State, at: float, seconds: float, *, save_snapshot: bool) -> Collected:
 	"""Count and sample; of `seconds` some are left for sending. Raises NotSent."""
+	from prego_metrics.agent.collectors.instance import check_instance
 	from prego_metrics.agent.push.payload import collect_payload
 
 	count_seconds = max(0.0, seconds - min(SEND_SECONDS, seconds / 2))

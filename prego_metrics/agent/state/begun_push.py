@@ -14,7 +14,7 @@ from prego_metrics.light_typing import NamedTuple
 
 # A trigger, a time in seconds since the epoch, and the id of a push: how a file's name says which push it is about.
 NAMED_PUSH = rf"({'|'.join(TRIGGERS)})-([0-9]{{1,10}}(?:\.[0-9]{{1,9}})?)-([0-9a-f]{{16}})"
-_NAME = re.compile(f"begun-{NAMED_PUSH}")
+_NAME = f"begun-{NAMED_PUSH}"
 
 
 class BegunPush(NamedTuple):
@@ -37,5 +37,5 @@ class BegunPush(NamedTuple):
 
 def begun_push_of(file_name: str) -> BegunPush | None:
 	"""Return the begun push that a file's name stands for, None for any other name."""
-	match = _NAME.fullmatch(file_name)
+	match = re.fullmatch(_NAME, file_name)
 	return BegunPush(float(match[2]), match[1], match[3]) if match else None

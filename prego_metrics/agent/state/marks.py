@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import stat
 import time
@@ -100,12 +99,15 @@ class MarkFolder:
 	def remove_old_receipts(self, older_than_seconds: float) -> None:
 		"""Remove the receipts that are older than this."""
 		oldest = time.time() - older_than_seconds
-		with contextlib.suppress(OSError), self.opened() as folder:
-			for name in os.listdir(folder.descriptor):
-				if name.startswith(RECEIPT_PREFIX):
-					receipt = os.stat(name, dir_fd=folder.descriptor, follow_symlinks=False)
-					if receipt.st_mtime < oldest:
-						remove_file(name, folder.descriptor)
+		try:
+			with self.opened() as folder:
+				for name in os.listdir(folder.descriptor):
+					if name.startswith(RECEIPT_PREFIX):
+						receipt = os.stat(name, dir_fd=folder.descriptor, follow_symlinks=False)
+						if receipt.st_mtime < oldest:
+							remove_file(name, folder.descriptor)
+		except OSError:
+			pass
 
 	def make_file(self, name: str) -> None:
 		"""Make an empty file with the folder's own modes, if it is not there. Raises OSError."""
@@ -122,8 +124,10 @@ class OpenedFolder:
 		self._opened = opened_folder(path, follow=False)
 
 	def __enter__(self) -> OpenedFolder:
-		with contextlib.suppress(FileExistsError):
+		try:
 			os.mkdir(self._path, 0o700)
+		except FileExistsError:
+			pass
 		self.descriptor = self._opened.__enter__()
 		return self
 
@@ -147,5 +151,7 @@ class OpenedFolder:
 
 
 def remove_file(name: str, folder: int) -> None:
-	with contextlib.suppress(FileNotFoundError):
+	try:
 		os.unlink(name, dir_fd=folder)
+	except FileNotFoundError:
+		pass

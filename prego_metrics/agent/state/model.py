@@ -13,7 +13,7 @@ from prego_metrics.agent.base.alert_codes import (
 	TENANTS_FELL,
 )
 from prego_metrics.agent.base.messages import Message
-from prego_metrics.agent.collectors.host import CpuReading
+from prego_metrics.agent.collectors.cpu import CpuReading
 from prego_metrics.agent.state.events import AlertEvent
 from prego_metrics.agent.state.outcomes import BUSY, DELIVERED, FAILED, NOT_DUE, NOT_SENT, REFUSED
 from prego_metrics.agent.state.schedule import CLOCK_STEP_SECONDS, Pace, fresh_seconds

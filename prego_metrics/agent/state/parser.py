@@ -9,7 +9,7 @@ from collections.abc import Collection, Mapping
 from prego_metrics.agent.base.alert_codes import ALERTS
 from prego_metrics.agent.base.messages import Message, message, restore
 from prego_metrics.agent.base.sanitize import sanitize
-from prego_metrics.agent.collectors.host import CpuReading
+from prego_metrics.agent.collectors.cpu import CpuReading
 from prego_metrics.agent.config.settings import SETTING_BY_NAME
 from prego_metrics.agent.state.events import AlertEvent
 from prego_metrics.agent.state.model import (

@@ -22,7 +22,7 @@ from prego_metrics.agent.base.files import opened_folder, read_limited, replace_
 from prego_metrics.agent.base.messages import Message, coded, message_of, params_as_json
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import STATE_FOLDER_NAME
-from prego_metrics.agent.collectors.host import CpuReading
+from prego_metrics.agent.collectors.cpu import CpuReading
 from prego_metrics.agent.state.events import AlertEvent
 from prego_metrics.agent.state.marks import MarkFolder
 from prego_metrics.agent.state.model import EVENTS_LENGTH, TRIGGERS, VERSION, Count, Push, State, Tick

@@ -12,7 +12,7 @@ import threading
 import click
 
 from prego_metrics.agent.base.sanitize import sanitize
-from prego_metrics.agent.config.api_key import KEY_VARIABLE
+from prego_metrics.agent.config.key_place import KEY_VARIABLE
 from prego_metrics.cli.ui.output import fail, print_line
 from prego_metrics.sandbox.server import LocalControlPlane
 

@@ -23,8 +23,8 @@ from prego_metrics.agent.base.errors import PregoMetricsError
 from prego_metrics.agent.base.formatting import iso_utc
 from prego_metrics.agent.bench.locate import Bench, open_bench
 from prego_metrics.agent.collectors.tenant_count import count_tenants
-from prego_metrics.agent.config.api_key import KEY_VARIABLE
 from prego_metrics.agent.config.config import load_config
+from prego_metrics.agent.config.key_place import KEY_VARIABLE
 from prego_metrics.agent.config.writer import write_settings
 from prego_metrics.agent.push.push import push
 from prego_metrics.agent.push.request import Request
