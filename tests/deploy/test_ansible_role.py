@@ -180,7 +180,13 @@ def test_with_systemd_the_units_are_those_that_the_program_renders(play, folder:
 	assert play(prego_metrics_trigger="systemd")[0] > 0
 	assert play(prego_metrics_trigger="systemd")[0] == 0
 	units = {path.name: path.read_text() for path in (folder / "units").iterdir()}
-	assert sorted(units) == ["prego-metrics-alerts.service", "prego-metrics.service", "prego-metrics.timer"]
+	assert sorted(units) == [
+		"prego-metrics-alerts.service",
+		"prego-metrics-change.service",
+		"prego-metrics.path",
+		"prego-metrics.service",
+		"prego-metrics.timer",
+	]
 	subprocess.run(
 		[
 			folder / "prego_venv/bin/prego-metrics",
@@ -216,7 +222,7 @@ def test_a_switch_of_the_trigger_removes_what_drove_before_and_then_changes_noth
 	assert play("--check", prego_metrics_trigger="cron")[0] > 0 and not line.exists()
 	for trigger, left in (
 		("cron", (True, 0)),
-		("systemd", (False, 3)),
+		("systemd", (False, 5)),
 		("none", (False, 0)),
 		("cron", (True, 0)),
 	):

@@ -1,4 +1,4 @@
-"""The systemd units of one bench: a service, its timer, and the unit that alerts.
+"""The systemd units of one bench: a service with its timer, one with its path unit, and the unit that alerts.
 
 Rendered from the templates in `units/`. Root obeys what comes out, so each value is one that no unit file
 could read as anything else.
@@ -26,6 +26,8 @@ HARDENED_USER = "prego-metrics"
 DEFAULT_KEY_FILE = "/etc/prego_metrics/internal_api_key"
 # Where systemd looks for units, what goes before first.
 UNIT_FOLDERS = ("/etc/systemd/system", "/run/systemd/system", "/usr/local/lib/systemd/system")
+# What `bench new-site` or a rename begins is over then, as a rule, and a burst of them is one push.
+SETTLE_SECONDS = 3
 _MAX_UNIT_BYTES = 1 << 16
 _TEMPLATES = Path(__file__).parent / "units"
 _PATH = re.compile(r"/[A-Za-z0-9_./+@,-]*")
@@ -43,7 +45,8 @@ class UnitError(PregoMetricsError):
 class Units:
 	"""What the units of one bench are made of. user and group are those of the bench; paths are absolute.
 
-	hardened holds the settings that the unit alone gives in that mode, by variable; None for the other mode.
+	hardened holds the settings that the unit alone gives in that mode, by variable; None for the other mode. watched are
+	the folders of sites that are counted, by default sites alone.
 	"""
 
 	bench: str
@@ -54,6 +57,7 @@ class Units:
 	key_file: str = DEFAULT_KEY_FILE
 	instance: str | None = None
 	hardened: dict[str, str] | None = None
+	watched: tuple[str, ...] = ()
 
 	@property
 	def name(self) -> str:
@@ -62,13 +66,13 @@ class Units:
 	def render(self) -> dict[str, str]:
 		"""Return the text of each unit by its file's name. Raises UnitError."""
 		if self.instance is not None and (
-			not _INSTANCE.fullmatch(self.instance) or self.instance.split("-")[-1] == "alerts"
+			not _INSTANCE.fullmatch(self.instance) or self.instance.split("-")[-1] in ("alerts", "change")
 		):
 			raise UnitError(
 				f"'{sanitize(self.instance, 80)}' cannot name an instance: it must be 1 to 32 of a-z, 0-9 and -, "
-				"begin and end with a letter or digit, and not end with alerts"
+				"begin and end with a letter or digit, and not end with alerts or change"
 			)
-		for path in (self.bench, self.sites, self.program, self.key_file):
+		for path in (self.bench, self.sites, self.program, self.key_file, *self.watched):
 			if not _PATH.fullmatch(path):
 				raise UnitError(
 					f"{sanitize(path)} cannot be named in a unit: it must be an absolute path of letters, digits "
@@ -76,9 +80,35 @@ class Units:
 				)
 		values = self._values()
 		return {
-			f"{self.name}.service": _rendered("service", values),
+			f"{self.name}.service": _rendered("service", values | self._regular()),
 			f"{self.name}.timer": _rendered("timer", values),
+			f"{self.name}-change.service": _rendered("service", values | self._on_change()),
+			f"{self.name}.path": _rendered("path", values),
 			f"{self.name}-alerts.service": _rendered("alerts.service", values),
+		}
+
+	def _regular(self) -> dict[str, str]:
+		return {
+			"service": f"{self.name}.service",
+			"description": "Push the tenant count and load of this node to the control plane",
+			"unit": "# Both look for new alerts; OnSuccess= (systemd 249) is for what recovered.\n"
+			f"OnFailure={self.name}-alerts.service\n"
+			f"OnSuccess={self.name}-alerts.service\n",
+			"settle": "",
+			"when": "--if-due",
+			"spread": "The timer spreads the fleet already.",
+		}
+
+	def _on_change(self) -> dict[str, str]:
+		return {
+			"service": f"{self.name}-change.service",
+			"description": "Push a changed tenant count of this node to the control plane",
+			"unit": "# The timer's service looks for alerts. A start limit would end the path unit for good.\n"
+			"StartLimitIntervalSec=0\n",
+			"settle": "# Lets a change come to its end, and limits how often this runs.\n"
+			f"ExecStartPre=/bin/sleep {SETTLE_SECONDS}\n",
+			"when": "--on-change",
+			"spread": "Changes spread by themselves.",
 		}
 
 	def _values(self) -> dict[str, str]:
@@ -90,6 +120,7 @@ class Units:
 			if self.hardened is None
 			else f"{self.bench}, in the hardened mode: a user of its own, and the key out of the bench's reach",
 			"bench": self.bench,
+			"watched": "".join(f"PathChanged={path}\n" for path in self.watched or (self.sites,)),
 			"sites": self.sites,
 			"state": state,
 			"program": self.program,
@@ -104,7 +135,9 @@ class Units:
 			),
 			"make_state": f"/usr/bin/mkdir -p --mode=0700 {state}"
 			if self.hardened is None
-			else f"/bin/sh -c 'mkdir -p -m 2770 {state} && chmod 2770 {state} && "
+			# A change of its mode, even to the same one, would be a change in sites/ to the path unit.
+			else f"/bin/sh -c 'mkdir -p -m 2770 {state} && "
+			f"find {state} -maxdepth 0 ! -perm 2770 -exec chmod 2770 {{}} + && "
 			f"find {state} -type f -user {self.user} ! -perm 660 -exec chmod 660 {{}} +'",
 		}
 

@@ -6,6 +6,7 @@ import grp
 import os
 import pwd
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
@@ -23,6 +24,9 @@ from prego_metrics.agent.setup.systemd_units import (
 )
 from prego_metrics.cli.ui.options import bench_option
 from prego_metrics.cli.ui.output import fail
+
+if TYPE_CHECKING:
+	from prego_metrics.agent.bench.locate import Bench
 
 _SYSTEM_FOLDER = "/etc/systemd/system"
 
@@ -52,7 +56,7 @@ def systemd(
 	instance: str | None,
 	**given: str | None,
 ) -> None:
-	"""Make the systemd units that push for this bench every minute, and say how to enable them.
+	"""Make the systemd units that push for this bench every minute and when sites change, and say how to enable them.
 
 	Exit codes: 0 printed or written, 2 refused.
 	"""
@@ -77,11 +81,15 @@ def systemd(
 def _units(
 	bench_path: str | None, key_file: str, instance: str | None, settings: dict[str, str] | None
 ) -> Units:
-	"""Gather what the units name. Nothing inside the bench is believed: its user could have written it."""
+	"""Gather what the units name.
+
+	Nothing inside the bench is believed, as its user could have written it, but for which folders to watch.
+	"""
 	from prego_metrics.agent.bench.locate import find_bench
 
 	bench = find_bench(bench_path)
 	owner = os.stat(bench.sites)
+	watched = _watched(bench)
 	program = os.path.join(os.path.dirname(sys.executable), "prego-metrics")
 	if not os.access(program, os.X_OK):
 		raise UnitError(
@@ -102,7 +110,19 @@ def _units(
 		key_file=os.path.abspath(key_file),
 		instance=instance,
 		hardened=settings,
+		watched=watched,
 	)
+
+
+def _watched(bench: Bench) -> tuple[str, ...]:
+	"""Return the folders of sites that the settings of the bench count. Raises BenchError, ConfigurationError."""
+	from prego_metrics.agent.bench.locate import open_benches
+	from prego_metrics.agent.config.config import load_config
+
+	# The units have none of this process's environment.
+	config = load_config(bench, {})
+	config.require(("benches",))
+	return tuple(counted.sites for counted in open_benches(config.benches))
 
 
 def _checked_settings(given: dict[str, str | None]) -> dict[str, str]:
@@ -153,7 +173,7 @@ def _next_steps(units: Units, names: list[str], output: str | None) -> str:
 	else:
 		paths = " ".join(os.path.join(output or "DIR", name) for name in names)
 		steps.append(f"  sudo install -m 644 -t {_SYSTEM_FOLDER} {paths}")
-	steps.append(f"  sudo systemctl enable --now {units.name}.timer")
+	steps.append(f"  sudo systemctl enable --now {units.name}.timer {units.name}.path")
 	return "\n".join(steps)
 
 

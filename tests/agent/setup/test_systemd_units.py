@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import shutil
 import stat
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,6 +45,13 @@ needs_systemd = pytest.mark.skipif(
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="files of root's can be made by root only")
 
 
+UNIT_NAMES = [
+	"prego-metrics.service",
+	"prego-metrics.timer",
+	"prego-metrics-change.service",
+	"prego-metrics.path",
+	"prego-metrics-alerts.service",
+]
 KEY = "the-key-of-the-control-plane"
 
 
@@ -91,8 +101,8 @@ def test_systemd_finds_nothing_wrong_with_them(units: Units, tmp_path: Path) -> 
 
 @needs_systemd
 @pytest.mark.parametrize("units", [PLAIN, HARDENED], ids=["plain", "hardened"])
-def test_the_exposure_of_the_service_is_1_5_or_better(units: Units, tmp_path: Path) -> None:
-	name = f"{units.name}.service"
+@pytest.mark.parametrize("name", ["prego-metrics.service", "prego-metrics-change.service"])
+def test_the_exposure_of_the_service_is_1_5_or_better(units: Units, name: str, tmp_path: Path) -> None:
 	(tmp_path / name).write_text(units.render()[name])
 	done = subprocess.run(
 		["systemd-analyze", "security", "--offline=true", "--threshold=15", "--no-pager", tmp_path / name],
@@ -118,11 +128,12 @@ def test_a_sandbox_that_would_blind_the_push_is_left_out_with_a_reason(units: Un
 
 
 def test_the_unit_may_write_the_state_alone_and_its_owner_makes_it_first() -> None:
-	for units, mode in ((PLAIN, "0700"), (HARDENED, "2770")):
-		expected = directives(units.render()["prego-metrics.service"])
+	names = ("prego-metrics.service", "prego-metrics-change.service")
+	for (units, mode), name in itertools.product(((PLAIN, "0700"), (HARDENED, "2770")), names):
+		expected = directives(units.render()[name])
 		assert expected["ProtectSystem"] == ["strict"]
 		assert expected["ReadWritePaths"] == [f"-{BENCH}/sites/.prego-metrics"]
-		(made,) = expected["ExecStartPre"]
+		made = expected["ExecStartPre"][-1]
 		assert (
 			made.startswith("+/usr/bin/setpriv --reuid=frappe --regid=frappe --init-groups") and mode in made
 		)
@@ -133,6 +144,58 @@ def test_the_timer_ticks_each_minute_at_a_second_of_its_own() -> None:
 	assert expected["OnCalendar"] == ["*-*-* *:*:00"]
 	assert (expected["FixedRandomDelay"], expected["AccuracySec"]) == (["yes"], ["1s"])
 	assert directives(PLAIN.render()["prego-metrics.service"])["Environment"] == ["PREGO_METRICS_SPREAD=0"]
+
+
+def test_what_changes_in_sites_starts_a_push_of_its_own_that_no_limit_ends() -> None:
+	units = PLAIN.render()
+	path, service = directives(units["prego-metrics.path"]), directives(units["prego-metrics-change.service"])
+	assert path["PathChanged"] == [BENCH + "/sites"]
+	assert path["Unit"] == ["prego-metrics-change.service"]
+	assert (path["TriggerLimitIntervalSec"], service["StartLimitIntervalSec"]) == (["0"], ["0"])
+	# What limits its rate: it waits before anything else, and longer for a push.
+	assert service["ExecStartPre"][0] == "/bin/sleep 3"
+	assert service["ExecStart"] == [f"{PLAIN.program} push --on-change --bench {BENCH}"]
+	assert not {"OnFailure", "OnSuccess"} & service.keys()
+
+
+@pytest.mark.parametrize("units", [PLAIN, HARDENED], ids=["plain", "hardened"])
+def test_the_service_of_a_change_has_the_sandbox_and_the_key_of_the_other(units: Units) -> None:
+	rendered = units.render()
+	regular, change = (
+		directives(rendered[name]) for name in ("prego-metrics.service", "prego-metrics-change.service")
+	)
+	differing = {name for name in regular.keys() | change.keys() if regular.get(name) != change.get(name)}
+	assert differing == {
+		"Description",
+		"OnFailure",
+		"OnSuccess",
+		"StartLimitIntervalSec",
+		"ExecStartPre",
+		"ExecStart",
+	}
+
+
+def test_every_bench_that_counts_is_watched_and_must_have_a_name_fit_for_a_unit() -> None:
+	both = (BENCH + "/sites", "/srv/second/sites")
+	path = directives(replace(PLAIN, watched=both).render()["prego-metrics.path"])
+	assert path["PathChanged"] == list(both)
+	with pytest.raises(PregoMetricsError, match="cannot be named in a unit"):
+		replace(PLAIN, watched=("/srv/a b/sites",)).render()
+
+
+def test_the_hardened_service_changes_no_mode_in_sites_that_is_right(tmp_path: Path) -> None:
+	"""The path unit would see that, and start the service again, and so on."""
+	units = replace(HARDENED, sites=str(tmp_path))
+	made = directives(units.render()["prego-metrics.service"])["ExecStartPre"][-1]
+	command = made[made.index("/bin/sh") :].replace(" -user frappe", "")
+	state = tmp_path / ".prego-metrics"
+	state.mkdir(mode=0o700)
+	subprocess.run(["sh", "-c", command], check=True)
+	before = state.stat()
+	assert stat.S_IMODE(before.st_mode) == 0o2770
+	time.sleep(0.02)
+	subprocess.run(["sh", "-c", command], check=True)
+	assert state.stat().st_ctime_ns == before.st_ctime_ns
 
 
 def test_in_the_hardened_mode_the_unit_alone_says_where_the_key_goes() -> None:
@@ -159,7 +222,9 @@ def test_a_bench_that_a_unit_could_read_as_something_else_is_refused(path: str) 
 		Units(path, path + "/sites", "frappe", "frappe", "/opt/x").render()
 
 
-@pytest.mark.parametrize("instance", ["", "alerts", "a-alerts", "A", "a/b", "-a", "a" * 33])
+@pytest.mark.parametrize(
+	"instance", ["", "alerts", "a-alerts", "change", "a-change", "A", "a/b", "-a", "a" * 33]
+)
 def test_an_instance_that_would_clash_or_escape_is_refused(instance: str) -> None:
 	with pytest.raises(PregoMetricsError, match="instance"):
 		Units(BENCH, BENCH + "/sites", "frappe", "frappe", "/opt/x", instance=instance).render()
@@ -169,12 +234,15 @@ def test_an_instance_names_each_unit_and_each_reference() -> None:
 	units = Units(BENCH, BENCH + "/sites", "frappe", "frappe", "/opt/x", instance="staging").render()
 	assert sorted(units) == [
 		"prego-metrics-staging-alerts.service",
+		"prego-metrics-staging-change.service",
+		"prego-metrics-staging.path",
 		"prego-metrics-staging.service",
 		"prego-metrics-staging.timer",
 	]
 	assert directives(units["prego-metrics-staging.service"])["OnFailure"] == [
 		"prego-metrics-staging-alerts.service"
 	]
+	assert directives(units["prego-metrics-staging.path"])["Unit"] == ["prego-metrics-staging-change.service"]
 
 
 # --- the command -----------------------------------------------------------------------------------
@@ -192,10 +260,30 @@ def test_the_command_writes_the_units_and_says_how_to_enable_them(
 	commands = [line for line in done.stdout.splitlines() if line.startswith("  ")]
 	assert len(commands) == 2
 	assert commands[0].startswith("  sudo install -m 644 -t /etc/systemd/system ")
-	assert commands[1] == "  sudo systemctl enable --now prego-metrics.timer"
-	for name in ("prego-metrics.service", "prego-metrics.timer", "prego-metrics-alerts.service"):
+	assert commands[1] == "  sudo systemctl enable --now prego-metrics.timer prego-metrics.path"
+	for name in UNIT_NAMES:
 		assert stat.S_IMODE((output / name).stat().st_mode) == 0o644
 	assert f"push --if-due --bench {bench_folder}\n" in (output / "prego-metrics.service").read_text()
+
+
+def test_the_command_watches_the_benches_that_the_settings_count(
+	run_agent: Callable[..., subprocess.CompletedProcess[str]],
+	bench_folder: Path,
+	tmp_path: Path,
+	make_bench: Callable[..., Path],
+	settings: Callable[..., Path],
+	key_file: Path,
+) -> None:
+	for name in ("b1", "b2"):
+		make_bench(tmp_path / name, "a.example")
+	settings(bench_folder, benches=[str(bench_folder), f"{tmp_path}/b*"])
+	done = run_agent("systemd", "--bench", bench_folder, "--key-file", key_file)
+	watched = re.findall("^PathChanged=(.*)$", done.stdout, re.MULTILINE)
+	assert watched == [f"{bench}/sites" for bench in (bench_folder, tmp_path / "b1", tmp_path / "b2")]
+	shutil.rmtree(tmp_path / "b1")
+	shutil.rmtree(tmp_path / "b2")
+	done = run_agent("systemd", "--bench", bench_folder, "--key-file", key_file)
+	assert done.returncode == 2 and "b*" in done.stderr
 
 
 def test_without_a_folder_the_units_are_printed_and_nothing_is_written(
@@ -204,11 +292,7 @@ def test_without_a_folder_the_units_are_printed_and_nothing_is_written(
 	before = sorted(bench_folder.rglob("*"))
 	done = run_agent("systemd", "--bench", bench_folder, "--key-file", key_file)
 	assert done.returncode == 0
-	assert re.findall("^# ==== (.*)$", done.stdout, re.MULTILINE) == [
-		"prego-metrics.service",
-		"prego-metrics.timer",
-		"prego-metrics-alerts.service",
-	]
+	assert re.findall("^# ==== (.*)$", done.stdout, re.MULTILINE) == UNIT_NAMES
 	assert "systemctl enable --now prego-metrics.timer" in done.stderr
 	assert sorted(bench_folder.rglob("*")) == before
 
