@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults test-ansible test-bench contract mutation lint format wheel bench-speed fleet-simulation clean
+.PHONY: help demo test faults test-ansible test-bench contract mutation lint format wheel bench-speed fleet-simulation fleet-processes clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ wheel: $(VENV)/dev ## Build the wheel, install it in an empty environment and ru
 	@$(VENV)/wheel-check/bin/python -m pip --disable-pip-version-check --quiet install dist/*.whl
 	@cd / && $(CURDIR)/$(VENV)/wheel-check/bin/prego-metrics --help
 	@ls dist
+
+fleet-processes: $(VENV)/run tests/contract/node_modules/.installed ## Push from 200 benches of this machine, as cron would, to a Worker on D1 (3 minutes; Node 20 or later)
+	@$(BIN)/python benchmarks/fleet_processes.py
 
 bench-speed: $(VENV)/dev ## Measure beside peers, as ratios (see benchmarks/)
 	@$(BIN)/python benchmarks/census.py
