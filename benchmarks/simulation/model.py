@@ -14,12 +14,15 @@ import heapq
 import math
 import random
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from benchmarks.simulation.measures import Measures
 from benchmarks.simulation.world import Scenario, Trigger
 from prego_metrics.agent.config.settings import SETTING_BY_NAME
 from prego_metrics.agent.http.retry import Attempt, pause_seconds
 from prego_metrics.agent.push.delivery import scheduled_attempts
+from prego_metrics.agent.push.due import Wait
+from prego_metrics.agent.setup.systemd_units import SETTLE_SECONDS
 from prego_metrics.agent.state import schedule
 from prego_metrics.agent.state.model import Push, State, Tick
 from prego_metrics.agent.state.outcomes import DELIVERED, FAILED
@@ -34,6 +37,14 @@ WORK_SECONDS = (0.3, 0.8)
 BOOT_SECONDS = (5.0, 35.0)
 
 
+class Run(NamedTuple):
+	"""A run of a trigger that pushes: when the push begins, when the run started, and whether it is a regular push."""
+
+	began: float
+	ticked: float
+	regular: bool = True
+
+
 class Node:
 	"""One node. at: when its last push began. row_at: when its row was written. changed_at: since when that is wrong."""
 
@@ -46,6 +57,7 @@ class Node:
 		"failures",
 		"id",
 		"last_attempt_at",
+		"last_regular_at",
 		"not_before",
 		"off_at",
 		"on_at",
@@ -65,9 +77,10 @@ class Node:
 		self.clock = clock
 		self.changed_at = self.step_at = self.off_at = self.on_at = math.inf
 		self.step = 0.0
-		self.runs: list[tuple[float, float]] = []
+		self.runs: list[Run] = []
 		self.at = self.row_at = 0.0
 		self.last_attempt_at = 0.0
+		self.last_regular_at: float | None = None
 		self.booted_at = self.delivered_at = 0.0
 		self.failures = 0
 		self.not_before: float | None = None
@@ -154,14 +167,18 @@ class Fleet:
 
 	def _begin(self, number: int, node: Node, at: float) -> bool:
 		"""Judge again, as under the lock, and stamp the attempt; what is not due any more is planned anew."""
-		began = node.runs[0][0]
-		if len(node.triggers) > 1 and not self._is_due(node, node.clock + began):
+		began = node.runs[0].began
+		wall = node.clock + began
+		is_due = self._seconds_until_due(node, wall) <= 0 or self._is_due_for_change(node, wall)
+		if len(node.runs) > 1 and not is_due:
 			self._plan(number, node, at)
 			return False
 		if at >= 0:
 			self.measures.gaps.add(began - node.at)
 		node.at = began
-		node.last_attempt_at = node.clock + began
+		# As State.attempted does.
+		last_regular_at = node.last_attempt_at if node.last_regular_at is None else node.last_regular_at
+		node.last_attempt_at, node.last_regular_at = wall, None if node.runs[0].regular else last_regular_at
 		return True
 
 	def _attempt(self, number: int, node: Node, at: float, attempt: int) -> None:
@@ -210,11 +227,12 @@ class Fleet:
 		"""Find when the node pushes next, seen from `now`, and make that an event."""
 		while True:
 			runs = [self._next_run(node, index, now) for index in range(len(node.triggers))]
+			runs += self._run_on_change(node, now)
 			if len(runs) > 1:
 				# Runs that wait for their share of the spread judge again when it is over.
-				runs += [run for run in node.runs if run[1] < now < run[0]]
+				runs += [run for run in node.runs if run.ticked < now < run.began]
 				runs.sort()
-			began, ticked = runs[0]
+			began, ticked, _ = runs[0]
 			if began >= node.off_at:
 				now, node.off_at, node.runs = node.on_at, math.inf, []
 				node.booted_at = node.clock + now
@@ -230,41 +248,77 @@ class Fleet:
 		node.runs = runs
 		heapq.heappush(self._events, (began + random.uniform(*WORK_SECONDS), number, 1))
 
-	def _next_run(self, node: Node, index: int, now: float) -> tuple[float, float]:
+	def _next_run(self, node: Node, index: int, now: float) -> Run:
 		"""Return when the next run of a trigger that finds a push due begins it, and when that run started."""
 		trigger, phase = node.triggers[index], node.phases[index]
 		wall = node.clock + now
 		early = trigger.latest + trigger.spread
-		earliest = max(wall, wall + self._seconds_until_due(node, wall) - early)
+		until_due = self._seconds_until_due(node, wall)
+		if self._obeys_changes(node):
+			changed = max(0.0, node.clock + node.changed_at - wall)
+			until_due = min(until_due, max(changed, self._seconds_until_due(node, wall, changed=True)))
+		earliest = max(wall, wall + until_due - early)
 		nominal = phase + trigger.every * math.ceil((earliest - phase) / trigger.every)
 		while True:
 			ticked = nominal + trigger.lateness()
 			wait = self._wait(node, trigger, ticked)
 			if wait is not None:
-				return ticked + wait - node.clock, ticked - node.clock
+				return Run(ticked + wait.seconds - node.clock, ticked - node.clock, wait.regular)
 			nominal += trigger.every
 
-	# The product's rules, as agent/push/push.py puts them together.
+	def _run_on_change(self, node: Node, now: float) -> list[Run]:
+		"""Return when the path unit's run begins a push, and when it starts; nothing where no unit watches."""
+		ticked = node.changed_at + SETTLE_SECONDS
+		watched = any(trigger.name == "timer" for trigger in node.triggers)
+		if not watched or not now <= ticked < math.inf or not self._obeys_changes(node):
+			return []
+		wait = self._wait_for_change(node, node.clock + ticked, schedule.CHANGE_SECONDS)
+		return [] if wait is None else [Run(ticked + wait, ticked, regular=False)]
 
-	def _seconds_until_due(self, node: Node, wall: float) -> float:
-		pace = schedule.Pace(node.last_attempt_at, node.failures, node.not_before)
-		return schedule.seconds_until_due(wall, pace, self.scenario.interval, node.id)
+	# The product's rules, as agent/push/due.py puts them together.
 
-	def _is_due(self, node: Node, wall: float) -> bool:
-		return self._seconds_until_due(node, wall) <= 0
+	def _pace(self, node: Node) -> schedule.Pace:
+		return schedule.Pace(node.last_attempt_at, node.failures, node.not_before, node.last_regular_at)
 
-	def _wait(self, node: Node, trigger: Trigger, wall: float) -> float | None:
-		"""Return how long a run of `trigger` at this moment waits before it pushes, None if nothing is due."""
-		pace = schedule.Pace(node.last_attempt_at, node.failures, node.not_before)
+	def _seconds_until_due(self, node: Node, wall: float, *, changed: bool = False) -> float:
+		interval = self.scenario.interval
+		return schedule.seconds_until_due(wall, self._pace(node), interval, node.id, changed=changed)
+
+	def _obeys_changes(self, node: Node) -> bool:
+		return node.changed_at < math.inf and self._pace(node).obeys_changes
+
+	def _is_due_for_change(self, node: Node, wall: float) -> bool:
+		return self._obeys_changes(node) and self._wait_for_change(node, wall, 0.0) is not None
+
+	def _wait_for_change(self, node: Node, wall: float, longest: float) -> float | None:
+		"""Return how long a run waits for what changed before it began; None if nothing did, or it does not wait."""
+		if node.clock + node.changed_at > wall:
+			return None
+		seconds = self._seconds_until_due(node, wall, changed=True)
+		return None if seconds > longest else max(0.0, seconds)
+
+	def _wait(self, node: Node, trigger: Trigger, wall: float) -> Wait | None:
+		"""Return for how long a run of `trigger` at this moment waits before it pushes, None if nothing is due."""
 		leads = trigger.name == "frappe" and any(tick.leads(wall) for tick in self._other_ticks(node, wall))
-		return schedule.wait_before_push(
+		wait = schedule.wait_before_push(
 			wall,
-			pace,
+			self._pace(node),
 			self.scenario.interval,
 			node.id,
 			spread_seconds=trigger.spread,
 			other_trigger_leads=leads,
 		)
+		if wait is not None:
+			return Wait(wait, regular=True)
+		if not self._obeys_changes(node):
+			return None
+		changed = self._wait_for_change(
+			node, wall, 0.0 if trigger.name == "frappe" else schedule.CHANGE_SECONDS
+		)
+		if changed is None:
+			return None
+		share = schedule.spread_share_seconds(node.id, min(trigger.spread, self.scenario.interval))
+		return Wait(max(share, changed), regular=False)
 
 	def _other_ticks(self, node: Node, wall: float) -> Iterator[Tick]:
 		"""Yield the last sign of life of each trigger that is not Frappe's, on time and without its push."""

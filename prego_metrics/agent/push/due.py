@@ -18,17 +18,31 @@ from prego_metrics.agent.push.steps import read_state, read_ticks, write_in_time
 from prego_metrics.agent.state import schedule
 from prego_metrics.agent.state.model import Count, State
 from prego_metrics.agent.state.store import StateFolder
+from prego_metrics.light_typing import NamedTuple
 
 # Who wakes up a moment early finds nothing due.
 _MOMENT_SECONDS = 0.05
 
 
-def wait_seconds(config: Config, folder: StateFolder, request: Request) -> float | None:
-	"""Return how long a run that starts now waits before it pushes, None if it does not push. Raises TooLate."""
+class Wait(NamedTuple):
+	"""How long a run waits before it pushes, and whether that is a regular push.
+
+	A run that waits because the count changed makes no regular push, though one may be due when it is over: the next
+	one would move from the trigger's moment, and come a whole period later.
+	"""
+
+	seconds: float
+	regular: bool
+
+
+def wait_before_push(config: Config, folder: StateFolder, request: Request) -> Wait | None:
+	"""Return for how long a run that starts now waits, None if it does not push. Raises TooLate."""
 	state, _ = read_state(folder)
-	wait = None if request.on_change else _wait_for_regular(config, folder, state, request)
-	if wait is not None or not state.pace.obeys_changes:
-		return wait
+	regular_seconds = None if request.on_change else _wait_for_regular(config, folder, state, request)
+	if regular_seconds is not None:
+		return Wait(regular_seconds, regular=True)
+	if not state.pace.obeys_changes:
+		return None
 	seconds = _seconds_until_change_due(config, state)
 	# Frappe's worker has other jobs than to wait.
 	longest = schedule.CHANGE_SECONDS if request.spread else 0.0
@@ -36,7 +50,7 @@ def wait_seconds(config: Config, folder: StateFolder, request: Request) -> float
 		return None
 	spread = min(config.spread, config.push_interval) if request.spread else 0.0
 	share = schedule.spread_share_seconds(config.node_id, spread)
-	return max(share, seconds + _MOMENT_SECONDS if seconds > 0 else 0.0)
+	return Wait(max(share, seconds + _MOMENT_SECONDS if seconds > 0 else 0.0), regular=False)
 
 
 def is_due(config: Config, folder: StateFolder, state: State, request: Request) -> bool:

@@ -22,7 +22,7 @@ from prego_metrics.agent.base.time_limits import folder_in_time
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.config.config import DRY_RUN_KEYS, PUSH_KEYS, Config
 from prego_metrics.agent.config.key_place import key_place
-from prego_metrics.agent.push.due import is_due, is_regular_due, keep_count, wait_seconds
+from prego_metrics.agent.push.due import is_due, keep_count, wait_before_push
 from prego_metrics.agent.push.request import MANUAL, ON_CHANGE, Request
 from prego_metrics.agent.push.result import Result
 from prego_metrics.agent.push.steps import (
@@ -131,11 +131,13 @@ def _push_if_due(config: Config, folder: StateFolder, request: Request, environ:
 	"""Judge whether a push is due, take the lock, judge again, push and record."""
 	if request.trigger == "frappe" and not config.scheduler_pushes:
 		return Result(NOT_DUE, time.time())
+	regular = True
 	if request.if_due:
-		seconds = wait_seconds(config, folder, request)
-		if seconds is None:
+		wait = wait_before_push(config, folder, request)
+		if wait is None:
 			return Result(NOT_DUE, time.time())
-		time.sleep(seconds)
+		time.sleep(wait.seconds)
+		regular = wait.regular
 	from prego_metrics.agent.push.busy import busy, lock_wait_seconds
 	from prego_metrics.agent.push.record import read_under_lock, record_push
 	from prego_metrics.agent.state.lock import PushLock
@@ -167,7 +169,6 @@ def _push_if_due(config: Config, folder: StateFolder, request: Request, environ:
 				give_up_at = min(give_up_at, began_waiting + request.within_seconds)
 			if no_lock is None:
 				write_in_time(lambda: folder.begin(begun), folder, give_up_at)
-			regular = not request.if_due or is_regular_due(config, state)
 			result, state, state_hangs = _count_and_send(
 				config, folder, state, request, environ, begun.at, give_up_at, regular
 			)

@@ -227,6 +227,15 @@ def test_regular_pushes_stay_where_they_were(bench: Path, control_plane: Watched
 	assert state_of(bench).last_regular_at is None
 
 
+def test_a_push_for_a_change_is_no_regular_one_though_one_is_due(pool: Path) -> None:
+	"""Else the next regular one would be due after the timer's next run, and come with the one after it."""
+	rewind(pool, 290)
+	began = state_of(pool).last_attempt_at
+	assign(pool)
+	assert tenants(push_now(pool, ON_CHANGE)) == 4
+	assert state_of(pool).last_regular_at == began
+
+
 def test_where_there_is_no_count_a_change_brings_nothing_forward(pool: Path) -> None:
 	rewind(pool, 20)
 	for site in list((pool / "sites").glob("*/site_config.json")):
