@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -248,6 +249,27 @@ def test_d1_counts_the_rows_that_scaling_out_says(plane: Plane) -> None:
 		assert [written(UPSERT.replace("now", "later")), written(REPLACE)] == [2, 3]
 	finally:
 		plane.sql("DROP INDEX by_time")
+
+
+def test_snapshots_grow_and_are_pruned_as_scaling_out_says(plane: Plane) -> None:
+	if not isinstance(plane, WorkerPlane) or not plane.snapshots:
+		pytest.skip("no D1 that keeps snapshots")
+	document = (Path(__file__).parents[2] / "docs/scaling-out.md").read_text()
+	prune = re.findall(r"```sql\n(.*?)```", document, re.DOTALL)[0]
+	before = plane.sql("SELECT 1")[0]["meta"]["size_after"]
+	# The first 12,345 are older than 30 days, each by a minute less than the one before.
+	plane.sql(
+		"WITH RECURSIVE number (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM number WHERE n < 19999) "
+		"INSERT INTO server_metrics_snapshots "
+		"(node_id, cpu_pct, memory_pct, disk_pct, tenant_count, source, recorded_at) "
+		"SELECT 'sg-1', 12.5, 48.1, 61.2, 42, 'node_push', "
+		"strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-30 days', (n - 12345) || ' minutes') FROM number"
+	)
+	grown = plane.sql("SELECT 1")[0]["meta"]["size_after"] - before
+	assert 70 < grown / 20_000 < 85
+	used = [plane.sql(prune)[0]["meta"] for _ in range(3)]
+	assert [meta["rows_written"] for meta in used] == [10_000, 2345 + 1, 0]
+	assert max(meta["rows_read"] for meta in used) <= 30_001
 
 
 def test_the_queries_for_d1_run_there(plane: Plane) -> None:
