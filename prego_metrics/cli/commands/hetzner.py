@@ -37,9 +37,8 @@ def hetzner() -> None:
 @click.option(
 	"--max-age",
 	type=Seconds(min=1),
-	default=300.0,
 	metavar="S",
-	help="Seconds up to which a row is fresh. Default: 300.",
+	help="Seconds up to which a row is fresh. Default: 300, or 2 × push_interval + 60 where it is exported.",
 )
 @click.option(
 	"--control-plane-url",

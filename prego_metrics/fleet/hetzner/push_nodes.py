@@ -27,18 +27,18 @@ MAX_CLOCK_SKEW_SECONDS = 60.0
 
 
 class LastRow(NamedTuple):
-	"""A node's row in an export of server_metrics; updated_at in seconds since the epoch."""
+	"""A node's row in an export of server_metrics; updated_at in seconds since the epoch. It is fresh up to its max age."""
 
 	updated_at: float
 	source: str
+	max_age_seconds: float
 
 
 class Known(NamedTuple):
-	"""The tenant count of each node, and its last row, None without an export; one is fresh up to max_age_seconds."""
+	"""The tenant count of each node, and its last row, None without an export."""
 
 	counts: Mapping[str, int]
 	rows: Mapping[str, LastRow] | None
-	max_age_seconds: float
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def _exclude(node: MappedNode, known: Known) -> tuple[str, str] | None:
 	age = time.time() - row.updated_at
 	if age < -MAX_CLOCK_SKEW_SECONDS:
 		return NOT_PUSHED, f"its row is {-age:.0f} s in the future, so it may be fresh"
-	if age > known.max_age_seconds:
+	if age > row.max_age_seconds:
 		return None
 	pushed = f"pushed for itself {max(0.0, age):.0f} s ago"
 	if node.agentless:

@@ -21,6 +21,7 @@ from prego_metrics.agent.config.kinds import BaseUrl
 from prego_metrics.agent.config.secret_files import read_secret_file
 from prego_metrics.agent.push.delivery import Delivery, send
 from prego_metrics.agent.push.payload import Payload
+from prego_metrics.agent.state.schedule import fresh_seconds
 from prego_metrics.fleet.hetzner.api import ATTEMPT_SECONDS, HetznerApi
 from prego_metrics.fleet.hetzner.mapping import (
 	NODE_LABEL,
@@ -42,7 +43,7 @@ MAX_AGE_SECONDS = 300.0
 
 @dataclass(frozen=True)
 class SidecarOptions:
-	"""The options of `hetzner push`; max_age and time_limit are in seconds."""
+	"""The options of `hetzner push`; max_age and time_limit are in seconds. Without max_age each row has its own."""
 
 	label: str | None
 	mapping: str | None
@@ -51,7 +52,7 @@ class SidecarOptions:
 	tenants: str | None
 	statuses: tuple[str, ...]
 	metrics: str | None
-	max_age: float
+	max_age: float | None
 	control_plane_url: str | None
 	api_key_file: str | None
 	token_file: str | None
@@ -90,7 +91,7 @@ def run_sidecar(
 		counts.update(placed)
 	if options.counts:
 		counts.update(read_counts(options.counts))
-	rows = read_last_rows(options.metrics) if options.metrics else None
+	rows = read_last_rows(options.metrics, options.max_age) if options.metrics else None
 	api = HetznerApi(endpoint, token, seconds_left)
 	with contextlib.closing(api):
 		servers, unread = api.list_servers(options.selector)
@@ -103,7 +104,7 @@ def run_sidecar(
 		outcomes = [Outcome(node_id, NOT_PUSHED, reason) for node_id, reason in unmapped]
 		outcomes += push_nodes(
 			track(nodes),
-			Known(counts, rows, options.max_age),
+			Known(counts, rows),
 			api.cpu_percent,
 			send_payload,
 			save_snapshot=options.save_snapshot,
@@ -155,17 +156,18 @@ def _sender(
 	return send_payload
 
 
-def read_last_rows(path: str) -> dict[str, LastRow]:
+def read_last_rows(path: str, max_age: float | None) -> dict[str, LastRow]:
 	"""Return each node's row of an export of server_metrics that is at most five minutes old.
 
-	An export without rows is one of a fleet of which no node ever pushed. Raises ExportError.
+	Without max_age a row is fresh as long as its node's push_interval says, or for five minutes. An export without rows is one of a fleet of which no node ever pushed. Raises ExportError.
 	"""
 	rows: dict[str, LastRow] = {}
 	export = read_export(path, MAX_AGE_SECONDS)
 	for node_id, metrics in read_metrics(export, "updated_at").items():
 		if metrics.updated_at is not None:
 			try:
-				rows[node_id] = LastRow(epoch_seconds(metrics.updated_at), metrics.source)
+				fresh = fresh_seconds(metrics.push_interval) if metrics.push_interval else MAX_AGE_SECONDS
+				rows[node_id] = LastRow(epoch_seconds(metrics.updated_at), metrics.source, max_age or fresh)
 			except ValueError as error:
 				problem = f"the updated_at of node {sanitize(node_id, 80)} {error}"
 				raise ExportError(export.source, problem) from None

@@ -87,7 +87,9 @@ def test_an_export_of_tenants_that_is_empty_or_failed_is_an_error(content: str, 
 		read_placement(read_export(file(content)))
 
 
-@pytest.mark.parametrize("reading", [read_last_rows, lambda path: read_export(path, MAX_AGE_SECONDS)])
+@pytest.mark.parametrize(
+	"reading", [lambda path: read_last_rows(path, None), lambda path: read_export(path, MAX_AGE_SECONDS)]
+)
 def test_an_export_must_not_be_older_than_five_minutes(reading: Callable[[str], Any], file: Written) -> None:
 	path = file('[{"node_id": "sg-1", "updated_at": 1790000000}]')
 	reading(path)
@@ -97,6 +99,13 @@ def test_an_export_must_not_be_older_than_five_minutes(reading: Callable[[str], 
 
 
 def test_a_row_without_a_time_was_never_pushed_and_one_that_cannot_be_read_is_an_error(file: Written) -> None:
-	assert read_last_rows(file('[{"node_id": "sg-1", "updated_at": null}]')) == {}
+	assert read_last_rows(file('[{"node_id": "sg-1", "updated_at": null}]'), None) == {}
 	with pytest.raises(ExportError, match="node sg-1 is not a time"):
-		read_last_rows(file('[{"node_id": "sg-1", "updated_at": "yesterday"}]'))
+		read_last_rows(file('[{"node_id": "sg-1", "updated_at": "yesterday"}]'), None)
+
+
+def test_a_row_is_fresh_as_long_as_its_own_node_or_the_operator_says(file: Written) -> None:
+	rows = "node_id,updated_at,push_interval\nslow,0,300\nquick,0,60\nunknown,0,\n"
+	for max_age, expected in ((None, [660, 300, 300]), (90.0, [90, 90, 90])):
+		found = read_last_rows(file(rows), max_age)
+		assert [found[name].max_age_seconds for name in ("slow", "quick", "unknown")] == expected
