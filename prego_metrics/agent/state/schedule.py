@@ -121,8 +121,8 @@ def wait_before_push(
 	interval_seconds: float,
 	node_id: str,
 	*,
-	spread_seconds: float = 0.0,
-	other_trigger_leads: bool = False,
+	spread_seconds: float,
+	other_trigger_leads: bool,
 ) -> float | None:
 	"""Return how long a run that starts now waits for the node's share of the spread, None if nothing is due then.
 

@@ -298,8 +298,18 @@ def test_a_run_waits_its_share_of_the_spread_and_of_no_more_than_the_interval(
 	share = due.spread_share_seconds(NODE, most)
 	last = moment(interval)
 	at = last + interval - due.slack_seconds(interval) - share
-	assert due.wait_before_push(at + 1e-3, due.Pace(last), interval, NODE, spread_seconds=spread) == share
-	assert due.wait_before_push(at - 1e-3, due.Pace(last), interval, NODE, spread_seconds=spread) is None
+
+	def wait(now: float, leads: bool) -> float | None:
+		pace = due.Pace(last)
+		return due.wait_before_push(
+			now, pace, interval, NODE, spread_seconds=spread, other_trigger_leads=leads
+		)
+
+	assert wait(at + 1e-3, False) == share
+	assert wait(at - 1e-3, False) is None
+	# Another trigger that leads has a minute more to make it.
+	assert wait(at + 60 + 1e-3, True) == share
+	assert wait(at + 60 - 1e-3, True) is None
 
 
 @given(st.text(min_size=1).filter(str.isprintable), st.floats(0, 60))
