@@ -214,7 +214,7 @@ def _push_as_dict(push: Push | None) -> dict[str, Any] | None:
 	if push is None:
 		return None
 	return {
-		"id": sanitize(push.id, 64),
+		"id": push.id,
 		"at": iso_utc(push.at),
 		"driver": push.trigger,
 		"outcome": push.outcome,

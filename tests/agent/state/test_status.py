@@ -14,6 +14,7 @@ import pytest
 from examining import with_frappe
 from pushing import folder_of
 
+from prego_metrics.agent.base.messages import coded
 from prego_metrics.agent.bench.locate import open_bench
 from prego_metrics.agent.config.config import Config, load_config
 from prego_metrics.agent.state.model import Push, State
@@ -93,6 +94,26 @@ def test_a_push_just_delivered_is_fresh(config: Config) -> None:
 def test_an_age_has_one_digit_after_the_point(config: Config) -> None:
 	status = judge_status(after(pushed(NOW - 24.26)), config, NOW)
 	assert status.as_dict()["age_seconds"] == 24.3
+
+
+def test_a_push_is_shown_as_it_was_recorded(config: Config) -> None:
+	error = coded("key_refused", answer=401)
+	refused = pushed(NOW - 10, "refused", error=error, status_code=401, attempts=2)
+	shown = judge_status(after(pushed(NOW - 70, payload=None), refused), config, NOW).as_dict()
+	assert shown["last"] == {
+		"id": "0123456789abcdef",
+		"at": "2027-01-15T07:59:50Z",
+		"driver": "frappe",
+		"outcome": "refused",
+		"payload": {"node_id": "node-1", "tenant_count": 42, "source": "node_push"},
+		"status_code": 401,
+		"attempts": 2,
+		"duration_ms": 12,
+		"error": str(error),
+		"error_code": "key_refused",
+	}
+	delivered = shown["last_delivered"]
+	assert (delivered["payload"], delivered["error"], delivered["error_code"]) == (None, None, None)
 
 
 def test_a_fresh_row_after_a_failed_attempt_is_a_warning(config: Config) -> None:
