@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import time
 from collections.abc import Iterator
 
@@ -162,6 +163,32 @@ def test_a_path_that_is_a_secret_is_requested_and_not_shown() -> None:
 		reply = Client(server.url).get(path, SECONDS)
 	assert server.requests[0].startswith(b"GET /ping/0aa1-a-secret-path HTTP/1.1\r\n")
 	assert isinstance(reply, NoAnswer) and reply.reason.params["reason"] == WITHHELD
+
+
+@pytest.mark.parametrize("secret", [None, Secret("0aa1-a-secret-key", "a test")], ids=["none", "key"])
+def test_a_coding_that_is_not_known_is_named_without_the_secret(secret: Secret | None) -> None:
+	def behave(exchange: Exchange) -> None:
+		answer(400, b"packed", f"Content-Encoding: {exchange.bearer or 'br'}" + ", x" * 60)(exchange)
+
+	with HostileServer(behave) as server:
+		reply = Client(server.url, secret).request("GET", "/", SECONDS)
+	assert isinstance(reply, Answer) and reply.broken and reply.body == ""
+	if secret:
+		assert reply.broken.params == {"coding": WITHHELD}
+	else:
+		assert str(reply.broken.params["coding"]).startswith("br, x, x,")
+		assert len(str(reply.broken.params["coding"])) == 80
+
+
+@pytest.mark.parametrize(("unfolds_to", "is_whole"), [(65_536, True), (65_537, False)])
+def test_a_compressed_body_is_whole_up_to_the_limit(unfolds_to: int, is_whole: bool) -> None:
+	packed = gzip.compress(b"y" * unfolds_to)
+	with HostileServer(answer(200, packed, "Content-Encoding: gzip")) as server:
+		reply = Client(server.url).request("GET", "/", SECONDS)
+	assert isinstance(reply, Answer) and len(reply.body) == 65_536
+	assert (reply.broken is None) is is_whole
+	if reply.broken:
+		assert reply.broken.code == "no_connection"
 
 
 @pytest.mark.parametrize(
