@@ -239,6 +239,17 @@ def test_a_unit_whose_key_file_is_gone_is_a_warning(bench: Path, key: Path, unit
 	install_units(unit_folder, bench, key.parent / "gone")
 	check = judge(bench, {}, "shadowed")
 	assert check.state == "warn" and "which is not there" in check.seen
+	assert check.seen.count("which is not there") == 1, "the path unit's service reads the same file"
+
+
+def test_the_service_of_the_path_unit_is_looked_at_too(bench: Path, key: Path, unit_folder: Path) -> None:
+	install_units(unit_folder, bench, key)
+	unit = unit_folder / "prego-metrics-change.service"
+	unit.write_text(
+		unit.read_text().replace(f"internal_api_key:{key}", f"internal_api_key:{key.parent}/gone")
+	)
+	check = judge(bench, {}, "shadowed")
+	assert check.state == "warn" and "prego-metrics-change.service reads the key from" in check.seen
 
 
 def test_the_key_file_of_a_drop_in_counts(bench: Path, key: Path, unit_folder: Path) -> None:

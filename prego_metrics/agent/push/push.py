@@ -104,7 +104,7 @@ def push_on_change(bench: Bench, environ: Mapping[str, str] | None = None) -> Re
 			time.sleep(1.0)
 		after = push(bench, ON_CHANGE, environ)
 		if after.outcome == NOT_DUE:
-			break
+			return result if result.outcome == DELIVERED else after
 		result = after
 	return result
 

@@ -207,14 +207,20 @@ def refuse_unfit_key_file(path: str, group: str) -> None:
 
 
 def installed_key_files(bench: Bench) -> dict[str, str]:
-	"""Return the key file of each service on disk that pushes for `bench`, its drop-ins included, by unit."""
+	"""Return the key file of each service on disk that pushes for `bench`, its drop-ins included, by unit.
+
+	Of units that read the same file, as a timer's and a path unit's do, the one with the shortest name is there.
+	"""
 	key_files_by_unit: dict[str, str] = {}
 	for folder in UNIT_FOLDERS:
-		for unit in sorted(Path(folder).glob(f"{NAME}*.service")):
+		for unit in sorted(
+			Path(folder).glob(f"{NAME}*.service"), key=lambda unit: (len(unit.name), unit.name)
+		):
 			text = "\n".join(map(_content, (unit, *sorted(Path(f"{unit}.d").glob("*.conf")))))
 			benches = re.findall(r"^ExecStart=\S+ push .*--bench (\S+)", text, re.MULTILINE)
 			key_files = re.findall(r"^LoadCredential=internal_api_key:(\S+)", text, re.MULTILINE)
-			if key_files and any(_is_bench(path, bench) for path in benches):
+			is_new = key_files and key_files[-1] not in key_files_by_unit.values()
+			if is_new and any(_is_bench(path, bench) for path in benches):
 				key_files_by_unit.setdefault(unit.name, key_files[-1])
 	return key_files_by_unit
 
