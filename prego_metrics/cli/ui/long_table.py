@@ -68,6 +68,8 @@ def _cells(text: str) -> int:
 
 
 def _folded(screen: Console, cell: str, width: int) -> list[str]:
+	if cell.isascii() and " " not in cell:
+		return [cell[at : at + width] for at in range(0, len(cell), width)]
 	return [line.plain.rstrip() for line in Text(cell, overflow="fold").wrap(screen, width)] or [""]
 
 
