@@ -155,6 +155,25 @@ def test_a_body_that_drips_is_cut_and_said_to_be() -> None:
 	assert set(reply.body) == {"y"} and reply.broken.code == "no_answer"
 
 
+def test_a_body_has_two_seconds_where_nothing_else_is_asked() -> None:
+	def half(exchange: Exchange) -> None:
+		exchange.send(head(400, "Content-Length: 9") + b"half")
+		exchange.wait()
+
+	with HostileServer(half) as server:
+		reply = Client(server.url).request("GET", "/", SECONDS)
+	assert isinstance(reply, Answer) and reply.broken and reply.body == "half"
+	assert reply.broken.params["seconds"] == 2.0
+
+
+@pytest.mark.parametrize("secret", [None, Secret("0aa1-a-secret-key", "a test")], ids=["none", "key"])
+def test_the_reason_of_a_missing_answer_is_cut_at_200_characters(secret: Secret | None) -> None:
+	with HostileServer(sends(b"x" * 400 + b"\r\n\r\n")) as server:
+		reply = Client(server.url, secret).request("GET", "/", SECONDS)
+	assert isinstance(reply, NoAnswer) and reply.reason.code == "no_connection"
+	assert len(str(reply.reason.params["reason"])) == 200
+
+
 def test_a_path_that_is_a_secret_is_requested_and_not_shown() -> None:
 	path = Secret("/ping/0aa1-a-secret-path", "a test")
 	with HostileServer(

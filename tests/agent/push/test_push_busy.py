@@ -20,7 +20,7 @@ from prego_metrics.agent.push.request import Request
 from prego_metrics.agent.push.result import Result
 from prego_metrics.agent.state.events import AlertEvent
 from prego_metrics.agent.state.lock import PushLock
-from prego_metrics.agent.state.lock_contention import held_lock, stuck_push
+from prego_metrics.agent.state.lock_contention import held_lock, note_busy, stuck_push
 from prego_metrics.agent.state.model import Push, Tick
 from prego_metrics.agent.state.status import judge_status
 from prego_metrics.sandbox.server import LocalControlPlane
@@ -170,6 +170,37 @@ def test_a_push_that_got_the_lock_in_between_begins_anew(bench: Path, lock: Push
 	with PushLock(str(bench / "sites")) as other:
 		assert other.acquire()
 		assert push_now(bench, Request("cron", if_due=True)).outcome == "not_due"
+
+
+@pytest.mark.parametrize(
+	("interval", "of_timer", "seconds"), [(5, 5, 19), (5, 60, 63), (60, 5, 63), (3600, 60, 135)]
+)
+def test_a_lock_is_stuck_once_the_longest_push_and_its_files_would_be_over(
+	bench: Path, interval: float, of_timer: float, seconds: float
+) -> None:
+	folder = folder_of(bench)
+	folder.write_tick(Tick("timer", 1e9, of_timer, "node-1", "delivered"))
+	assert note_busy(folder, "cron", 1e9, interval) == held_lock(folder)
+	assert not note_busy(folder, "frappe", 1e9 + seconds, interval).stuck
+	stuck = note_busy(folder, "frappe", 1e9 + seconds + 0.1, interval)
+	assert stuck == held_lock(folder) and stuck.stuck and (stuck.at, stuck.trigger) == (1e9, "cron")
+	assert note_busy(folder, "timer", 1e9 + seconds + 60, interval) == stuck
+	(line,) = folder.history()
+	assert line[:9] == (stuck.id, 1e9, "cron", "not_sent", None, None, 0, 0, line.error)
+	assert note_busy(folder, "timer", 1e9 - 1, interval).at == 1e9 - 1
+
+
+def test_of_several_marks_the_one_that_says_stuck_counts_and_then_the_oldest(bench: Path) -> None:
+	folder = folder_of(bench)
+	for number, name in enumerate(
+		["busy-cron-30.5", "busy-timer-20.0", "stuck-frappe-40.0", "stuck-cron-50.0"]
+	):
+		folder.make_mark(f"{name}-{number:016x}")
+	found = []
+	while held := held_lock(folder):
+		found.append((held.at, held.trigger, held.stuck))
+		folder.remove(held.file_name)
+	assert found == [(40, "frappe", True), (50, "cron", True), (20, "timer", False), (30.5, "cron", False)]
 
 
 def test_a_trigger_with_a_longer_interval_may_hold_the_lock_for_longer(bench: Path, lock: PushLock) -> None:

@@ -20,6 +20,7 @@ from prego_metrics.agent.push.read_back import (
 	changed_mark,
 	differences,
 	lists_nodes,
+	read_row,
 	read_when_changed,
 )
 from prego_metrics.agent.push.request import Request
@@ -144,6 +145,22 @@ def test_a_row_that_is_cut_off_after_its_node_is_read(bench: Path) -> None:
 	assert state_of(bench).row_mark
 
 
+@pytest.mark.parametrize(("status", "final"), [(200, True), (299, True), (300, False)])
+def test_a_row_is_any_2xx_that_names_the_node(status: int, final: bool) -> None:
+	key = Secret(KEY, "a test")
+	with HostileServer(row(status, node_id="node-1"), rows=True) as server:
+		found = read_row(server.url, key, {"node_id": "node-1"}, 4.0)
+	assert (found.fault, found.final) == (None, final)
+
+
+def test_a_row_for_which_no_time_is_left_is_one_that_did_not_come() -> None:
+	with HostileServer(Exchange.wait, rows=True) as server:
+		found = read_row(server.url, Secret(KEY, "a test"), {"node_id": "node-1"}, -1.0)
+	(warning,) = found.warnings
+	assert (found.fault, found.final, warning.code) == (None, False, "row_unchecked")
+	assert code_of(warning.params["reason"]) == "no_answer"
+
+
 @pytest.mark.parametrize(
 	("status", "body", "lists"),
 	[
@@ -209,7 +226,7 @@ def at(moment: float) -> str:
 		(220, 100, 3, []),
 		(221, 100, 3, ["row_stale"]),
 		(100, 100, 4, ["row_differs"]),
-		(98, 100, 4, []),
+		(99, 100, 4, []),
 		(0, 0, 3, []),
 		(0, 0, 4, ["row_differs"]),
 	],

@@ -324,6 +324,7 @@ def test_a_node_id_with_a_bar_does_not_end_the_sentence(
 def test_a_long_error_is_cut(config: Config) -> None:
 	status = judge_status(after(pushed(NOW - 5, "failed", error="x" * 1000)), config, NOW)
 	assert len(status.plugin_line) < 600
+	assert status.sentence.params["reason"].params["error"] == "x" * 299 + "…"
 
 
 # --- the command -------------------------------------------------------------------------------------
@@ -457,8 +458,9 @@ def test_the_figures_of_the_host_are_performance_data_too(config: Config) -> Non
 		"tenant_count": 3,
 		"source": "node_push",
 	}
-	data = perfdata(judge_status(after(pushed(NOW - 5, payload=payload)), config, NOW))
+	data = perfdata(judge_status(after(pushed(NOW - 5, payload=payload, duration_ms=12_345)), config, NOW))
 	assert (data["cpu"], data["memory"], data["disk"]) == ("12.5%;;;0;100", "48%;;;0;100", "U;;;0;100")
+	assert (data["tenants"], data["duration"]) == ("3;;;0", "12.345s;;;0")
 
 
 def test_json_without_a_bench_is_json_too(run_agent: Run, tmp_path: Path) -> None:
