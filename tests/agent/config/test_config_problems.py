@@ -272,3 +272,8 @@ def test_no_depth_of_nesting_in_the_file_is_more_than_an_error(bench_folder: Pat
 			config = load_config(bench, {}, sleep=lambda seconds: None)
 			assert config.problems
 			assert all(problem.message.isprintable() for problem in config.problems)
+
+
+def test_a_refused_value_is_shown_up_to_120_characters() -> None:
+	(problem,) = judged({**GOOD, "node_id": "x" * 300}).problems
+	assert problem.message.params["value"] == '"' + "x" * 118 + "…"

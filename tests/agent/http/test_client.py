@@ -174,6 +174,14 @@ def test_the_reason_of_a_missing_answer_is_cut_at_200_characters(secret: Secret 
 	assert len(str(reply.reason.params["reason"])) == 200
 
 
+@pytest.mark.parametrize(("status", "read_past"), [(100, True), (101, False), (102, True), (199, True)])
+def test_an_informational_answer_is_read_past_but_for_another_protocol(status: int, read_past: bool) -> None:
+	first = f"HTTP/1.1 {status} Wait\r\nX: y\r\n\r\n".encode()
+	with HostileServer(sends(first * 2 + head(204))) as server:
+		reply = Client(server.url).request("GET", "/", SECONDS)
+	assert isinstance(reply, Answer) and reply.status_code == (204 if read_past else status)
+
+
 def test_a_path_that_is_a_secret_is_requested_and_not_shown() -> None:
 	path = Secret("/ping/0aa1-a-secret-path", "a test")
 	with HostileServer(

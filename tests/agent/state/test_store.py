@@ -75,6 +75,54 @@ def test_a_line_that_was_cut_does_not_take_the_next_with_it(folder: StateFolder)
 		assert 2 <= len(folder.history()) <= 3
 
 
+def test_a_history_is_cut_to_less_than_half_once_it_has_its_full_size(
+	folder: StateFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	folder.append_history(PUSH)
+	line = os.path.getsize(os.path.join(folder.path, "history.jsonl"))
+	monkeypatch.setattr(state_folder_module, "MAX_HISTORY_BYTES", 6 * line)
+	lengths = []
+	for _ in range(8):
+		folder.append_history(PUSH)
+		lengths.append(len(folder.history()))
+	# Where the cut goes through is not known to be a line's beginning.
+	assert lengths == [2, 3, 4, 5, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(("more", "count"), [(0, 1), (1, 0)])
+def test_of_a_history_twice_the_size_and_more_nothing_is_read(
+	folder: StateFolder, monkeypatch: pytest.MonkeyPatch, more: int, count: int
+) -> None:
+	folder.append_history(PUSH)
+	path = Path(folder.path) / "history.jsonl"
+	monkeypatch.setattr(state_folder_module, "MAX_HISTORY_BYTES", 4000)
+	path.write_bytes(path.read_bytes().rjust(8000 + more, b"\n"))
+	assert folder.history() == [PUSH] * count
+
+
+def test_a_push_is_looked_for_among_the_twenty_newest(folder: StateFolder) -> None:
+	pushed = [PUSH._replace(id=f"{number:016x}", at=float(number)) for number in range(21)]
+	for push in pushed:
+		folder.append_history(push)
+	assert folder.recent_push(pushed[1].id) == pushed[1] and folder.recent_push(pushed[20].id) == pushed[20]
+	assert folder.recent_push(pushed[0].id) is None
+
+
+@pytest.mark.parametrize(("largest", "is_writable"), [(8192, True), (8191, False)])
+def test_a_disk_has_room_for_a_state_where_eight_kilobytes_can_be_written(
+	folder: StateFolder, largest: int, is_writable: bool
+) -> None:
+	script = (
+		"import resource, sys; from prego_metrics.agent.state.store import StateFolder\n"
+		"resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)\n"
+		"sys.exit(StateFolder(sys.argv[1]).unwritable() is not None)\n"
+	)
+	# Without bytecode, whose files are larger.
+	command = [sys.executable, "-B", "-c", script, os.path.dirname(folder.path), str(largest)]
+	assert subprocess.run(command).returncode == (not is_writable)
+	assert os.listdir(folder.path) == []
+
+
 @in_one_folder
 @given(
 	st.lists(st.binary(max_size=60) | json_values.map(lambda value: json.dumps(value).encode()), max_size=10)
