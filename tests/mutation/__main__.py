@@ -75,11 +75,12 @@ def main() -> int:
 	parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
 	parser.add_argument("--sample", type=int, default=200, help="how many mutants (default: 200)")
 	parser.add_argument("--seed", type=int, default=1, help="which sample (default: 1)")
+	parser.add_argument("--only", default="", help="a part of the modules' paths, such as state/store.py")
 	parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
 	parser.add_argument("--at-least", type=float, default=90.0, help="percent to be killed (default: 90)")
 	arguments = parser.parse_args()
 	began = time.monotonic()
-	chosen = sample(arguments.sample, arguments.seed)
+	chosen = sample(arguments.sample, arguments.seed, arguments.only)
 	with (
 		tempfile.TemporaryDirectory(prefix="prego-metrics-mutation-") as name,
 		contextlib.ExitStack() as stack,

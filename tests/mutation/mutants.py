@@ -92,14 +92,18 @@ def annotation_ranges(tree: ast.Module) -> Iterator[tuple[tuple[int, int], tuple
 				)
 
 
-def sample(count: int, seed: int) -> list[Mutant]:
-	"""Return `count` mutants, at as many places, chosen evenly among all places of all modules."""
+def sample(count: int, seed: int, only: str = "") -> list[Mutant]:
+	"""Return up to `count` mutants, at as many places, chosen evenly among all places of all modules.
+
+	`only` is a part of the paths of the modules to choose from.
+	"""
 	chance = random.Random(seed)
 	places = [
 		mutants
 		for folder, patterns in MODULES.items()
 		for pattern in patterns
 		for path in sorted((ROOT / AGENT / folder).glob(pattern))
+		if only in str(path)
 		for mutants in mutants_of(str(path.relative_to(ROOT))).values()
 	]
 	chance.shuffle(places)
