@@ -1,42 +1,41 @@
-"""What a push costs: beside a shell script that does the same, beside a bare Python, and inside a worker.
+"""What a push by the command costs: beside a shell script that does the same, and beside a bare Python.
 
-Everything is measured against a control plane on loopback, by turns (ours, theirs, ours, …), and a ratio is
-the median of the ratios pair by pair. Pushes are those of steady operation: the CPU's mean is taken since the
-push before, so several benches are pushed from in turn, each of them more than a second after its last one.
-
-A Frappe worker runs each job in a fork of its own. What its parent has imported is paid once; on v15 neither
-psutil nor requests is among that, so both cases are measured.
+Everything is measured against a control plane on loopback. Pushes are those of steady operation, as a timer or cron
+runs them: due, and with the CPU's mean since the push before. So several benches are pushed from in turn, each of them
+seconds after its last one. A run that is not due is one that finds the sites unchanged, as most do.
 """
 
 from __future__ import annotations
 
 import contextlib
-import gc
-import importlib
 import json
 import os
-import pkgutil
 import platform
 import secrets
 import shutil
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from turns import Taken, by_turns, of_process, plain_environment, show
+
 PREGO_METRICS = str(Path(sys.executable).with_name("prego-metrics"))
-NODE_ID, SHELL_NODE_ID, PLAIN_NODE_ID = "by-prego-metrics", "by-shell", "by-requests"
+NODE_ID, SHELL_NODE_ID = "by-prego-metrics", "by-shell"
 SITES = 12
 BENCHES = 6
 PAIRS = 21
-FORKS = 11
-PAUSE_SECONDS = 1.6  # what a push takes, and the second from which on its CPU reading serves the next one
-WHOLE_TARGET, NOT_DUE_TARGET, WORKER_TARGET_MS = 2.0, 5.0, 5.0
+# The shortest interval, so that a push is due after these seconds: three quarters of it, and what a push takes.
+INTERVAL, PAUSE_SECONDS = "5", 4.5
+# For so long after a change of the folder of sites, each run counts anew.
+SETTLING_SECONDS = 61.0
+WHOLE_AIM, NOT_DUE_AIM = 1.1, 2.5
 
 # As short as a node's operator would write it. The key is in curl's command line, where ours never is.
 SHELL_PUSH = r"""
@@ -53,135 +52,76 @@ curl -fsS -m 10 -o /dev/null "$2/internal/server-metrics" \
 
 
 def main() -> None:
-	environ = {name: value for name, value in os.environ.items() if not name.startswith("PREGO_METRICS_")}
-	environ |= {"INTERNAL_API_KEY": secrets.token_hex(16), "LC_ALL": "C.UTF-8"}
-	print(f"Python {platform.python_version()}, {os.cpu_count()} CPUs, {SITES} sites, {PAIRS} pairs")
+	environ = plain_environment() | {"INTERNAL_API_KEY": secrets.token_hex(16), "LC_ALL": "C.UTF-8"}
+	print(f"Python {platform.python_version()}, {os.cpu_count()} CPUs, {SITES} sites")
 	with tempfile.TemporaryDirectory(prefix="prego-push-") as folder, control_plane(environ) as url:
 		benches = Benches([lay_out(Path(folder, f"bench-{n}"), url) for n in range(BENCHES)], environ)
+		laid_out_at = time.monotonic()
 		whole_process(benches, url, environ)
+		time.sleep(max(0.0, laid_out_at + SETTLING_SECONDS - time.monotonic()))
 		not_due(benches.paths[0], environ)
-		in_a_worker(benches, url, environ)
 		memory_and_wire(benches.after_a_pause(), environ)
 
 
 class Benches:
-	"""Benches that have pushed once, handed out so that each had more than a second's pause."""
+	"""Benches that have pushed once, handed out so that a push from each is due."""
 
 	def __init__(self, paths: list[Path], environ: dict[str, str]) -> None:
 		self.paths = paths
+		self.pushes = len(paths)
 		for path in paths:
-			run([PREGO_METRICS, "push", "--bench", path], environ)
+			of_process([PREGO_METRICS, "push", "--bench", path], environ)
 		self._pushed_at = dict.fromkeys(paths, time.monotonic())
 
 	def after_a_pause(self) -> Path:
 		path = min(self.paths, key=lambda path: self._pushed_at[path])
 		time.sleep(max(0.0, self._pushed_at[path] + PAUSE_SECONDS - time.monotonic()))
 		self._pushed_at[path] = time.monotonic()
+		self.pushes += 1
 		return path
+
+	def delivered(self) -> int:
+		"""Return how many pushes of all benches were delivered."""
+		states = (path / "sites" / ".prego-metrics" / "state.json" for path in self.paths)
+		return sum(json.loads(state.read_text())["totals"]["delivered"] for state in states)
 
 
 def whole_process(benches: Benches, url: str, environ: dict[str, str]) -> None:
-	"""`prego-metrics push` beside a shell script with top, free, df, ls and curl."""
+	"""`prego-metrics push --if-due`, when one is due, beside a shell script with top, free, df, ls and curl."""
 	missing = [tool for tool in ("sh", "top", "free", "df", "awk", "curl") if not shutil.which(tool)]
 	if missing:
 		print(f"whole push / shell script: not measured, {', '.join(missing)} is not installed")
 		return
 
-	def ours() -> Callable[[], object]:
-		path = benches.after_a_pause()
-		return lambda: run([PREGO_METRICS, "push", "--bench", path], environ)
+	due = environ | {"PREGO_METRICS_PUSH_INTERVAL": INTERVAL, "PREGO_METRICS_SPREAD": "0"}
 
-	def theirs() -> Callable[[], object]:
+	def ours() -> Taken:
+		return of_process([PREGO_METRICS, "push", "--if-due", "--bench", benches.after_a_pause()], due)
+
+	def theirs() -> Taken:
 		sites = benches.paths[0] / "sites"
-		return lambda: run(["sh", "-c", SHELL_PUSH, "sh", sites, url, SHELL_NODE_ID], environ)
+		return of_process(["sh", "-c", SHELL_PUSH, "sh", sites, url, SHELL_NODE_ID], environ)
 
-	show("whole push / shell script", WHOLE_TARGET, by_turns(ours, theirs))
+	pairs = by_turns(ours, theirs, PAIRS)
+	assert benches.delivered() == benches.pushes
+	show("whole push / shell script", WHOLE_AIM, "wall", pairs)
 
 
 def not_due(bench: Path, environ: dict[str, str]) -> None:
 	"""`prego-metrics push --if-due` a moment after a push, beside `python -c pass`."""
-	run([PREGO_METRICS, "push", "--bench", bench], environ)
-
-	def ours() -> Callable[[], object]:
-		return lambda: run([PREGO_METRICS, "push", "--if-due", "--bench", bench], environ)
-
-	def theirs() -> Callable[[], object]:
-		return lambda: run([sys.executable, "-c", "pass"], environ)
-
-	show("tick that is not due / python -c pass", NOT_DUE_TARGET, by_turns(ours, theirs))
-
-
-def in_a_worker(benches: Benches, url: str, environ: dict[str, str]) -> None:
-	"""CPU time of one push in a fork of this process, which is what Frappe's workers make for each job.
-
-	The network's share is what a bare requests.post takes in such a fork. The second push of a process tells
-	what a push itself takes: the first one has the kernel copy each page that it touches.
-	"""
-	os.environ |= environ
-
-	paths: Iterator[Path] = iter(())
-
-	def push() -> None:
-		from prego_metrics.agent.bench.locate import open_bench
-		from prego_metrics.agent.push.push import push as push_once
-		from prego_metrics.agent.push.request import Request
-
-		ended = push_once(open_bench(str(next(paths))), Request(trigger="frappe"))
-		assert ended.outcome == "delivered", ended
-
-	def post() -> None:
-		import requests
-
-		body = {"node_id": PLAIN_NODE_ID, "tenant_count": SITES, "cpu_pct": 10.5, "source": "node_push"}
-		headers = {"Authorization": f"Bearer {environ['INTERNAL_API_KEY']}"}
-		with requests.Session() as session:
-			session.trust_env = False
-			session.post(f"{url}/internal/server-metrics", json=body, headers=headers).raise_for_status()
-
-	def measured(call: Callable[[], object]) -> tuple[float, float]:
-		nonlocal paths
-		runs = []
-		for _ in range(FORKS):
-			paths = iter((benches.after_a_pause(), benches.after_a_pause()))
-			runs.append(cpu_ms_in_fork(call, call))
-		first, second = (statistics.median(column) for column in zip(*runs, strict=True))
-		return first, second
-
-	with_imports, _ = measured(push)
-	import_what_a_push_needs()
-	first, second = measured(push)
-	first_post, second_post = measured(post)
-	print(
-		f"push in a worker, CPU besides the network: {second - second_post:.1f} ms in a warm process, "
-		f"{first - first_post:.1f} ms as the first thing that a fork does (target under {WORKER_TARGET_MS:g})\n"
-		f"  with the network {second:.1f} and {first:.1f} ms, a bare requests.post {second_post:.1f} and "
-		f"{first_post:.1f} ms, and {with_imports:.1f} ms where the fork imports everything; medians of {FORKS}\n"
-		f"  to an https:// URL {tls_context_ms():.1f} ms more, for requests reading its list of authorities"
+	of_process([PREGO_METRICS, "push", "--bench", bench], environ)
+	# After a push none is due for 45 s at least, whatever the node.
+	rested = environ | {"PREGO_METRICS_PUSH_INTERVAL": "300", "PREGO_METRICS_SPREAD": "0"}
+	show(
+		"run that is not due / python -c pass",
+		NOT_DUE_AIM,
+		"wall",
+		by_turns(
+			lambda: of_process([PREGO_METRICS, "push", "--if-due", "--bench", bench], rested),
+			lambda: of_process([sys.executable, "-c", "pass"], environ),
+			PAIRS,
+		),
 	)
-
-
-def import_what_a_push_needs() -> None:
-	"""Import it into this process, for its forks, and freeze it as Frappe's workers do."""
-	import psutil  # noqa: F401
-
-	import prego_metrics.agent
-
-	for module in pkgutil.iter_modules(prego_metrics.agent.__path__, "prego_metrics.agent."):
-		importlib.import_module(module.name)
-	gc.collect()
-	gc.freeze()
-
-
-def tls_context_ms() -> float:
-	"""Return the CPU milliseconds of making a TLS context as requests does for each connection."""
-	import ssl
-
-	import certifi
-
-	def context() -> None:
-		ssl.create_default_context(cafile=certifi.where())
-
-	return statistics.median(cpu_ms_in_fork(context)[0] for _ in range(FORKS))
 
 
 def memory_and_wire(bench: Path, environ: dict[str, str]) -> None:
@@ -189,7 +129,10 @@ def memory_and_wire(bench: Path, environ: dict[str, str]) -> None:
 	with CountingServer() as server:
 		environ = {**environ, "PREGO_METRICS_CONTROL_PLANE_URL": server.url}
 		process = subprocess.Popen(
-			[PREGO_METRICS, "push", "--bench", bench], env=environ, stdout=subprocess.DEVNULL
+			[PREGO_METRICS, "push", "--if-due", "--bench", bench],
+			env=environ | {"PREGO_METRICS_PUSH_INTERVAL": INTERVAL, "PREGO_METRICS_SPREAD": "0"},
+			stdout=subprocess.DEVNULL,
+			stderr=subprocess.DEVNULL,
 		)
 		_, status, usage = os.wait4(process.pid, 0)
 		process.returncode = os.waitstatus_to_exitcode(status)
@@ -231,60 +174,10 @@ class CountingServer:
 		self._listening.close()
 
 
-def by_turns(
-	ours: Callable[[], Callable[[], object]], theirs: Callable[[], Callable[[], object]]
-) -> list[tuple[float, float]]:
-	"""Return the seconds of both, pair by pair; each is prepared outside the measured time."""
-	pairs = []
-	for _ in range(PAIRS):
-		first, second = seconds(ours()), seconds(theirs())
-		pairs.append((first, second))
-	return pairs
-
-
-def show(name: str, target: float, pairs: list[tuple[float, float]]) -> None:
-	ratio = statistics.median(ours / theirs for ours, theirs in pairs)
-	ours, theirs = (1000 * statistics.median(column) for column in zip(*pairs, strict=True))
-	print(f"{name}: {ratio:.2f} (target {target:g} or less), medians {ours:.1f} ms and {theirs:.1f} ms")
-
-
-def seconds(call: Callable[[], object]) -> float:
-	began = time.perf_counter()
-	call()
-	return time.perf_counter() - began
-
-
-def cpu_ms_in_fork(*calls: Callable[[], object]) -> list[float]:
-	"""Run `calls` in a child process, one after the other; return the CPU milliseconds, user and system, of each."""
-	reader, writer = os.pipe()
-	child = os.fork()
-	if not child:
-		code = 1
-		try:
-			taken = []
-			for call in calls:
-				before = time.process_time()
-				call()
-				taken.append(1000 * (time.process_time() - before))
-			os.write(writer, json.dumps(taken).encode())
-			code = 0
-		finally:
-			os._exit(code)
-	os.close(writer)
-	with open(reader) as answer:
-		text = answer.read()
-	assert os.waitpid(child, 0)[1] == 0
-	return [float(number) for number in json.loads(text)]
-
-
-def run(command: Sequence[object], environ: dict[str, str]) -> None:
-	subprocess.run(list(map(str, command)), env=environ, check=True, stdout=subprocess.DEVNULL)
-
-
 @contextlib.contextmanager
 def control_plane(environ: dict[str, str]) -> Iterator[str]:
 	"""Run a local control plane in a process of its own and return its URL."""
-	nodes = [part for node in (NODE_ID, SHELL_NODE_ID, PLAIN_NODE_ID) for part in ("--node", node)]
+	nodes = [part for node in (NODE_ID, SHELL_NODE_ID) for part in ("--node", node)]
 	with subprocess.Popen(
 		[PREGO_METRICS, "control-plane", *nodes], env=environ, stdout=subprocess.PIPE, text=True
 	) as server:

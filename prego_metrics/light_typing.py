@@ -33,7 +33,9 @@ else:
 		def __new__(meta, name, bases, body):
 			fields = body["__annotations__"]
 			defaults = [body.pop(field) for field in fields if field in body]
-			base = namedtuple(name, fields, defaults=defaults)
-			return type(name, (base,), {"__slots__": (), **body})
+			made = namedtuple(name, fields, defaults=defaults)
+			for attribute, value in body.items():
+				setattr(made, attribute, value)
+			return made
 
 	NamedTuple = type.__new__(_NamedTupleMeta, "NamedTuple", (), {})

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.collectors.sites import NotASite, Site
 from prego_metrics.light_typing import NamedTuple
@@ -19,7 +17,6 @@ class Absent(NamedTuple):
 	listed: NotASite
 
 
-@dataclass
 class Pass:
 	"""What one pass saw.
 
@@ -29,13 +26,14 @@ class Pass:
 	mount.
 	"""
 
-	sites: dict[Identity, Site] = field(default_factory=dict)
-	doubtful: dict[Identity, tuple[Bench, str]] = field(default_factory=dict)
-	absent: list[Absent] = field(default_factory=list)
-	not_sites: list[NotASite] = field(default_factory=list)
-	aliases: list[tuple[Identity, Site]] = field(default_factory=list)
-	inhabited: set[Identity] = field(default_factory=set)
-	elsewhere: set[tuple[str, str]] = field(default_factory=set)
+	def __init__(self) -> None:
+		self.sites: dict[Identity, Site] = {}
+		self.doubtful: dict[Identity, tuple[Bench, str]] = {}
+		self.absent: list[Absent] = []
+		self.not_sites: list[NotASite] = []
+		self.aliases: list[tuple[Identity, Site]] = []
+		self.inhabited: set[Identity] = set()
+		self.elsewhere: set[tuple[str, str]] = set()
 
 	def see(self, identity: Identity, site: Site, bench: Bench, doubtful_name: str | None) -> None:
 		"""Add a sighting; `doubtful_name` is the folder's name where its configuration is to be read again."""

@@ -8,7 +8,6 @@ that says nothing against itself is good.
 from __future__ import annotations
 
 import contextlib
-import html
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -19,15 +18,16 @@ from prego_metrics.agent.base.redaction import Secret
 from prego_metrics.agent.http.client import Answer
 from prego_metrics.light_typing import Any
 
+# Compiled when they are used: a good answer needs none of them.
 # Before the first tag of a document there may be spaces, a byte order mark and comments.
-_MARKUP = re.compile(
+_MARKUP = (
 	r"(?is)(?:\s|\ufeff|<!--.*?(?:-->|\Z)|<\?xml.*?(?:\?>|\Z))*"
 	r"<(?:!doctype\s+html|html|head|title|body|meta|link|script|style|center|h[1-6]|div|p)\b"
 )
-_TITLE = re.compile(r"(?is)<title\b[^>]*>(.*?)(?:</title|\Z)")
+_TITLE = r"(?is)<title\b[^>]*>(.*?)(?:</title|\Z)"
 # The numbers with which Cloudflare refuses a request itself: 1010, 1020 and the like.
-_EDGE_CODE = re.compile(r"(?i)\s*error(?: code)?:? *1\d{3}\b")
-_LOGIN = re.compile(
+_EDGE_CODE = r"(?i)\s*error(?: code)?:? *1\d{3}\b"
+_LOGIN = (
 	r"(?i)^(?:https?:)?//[^/]*(?:\.cloudflareaccess\.com(?:[:/?]|$)|/(?:cdn-cgi/access"
 	r"|[^?#]*\b(?:log-?in|sign-?in|sso|saml2?|oauth2?|authorize)\b))"
 )
@@ -72,13 +72,13 @@ def error_code(answer: Answer) -> str:
 	if status_code in (401, 403):
 		code = "key_refused"
 	elif 300 <= status_code < 400:
-		return "login_required" if _LOGIN.search(answer.headers.get("location", "")) else "redirected"
+		return "login_required" if re.search(_LOGIN, answer.headers.get("location", "")) else "redirected"
 	elif status_code in _CODES:
 		return _CODES[status_code]
 	if "cf-mitigated" in answer.headers:
 		return "edge_refused"
 	# A Worker's own plain text comes from the same edge: only what no API says is the edge's.
-	is_edge = code != "server_error" and (is_html(answer) or _EDGE_CODE.match(answer.body))
+	is_edge = code != "server_error" and (is_html(answer) or re.match(_EDGE_CODE, answer.body))
 	return "edge_refused" if is_edge else code
 
 
@@ -95,7 +95,7 @@ def is_html(answer: Answer) -> bool:
 
 	No page is what has no content and ends properly: frameworks call nothing HTML.
 	"""
-	if _MARKUP.match(answer.body):
+	if "<" in answer.body and re.match(_MARKUP, answer.body):
 		return True
 	kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
 	if kind not in _HTML_TYPES or not (answer.body.strip() or answer.broken):
@@ -151,7 +151,9 @@ def _says_it_failed(members: Mapping[str, Any]) -> bool:
 
 
 def _title_of(page: str) -> str:
-	found = _TITLE.search(page)
+	import html
+
+	found = re.search(_TITLE, page)
 	return " ".join(html.unescape(found[1]).split()) if found else ""
 
 

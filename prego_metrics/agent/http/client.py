@@ -17,7 +17,6 @@ import socket
 import ssl
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import requests
 import urllib3
@@ -47,14 +46,16 @@ _URL_ERRORS = (requests.exceptions.InvalidURL, urllib3.exceptions.LocationValueE
 _NETWORK_ERRORS = (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError)
 
 
-@dataclass(frozen=True, eq=False)
 class Answer:
 	"""What the server answered. body is decompressed, as far as it came; broken says why it is not whole."""
 
-	status_code: int
-	headers: Mapping[str, str]
-	body: str = field(repr=False)
-	broken: Message | None = None
+	def __init__(
+		self, status_code: int, headers: Mapping[str, str], body: str, broken: Message | None = None
+	) -> None:
+		self.status_code = status_code
+		self.headers = headers
+		self.body = body
+		self.broken = broken
 
 
 class NoAnswer(NamedTuple):

@@ -16,7 +16,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from prego_metrics.light_typing import Generic, TypeVar
 
@@ -27,21 +26,21 @@ BACKOFF_CAP_SECONDS = 8.0
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True)
 class Attempt(Generic[Result]):
 	"""How one attempt ended. asked_seconds: how long the server asks to wait before the next, None if it does not."""
 
-	result: Result
-	retry: bool = False
-	asked_seconds: float | None = None
+	def __init__(self, result: Result, retry: bool = False, asked_seconds: float | None = None) -> None:
+		self.result = result
+		self.retry = retry
+		self.asked_seconds = asked_seconds
 
 
-@dataclass(frozen=True)
 class Ended(Generic[Result]):
 	"""The last attempt. late_seconds: the pause that did not fit before the deadline, None if none was needed."""
 
-	last: Attempt[Result]
-	late_seconds: float | None = None
+	def __init__(self, last: Attempt[Result], late_seconds: float | None = None) -> None:
+		self.last = last
+		self.late_seconds = late_seconds
 
 
 def with_retries(

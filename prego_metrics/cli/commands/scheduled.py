@@ -27,8 +27,12 @@ def exit_if_scheduled(arguments: list[str]) -> None:
 
 
 def _run_and_exit(command: tuple[str, ...], options: dict[str, str]) -> None:
+	import gc
+
 	from prego_metrics.cli.ui.output import escape_what_cannot_be_encoded
 
+	# A process that lives for a moment has nothing to collect, and looks for it while it imports.
+	gc.disable()
 	bench_path = options.get("--bench")
 	escape_what_cannot_be_encoded()
 	if command[0] == "push":

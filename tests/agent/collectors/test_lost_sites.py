@@ -236,7 +236,7 @@ def test_an_entry_that_was_renamed_meanwhile_is_not_listed_and_so_not_lost(linke
 		listing = Listing(bench, bench.root, folder, Exclusion(()), time.time())
 		list_absent(result, listing, "moved.example", "a symlink that leads nowhere")
 		(linked / "moved.example").symlink_to("nowhere")
-		assert result == Pass()
+		assert vars(result) == vars(Pass())
 		list_absent(result, listing, "moved.example", "a symlink that leads nowhere")
 	(linked / "moved.example").unlink()
 	look_again(result, Exclusion(()), lambda seconds: None)
