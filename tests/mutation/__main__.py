@@ -81,6 +81,8 @@ def main() -> int:
 	arguments = parser.parse_args()
 	began = time.monotonic()
 	chosen = sample(arguments.sample, arguments.seed, arguments.only)
+	if not chosen:
+		parser.error(f"no module is called {arguments.only}")
 	with (
 		tempfile.TemporaryDirectory(prefix="prego-metrics-mutation-") as name,
 		contextlib.ExitStack() as stack,

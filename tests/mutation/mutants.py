@@ -98,14 +98,13 @@ def sample(count: int, seed: int, only: str = "") -> list[Mutant]:
 	`only` is a part of the paths of the modules to choose from.
 	"""
 	chance = random.Random(seed)
-	places = [
-		mutants
+	paths = [
+		str(path.relative_to(ROOT))
 		for folder, patterns in MODULES.items()
 		for pattern in patterns
 		for path in sorted((ROOT / AGENT / folder).glob(pattern))
-		if only in str(path)
-		for mutants in mutants_of(str(path.relative_to(ROOT))).values()
 	]
+	places = [mutants for path in paths if only in path for mutants in mutants_of(path).values()]
 	chance.shuffle(places)
 	chosen: list[Mutant] = []
 	for mutants in places:
