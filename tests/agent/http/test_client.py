@@ -121,6 +121,16 @@ def test_an_answer_that_does_not_come_may_follow_a_request_that_arrived(start: b
 	assert reply.reason.params == {"url": url, "seconds": 0.4}
 
 
+@pytest.mark.parametrize("deadlines", [(0.3,), (0.3, None), (60.0, 0.3)])
+def test_a_get_ends_by_its_deadline_or_else_by_its_time(deadlines: tuple[float, ...]) -> None:
+	with HostileServer(Exchange.wait) as server:
+		began = time.monotonic()
+		reply = Client(server.url).get("/", *deadlines)
+		assert 0.25 < time.monotonic() - began < 10
+	assert isinstance(reply, NoAnswer)
+	assert (reply.reason.code, reply.reason.params["seconds"], reply.unclear) == ("no_answer", 0.3, True)
+
+
 @pytest.mark.parametrize("status", [200, 400])
 @pytest.mark.parametrize(
 	("content", "limits", "body", "code"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import gc
+import os
 import socket
 import ssl
 import time
@@ -20,6 +21,8 @@ from delivering import (
 )
 from hostile_server import HostileServer, answer
 from pushing import KEY, aim, leaked, push_now
+
+from prego_metrics.agent.http.client import Answer, Client
 
 # --- TLS, names, proxies, .netrc -------------------------------------------------------------------
 
@@ -52,9 +55,13 @@ def plane_example(monkeypatch: pytest.MonkeyPatch) -> None:
 	monkeypatch.setattr(socket, "getaddrinfo", resolved)
 
 
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
 def test_tls_with_the_bundle_of_the_environment_delivers(
-	authority: trustme.CA, trusted: None, bench: Path
+	variable: str, authority: trustme.CA, trusted: None, bench: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+	bundle = os.environ["REQUESTS_CA_BUNDLE"]
+	monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+	monkeypatch.setenv(variable, bundle)
 	with HostileServer(answer(200), tls=tls_context(authority.issue_cert("127.0.0.1"))) as server:
 		ended = push_now(aim(bench, server.url, timeout=2))
 	assert ended.outcome == "delivered", ended.error
@@ -165,6 +172,20 @@ def test_no_proxy_gets_what_is_meant_for_loopback(
 		ended = push_now(aim(bench, f"http://{host}:{server.port}"))
 		assert ended.outcome == "delivered"
 		assert (proxy.connections, server.connections) == (0, 1)
+
+
+def test_no_proxy_is_asked_for_what_is_on_the_link_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+	resolve = socket.getaddrinfo
+	monkeypatch.setattr(
+		socket, "getaddrinfo", lambda host, *rest, **options: resolve("127.0.0.1", *rest, **options)
+	)
+	with HostileServer(answer(200)) as proxy, HostileServer(answer(200)) as server:
+		monkeypatch.setenv("http_proxy", proxy.url)
+		assert isinstance(Client(f"http://169.254.169.254:{server.port}").get("/", 4), Answer)
+		assert (proxy.connections, server.connections) == (0, 1)
+		# Any other address is the proxy's.
+		assert isinstance(Client(f"http://169.25.0.1:{server.port}").get("/", 4), Answer)
+		assert (proxy.connections, server.connections) == (1, 1)
 
 
 def test_a_proxy_from_the_environment_sees_neither_the_key_nor_the_payload(
