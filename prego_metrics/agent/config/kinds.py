@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-from abc import ABC, abstractmethod
 
 from prego_metrics.agent.base.messages import Message, coded
 from prego_metrics.agent.base.urls import safe_url_parts
@@ -23,7 +22,7 @@ _INSTANCE_ID = r"[A-Za-z0-9._:-]{1,128}"
 _DECIMAL = r"[0-9]{1,15}(\.[0-9]{1,15})?"
 
 
-class Kind(ABC, Generic[T_co]):
+class Kind(Generic[T_co]):
 	"""One kind of setting. Nothing shows a refused value of a secret kind."""
 
 	metavar: ClassVar[str] = "TEXT"
@@ -31,13 +30,13 @@ class Kind(ABC, Generic[T_co]):
 	secret: ClassVar[bool] = False
 
 	@property
-	@abstractmethod
 	def allowed(self) -> Message:
 		"""What is allowed, as the end of a sentence that begins with the setting's name."""
+		raise NotImplementedError
 
-	@abstractmethod
 	def accept(self, value: object) -> T_co | None:
 		"""Return the value to use for a JSON value, None if it is not allowed. Never raises."""
+		raise NotImplementedError
 
 	def parse(self, value: object) -> T_co:
 		"""Return the value to use for a JSON value. Raises ValueError with what is allowed."""

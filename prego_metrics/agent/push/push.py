@@ -35,7 +35,6 @@ from prego_metrics.agent.push.steps import (
 	write_in_time,
 )
 from prego_metrics.agent.state import schedule
-from prego_metrics.agent.state.begun_push import BegunPush
 from prego_metrics.agent.state.model import State, Tick
 from prego_metrics.agent.state.outcomes import BUSY, DELIVERED, DRY_RUN, NOT_DUE, NOT_SENT, REFUSED
 from prego_metrics.agent.state.store import StateFolder
@@ -140,6 +139,7 @@ def _push_if_due(config: Config, folder: StateFolder, request: Request, environ:
 		regular = wait.regular
 	from prego_metrics.agent.push.busy import busy, lock_wait_seconds
 	from prego_metrics.agent.push.record import read_under_lock, record_push
+	from prego_metrics.agent.state.begun_push import BegunPush
 	from prego_metrics.agent.state.lock import PushLock
 
 	began_waiting = time.monotonic()

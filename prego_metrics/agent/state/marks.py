@@ -14,7 +14,10 @@ import time
 from prego_metrics.agent.base.files import opened_folder
 from prego_metrics.agent.base.messages import Message, coded
 from prego_metrics.agent.base.sanitize import sanitize
-from prego_metrics.agent.state.begun_push import BegunPush, begun_push_of
+from prego_metrics.light_typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+	from prego_metrics.agent.state.begun_push import BegunPush
 
 RECEIPT_PREFIX = "sent-"
 # Each killed push leaves one to the next; more are not ours.
@@ -72,6 +75,8 @@ class MarkFolder:
 
 	def begun(self) -> list[BegunPush]:
 		"""Return the pushes that began and did not end, oldest first. Who holds the lock knows that they are gone."""
+		from prego_metrics.agent.state.begun_push import begun_push_of
+
 		return sorted(filter(None, map(begun_push_of, self.names())))[-_MAX_BEGUN:]
 
 	def end(self, push: BegunPush) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection, Mapping
 
 from prego_metrics.agent.base.alert_codes import ALERTS
@@ -30,9 +29,8 @@ _MAX_FIELDS = 50
 # What another version adds is kept up to this size, so that the state stays within its limit.
 _MAX_UNKNOWN = 32_768
 _STATE_FIELDS = frozenset(State._fields) | {"version", "transitions"}
-_PUSH_ID = re.compile("[0-9a-f]{16}")
-_MARK = re.compile("[0-9a-f]{8}")
-_FIELD = re.compile("[a-z][a-z0-9_]{0,63}")
+_MAX_NAME = 64
+_HEX = frozenset("0123456789abcdef")
 
 
 def parse_state(content: str) -> State:
@@ -129,7 +127,7 @@ class Fields:
 	def push_id(self, name: str) -> str:
 		"""The id of a push becomes the name of files and rows."""
 		value = self.required(name, str)
-		if not _PUSH_ID.fullmatch(value):
+		if not _is_hex(value, 16):
 			raise self._wrong(name)
 		return str(value)
 
@@ -149,7 +147,7 @@ class Fields:
 	def name(self, name: str) -> str:
 		"""Return a word such as a kind or an outcome; another version may have more of them than this one."""
 		value = self._written.get(name)
-		if not (isinstance(value, str) and _FIELD.fullmatch(value)):
+		if not (isinstance(value, str) and _is_name(value)):
 			raise self._wrong(name)
 		return value
 
@@ -175,7 +173,7 @@ class Fields:
 
 	def marks(self, name: str) -> tuple[str, ...]:
 		marks = self.get(name, list) or []
-		if not all(isinstance(mark, str) and _MARK.fullmatch(mark) for mark in marks):
+		if not all(isinstance(mark, str) and _is_hex(mark, 8) for mark in marks):
 			raise self._wrong(name)
 		return tuple(marks)
 
@@ -186,7 +184,7 @@ class Fields:
 		return {key: inner.number(key) for key in inner._written}
 
 	def counts(self) -> dict[str, int]:
-		if len(self._written) > _MAX_FIELDS or not all(map(_FIELD.fullmatch, self._written)):
+		if len(self._written) > _MAX_FIELDS or not all(map(_is_name, self._written)):
 			raise self._wrong("its size")
 		return {name: self.count(name) for name in self._written}
 
@@ -195,7 +193,7 @@ class Fields:
 		if len(self._written) > _MAX_FIELDS:
 			raise self._wrong("its size")
 		for name, value in self._written.items():
-			if not _FIELD.fullmatch(name):
+			if not _is_name(name):
 				raise self._wrong(name)
 			if isinstance(value, str):
 				self.text(name)
@@ -211,6 +209,16 @@ class Fields:
 				place=self._where,
 			)
 		)
+
+
+def _is_hex(text: str, length: int) -> bool:
+	return len(text) == length and _HEX.issuperset(text)
+
+
+def _is_name(text: str) -> bool:
+	"""Tell whether that is a lower-case word of ASCII, as the names of fields and the kinds of things are."""
+	fits = 0 < len(text) <= _MAX_NAME and text.isascii() and text[0].isalpha()
+	return fits and text == text.lower() and text.isidentifier()
 
 
 def parse_push(fields: Fields) -> Push:
