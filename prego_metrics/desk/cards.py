@@ -12,7 +12,6 @@ from typing import Any
 import frappe
 from frappe.utils import add_days, format_datetime, getdate, nowdate
 
-from prego_metrics.agent.state.lock_contention import stuck_push
 from prego_metrics.agent.state.outcomes import DELIVERED, FAILED, NOT_SENT, REFUSED
 from prego_metrics.agent.state.status import Status, judge_status
 from prego_metrics.agent.state.store import StateFolder
@@ -92,4 +91,4 @@ def _status() -> Status | None:
 		return None
 	folder = StateFolder(config.bench.sites)
 	state, _ = folder.read()
-	return judge_status(state, as_pushed(config, folder, state), time.time(), stuck=stuck_push(folder))
+	return judge_status(state, as_pushed(config, folder, state), time.time(), folder=folder)

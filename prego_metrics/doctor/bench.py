@@ -226,7 +226,7 @@ def file_system_kind(path: str) -> str | None:
 
 def state(node: Examination) -> Finding:
 	"""What happened can be read and written down."""
-	problem = node.folder.unwritable()
+	problem = node.unwritable
 	if problem:
 		return Finding(
 			FAIL,

@@ -136,6 +136,11 @@ class Examination:
 		return StateFolder(self.bench.sites)
 
 	@cached_property
+	def unwritable(self) -> Message | None:
+		"""Why the state cannot be written, so that nothing of later runs is known; None if it can."""
+		return self.folder.unwritable()
+
+	@cached_property
 	def _state_read(self) -> tuple[State, list[Message]]:
 		return self.folder.read()
 

@@ -29,7 +29,7 @@ def advice(sentence: str, otherwise: Message) -> Message:
 		),
 		errno.ENOSPC: message("free the disk"),
 		errno.EDQUOT: message("free some of its owner's quota, or raise it"),
-		errno.EACCES: message("give it to the user that runs the push, or run the push as its owner"),
+		errno.EACCES: message("correct its owner or its mode, or run the push as its owner"),
 		errno.EIO: message("look at the disk or the mount, and at what the kernel says (`journalctl -k`)"),
 		errno.EMFILE: message("raise the limit of open files, or see what uses them up"),
 		errno.ENOMEM: message("give the system memory, or see what uses it up"),

@@ -201,7 +201,7 @@ def _is_unrecorded(node: Examination, row: JobRow) -> bool:
 	executed_at = time.time() - row.age_seconds
 	if executed_at < (scheduler_started_at(node.bench) or 0.0):
 		return False  # the processes were restarted meanwhile
-	if node.frappe is None or node.frappe.started_job() is not None or node.folder.unwritable():
+	if node.frappe is None or node.frappe.started_job() is not None or node.unwritable:
 		return False
 	# Read after the job was seen to be over: the run may have ended while the doctor looked at other things.
 	recorded_at = max((tick.at for tick in node.folder.ticks() if tick.trigger == "frappe"), default=0.0)

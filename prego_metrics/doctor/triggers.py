@@ -49,11 +49,13 @@ def triggers(node: Examination) -> Finding:
 		if node.has_app
 		else message("start a timer or cron that runs `prego-metrics push --if-due` every minute")
 	)
+	alive = living_ticks(node)
+	if not alive and node.unwritable:
+		return Finding(SKIP, message("no run can be recorded, as the check `state` says"))
 	if not ticks:
 		return first_run_awaited(node, settings_changed_at(node)) or Finding(
 			FAIL, message("no trigger has ever ticked"), start
 		)
-	alive = living_ticks(node)
 	last_runs = joined(map(_last_run, ticks))
 	if not alive:
 		return Finding(FAIL, message("every trigger has stopped: {ticks}", ticks=last_runs), start)
@@ -83,7 +85,9 @@ def triggers(node: Examination) -> Finding:
 				triggers=", ".join(unable),
 				ticks=last_runs,
 			),
-			message("fix what the checks `configuration`, `api_key` and `tenants` name")
+			message("fix what the check `lock` names")
+			if stuck_push(node.folder)
+			else message("fix what the checks `configuration`, `api_key` and `tenants` name")
 			if node.cannot_push
 			else message(
 				"run the doctor as the user, and with the environment, of that trigger: its settings or its key differ"
@@ -241,7 +245,7 @@ def _usual_gap(node: Examination) -> float | None:
 
 def last_push(node: Examination) -> Finding:
 	"""The control plane has a fresh row of this node."""
-	status = judge_status(node.state, node.pushed, time.time(), stuck=stuck_push(node.folder))
+	status = judge_status(node.state, node.pushed, time.time(), folder=node.folder)
 	if status.verdict == FRESH:
 		return Finding(PASS, status.sentence)
 	action = message("fix what the other checks name, then: prego-metrics push")

@@ -235,7 +235,7 @@ def test_a_state_that_cannot_be_written_is_a_failure(
 		(errno.EROFS, "read-only"),
 		(errno.ENOSPC, "free the disk"),
 		(errno.EDQUOT, "quota"),
-		(errno.EACCES, "user that runs the push"),
+		(errno.EACCES, "its owner or its mode"),
 		(errno.EIO, "journalctl -k"),
 		(errno.EMFILE, "open files"),
 		(errno.ELOOP, "in its place"),

@@ -222,6 +222,22 @@ def test_a_trigger_that_ticks_and_can_send_nothing_is_a_warning(idle_bench: Path
 	assert "of that trigger" in examined(idle_bench, "triggers", INTERNAL_API_KEY="a-key").action
 
 
+def test_a_trigger_that_waits_for_a_stuck_lock_is_not_said_to_lack_its_settings(idle_bench: Path) -> None:
+	tick(idle_bench, "timer", outcome="not_sent")
+	folder_of(idle_bench).make_mark(f"stuck-timer-{time.time() - 90!r}-0123456789abcdef")
+	assert "`lock`" in examined(idle_bench, "triggers", INTERNAL_API_KEY="a-key").action
+
+
+def test_where_no_run_can_be_recorded_no_trigger_is_said_to_have_stopped(idle_bench: Path) -> None:
+	tick(idle_bench, "timer", ago=4000)
+	(idle_bench / "sites/.prego-metrics/write-test").mkdir()
+	assert examined(idle_bench, "state").state == "fail"
+	check = examined(idle_bench, "triggers")
+	assert check.state == "skip" and "`state`" in check.seen
+	tick(idle_bench, "timer")
+	assert examined(idle_bench, "triggers").state == "pass"
+
+
 def test_a_killed_push_is_no_matter_of_the_other_checks(bench: Path, environ: dict[str, str]) -> None:
 	now = time.time()
 	killed = DELIVERED._replace(outcome="failed", payload=None, error=coded("push_killed"), at=now - 5)

@@ -1,4 +1,4 @@
-"""Is this node delivering? The answer for `status`, the doctor and the Desk, from the state alone."""
+"""Is this node delivering? The answer for `status`, the doctor and the Desk, from the state folder alone."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from prego_metrics.agent.base.messages import Message, code_of, first_line, mess
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.installed_frappe import scheduler_tick
 from prego_metrics.agent.config.config import Config
+from prego_metrics.agent.state.lock_contention import stuck_push
 from prego_metrics.agent.state.model import Push, State
 from prego_metrics.agent.state.outcomes import DELIVERED, outcome_word
 from prego_metrics.agent.state.schedule import (
@@ -18,6 +19,7 @@ from prego_metrics.agent.state.schedule import (
 	fresh_seconds,
 	seconds_asked,
 )
+from prego_metrics.agent.state.store import StateFolder
 from prego_metrics.light_typing import Any
 
 FRESH = "fresh"
@@ -93,14 +95,15 @@ def judge_status(
 	now: float,
 	max_age_seconds: float | None = None,
 	*,
-	stuck: Push | None = None,
+	folder: StateFolder | None = None,
 ) -> Status:
 	"""Judge how fresh the control plane's row of this node is.
 
 	`max_age_seconds` is what counts as fresh, by default what the platform expects for the interval.
-	A push that was delivered under another node_id says nothing of this node. `stuck` is the last one, if it was not
-	sent since the lock is stuck: the state does not know of it.
+	A push that was delivered under another node_id says nothing of this node. `folder` may know what the state
+	does not: that the lock is stuck, or that the state cannot be written.
 	"""
+	stuck = stuck_push(folder) if folder else None
 	if stuck:
 		state = state._replace(last=stuck, last_attempt_at=min(state.last_attempt_at or stuck.at, stuck.at))
 	max_age = fresh_seconds(config.push_interval) if max_age_seconds is None else max_age_seconds
@@ -114,17 +117,22 @@ def judge_status(
 	failure = _failure(state, now, deadline_seconds(config.push_interval))
 	asked = _asked(state, now)
 	reason: Message | None = failure
+	is_silent = age is None or age > max_age
+	unrecorded = folder.unwritable_by_owner() if folder and is_silent and not failure else None
 	if delivered is None or age is None:
 		verdict = NEVER
 		node = sanitize(config.node_id) or message("this node")
 		sentence = message("never delivered a push as {node}", node=node)
-		reason = failure or _nothing_yet(state, tick)
+		reason = failure or unrecorded or _nothing_yet(state, tick)
 	elif age < 0:
 		verdict = STALE
 		sentence = message(
 			"the last delivered push lies {seconds} s in the future: the clock went back",
 			seconds=f"{-age:.0f}",
 		)
+	elif unrecorded:
+		verdict, reason = STALE, unrecorded
+		sentence = message("last delivered {age} ago, as far as was recorded", age=duration(age))
 	elif age > max_age:
 		verdict = STALE
 		sentence = message(

@@ -163,6 +163,14 @@ class StateFolder(MarkFolder):
 		"""Return why the folder cannot be written, or None; tries it with a file of its own, as large as the state."""
 		return self._write("write-test", bytes(_STATE_BYTES), locked=False) or self.remove("write-test")
 
+	def unwritable_by_owner(self) -> Message | None:
+		"""Return why this process, the folder's owner, cannot write it; None if it can, is another user's or has none."""
+		try:
+			is_ours = os.stat(self.path).st_uid == os.geteuid()
+		except OSError:
+			return None
+		return self.unwritable() if is_ours else None
+
 	def _read(self, name: str, limit_bytes: int = _MAX_BYTES) -> str | None:
 		try:
 			with opened_folder(self.path, follow=False) as folder:

@@ -13,7 +13,6 @@ from prego_metrics.agent.base.formatting import duration, iso_utc
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.config.config import load_config
-from prego_metrics.agent.state.lock_contention import stuck_push
 from prego_metrics.agent.state.status import judge_status
 from prego_metrics.agent.state.store import StateFolder
 from prego_metrics.agent.state.trigger_settings import as_pushed
@@ -77,7 +76,7 @@ def _print_status(bench: Bench, max_age: float | None, *, as_json: bool, watched
 	state, warnings = folder.read()
 	now = time.time()
 	config = as_pushed(load_config(bench, os.environ), folder, state)
-	verdict = judge_status(state, config, now, max_age, stuck=stuck_push(folder))
+	verdict = judge_status(state, config, now, max_age, folder=folder)
 	redrawn = watched and not as_json and sys.stdout.isatty()
 	if redrawn:
 		click.echo(_REDRAW, nl=False)

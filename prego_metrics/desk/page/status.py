@@ -14,7 +14,6 @@ from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.installed_frappe import frappe_version
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.state import schedule
-from prego_metrics.agent.state.lock_contention import stuck_push
 from prego_metrics.agent.state.model import State
 from prego_metrics.agent.state.status import judge_status
 from prego_metrics.agent.state.store import StateFolder
@@ -33,7 +32,7 @@ def node_page(config: Config) -> dict[str, Any]:
 	state, warnings = folder.read()
 	now = time.time()
 	pushed = as_pushed(config, folder, state)
-	status = judge_status(state, pushed, now, stuck=stuck_push(folder))
+	status = judge_status(state, pushed, now, folder=folder)
 	page = status.as_dict()
 	if status.last and isinstance(status.last.error, Message):
 		page["last"]["error"] = translated(status.last.error, frappe._)

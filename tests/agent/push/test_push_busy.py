@@ -248,7 +248,7 @@ def test_status_names_it(bench: Path, lock: PushLock) -> None:
 	stick(bench)
 	folder = folder_of(bench)
 	config = load_config(open_bench(str(bench)), {})
-	status = judge_status(state_of(bench), config, time.time(), stuck=stuck_push(folder))
+	status = judge_status(state_of(bench), config, time.time(), folder=folder)
 	assert status.exit_code == 3
 	assert status.last and status.last.error and status.last.error.code == "lock_stuck"
 	assert status.last.error in status.sentence

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import time
@@ -181,6 +182,25 @@ def test_an_old_row_is_critical_and_says_that_no_driver_pushed_since(config: Con
 	)
 
 
+def test_where_the_state_cannot_be_written_nothing_is_claimed_of_later_pushes(
+	bench: Path, config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	folder, delivered = folder_of(bench), pushed(NOW - 301)
+	folder.write(after(delivered))
+	(Path(folder.path) / "write-test").mkdir()  # what a test of writing would make
+	status = judge_status(after(delivered), config, NOW, folder=folder)
+	assert (status.verdict, status.exit_code) == ("stale", 2)
+	assert status.sentence.params["reason"].code == "state_not_writable"
+	assert "no trigger" not in status.sentence
+	assert judge_status(State(), config, NOW, folder=folder).sentence.params["reason"].code
+	assert judge_status(after(pushed(NOW - 299)), config, NOW, folder=folder).verdict == "fresh"
+	refused = after(delivered, pushed(NOW - 5, "refused", error="no"))
+	assert "cannot be written" not in judge_status(refused, config, NOW, folder=folder).sentence
+	# Another user cannot write the folder either, and that says nothing of the pushes.
+	monkeypatch.setattr(os, "geteuid", lambda: os.stat(folder.path).st_uid + 1)
+	assert "no trigger has pushed" in judge_status(after(delivered), config, NOW, folder=folder).sentence
+
+
 def test_an_old_row_after_failures_is_critical_and_says_why(config: Config) -> None:
 	refused = pushed(NOW - 5, "refused", error="the control plane refuses the key: it answers 401")
 	status = judge_status(after(pushed(NOW - 9000), refused), config, NOW)
@@ -267,11 +287,16 @@ def test_a_clock_that_stepped_back_a_little_is_no_fault(
 
 
 @pytest.mark.parametrize("attempt", [None, NOW - 50, NOW - 5])
-def test_a_lock_that_is_stuck_is_the_last_attempt_since_it_is(config: Config, attempt: float | None) -> None:
+def test_a_lock_that_is_stuck_is_the_last_attempt_since_it_is(
+	bench: Path, config: Config, attempt: float | None
+) -> None:
 	"""A run that waits for it may have begun before, and the next cannot have begun after."""
 	state = after(pushed(NOW - 70))._replace(last_attempt_at=attempt)
 	stuck = pushed(NOW - 20, "not_sent", error="the lock is held", payload=None)
-	status = judge_status(state, config, NOW, stuck=stuck)
+	folder = folder_of(bench)
+	folder.make_mark(f"stuck-{stuck.trigger}-{stuck.at!r}-{stuck.id}")
+	folder.append_history(stuck)
+	status = judge_status(state, config, NOW, folder=folder)
 	assert (status.verdict, status.last) == ("failing", stuck)
 	assert "the lock is held" in status.sentence
 

@@ -9,7 +9,6 @@ import frappe
 from frappe.model.document import Document
 
 from prego_metrics.agent.base.messages import translated
-from prego_metrics.agent.state.lock_contention import stuck_push
 from prego_metrics.agent.state.status import judge_status
 from prego_metrics.agent.state.store import StateFolder
 from prego_metrics.agent.state.trigger_settings import as_pushed
@@ -34,7 +33,7 @@ class PregoNode(Document):
 			return
 		folder = StateFolder(config.bench.sites)
 		state, _ = folder.read()
-		status = judge_status(state, as_pushed(config, folder, state), time.time(), stuck=stuck_push(folder))
+		status = judge_status(state, as_pushed(config, folder, state), time.time(), folder=folder)
 		self.verdict = status.verdict
 		self.sentence = translated(status.sentence, frappe._)
 
