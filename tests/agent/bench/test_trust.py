@@ -207,9 +207,9 @@ def test_roots_group_and_one_without_a_name_may_write(bench: Path, gid: int) -> 
 
 @as_root
 @pytest.mark.parametrize("path", ["", "sites", *(f"sites/{marker}" for marker in MARKERS)])
-def test_another_group_may_not_write(bench: Path, path: str) -> None:
-	users = grp.getgrnam("users").gr_gid
-	os.chown(bench / path, 0, users)
+@pytest.mark.parametrize("group", ["users", "nogroup"])
+def test_another_group_may_not_write(bench: Path, path: str, group: str) -> None:
+	os.chown(bench / path, 0, grp.getgrnam(group).gr_gid)
 	(bench / path).chmod(0o775)
 	assert refused(str(bench)) == ["trust_group", str(bench / path), "0775"]
 	(bench / path).chmod(0o755)
