@@ -142,7 +142,7 @@ class _Judgement:
 
 def _is_own_group(gid: int, owners: Collection[int]) -> bool:
 	"""Tell whether a group is one that nobody but these users is in, unless an operator put them there."""
-	if gid == 0 or (gid == OVERFLOW_ID and lacks_ids("gid")):
+	if gid == OVERFLOW_ID and lacks_ids("gid"):
 		return True
 	import grp
 

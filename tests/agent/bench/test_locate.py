@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from prego_metrics.agent.base.errors import BenchError, NotABench
-from prego_metrics.agent.bench.locate import Bench, find_bench, open_bench, open_benches
+from prego_metrics.agent.bench.locate import Bench, find_bench, is_sites_folder, open_bench, open_benches
 
 MakeBench = Callable[..., Path]
 OTHER_USER = 65534
@@ -292,3 +292,12 @@ def test_a_hostile_name_in_an_error_is_escaped(tmp_path: Path) -> None:
 		opened(tmp_path / "bench-*")
 	assert "bench-\\xff\\x1b[2J" in str(raised.value)
 	assert str(raised.value).isprintable()
+
+
+def test_a_folder_that_may_not_be_looked_into_is_taken_for_no_sites_folder(
+	shared_folder: Path, make_bench: MakeBench, as_user: Callable[..., Any]
+) -> None:
+	sites = make_bench(shared_folder / "bench", "a.example") / "sites"
+	assert is_sites_folder(str(sites)) and not is_sites_folder(str(sites.parent))
+	sites.chmod(0o700)
+	assert as_user(OTHER_USER, lambda: is_sites_folder(str(sites))) is False
