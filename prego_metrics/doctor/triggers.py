@@ -15,9 +15,9 @@ from prego_metrics.agent.bench.installed_frappe import frappe_version, tick_seco
 from prego_metrics.agent.bench.processes import how_to_restart
 from prego_metrics.agent.state.lock_contention import stuck_push
 from prego_metrics.agent.state.model import Tick
-from prego_metrics.agent.state.outcomes import NOT_SENT, outcome_word
+from prego_metrics.agent.state.outcomes import DELIVERED, NOT_SENT, outcome_word
 from prego_metrics.agent.state.schedule import MAX_SLACK_SECONDS
-from prego_metrics.agent.state.status import FRESH, STALE, judge_status
+from prego_metrics.agent.state.status import FRESH, NEVER, STALE, judge_status
 from prego_metrics.doctor.check import (
 	FAIL,
 	PASS,
@@ -249,7 +249,7 @@ def last_push(node: Examination) -> Finding:
 	if status.verdict == FRESH:
 		return Finding(PASS, status.sentence)
 	action = message("fix what the other checks name, then: prego-metrics push")
-	if status.last is None:
+	if status.last is None or (status.verdict == NEVER and status.last.outcome == DELIVERED):
 		once = message("push once: prego-metrics push")
 		return Finding(WARN, status.sentence, action if node.cannot_push else once)
 	if code_of(status.last.error) == "push_killed":

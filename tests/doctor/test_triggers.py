@@ -140,6 +140,11 @@ def test_a_push_that_was_never_tried_is_a_warning(bench: Path, environ: dict[str
 	remember(bench)
 	check = judge(bench, environ, "last_push")
 	assert (check.state, check.action) == ("warn", "push once: prego-metrics push")
+	remember(
+		bench, DELIVERED._replace(payload={"node_id": "node-2", "tenant_count": 1})
+	)  # before node_id was changed
+	check = judge(bench, environ, "last_push")
+	assert (check.state, check.action) == ("warn", "push once: prego-metrics push")
 
 
 # --- their pace --------------------------------------------------------------------------------------

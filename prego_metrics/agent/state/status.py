@@ -207,6 +207,13 @@ def _delivered(push: Push, age: float, interval: float, tick: float | None) -> M
 def _nothing_yet(state: State, tick: float | None) -> Message:
 	if state.unfinished:
 		return message("an attempt was begun and did not end")
+	other = state.last_delivered
+	if other and other.payload:
+		return message(
+			"the last delivered one ({at}) was pushed as {node}",
+			at=iso_utc(other.at),
+			node=sanitize(str(other.payload["node_id"])),
+		)
 	if tick:
 		return message(
 			"no push was tried yet. Frappe's scheduler runs every {seconds} s; if that passes without a push, see "

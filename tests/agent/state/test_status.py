@@ -313,6 +313,9 @@ def test_what_was_delivered_under_another_node_id_says_nothing_of_this_one(confi
 	status = judge_status(after(pushed(NOW - 5, payload=other)), config, NOW)
 	assert (status.verdict, status.exit_code, status.last_delivered) == ("never", 3, None)
 	assert "tenants" not in perfdata(status)
+	assert status.sentence.params["reason"].params["node"] == "node-2"
+	begun = after(pushed(NOW - 5, payload=other))._replace(last_attempt_at=NOW - 4)
+	assert "did not end" in judge_status(begun, config, NOW).sentence
 
 
 def test_without_settings_the_last_push_is_still_judged(bench_folder: Path) -> None:

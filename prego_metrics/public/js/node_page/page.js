@@ -48,6 +48,9 @@ frappe.provide("prego_metrics.node_page");
 		if (response.status === 429) {
 			return __("Too many requests: wait a minute.");
 		}
+		if (response.status === 500) {
+			return __("This site answered HTTP 500. If the app was updated, restart the bench's processes; logs/prego_metrics.log says what failed.");
+		}
 		try {
 			return JSON.parse(JSON.parse(body._server_messages)[0]).message;
 		} catch {
