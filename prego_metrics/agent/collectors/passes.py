@@ -126,7 +126,8 @@ def _read_folders(result: Pass, links: list[_Link], listing: Listing) -> None:
 			result.not_sites.append(NotASite(name, listing.shown, "the state folder of prego_metrics"))
 		elif entry.is_dir(follow_symlinks=False):
 			try:
-				status = entry.stat(follow_symlinks=False)
+				# Not entry.stat, which keeps what it found for as long as the entry.
+				status = os.stat(name, dir_fd=listing.folder, follow_symlinks=False)
 			except FileNotFoundError:
 				continue  # renamed or dropped since it was listed: this pass does not stand
 			_look(result, listing, name, status)

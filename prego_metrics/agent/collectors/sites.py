@@ -11,7 +11,7 @@ import json
 import re
 from collections.abc import Iterable
 
-from prego_metrics.agent.base.messages import coded
+from prego_metrics.agent.base.messages import Message, coded
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.light_typing import NamedTuple
 
@@ -60,36 +60,29 @@ class Exclusion:
 
 def judge(name: str, bench: str, config: dict[str, object] | str, exclude: Exclusion) -> Site:
 	"""Decide whether a site is a tenant. `config` is what was read, or why it could not be."""
-	verdict = _verdict(name, bench, config, exclude)
-	if isinstance(config, str):
-		return verdict
-	return verdict._replace(
-		maintenance=bool(config.get("maintenance_mode")), paused=bool(config.get("pause_scheduler"))
-	)
-
-
-def _verdict(name: str, bench: str, config: dict[str, object] | str, exclude: Exclusion) -> Site:
+	maintenance = paused = None
+	if not isinstance(config, str):
+		maintenance, paused = bool(config.get("maintenance_mode")), bool(config.get("pause_scheduler"))
+	counted, reason, warning = True, _TENANT, False
 	pattern = exclude.matching(name)
-	safe_name = sanitize(name)
 	if pattern is not None:
-		reason = coded("excluded_by_pattern", pattern=sanitize(pattern))
-		return Site(safe_name, bench, False, reason)
-	if isinstance(config, str):
-		reason = coded("tenant_unreadable", problem=config)
-		return Site(safe_name, bench, True, reason, True)
-	if "prego_tenant" in config:
-		tenant = config["prego_tenant"]
-		if tenant is False or (type(tenant) in (int, float) and tenant == 0):
-			reason = coded("excluded_by_site")
-			return Site(safe_name, bench, False, reason)
-		if tenant is not True and tenant != 1:
-			reason = coded("tenant_unclear", value=_value_word(tenant))
-			return Site(safe_name, bench, True, reason, True)
-	if config.get("maintenance_mode"):
-		return Site(safe_name, bench, True, _IN_MAINTENANCE)
-	if config.get("pause_scheduler"):
-		return Site(safe_name, bench, True, _PAUSED)
-	return Site(safe_name, bench, True, _TENANT)
+		counted, reason = False, coded("excluded_by_pattern", pattern=sanitize(pattern))
+	elif isinstance(config, str):
+		reason, warning = coded("tenant_unreadable", problem=config), True
+	elif "prego_tenant" in config and config["prego_tenant"] not in (True, 1):
+		counted, reason, warning = _without_being_tenant(config["prego_tenant"])
+	elif maintenance:
+		reason = _IN_MAINTENANCE
+	elif paused:
+		reason = _PAUSED
+	return Site(sanitize(name), bench, counted, reason, warning, maintenance, paused)
+
+
+def _without_being_tenant(tenant: object) -> tuple[bool, Message, bool]:
+	"""Return counted, reason and warning of a site whose prego_tenant says something else than yes."""
+	if tenant is False or (type(tenant) in (int, float) and tenant == 0):
+		return False, coded("excluded_by_site"), False
+	return True, coded("tenant_unclear", value=_value_word(tenant)), True
 
 
 def _value_word(value: object) -> str:
