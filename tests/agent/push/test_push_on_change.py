@@ -172,7 +172,7 @@ def test_cron_keeps_its_share_of_the_minute(
 	assert spread_share_seconds("node-1", 55.0) in slept
 
 
-def test_a_failing_node_is_not_driven_by_changes(pool: Path) -> None:
+def test_a_failing_node_is_not_driven_by_changes(pool: Path, counts: list[int]) -> None:
 	with HostileServer(answer(503)) as server:
 		aim(pool, server.url, **POOL)
 		rewind(pool, 300)
@@ -183,6 +183,7 @@ def test_a_failing_node_is_not_driven_by_changes(pool: Path) -> None:
 		assert push_now(pool, scheduled()).outcome == "not_due"
 		assert push_now(pool, ON_CHANGE).outcome == "not_due"
 		assert len(server.bodies) == requests
+	assert counts == [3], "nor does it count for them"
 
 
 def test_a_failed_push_for_a_change_is_followed_by_the_regular_ones(pool: Path) -> None:
