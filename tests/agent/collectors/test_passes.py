@@ -273,6 +273,18 @@ def test_a_configuration_that_stays_away_is_no_site_after_a_moment(bench_folder:
 	assert kernel.sleeps == [0.02] * 50
 
 
+def test_a_configuration_that_stays_half_written_is_not_waited_for_once_the_others_are_back(
+	bench_folder: Path,
+) -> None:
+	config = bench_folder / "sites" / "acme.example" / "site_config.json"
+	write_config(bench_folder / "sites" / "cedar.example", "{")
+	kernel = Kernel(bench_folder, age_seconds=0.05)
+	config.rename(config.with_suffix(".old"))
+	kernel.at_sleep = lambda number: config.with_suffix(".old").rename(config) if number == 6 else None
+	assert kernel.census().tenant_count == 3
+	assert kernel.sleeps == [0.02] * 6
+
+
 SAVE_BY_RENAME = """
 import os, sys, time
 os.chdir(sys.argv[1])
