@@ -220,7 +220,7 @@ class Client:
 				for chunk in response.raw.stream(_CHUNK_BYTES, decode_content=False):
 					content += chunk
 					if len(content) > limit_bytes:
-						raise ValueError(f"the answer is larger than {limit_bytes} bytes")
+						raise requests.RequestException(f"the answer is larger than {limit_bytes} bytes")
 			if self._connection.cut:
 				broken = no_answer(self._safe_url, limit_seconds)
 		except _NETWORK_ERRORS as error:
@@ -245,7 +245,7 @@ class Client:
 			names = sanitize(", ".join(codings), 80)
 			return b"", coded("answer_compressed", coding=secret.excerpt(names) if secret else names)
 		if len(unfolded) > limit_bytes:
-			too_large = ValueError(f"the answer is larger than {limit_bytes} bytes")
+			too_large = requests.RequestException(f"the answer is larger than {limit_bytes} bytes")
 			broken = broken or self._reason(too_large, 0, secret)
 		return unfolded[:limit_bytes], broken
 

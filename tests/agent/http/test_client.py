@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
@@ -10,6 +12,7 @@ import pytest
 from delivering import drips, sends
 from hostile_server import Exchange, HostileServer, answer, head
 
+from prego_metrics.agent.base.messages import coded
 from prego_metrics.agent.base.redaction import WITHHELD, Secret
 from prego_metrics.agent.http.client import Answer, Client, NoAnswer
 
@@ -226,6 +229,47 @@ def test_a_compressed_body_is_whole_up_to_the_limit(unfolds_to: int, is_whole: b
 	assert (reply.broken is None) is is_whole
 	if reply.broken:
 		assert reply.broken.code == "no_connection"
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_an_answer_that_is_too_large_is_no_fault_of_the_proxy(
+	monkeypatch: pytest.MonkeyPatch, packed: bool
+) -> None:
+	body = b"y" * 70_000
+	behaviour = answer(200, gzip.compress(body), "Content-Encoding: gzip") if packed else answer(200, body)
+	with HostileServer(behaviour) as proxy:
+		monkeypatch.setenv("http_proxy", proxy.url)
+		reply = Client("http://plane.example").request("GET", "/", SECONDS)
+	assert proxy.connections == 1
+	assert isinstance(reply, Answer) and reply.broken and reply.broken.code == "no_connection"
+	assert reply.broken.params["reason"] == "the answer is larger than 65536 bytes"
+
+
+@pytest.mark.parametrize(("times", "is_read"), [(1, True), (2, True), (3, False)])
+def test_what_is_compressed_more_than_twice_is_not_read(times: int, is_read: bool) -> None:
+	body = b"whole"
+	for _ in range(times):
+		body = gzip.compress(body)
+	coding = ", ".join(["gzip"] * times)
+	with HostileServer(answer(200, body, f"Content-Encoding: {coding}")) as server:
+		reply = Client(server.url).request("GET", "/", SECONDS)
+	assert isinstance(reply, Answer) and reply.body == ("whole" if is_read else "")
+	assert is_read or reply.broken == coded("answer_compressed", coding=coding)
+
+
+_GIVES_UP = """
+import socket, sys, time
+from prego_metrics.agent.http.client import Client
+socket.getaddrinfo = lambda *_, **__: time.sleep(60)
+print(Client("http://plane.example").get("/", 60.0, 0.2).reason.code)
+"""
+
+
+def test_a_process_ends_while_a_resolver_hangs_that_it_gave_up_on() -> None:
+	began = time.monotonic()
+	ended = subprocess.run([sys.executable, "-c", _GIVES_UP], capture_output=True, text=True, timeout=50)
+	assert (ended.stdout, ended.stderr, ended.returncode) == ("no_answer\n", "", 0)
+	assert time.monotonic() - began < 30
 
 
 @pytest.mark.parametrize(
