@@ -111,8 +111,8 @@ def judge_status(
 	if delivered and delivered.payload and config.node_id and delivered.payload["node_id"] != config.node_id:
 		delivered = None
 	age = None if delivered is None else now - delivered.at
-	if age is not None and -CLOCK_STEP_SECONDS <= age < 0:
-		age = 0.0  # the clock was set right since then
+	if age is not None and age >= -CLOCK_STEP_SECONDS:
+		age = max(0.0, age)  # the clock was set right since then
 	tick = scheduler_tick(config.bench) if config.scheduler_pushes else None
 	failure = _failure(state, now, deadline_seconds(config.push_interval))
 	asked = _asked(state, now)

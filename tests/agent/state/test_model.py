@@ -99,3 +99,12 @@ def test_the_count_of_another_node_did_not_fall(other: str) -> None:
 	payload["node_id"] = "n"
 	after = State().recorded(PUSH._replace(payload=payload), 3).recorded(PUSH._replace(at=NOW + 60), 3)
 	assert [(event.tenants_before, event.tenants) for event in after.events] == [(10, 3)]
+
+
+def test_without_a_threshold_no_disk_is_full_and_no_row_fresh() -> None:
+	full = PUSH._replace(at=NOW, payload={"node_id": "n", "tenant_count": 3, "disk_pct": 100.0})
+	after = State().recorded(full, 3)
+	assert (after.events, after.disk_alerted) == ((), False)
+	waiting = State(not_before=NOW + 60, last_delivered=PUSH._replace(at=NOW - 0.5))
+	after = waiting.recorded(PUSH._replace(at=NOW, outcome="failed"), 1)
+	assert [event.kind for event in after.events] == ["failing"]

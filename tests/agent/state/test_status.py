@@ -128,6 +128,13 @@ def test_a_fresh_row_after_a_failed_attempt_is_a_warning(config: Config) -> None
 	assert perfdata(status)["failures"] == "1;;;0"
 
 
+@pytest.mark.parametrize("outcome", ["refused", "failed", "not_sent", "abandoned", "unproven"])
+def test_an_attempt_with_any_other_outcome_was_not_delivered(config: Config, outcome: str) -> None:
+	"""Another version may know more outcomes."""
+	status = judge_status(after(pushed(NOW - 70), pushed(NOW - 10, outcome)), config, NOW)
+	assert (status.verdict, status.exit_code) == ("failing", 1)
+
+
 def test_a_node_that_waits_as_it_was_asked_to_does_not_fail_until_its_row_is_stale(config: Config) -> None:
 	busy = pushed(NOW - 10, "failed", error="the control plane answers 503", status_code=503)
 	state = after(pushed(NOW - 70), busy)._replace(not_before=NOW + 290)
