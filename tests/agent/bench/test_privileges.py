@@ -329,3 +329,9 @@ def test_a_misspelt_setting_is_an_error_and_no_traceback_for_root_too(owned_benc
 	)
 	assert "Traceback" not in ended.stderr
 	assert json.loads(ended.stdout)["error_code"] in ("setting_unknown", "settings_invalid")
+
+
+def test_root_imports_nothing_for_a_bench_of_its_own(bench_folder: Path) -> None:
+	preloaded: list[bool] = []
+	drop_privileges(open_bench(str(bench_folder)), lambda: preloaded.append(True))
+	assert (preloaded, os.geteuid()) == ([], 0)

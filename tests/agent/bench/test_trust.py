@@ -216,6 +216,20 @@ def test_another_group_may_not_write(bench: Path, path: str, group: str) -> None
 	assert refused(str(bench)) == []
 
 
+@as_root
+@pytest.mark.parametrize(("uid", "gid", "is_own"), [(700, 600, False), (600, 700, False), (600, 600, True)])
+def test_a_group_of_another_name_is_the_owners_own_where_the_numbers_are_the_same(
+	bench: Path, monkeypatch: pytest.MonkeyPatch, uid: int, gid: int, is_own: bool
+) -> None:
+	user = pwd.struct_passwd(("frappe", "x", uid, gid, "", "/", "/bin/sh"))
+	known = pwd.getpwuid
+	monkeypatch.setattr(pwd, "getpwuid", lambda number: user if number == uid else known(number))
+	monkeypatch.setattr(grp, "getgrgid", lambda number: grp.struct_group(("staff", "x", number, [])))
+	give(bench, uid, gid)
+	(bench / "sites").chmod(0o775)
+	assert refused(str(bench)) == ([] if is_own else ["trust_group", str(bench / "sites"), "0775"])
+
+
 # Found above the working directory
 
 
