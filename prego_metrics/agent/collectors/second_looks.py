@@ -80,8 +80,9 @@ def _may_come_back(name: str, listing: Listing) -> bool | None:
 	else:
 		return True
 	path = os.path.join(listing.bench.sites, name)
+	is_link = True
 	try:
-		is_link = os.readlink(path) != ""
+		os.readlink(path)
 	except FileNotFoundError:
 		return None
 	except OSError:

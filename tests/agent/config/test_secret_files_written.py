@@ -83,7 +83,9 @@ def test_below_sites_is_refused(bench_folder: Path, where: str) -> None:
 def test_a_folder_that_everybody_can_write_is_refused(tmp_path: Path) -> None:
 	(tmp_path / "open").mkdir()
 	(tmp_path / "open").chmod(0o777)
-	assert codes_in(refusal(tmp_path / "open" / "key").message) == NOT_WRITTEN
+	refused = refusal(tmp_path / "open" / "key").message
+	assert codes_in(refused) == NOT_WRITTEN
+	assert str(refused).endswith(" (everybody can write its folder)")
 	assert os.listdir(tmp_path / "open") == []
 
 

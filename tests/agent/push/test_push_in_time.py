@@ -137,7 +137,8 @@ def test_a_file_of_the_heartbeat_that_does_not_answer_fails_the_heartbeat_alone(
 	monkeypatch.setattr("prego_metrics.agent.push.heartbeat.read_secret_file", lambda path: hang.wait(20))
 	ended = push_now(aim(bench, control_plane.url, heartbeat_url_file="/mnt/heartbeat"))
 	assert ended.outcome == "delivered"
-	assert [warning.code for warning in ended.warnings if warning.code] == ["heartbeat_failed"]
+	(warning,) = [warning for warning in ended.warnings if warning.code]
+	assert (warning.code, warning.params["reason"].params["folder"]) == ("heartbeat_failed", "/mnt/heartbeat")
 
 
 def test_a_step_gives_back_its_result_or_its_exception() -> None:

@@ -68,6 +68,8 @@ def test_a_push_that_was_killed_is_recorded_by_the_next(
 		rewind(bench, 5)
 	assert push_now(bench, scheduled()).outcome == "delivered"
 	assert ends(bench) == [("frappe", "failed", "push_killed"), ("cron", "delivered", None)]
+	killed = folder_of(bench).history()[0]
+	assert (killed.payload, killed.status_code, killed.attempts, killed.duration_ms) == (None, None, 0, 0)
 	assert marks(bench) == []
 	assert state_of(bench).totals == {"failed": 1, "delivered": 1}
 

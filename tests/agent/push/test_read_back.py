@@ -153,6 +153,14 @@ def test_a_row_is_any_2xx_that_names_the_node(status: int, final: bool) -> None:
 	assert (found.fault, found.final) == (None, final)
 
 
+def test_what_is_no_row_of_this_node_s_is_asked_for_again() -> None:
+	unknown = row(404, error="no"), answer(200, b"[]")
+	for behaviours, code in ((unknown, "node_unknown"), ([row(node_id="eu-9")], "other_node")):
+		with HostileServer(*behaviours, rows=True) as server:
+			found = read_row(server.url, Secret(KEY, "a test"), {"node_id": "node-1"}, 4.0)
+		assert (code_of(found.fault), found.warnings, found.final) == (code, (), False)
+
+
 def test_a_row_for_which_no_time_is_left_is_one_that_did_not_come() -> None:
 	with HostileServer(Exchange.wait, rows=True) as server:
 		found = read_row(server.url, Secret(KEY, "a test"), {"node_id": "node-1"}, -1.0)

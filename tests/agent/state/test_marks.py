@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 from prego_metrics.agent.state.begun_push import BegunPush
+from prego_metrics.agent.state.model import State
 from prego_metrics.agent.state.store import StateFolder
 
 
@@ -51,3 +52,18 @@ def test_a_mark_is_renamed_by_one_alone(folder: StateFolder) -> None:
 	assert folder.rename("a", "b") is True
 	assert folder.rename("a", "b") is False
 	assert folder.names() == ["b"]
+
+
+def test_what_cannot_be_written_is_said_with_the_systems_words(folder: StateFolder) -> None:
+	Path(folder.path).write_text("a file in its place")
+	unwritten = folder.make_mark("a"), folder.remove("a"), folder.write(State()), folder.unwritable()
+	expected = {"folder": folder.path, "reason": "Not a directory"}
+	assert [message.params for message in unwritten if message] == [expected] * 4
+	assert folder.names() == [] and folder.rename("a", "b") is False
+
+
+def test_whether_a_state_can_be_written_is_tried_beside_others_that_do(folder: StateFolder) -> None:
+	assert folder.write(State()) is None
+	(Path(folder.path) / ".write-test.tmp").mkdir()
+	assert folder.unwritable() is None
+	assert sorted(folder.names()) == [".write-test.tmp", "state.json"]

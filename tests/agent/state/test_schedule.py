@@ -237,6 +237,17 @@ def test_the_moment_is_no_matter_up_to_an_interval_of_a_minute() -> None:
 	assert {due.seconds_until_due(at, due.Pace(at), 60.0, NODE) for at in range(0, 600, 7)} == {45.0}
 
 
+@pytest.mark.parametrize(
+	("last", "failures", "seconds"),
+	[(1000.001, 0, 0), (1000, 0, 15), (985, 0, 0), (984.9, 0, -0.1), (1000, 1, 45), (None, 0, 0)],
+)
+def test_a_changed_count_makes_a_push_due_15_s_after_any_other_unless_pushes_fail(
+	last: float | None, failures: int, seconds: float
+) -> None:
+	found = due.seconds_until_due(1000, due.Pace(last, failures), 300, NODE, changed=True)
+	assert found == pytest.approx(seconds)
+
+
 def test_the_first_push_and_one_whose_last_attempt_lies_in_the_future_are_due() -> None:
 	assert is_due(1000, due.Pace(), 86400)
 	assert is_due(1000, due.Pace(1000.001), 86400)
