@@ -20,6 +20,9 @@ _BACKSLASH = r"(?i)\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|u\{([0-9a-f]{1,5})\}|u([0-
 _SHOWN_CHARACTERS = 3
 _NAME = r"[A-Za-z]{1,15}(?:[_-][A-Za-z]{1,15}){0,7}"
 _BASE64 = r"[A-Za-z0-9+/_-]+"
+_HEX = r"[0-9a-f]{2,}"
+# What a page or a terminal does not show of itself.
+_MARKUP = r"<[^<>]*>|\x1b\[[0-9;]*[A-Za-z]"
 
 
 def shown_name(name: str) -> str:
@@ -52,7 +55,7 @@ class Secret:
 		"""Return the beginning of somebody else's text, escaped, fit to show; WITHHELD if it holds part of this.
 
 		Part of it are PART_CHARACTERS of it in a row or, if it is shorter, all of it: as they are, escaped as in
-		JSON, HTML, URLs or Python, or in base64.
+		JSON, HTML, URLs or Python, in base64 or hex, in other cases, backwards, or with other signs between them.
 		"""
 		# What is cut off here is not shown; what is left shows too little of what the cut went through.
 		text = text[:_LOOKED_AT].strip()
@@ -62,28 +65,42 @@ class Secret:
 		length = min(PART_CHARACTERS, len(self._text))
 		if not length:
 			return False
-		parts = _parts(self._text, length)
-		return not all(parts.isdisjoint(_parts(reading, length)) for reading in _readings(text))
+		parts, letters = _parts(self._text, length), _letters(self._text)
+		folded = _parts(letters, length) | _parts(letters[::-1], length)
+		return not all(
+			parts.isdisjoint(_parts(reading, length)) and folded.isdisjoint(_parts(_letters(reading), length))
+			for reading in _readings(text)
+		)
 
 
 def _parts(text: str, length: int) -> set[str]:
 	return {text[start : start + length] for start in range(len(text) - length + 1)}
 
 
+def _letters(text: str) -> str:
+	"""Return what is left of a text where case and signs are ignored: a key in hex is the same in any case."""
+	return "".join(filter(str.isalnum, text.casefold()))
+
+
 def _readings(text: str) -> Iterator[str]:
-	"""Yield everything that a text may mean: as it is, unescaped, with its lines joined, and out of base64."""
+	"""Yield all that a text may mean: as it is, unescaped, without markup, its lines joined, out of base64 and hex."""
 	import html
 	from urllib.parse import unquote
 
 	readings = {text}
 	for _ in range(_ESCAPED_TIMES):
 		readings |= {read(known) for known in readings for read in (html.unescape, unquote, _unescaped)}
+	readings |= {re.sub(_MARKUP, "", reading) for reading in readings}
 	readings |= {"".join(reading.split()) for reading in readings}
 	yield from readings
 	for reading in readings:
 		for coded_bytes in re.findall(_BASE64, reading):
 			# In the base64 of a longer text, such as a header, the secret may begin anywhere.
 			yield from (_decoded(coded_bytes[start:]) for start in range(4))
+		for digits in re.findall(_HEX, _letters(reading)):
+			for start in range(2):
+				pairs = digits[start : start + (len(digits) - start) // 2 * 2]
+				yield bytes.fromhex(pairs).decode("utf-8", "replace")
 
 
 def _unescaped(text: str) -> str:

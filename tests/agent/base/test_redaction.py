@@ -62,6 +62,25 @@ def every_notation(key: str) -> dict[str, str]:
 		"in a Python error": repr(key)[1:-1],
 		"in base64": base64.b64encode(key.encode()).decode(),
 		"in base64 for URLs": base64.urlsafe_b64encode(key.encode()).decode(),
+		"in hex": key.encode().hex(),
+		"in hex with capitals, in pairs": key.encode().hex(" ").upper(),
+	}
+
+
+def every_disguise(key: str) -> dict[str, str]:
+	return {
+		"in small letters": key.lower(),
+		"in capitals": key.upper(),
+		"in a URL in small letters": urllib.parse.quote(key, safe="").lower(),
+		"backwards": key[::-1],
+		"backwards in base64": base64.b64encode(key[::-1].encode()).decode(),
+		"with spaces": " ".join(key),
+		"with dots": ".".join(key),
+		"with characters without width": "\u200b".join(key),
+		"with line ends": "\r\n".join(key),
+		"in tags": "".join(f"<b>{character}</b>" for character in key),
+		"between tags": "<wbr/>".join(key[start : start + 4] for start in range(0, len(key), 4)),
+		"in colours of a terminal": "\x1b[0m".join(key),
 	}
 
 
@@ -87,6 +106,21 @@ def test_eight_characters_of_the_key_are_enough(key: str, start: int) -> None:
 	part = key[min(start, len(key) - PART_CHARACTERS) :][:PART_CHARACTERS]
 	for notation, echo in every_notation(part).items():
 		assert excerpt(f"you sent {echo}", key) is WITHHELD, notation
+
+
+@given(st.text("abcdefghijklmnopqrstuvwxyzABCDEFXYZ0123456789", min_size=8, max_size=40), st.integers(0, 32))
+@example("0123456789abcdef0123456789abcdef", 3)
+@example("Zx9Key4with7Every1", 0)
+def test_a_disguise_gives_the_key_away_too(key: str, start: int) -> None:
+	part = key[min(start, len(key) - PART_CHARACTERS) :][:PART_CHARACTERS]
+	for disguise, echo in every_disguise(part).items():
+		assert excerpt(f"! {echo} !", key) is WITHHELD, disguise
+
+
+def test_the_letters_of_a_key_give_it_away_without_its_signs() -> None:
+	for disguise, echo in every_disguise(KEY).items():
+		assert excerpt(f"! {echo} !") is WITHHELD, disguise
+	assert excerpt(f"you sent {KEY[:7]} {KEY[8:15]}") is WITHHELD
 
 
 def escaping(own: str, escape: Callable[[str], str]) -> Callable[[str, set[int]], str]:
@@ -138,7 +172,7 @@ def test_what_is_not_the_key_is_shown() -> None:
 		"node sg-1 is not registered",
 		"Zx",
 		KEY[:7],
-		f"{KEY[:7]} {KEY[8:15]}",
+		f"{KEY[:7]} {KEY[14:21]}",
 		f"an end: {KEY[-7:]}",
 	):
 		assert excerpt(text) == text
