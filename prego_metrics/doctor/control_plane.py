@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from prego_metrics.agent.base.errors import ConfigurationError
-from prego_metrics.agent.base.messages import Message, message
+from prego_metrics.agent.base.messages import Message, coded, message
 from prego_metrics.agent.base.redaction import Secret
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Examination, Finding
@@ -62,6 +62,13 @@ def _judged(node: Examination, key: Secret, answer: Answer) -> Finding:
 	code, summary = error_code(answer), summary_of(answer, key)
 	if 200 <= answer.status_code < 300:
 		fault = fault_of_row(answer, key, node.config.node_id)
+		if fault and fault.code == "row_missing" and answer.broken:
+			# What could not be read may name the node.
+			return Finding(
+				WARN,
+				coded("row_unchecked", reason=answer.broken),
+				message("if pushes are not delivered either, control_plane_url is wrong"),
+			)
 		if fault:
 			return Finding(
 				FAIL, fault, message("check that control_plane_url is the control plane's base URL")

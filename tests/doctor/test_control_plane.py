@@ -103,6 +103,11 @@ def test_a_200_that_does_not_hold_the_node_id_is_a_failure(bench: Path, body: by
 	assert (check.state, check.code) == ("fail", code)
 
 
+def test_a_row_that_cannot_be_read_is_no_row_that_is_missing(bench: Path) -> None:
+	check, _ = asked(bench, answer(200, b"\x0b\x02\x80", "Content-Encoding: br"))
+	assert (check.state, check.code) == ("warn", "row_unchecked")
+
+
 def test_a_200_that_holds_the_node_id_anywhere_is_believed(bench: Path) -> None:
 	check, _ = asked(bench, answer(200, b'{"data": [{"x": 1}, {"row": {"node_id": "node-1"}}]}'))
 	assert check.state == "pass"

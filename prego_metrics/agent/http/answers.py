@@ -49,7 +49,7 @@ def fault_in(answer: Answer, secret: Secret, node_id: str | None = None) -> Mess
 		code = "not_the_api"
 	elif _says_it_failed(members):
 		code = "reported_failure"
-	elif node_id is not None and (named := node_ids_in(members)) and node_id not in named:
+	elif node_id is not None and (named := node_ids_in(content)) and node_id not in named:
 		code = "other_node"
 	return coded(code, answer=summary_of(answer, secret)) if code else None
 
@@ -109,7 +109,7 @@ def content_of(body: str) -> object:
 	try:
 		return json.loads(body, strict=False)
 	except RecursionError:
-		return {}
+		return _first_members(body)
 	except ValueError:
 		return _first_members(body) or None
 

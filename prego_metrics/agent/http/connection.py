@@ -106,8 +106,34 @@ class Connection:
 			raise OSError("too late")
 
 
+class _WholeLines:
+	"""A file of which each line has to end: to http.client, headers that break off are headers that are complete."""
+
+	def __init__(self, file: Any) -> None:
+		self._file = file
+
+	def __getattr__(self, name: str) -> Any:
+		return getattr(self._file, name)
+
+	def readline(self, limit: int) -> bytes:
+		line: bytes = self._file.readline(limit)
+		if len(line) < limit and not line.endswith(b"\n"):
+			raise http.client.RemoteDisconnected(
+				"the connection was closed before the answer's headers ended"
+			)
+		return line
+
+
 class _FinalResponse(http.client.HTTPResponse):
-	"""Reads past what is not an answer yet: of the informational ones http.client knows 100 alone."""
+	"""Reads past what is not an answer yet: of the informational ones http.client knows 100 alone.
+
+	An answer whose headers break off is none: what they would say against it may be missing.
+	"""
+
+	def begin(self) -> None:
+		file, self.fp = self.fp, _WholeLines(self.fp)  # type: ignore[assignment]
+		super().begin()
+		self.fp = file
 
 	def _read_status(self) -> tuple[str, int, str]:
 		while True:

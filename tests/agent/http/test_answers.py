@@ -135,6 +135,8 @@ def test_where_a_redirect_leads_is_cut_at_200_characters() -> None:
 		('{"errors": [1]}', "reported_failure"),
 		('{"error": "", "errors": []}', None),
 		('{"nodes": [{"node_id": "node-2"}]}', "other_node"),
+		('[{"node_id": "node-2"}]', "other_node"),
+		('[{"node_id": "node-2"}, {"node_id": "node-1"}]', None),
 		('{"nodes": [{"node_id": "node-2"}, {"node_id": "node-1"}]}', None),
 		('{"node_id": 1}', None),
 		(PAGE, "not_the_api"),
@@ -223,6 +225,7 @@ def test_a_web_page_is_known_by_its_content_or_its_type(
 		('{"a": "line\nline", "b', {"a": "line\nline"}),
 		('{"a": 1} rest', {"a": 1}),
 		("[" * 100_000, {}),
+		('{"ok": false, "a": ' + "[" * 100_000, {"ok": False}),
 	],
 )
 def test_of_json_that_is_cut_off_the_members_that_came_count(body: str, content: object) -> None:

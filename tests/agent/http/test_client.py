@@ -194,6 +194,23 @@ def test_an_informational_answer_is_read_past_but_for_another_protocol(status: i
 	assert isinstance(reply, Answer) and reply.status_code == (204 if read_past else status)
 
 
+@pytest.mark.parametrize(
+	"sent",
+	[
+		b"HTTP/1.1 200",
+		b"HTTP/1.1 200 OK\r\n",
+		b"HTTP/1.1 200 OK\r\nContent-Type: text/h",
+		b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n",
+		b"HTTP/1.1 103 Wait\r\nX: y",
+	],
+)
+def test_an_answer_whose_headers_break_off_is_none(sent: bytes) -> None:
+	with HostileServer(sends(sent)) as server:
+		reply = Client(server.url).request("POST", "/", SECONDS, b"{}")
+	assert isinstance(reply, NoAnswer) and reply.unclear
+	assert reply.reason.code == "no_connection"
+
+
 def test_a_path_that_is_a_secret_is_requested_and_not_shown() -> None:
 	path = Secret("/ping/0aa1-a-secret-path", "a test")
 	with HostileServer(
