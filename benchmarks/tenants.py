@@ -1,7 +1,7 @@
-"""`prego-metrics tenants --sizes` beside `du`, on one bench of 200 sites with 200,000 files.
+"""`prego-metrics tenants --sizes` beside `du`, on one bench of 200 sites with 200,000 files, and a table of 10,000 sites.
 
-Both are whole processes, by turns, on a warm cache; the ratio is the median of the ratios pair by pair. Before
-that, the sizes of each site are held to du's, to the byte. du walks the same trees, all in one process.
+All are whole processes on a warm cache. Before that, the sizes of each site are held to du's, to the byte. du walks
+the same trees, all in one process.
 """
 
 from __future__ import annotations
@@ -9,20 +9,25 @@ from __future__ import annotations
 import json
 import os
 import platform
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(CHECKOUT / "benchmarks"))
+
+import census  # noqa: E402
+from turns import by_turns, of_process, plain_environment, show  # noqa: E402
+
 SITES = 200
 FILES = 1_000  # of each site
 FOLDERS = 10  # that they are spread over, half of them private
 PAIRS = 7
-TARGET = 1.2
-COMPILED = tempfile.TemporaryDirectory(prefix="prego-compiled-")
+AIM = 1.1
+TABLE_AIM_SECONDS, TABLES = 1.0, 5
+PREGO_METRICS = str(Path(sys.executable).with_name("prego-metrics"))
+ENVIRON = plain_environment()
 TREES = ("public/files", "private/files", "private/backups")
 
 
@@ -31,24 +36,23 @@ def main() -> None:
 		sites = lay_out(Path(folder))
 		trees = [str(sites / name / tree) for name in names() for tree in TREES]
 		du = ["du", "-s", "--block-size=1", *trees]
-		ours = [
-			sys.executable,
-			"-m",
-			"prego_metrics.cli",
-			"tenants",
-			"--sizes",
-			"--json",
-			"--bench",
-			folder,
-		]
+		ours = [PREGO_METRICS, "tenants", "--sizes", "--json", "--bench", folder]
 		files = compare(json.loads(output(ours)), dict_of(output(du)), sites)
-		pairs = [(seconds(ours), seconds(du)) for _ in range(PAIRS)]
-	ratio = statistics.median(mine / theirs for mine, theirs in pairs)
-	mine, theirs = (statistics.median(column) for column in zip(*pairs, strict=True))
+		pairs = by_turns(lambda: of_process(ours, ENVIRON), lambda: of_process(du, ENVIRON), PAIRS)
+	print(f"every size of {files:,} files equal to du's, to the byte; Python {platform.python_version()}")
+	show(f"tenants --sizes / du on {SITES} sites with {files:,} files", AIM, "wall", pairs)
+	show_table()
+
+
+def show_table() -> None:
+	with tempfile.TemporaryDirectory(prefix="prego-table-") as folder:
+		census.lay_out(Path(folder))
+		table = [PREGO_METRICS, "tenants", "--bench", folder]
+		taken = [of_process(table, ENVIRON) for _ in range(TABLES)]
+	wall, cpu = (min(column) for column in zip(*taken, strict=True))
 	print(
-		f"tenants --sizes / du on {SITES} sites with {files:,} files: {ratio:.2f} (target {TARGET} or less), "
-		f"medians {mine:.2f} s and {theirs:.2f} s of {PAIRS} pairs by turns; every size equal to the byte; "
-		f"Python {platform.python_version()}; load {os.getloadavg()[0]:.1f}"
+		f"table of {census.SITES:,} sites: aim {TABLE_AIM_SECONDS:g} s; {wall:.2f} s at least of {TABLES} runs, "
+		f"{cpu:.2f} s of CPU; load {os.getloadavg()[0]:.1f}"
 	)
 
 
@@ -86,10 +90,7 @@ def fill(site: Path, number: int) -> None:
 
 
 def output(command: list[str]) -> str:
-	# As an installed package is: compiled once. Where nothing may be written, each run would compile it anew.
-	environ = {**os.environ, "PYTHONPATH": str(CHECKOUT), "PYTHONPYCACHEPREFIX": f"{COMPILED.name}"}
-	environ.pop("PYTHONDONTWRITEBYTECODE", None)
-	return subprocess.run(command, capture_output=True, text=True, check=True, env=environ).stdout
+	return subprocess.run(command, capture_output=True, text=True, check=True, env=ENVIRON).stdout
 
 
 def dict_of(du: str) -> dict[str, int]:
@@ -106,12 +107,6 @@ def compare(found: dict[str, list[dict[str, dict[str, int]]]], du: dict[str, int
 			path = str(sites / str(site["site"]) / tree)
 			assert disk[figure] == du[path], (path, disk[figure], du[path])
 	return sum(len(files) for tree in names() for _, _, files in os.walk(sites / tree)) - SITES
-
-
-def seconds(command: list[str]) -> float:
-	began = time.perf_counter()
-	output(command)
-	return time.perf_counter() - began
 
 
 if __name__ == "__main__":

@@ -80,7 +80,8 @@ def tenants(
 		if conflict:
 			raise click.UsageError(problem)
 	_import_now(scan=scan, database=scan or database)
-	from prego_metrics.cli.ui import tables, tenant_tables
+	if not as_json:
+		from prego_metrics.cli.ui import tables, tenant_tables
 
 	try:
 		bench = open_bench_as_owner(bench_path)

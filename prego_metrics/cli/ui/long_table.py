@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import zip_longest
 
 from rich.cells import cell_len
@@ -21,12 +21,15 @@ def print_long_table(
 	*,
 	right: Collection[str] = (),
 	styles: Mapping[str, str] | None = None,
+	row_styles: Sequence[str] = (),
+	footer: Sequence[str] = (),
 ) -> None:
 	"""Print sanitized cells below headings; those of the columns `right` are aligned there.
 
-	Long cells of the first and the last column go on in the next line. `styles` are those of cells, by their strings.
+	Long cells of the first and the last column go on in the next line. `styles` are those of cells, by their strings,
+	`row_styles` those of rows. The footer stands below an empty line.
 	"""
-	widths = _widths(headings, rows, screen.width)
+	widths = _widths([headings, *rows, *([footer] if footer else [])], screen.width)
 	to_the_right = [heading in right for heading in headings]
 	styled = {cell: _styled(screen, cell, style) for cell, style in (styles or {}).items()}
 	folded: dict[tuple[str, int], list[str]] = {}
@@ -39,23 +42,30 @@ def print_long_table(
 	def line(cells: Sequence[str]) -> str:
 		return _GAP.join(map(padded, cells, widths, to_the_right)).rstrip()
 
-	written = [_styled(screen, line(headings), "bold"), "─" * (sum(widths) + len(_GAP) * (len(widths) - 1))]
-	for row in rows:
+	def fitting(row: Sequence[str]) -> Iterable[str]:
 		if _cells(row[0]) <= widths[0] and _cells(row[-1]) <= widths[-1]:
-			written.append(line(row))
-			continue
+			return [line(row)]
 		for at in (0, -1):
 			if (row[at], widths[at]) not in folded:
 				folded[row[at], widths[at]] = _folded(screen, row[at], widths[at])
 		columns = [[cell] for cell in row]
 		columns[0], columns[-1] = folded[row[0], widths[0]], folded[row[-1], widths[-1]]
-		written += map(line, zip_longest(*columns, fillvalue=""))
+		return map(line, zip_longest(*columns, fillvalue=""))
+
+	rule = "-" if screen.options.ascii_only else "─"
+	written = [_styled(screen, line(headings), "bold"), rule * (sum(widths) + len(_GAP) * (len(widths) - 1))]
+	around = {style: _styled(screen, "x", style).split("x") for style in {"", *row_styles}}
+	for row, style in zip_longest(rows, row_styles, fillvalue=""):
+		before, after = around[str(style)]
+		written += (f"{before}{text}{after}" for text in fitting(row))
+	if footer:
+		written += ["", *fitting(footer)]
 	screen.file.write("\n".join(written) + "\n")
 
 
-def _widths(headings: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[int]:
+def _widths(rows: Sequence[Sequence[str]], width: int) -> list[int]:
 	"""Return the columns' widths: what their cells need, if need be at the cost of the last and then the first."""
-	needed = [max(map(_cells, column)) for column in zip(headings, *rows, strict=True)]
+	needed = [max(map(_cells, column)) for column in zip(*rows, strict=True)]
 	for at in (-1, 0):
 		excess = sum(needed) + len(_GAP) * (len(needed) - 1) - width
 		if excess > 0:

@@ -15,18 +15,22 @@ from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.config.display import key_source, shown_value
 from prego_metrics.agent.config.settings import SETTINGS
 from prego_metrics.cli.ui.console import console, table
+from prego_metrics.cli.ui.long_table import print_long_table
 
 
 def print_census(census: Census) -> None:
 	"""Print every site with its verdict, what lies beside them, and the count."""
 	several = len({site.bench for site in census.sites}) > 1
-	sites = table("Site", *(["Bench"] if several else []), "Counted", "Why")
-	for site in census.sites:
-		style = "yellow" if site.warning else "" if site.counted else "dim"
-		cells = [site.name, *([site.bench] if several else []), "yes" if site.counted else "no", site.reason]
-		sites.add_row(*(Text(cell, style=style) for cell in cells))
 	screen = console()
-	screen.print(sites)
+	print_long_table(
+		screen,
+		("Site", *(["Bench"] if several else []), "Counted", "Why"),
+		[
+			(site.name, *([site.bench] if several else []), "yes" if site.counted else "no", site.reason)
+			for site in census.sites
+		],
+		row_styles=["yellow" if site.warning else "" if site.counted else "dim" for site in census.sites],
+	)
 	if census.not_sites:
 		entries = "; ".join(f"{entry.name} ({entry.reason})" for entry in census.not_sites)
 		screen.print(Text(f"Not sites: {entries}", style="dim"))

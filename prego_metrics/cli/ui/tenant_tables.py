@@ -7,13 +7,12 @@ import io
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
 from rich.text import Text
 
 from prego_metrics.agent.base.formatting import size_text
 from prego_metrics.agent.base.sanitize import spreadsheet_cell
 from prego_metrics.cli.ui.console import console
+from prego_metrics.cli.ui.long_table import print_long_table
 from prego_metrics.tenants.inventory.tenant import Tenant, total_of, warnings_of
 
 _DAY_SECONDS = 86400.0
@@ -37,6 +36,11 @@ def _quota_text(tenant: Tenant) -> str:
 	return f"{'≥' if used.lower_bound else ''}{100 * share:.0f} %"
 
 
+def _site_totals(tenants: Sequence[Tenant]) -> str:
+	counted = sum(tenant.site.counted for tenant in tenants)
+	return f"{counted} tenants of {len(tenants)} sites"
+
+
 def print_tenants(
 	tenants: Sequence[Tenant], top: int | None, *, sizes: bool, database: bool, now: float
 ) -> None:
@@ -44,21 +48,16 @@ def print_tenants(
 	listed = tenants[:top]
 	# One name may stand on two benches.
 	several = len({tenant.site.bench for tenant in tenants}) > 1
-	table = Table(box=SIMPLE_HEAD, pad_edge=False, show_edge=False, show_footer=True)
-	counted = sum(tenant.site.counted for tenant in tenants)
-	table.add_column("Site", f"{counted} tenants of {len(tenants)} sites", overflow="fold")
-	table.add_column("Tenant", no_wrap=True)
+	columns = [("Site", _site_totals(tenants)), ("Tenant", "")]
 	if sizes:
-		for heading, size in (("Files", "files_bytes"), ("Backups", "backups_bytes")):
-			table.add_column(heading, size_text(total_of(tenants, size)), justify="right", no_wrap=True)
-		table.add_column("Newest", justify="right", no_wrap=True)
+		columns += [("Files", size_text(total_of(tenants, "files_bytes")))]
+		columns += [("Backups", size_text(total_of(tenants, "backups_bytes"))), ("Newest", "")]
 	if database:
-		total = size_text(total_of(tenants, "database_bytes"))
-		table.add_column("Database", total, justify="right", no_wrap=True)
-		table.add_column("Users", justify="right", no_wrap=True)
+		columns += [("Database", size_text(total_of(tenants, "database_bytes"))), ("Users", "")]
 	quotas = any(tenant.quota.bytes for tenant in tenants)
 	if quotas:
-		table.add_column("Quota", justify="right", no_wrap=True)
+		columns.append(("Quota", ""))
+	rows = []
 	for tenant in listed:
 		mark = " !" if warnings_of(tenant, now) else ""
 		name = f"{tenant.site.name} ({tenant.site.bench})" if several else tenant.site.name
@@ -71,9 +70,17 @@ def print_tenants(
 			cells += [size_text(tenant.database_bytes), "?" if users is None else str(users)]
 		if quotas:
 			cells.append(_quota_text(tenant))
-		table.add_row(*(Text(cell, style="" if tenant.site.counted else "dim") for cell in cells))
+		rows.append(cells)
+	headings, footer = zip(*columns, strict=True)
 	screen = console()
-	screen.print(table)
+	print_long_table(
+		screen,
+		headings,
+		rows,
+		right=headings[2:],
+		row_styles=["" if tenant.site.counted else "dim" for tenant in listed],
+		footer=footer,
+	)
 	if len(listed) < len(tenants):
 		screen.print(Text(f"{len(listed)} of {len(tenants)} sites are shown; the totals are of all."))
 	warned: dict[str, list[str]] = {}

@@ -65,3 +65,25 @@ def test_a_row_costs_a_few_calls() -> None:
 	with profile:
 		printed([(f"sg-{number}", "3", "stale") for number in range(1000)])
 	assert pstats.Stats(profile).total_calls < 1000 * 50  # type: ignore[attr-defined]
+
+
+def test_rows_have_their_styles_and_a_footer_stands_below_an_empty_line() -> None:
+	screen = Console(file=io.StringIO(), width=60, force_terminal=True, color_system="standard")
+	rows = [("a", "1"), ("b", "22")]
+	print_long_table(
+		screen, ("Site", "Files"), rows, right=("Files",), row_styles=("", "dim"), footer=("2 sites", "23")
+	)
+	assert isinstance(screen.file, io.StringIO)
+	assert screen.file.getvalue().splitlines()[2:] == [
+		"a             1",
+		"\x1b[2mb            22\x1b[0m",
+		"",
+		"2 sites      23",
+	]
+
+
+def test_what_knows_no_lines_gets_hyphens() -> None:
+	written = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
+	print_long_table(Console(file=written, width=60), ("Site", "Files"), [("a", "1")])
+	written.seek(0)
+	assert written.read().splitlines()[1] == "-" * 12
