@@ -91,7 +91,7 @@ def _error(folder: StateFolder, held: Held) -> Message:
 		"lock_stuck",
 		folder=sanitize(sites),
 		since=iso_utc(held.at),
-		holder=coded("lock_holder", pid=holder.pid, command=sanitize(holder.command, 40))
+		holder=coded("lock_holder", pid=holder.pid, command=sanitize(holder.command))
 		if holder
 		else coded("lock_holder_unknown"),
 	)

@@ -76,7 +76,8 @@ def test_the_operators_site_is_named_where_it_counts(bench_folder: Path, setting
 	assert noted() is None
 	assert noted(site="acme.example") == "acme.example"
 	assert noted(site="gone.example") is None
-	assert noted(site="acme.example", exclude_sites=["acme.example"]) is None
+	for site in ("acme.example", "brightfoods.example", "cedar.example"):
+		assert noted(site=site, exclude_sites=[site]) is None
 
 
 def test_a_wrong_setting_of_the_count_alone_stops_it(bench_folder: Path, settings: Write) -> None:

@@ -247,6 +247,16 @@ def test_a_compressed_body_is_whole_up_to_the_limit(unfolds_to: int, is_whole: b
 		assert reply.broken.code == "no_connection"
 
 
+def test_what_is_wrong_behind_a_proxy_is_not_the_proxy_s(monkeypatch: pytest.MonkeyPatch) -> None:
+	with HostileServer(sends(b"garbage\r\n\r\n"), answer(502)) as proxy:
+		monkeypatch.setenv("http_proxy", proxy.url)
+		monkeypatch.setenv("https_proxy", proxy.url)
+		behind = Client("http://plane.example").request("GET", "/", SECONDS)
+		itself = Client("https://plane.example").request("GET", "/", SECONDS)
+	assert isinstance(behind, NoAnswer) and behind.reason.code == "no_connection"
+	assert isinstance(itself, NoAnswer) and itself.reason.code == "proxy_failed"
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_an_answer_that_is_too_large_is_no_fault_of_the_proxy(
 	monkeypatch: pytest.MonkeyPatch, packed: bool

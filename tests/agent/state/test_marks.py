@@ -60,6 +60,9 @@ def test_what_cannot_be_written_is_said_with_the_systems_words(folder: StateFold
 	expected = {"folder": folder.path, "reason": "Not a directory"}
 	assert [message.params for message in unwritten if message] == [expected] * 4
 	assert folder.names() == [] and folder.rename("a", "b") is False
+	assert [(warning.code, warning.params) for warning in folder.read()[1]] == [
+		("state_unreadable", expected)
+	]
 
 
 def test_whether_a_state_can_be_written_is_tried_beside_others_that_do(folder: StateFolder) -> None:

@@ -100,6 +100,13 @@ def test_of_a_history_twice_the_size_and_more_nothing_is_read(
 	assert folder.history() == [PUSH] * count
 
 
+@pytest.mark.parametrize(("bytes_more", "is_read"), [(0, True), (1, False)])
+def test_a_state_may_have_a_mebibyte(folder: StateFolder, bytes_more: int, is_read: bool) -> None:
+	write_raw(folder, b'{"version": 2, "failures_in_a_row": 7}'.ljust((1 << 20) + bytes_more))
+	state, warnings = folder.read()
+	assert (state.failures_in_a_row, len(warnings)) == ((7, 0) if is_read else (0, 1))
+
+
 def test_a_push_is_looked_for_among_the_twenty_newest(folder: StateFolder) -> None:
 	pushed = [PUSH._replace(id=f"{number:016x}", at=float(number)) for number in range(21)]
 	for push in pushed:
