@@ -75,8 +75,9 @@ ERRORS: Mapping[str, str] = {
 		"in exclude_sites"
 	),
 	"benches_lost": (
-		"the mount point of a bench at the last push, and an empty folder now: {paths}. Nothing is counted. Mount the "
-		"volume; if its bench is gone for good, remove the folder, or name the other benches one by one in benches"
+		"a bench at the last push, and an empty mount point or a link that leads nowhere now: {paths}. Nothing is counted. "
+		"Mount the volume; if its bench is gone for good, remove the folder or link, or name the other benches one by one "
+		"in benches"
 	),
 	"no_config_readable": (
 		"not one of the {sites} site_config.json can be read, which is a doubt and not a count: nothing is "

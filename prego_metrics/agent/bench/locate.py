@@ -100,6 +100,19 @@ def folders_before_benches(paths: Iterable[str]) -> set[str]:
 	return {folder for path in paths if is_pattern(path) for level in _levels(path)[:-1] for folder in level}
 
 
+def links_before_benches(paths: Iterable[str]) -> set[str]:
+	"""Return the links that parts of patterns match, wherever they lead. Raises BenchError."""
+	return {
+		place
+		for path in paths
+		if is_pattern(path)
+		for folders, part in zip(_levels(path), path.strip("/").split("/"), strict=False)
+		for folder in folders
+		for place in _places(folder, part)
+		if os.path.islink(place)
+	}
+
+
 def is_pattern(path: str) -> bool:
 	"""Return whether a path of the setting `benches` is a pattern."""
 	return _has_wildcard(path) and not os.path.exists(path)
@@ -154,12 +167,13 @@ def _levels(pattern: str) -> list[list[str]]:
 
 
 def _step(folder: str, part: str) -> Iterator[str]:
-	if not part:
-		yield folder
-	elif not _has_wildcard(part):
-		path = os.path.join(folder, part)
-		if _is(stat.S_ISDIR, path):
-			yield path
+	yield from (place for place in _places(folder, part) if _is(stat.S_ISDIR, place))
+
+
+def _places(folder: str, part: str) -> Iterator[str]:
+	"""Return what a part of a pattern matches in a folder; without a wildcard, also what is not there."""
+	if not _has_wildcard(part):
+		yield os.path.join(folder, part) if part else folder
 	else:
 		import fnmatch
 
@@ -169,7 +183,7 @@ def _step(folder: str, part: str) -> Iterator[str]:
 			# As in a shell, * does not match what is hidden.
 			if name.startswith(".") and not part.startswith("."):
 				continue
-			if fnmatch.fnmatchcase(name, part) and _is(stat.S_ISDIR, os.path.join(folder, name)):
+			if fnmatch.fnmatchcase(name, part):
 				yield os.path.join(folder, name)
 
 

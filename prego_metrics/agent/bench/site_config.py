@@ -33,6 +33,10 @@ class Unreadable(Exception):
 	"""A site_config.json that exists and cannot be read or parsed; the message says why."""
 
 
+class Linked(Exception):
+	"""A site_config.json that is a link, which was not to be followed."""
+
+
 class Denied(Unreadable):
 	"""It, or the folder that would hold it, may not be looked into."""
 
@@ -43,24 +47,24 @@ def is_process_error(error: OSError) -> bool:
 
 
 def read_site_config(
-	path: str, folder: int | None = None, *, make_object: MakeObject | None = None
+	path: str, folder: int | None = None, *, follow: bool = True, make_object: MakeObject | None = None
 ) -> dict[str, object]:
 	"""Return what a site_config.json holds; a relative path is one from `folder`, a descriptor.
 
-	`make_object` makes each JSON object of its names and values.
+	`make_object` makes each JSON object of its names and values. Without `follow`, a link may raise Linked.
 
 	Raises FileNotFoundError or NotADirectoryError where Frappe would see none, another OSError if it is one of
 	the process or the file system, and Unreadable otherwise.
 	"""
 	try:
-		parsed = _parsed(read_limited(path, _MAX_BYTES, dir_fd=folder).decode(), make_object)
+		parsed = _parsed(read_limited(path, _MAX_BYTES, follow=follow, dir_fd=folder).decode(), make_object)
 	except (FileNotFoundError, NotADirectoryError):
 		raise
 	except UnfitFile as error:
 		raise Unreadable(message_of(error)) from None
 	except OSError as error:
 		if error.errno == errno.ELOOP:
-			raise FileNotFoundError from None
+			raise (FileNotFoundError if follow else Linked) from None
 		if is_process_error(error):
 			raise
 		kind = Denied if isinstance(error, PermissionError) else Unreadable

@@ -12,7 +12,7 @@ from collections.abc import Collection
 from prego_metrics.agent.base.errors import CensusError
 from prego_metrics.agent.base.messages import coded
 from prego_metrics.agent.base.sanitize import sanitize
-from prego_metrics.agent.bench.locate import folders_before_benches, is_pattern
+from prego_metrics.agent.bench.locate import folders_before_benches, is_pattern, links_before_benches
 from prego_metrics.agent.collectors.census import Census
 from prego_metrics.agent.collectors.sites import Exclusion
 from prego_metrics.agent.collectors.volumes import mount_point
@@ -23,20 +23,27 @@ _MAX_NAMED = 5
 def marks_of(census: Census, patterns: Collection[str] = ()) -> tuple[str, ...]:
 	"""Return a mark for each tenant on another volume: the state keeps them, and names may be long and many.
 
-	With `patterns`, the setting `benches`, also one for each mount point of a bench that a pattern may have found.
+	With `patterns`, the setting `benches`, also one for each mount point of a bench that a pattern may have found, and
+	for each link that led a pattern to one.
 	"""
 	real = {bench: os.path.realpath(bench) for bench, _ in census.elsewhere}
 	marks = {_mark(f"{real[bench]}/{name}") for bench, name in census.elsewhere}
 	if any(map(is_pattern, patterns)):
-		benches = {site.bench for site in census.sites}
-		marks |= {_mark(mount_point(f"{bench}/sites")) for bench in benches}
+		folders = {f"{site.bench}/sites" for site in census.sites}
+		marks |= {_mark(mount_point(folder)) for folder in folders}
+		links = links_before_benches(patterns)
+		marks |= {
+			_mark(_place(link))
+			for link in links
+			if any(f"{folder}/".startswith(f"{link}/") for folder in folders)
+		}
 	return tuple(sorted(marks))
 
 
 def require_no_bench_lost(patterns: Collection[str], marks: Collection[str]) -> None:
 	"""Raise CensusError if a folder in which `patterns` look for benches was the mount point of one, and is empty now.
 
-	That the folder is gone too, or that `benches` names its benches one by one, is how an operator says that the bench
+	So it is for a link that led to one, and leads nowhere now. That the folder or link is gone too, or that `benches` names its benches one by one, is how an operator says that the bench
 	is.
 	"""
 	if not marks:
@@ -45,6 +52,11 @@ def require_no_bench_lost(patterns: Collection[str], marks: Collection[str]) -> 
 		folder
 		for folder in map(os.path.realpath, folders_before_benches(patterns))
 		if _mark(folder) in marks and mount_point(folder) != folder and not os.listdir(folder)
+	]
+	lost += [
+		link
+		for link in links_before_benches(patterns)
+		if not os.path.isdir(link) and _mark(_place(link)) in marks
 	]
 	if lost:
 		raise CensusError(coded("benches_lost", paths=_named(lost)))
@@ -68,6 +80,10 @@ def require_none_lost(census: Census, exclude_sites: Collection[str], marks: Col
 	]
 	if lost:
 		raise CensusError(coded("sites_lost", paths=_named(lost)))
+
+
+def _place(link: str) -> str:
+	return os.path.join(os.path.realpath(os.path.dirname(link)), os.path.basename(link))
 
 
 def _named(paths: list[str]) -> str:

@@ -20,7 +20,13 @@ from prego_metrics.agent.base.messages import coded
 from prego_metrics.agent.base.mounts import read_mounts
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import STATE_FOLDER_NAME, Bench
-from prego_metrics.agent.bench.site_config import Denied, Unreadable, is_process_error, read_site_config
+from prego_metrics.agent.bench.site_config import (
+	Denied,
+	Linked,
+	Unreadable,
+	is_process_error,
+	read_site_config,
+)
 from prego_metrics.agent.collectors.second_looks import CONFIG, Listing, errors_of, list_absent, look_again
 from prego_metrics.agent.collectors.sightings import Pass
 from prego_metrics.agent.collectors.sites import Exclusion, NotASite, judge
@@ -180,7 +186,11 @@ def _look(result: Pass, listing: Listing, name: str, status: os.stat_result) -> 
 	"""Look at a folder directly in sites/, or where an entry of it leads."""
 	config: dict[str, object] | str
 	try:
-		config = read_site_config(f"{name}/{CONFIG}", listing.folder)
+		try:
+			config = read_site_config(f"{name}/{CONFIG}", listing.folder, follow=False)
+		except Linked:
+			result.elsewhere.add((listing.shown, sanitize(name)))
+			config = read_site_config(f"{name}/{CONFIG}", listing.folder)
 	except (FileNotFoundError, NotADirectoryError):
 		list_absent(result, listing, name, "no site_config.json")
 		return

@@ -23,7 +23,7 @@ class Pass:
 	Verdicts are by identity (st_dev, st_ino); doubtful says where the configurations lie of the sites that count
 	for want of a readable file. aliases are further sightings of a site within this pass. inhabited are the benches
 	in which a site was seen. elsewhere has bench and name, as shown, of what is reached by a link or a
-	mount.
+	mount, or has its configuration behind one.
 	"""
 
 	def __init__(self) -> None:

@@ -105,6 +105,44 @@ def test_a_link_that_never_counted_and_a_site_that_moved_stop_nothing(linked: Pa
 	assert census.tenant_count == 5
 
 
+def test_a_site_whose_configuration_was_a_link_that_leads_nowhere_now_stops_the_count(
+	bench_folder: Path, tmp_path: Path
+) -> None:
+	sites, secrets = bench_folder / "sites", tmp_path / "secrets"
+	secrets.mkdir()
+	for name in ("acme.example", "never.example"):
+		(sites / name).mkdir(exist_ok=True)
+		(sites / name / "site_config.json").unlink(missing_ok=True)
+		(sites / name / "site_config.json").symlink_to(secrets / name)
+	(secrets / "acme.example").write_text("{}")
+	marks = marks_of(quick(sites))
+	assert quick(sites).tenant_count == 3
+	secrets.rename(tmp_path / "elsewhere")
+	assert refused(sites, marks) == [f"{sites}/acme.example"]
+	require_none_lost(quick(sites), ["acme.*"], marks)
+
+
+def test_a_bench_of_a_pattern_behind_a_link_that_leads_nowhere_now_stops_the_count(
+	bench_folder: Path, make_bench: MakeBench, tmp_path: Path
+) -> None:
+	far, homes = make_bench(tmp_path / "far-bench", "far.example"), tmp_path / "homes"
+	homes.mkdir()
+	(homes / "near").symlink_to(bench_folder)
+	(homes / "far").symlink_to(far)
+	(homes / "never").symlink_to("nowhere")
+	benches = {"PREGO_METRICS_BENCHES": f'["{homes}/*"]'}
+	config = load_config(open_bench(str(bench_folder)), benches)
+	census = count_tenants(config)
+	marks = marks_of(census, config.benches)
+	assert census.tenant_count == 4
+	far.rename(tmp_path / "away")
+	with pytest.raises(CensusError) as raised:
+		count_tenants(config, marks)
+	assert (raised.value.code, raised.value.message.params["paths"]) == ("benches_lost", f"{homes}/far")
+	(homes / "far").unlink()
+	assert count_tenants(config, marks).tenant_count == 3
+
+
 def test_many_lost_sites_are_named_in_part(bench_folder: Path, volume: Path) -> None:
 	for number in range(9):
 		(bench_folder / "sites" / f"s{number}").symlink_to(volume / f"s{number}")
