@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import gzip
+import socket
+import ssl
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 
 import pytest
+import requests
+import urllib3
 from delivering import drips, sends
 from hostile_server import Exchange, HostileServer, answer, head
 
@@ -245,6 +249,40 @@ def test_a_compressed_body_is_whole_up_to_the_limit(unfolds_to: int, is_whole: b
 	assert (reply.broken is None) is is_whole
 	if reply.broken:
 		assert reply.broken.code == "no_connection"
+
+
+def wrapped(cause: Exception) -> Exception:
+	"""Wrap an error as requests and urllib3 do."""
+	return requests.ConnectionError(urllib3.exceptions.ProtocolError("Connection aborted.", cause))
+
+
+def tls_error(reason: str) -> ssl.SSLError:
+	error = ssl.SSLError(1, "[SSL] wrong version number")
+	error.reason = reason
+	return error
+
+
+@pytest.mark.parametrize(
+	("cause", "code", "reason"),
+	[
+		(TimeoutError("timed out"), "no_answer", None),
+		(requests.ConnectTimeout("slow"), "no_answer", None),
+		(urllib3.exceptions.TimeoutError("slow"), "no_answer", None),
+		(ConnectionRefusedError(111, "Connection refused"), "no_connection", "Connection refused"),
+		(TimeoutError(110, "Connection timed out"), "no_answer", None),
+		(OSError("no number"), "no_connection", "no number"),
+		(socket.gaierror(-2, "Name or service not known"), "name_unresolved", "Name or service not known"),
+		(tls_error("WRONG_VERSION_NUMBER"), "tls_failed", "WRONG_VERSION_NUMBER"),
+		(urllib3.exceptions.SSLError("hostname 'x'"), "tls_failed", "hostname 'x'"),
+		(LookupError(), "no_connection", "LookupError"),
+	],
+)
+def test_the_innermost_cause_is_named(cause: Exception, code: str, reason: str | None) -> None:
+	for error in (cause, wrapped(cause)):
+		found = Client("http://plane.example")._reason(error, 3.0, None)
+		assert (found.code, found.params["url"]) == (code, "http://plane.example")
+		assert found.params.get("seconds", 3.0) == 3.0
+		assert found.params.get("reason") == reason
 
 
 def test_what_is_wrong_behind_a_proxy_is_not_the_proxy_s(monkeypatch: pytest.MonkeyPatch) -> None:
