@@ -119,7 +119,7 @@ def judge_config(
 	warnings: list[str] = []
 	hardened = _is_hardened(environ, problems)
 	section = _section(common or {}, file, problems)
-	for is_misspelt, unknown in unknown_names(section or {}, file, environ, HARDENED_VARIABLE):
+	for is_misspelt, unknown in unknown_names(common or {}, section or {}, file, environ, HARDENED_VARIABLE):
 		if is_misspelt:
 			problems.append(unknown)
 		else:

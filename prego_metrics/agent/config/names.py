@@ -8,26 +8,55 @@ from prego_metrics.agent.base.errors import Problem
 from prego_metrics.agent.base.messages import coded
 from prego_metrics.agent.base.redaction import shown_name
 from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.bench.common_site_config import SECTION_KEY
 from prego_metrics.agent.config.settings import SETTING_BY_NAME, SETTINGS
 
 # A key written here would be readable by every app, every backup and every System Manager.
 _KEY_NAMES = frozenset(("api_key", "internal_api_key", "key", "token", "bearer", "secret"))
 _PREFIX = "PREGO_METRICS_"
+_PREFIXES = (_PREFIX, "PREGO_METRIC_", "PREGOMETRICS_", "PREGOMETRIC_")
 # How close to a setting's name another one must be to be taken for it, from 0 to 1.
 _SIMILARITY = 0.65
+# Of our own part of the file, beside those of all apps.
+_SECTION_SIMILARITY = 0.9
 
 
 def unknown_names(
-	section: Mapping[str, object], file: str, environ: Mapping[str, str], *other_variables: str
+	common: Mapping[str, object],
+	section: Mapping[str, object],
+	file: str,
+	environ: Mapping[str, str],
+	*other_variables: str,
 ) -> Iterator[tuple[bool, Problem]]:
-	"""Yield a problem for each unknown name, and whether a setting, or the key, was probably meant by it."""
+	"""Yield a problem for each unknown name, and whether a setting, or the key, was probably meant by it.
+
+	`section` is our own part of `common`, which would be ignored with all settings in it if its name were misspelt.
+	"""
+	for name in sorted(common.keys() - {SECTION_KEY}):
+		if _is_like_section(name):
+			hint = coded("similar_setting", setting=SECTION_KEY)
+			yield True, Problem("", coded("setting_unknown", name=sanitize(name, 80), source=file, hint=hint))
 	for name in sorted(section.keys() - SETTING_BY_NAME.keys()):
 		yield _is_misspelt(name), unknown_setting(name, file)
 	variables = {*(setting.variable for setting in SETTINGS), *other_variables}
 	for variable in sorted(environ.keys() - variables):
-		if variable.startswith(_PREFIX):
-			name = variable.removeprefix(_PREFIX)
-			yield _is_misspelt(name), unknown_setting(name, coded("environment"), _PREFIX)
+		prefix = next(filter(variable.upper().startswith, _PREFIXES), None)
+		if prefix is None:
+			continue
+		shown, name = variable[: len(prefix)], variable[len(prefix) :]
+		is_misspelt = _is_misspelt(name)
+		if is_misspelt or shown == _PREFIX:
+			yield is_misspelt, unknown_setting(name, coded("environment"), shown)
+
+
+def _is_like_section(name: str) -> bool:
+	letters = "".join(filter(str.isalnum, name.lower()))
+	ours = SECTION_KEY.replace("_", "")
+	if letters[:2] != ours[:2] or abs(len(letters) - len(ours)) > 1:
+		return False  # as nearly all are, without an import
+	import difflib
+
+	return difflib.SequenceMatcher(None, letters, ours).ratio() >= _SECTION_SIMILARITY
 
 
 def _is_misspelt(name: str) -> bool:

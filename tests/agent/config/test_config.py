@@ -230,7 +230,7 @@ def test_texts_in_the_environment_stand_as_they_are() -> None:
 
 
 def test_variables_of_others_are_none_of_ours() -> None:
-	assert judged(GOOD, {"PREGO": "x", "prego_metrics_node_id": "x", "NODE_ID": "x"}).problems == ()
+	assert judged(GOOD, {"PREGO": "x", "NODE_ID": "x"}).problems == ()
 
 
 # The hardened mode

@@ -84,6 +84,44 @@ def test_a_misspelt_setting_stops_everything(name: str) -> None:
 		config.require(CENSUS_KEYS)
 
 
+@pytest.mark.parametrize(
+	"name", ["Prego_Metrics", "prego-metrics", "prego_metric", "pregometrics", "prego_metrics "]
+)
+def test_a_misspelt_name_of_our_part_of_the_file_stops_everything(name: str, bench_folder: Path) -> None:
+	path = bench_folder / "sites/common_site_config.json"
+	for ours in ({}, {"prego_metrics": GOOD}):
+		path.write_text(json.dumps({**ours, name: {"exclude_sites": ["pool-*"]}}))
+		said = loaded(bench_folder).problems[0].message
+		assert code_of(said) == "setting_unknown" and str(said).endswith("did you mean prego_metrics?")
+
+
+def test_other_parts_of_the_file_are_of_other_apps(bench_folder: Path) -> None:
+	path = bench_folder / "sites/common_site_config.json"
+	others = {"prego": 1, "prego_tenant": 0, "prego_metrics_pro": {}, "metrics": {}, "premetrics": 1, "": 1}
+	path.write_text(json.dumps({**others, "prego_metrics": GOOD}))
+	config = loaded(bench_folder)
+	assert config.problems == () and config.warnings == ()
+
+
+@pytest.mark.parametrize(
+	"variable",
+	[
+		"PREGO_METRIC_EXCLUDE_SITES",
+		"prego_metrics_exclude_sites",
+		"PregoMetrics_Exclude_Sites",
+		"PREGOMETRIC_BENCHES",
+	],
+)
+def test_a_misspelt_beginning_of_a_variable_stops_everything(variable: str) -> None:
+	config = judged(GOOD, {variable: '["pool-*"]'})
+	assert coded_problems(config) == [("setting_unknown", variable)] and config.warnings == ()
+
+
+def test_a_variable_of_another_program_is_nothing() -> None:
+	config = judged(GOOD, {"PREGO_METRIC_GPU_WATCH": "1", "PREGO_NODE_ID": "x", "METRICS_NODE_ID": "x"})
+	assert config.problems == () and config.warnings == ()
+
+
 def test_a_setting_of_another_version_is_a_warning() -> None:
 	config = judged({**GOOD, "gpu_watch": "cgroup"})
 	assert config.problems == ()
