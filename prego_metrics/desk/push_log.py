@@ -21,7 +21,8 @@ from prego_metrics.desk.adapters.site_locale import local_time, translator
 DOCTYPE = "Prego Metrics Push"
 # Rows written in one tick: after a day without a database it takes a few ticks.
 MAX_ROWS = 500
-_CHUNK = 100
+# So many pushes are looked up first, as nearly always only the newest is missing, and so many at a time after that.
+_FIRST_CHUNK, _CHUNK = 4, 100
 _MAX_INT = 2**31 - 1
 METRICS = ("cpu_pct", "memory_pct", "disk_pct", "tenant_count")
 
@@ -58,7 +59,9 @@ def _missing(folder: StateFolder) -> list[Push]:
 	"""Return the pushes that are newer than the newest logged one, newest first."""
 	missing: list[Push] = []
 	pushes = folder.history_newest_first()
-	while chunk := list(itertools.islice(pushes, _CHUNK)):
+	size = _FIRST_CHUNK
+	while chunk := list(itertools.islice(pushes, size)):
+		size = _CHUNK
 		names = [push.id for push in chunk]
 		logged = set(frappe.get_all(DOCTYPE, filters={"name": ("in", names)}, pluck="name", limit=0))
 		missing += itertools.takewhile(lambda push: push.id not in logged, chunk)  # noqa: B023 used at once
