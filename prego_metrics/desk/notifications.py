@@ -46,9 +46,10 @@ def notify(
 
 	`not_written` says why the push before could not write the state.
 	"""
-	pushed_config = config.replaced(node_id=node_id_of_pushes(folder, folder.read()[0], config))
+	state, _ = folder.read()
+	pushed_config = config.replaced(node_id=node_id_of_pushes(folder, state, config))
 	for channel, send in CHANNELS.items():
-		for event in take_unsent(folder, channel, config, not_written=not_written):
+		for event in take_unsent(folder, channel, config, not_written=not_written, known=state):
 			try:
 				send(event, pushed_config)
 				# The sent marker is a file: a later rollback must not undo what it stands for.

@@ -47,18 +47,20 @@ def take_unsent(
 	config: Config,
 	*,
 	not_written: Message | None = None,
+	known: State | None = None,
 	clock: Callable[[], float] = time.time,
 ) -> list[AlertEvent]:
 	"""Mark the events that `channel` has not sent yet as sent, and return them, oldest first.
 
 	`not_written` says why the run before could not write the state. Whether pushes have stopped is not known then. An
-	event that can be marked nowhere is not returned: no alert is better than one every minute.
+	event that can be marked nowhere is not returned: no alert is better than one every minute. `known` is the state, for
+	who asks for several channels.
 	"""
 	now = clock()
 	if not_written is None:
 		fallback_of(folder).move_to(folder)
 	folder = folder_to_read(folder, not_written)
-	state, _ = folder.read()
+	state = known or folder.read()[0]
 	events = current_events(folder, state, as_pushed(config, folder, state), now)
 	if not_written:
 		events = [event for event in events if event.kind != STALE]
