@@ -78,6 +78,7 @@ fleet-processes: $(VENV)/run tests/contract/node_modules/.installed ## Push from
 bench-speed: $(VENV)/dev ## Measure beside peers, as ratios (see benchmarks/)
 	@$(BIN)/python benchmarks/census.py
 	@$(BIN)/python benchmarks/push.py
+	@$(BIN)/python benchmarks/worker.py
 	@$(BIN)/python benchmarks/beside.py
 	@$(BIN)/python benchmarks/scrape.py
 	@$(BIN)/python benchmarks/tenants.py

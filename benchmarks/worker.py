@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-FORKS = 11
+FORKS = 15
 NOT_DUE_AIM_MS, PUSH_AIM_MS = 12.0, 30.0
 # The shortest interval, after three quarters of which a push is due.
 INTERVAL, PAUSE_SECONDS = "5", 4.0

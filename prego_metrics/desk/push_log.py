@@ -63,7 +63,8 @@ def _missing(folder: StateFolder) -> list[Push]:
 	while chunk := list(itertools.islice(pushes, size)):
 		size = _CHUNK
 		names = [push.id for push in chunk]
-		logged = set(frappe.get_all(DOCTYPE, filters={"name": ("in", names)}, pluck="name", limit=0))
+		# Not get_all, which takes a millisecond more, at each tick.
+		logged = set(frappe.db.get_values(DOCTYPE, {"name": ("in", names)}, pluck=True))
 		missing += itertools.takewhile(lambda push: push.id not in logged, chunk)  # noqa: B023 used at once
 		if logged:
 			break
