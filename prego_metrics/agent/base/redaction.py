@@ -59,9 +59,10 @@ class Secret:
 		"""
 		# What is cut off here is not shown; what is left shows too little of what the cut went through.
 		text = text[:_LOOKED_AT].strip()
-		return sanitize(WITHHELD if self._is_in(text) else text, limit)
+		return sanitize(WITHHELD if self.is_in(text) else text, limit)
 
-	def _is_in(self, text: str) -> bool:
+	def is_in(self, text: str) -> bool:
+		"""Tell whether a text holds part of this, as `excerpt` means it."""
 		length = min(PART_CHARACTERS, len(self._text))
 		if not length:
 			return False

@@ -23,7 +23,7 @@ import urllib3
 
 from prego_metrics import __version__
 from prego_metrics.agent.base.messages import Message, coded
-from prego_metrics.agent.base.redaction import Secret
+from prego_metrics.agent.base.redaction import WITHHELD, Secret
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.base.urls import is_loopback, redacted_urls
 from prego_metrics.agent.http.bodies import codings_of, decompressed
@@ -133,11 +133,7 @@ class Client:
 		deadline_seconds = deadline_seconds or timeout_seconds
 		reply = within_deadline(
 			lambda: self.request(
-				"GET",
-				path,
-				timeout_seconds,
-				body_limit_bytes=body_limit_bytes,
-				body_seconds=body_seconds,
+				"GET", path, timeout_seconds, body_limit_bytes=body_limit_bytes, body_seconds=body_seconds
 			),
 			self.abandon,
 			deadline_seconds,
@@ -253,6 +249,8 @@ class Client:
 		"""Say why there was no answer: the innermost cause, not the wrappings around it."""
 
 		def excerpt(text: str) -> str:
+			if self._proxy and self._proxy.echoes(text):
+				return WITHHELD
 			text = redacted_urls(text)
 			return secret.excerpt(text, _REASON_CHARACTERS) if secret else sanitize(text, _REASON_CHARACTERS)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import requests.utils
 
 from prego_metrics.agent.base.messages import Message, coded
+from prego_metrics.agent.base.redaction import Secret
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.base.urls import is_loopback, redacted_url
 from prego_metrics.light_typing import NamedTuple
@@ -17,6 +18,11 @@ class Proxy(NamedTuple):
 
 	shown: str
 	fault: Message | None = None
+	password: Secret | None = None
+
+	def echoes(self, text: str) -> bool:
+		"""Tell whether a text holds part of the password: a proxy may answer with what it was asked."""
+		return self.password is not None and self.password.is_in(text)
 
 	def failed(self, reason: str) -> Message:
 		return coded("proxy_failed", proxy=self.shown, reason=reason)
@@ -30,7 +36,15 @@ def proxy_of(url: str) -> Proxy | None:
 	if not proxy:
 		return None
 	shown = redacted_url(str(proxy)).rpartition("…@")[2].rpartition("://")[2]
-	return Proxy(sanitize(shown or "…", 200), _fault(str(proxy)))
+	return Proxy(sanitize(shown or "…", 200), _fault(str(proxy)), _password(str(proxy)))
+
+
+def _password(proxy: str) -> Secret | None:
+	try:
+		text = urlsplit(proxy if "://" in proxy else f"http://{proxy}").password
+	except ValueError:
+		return None
+	return Secret(unquote(text), "the proxy's URL") if text else None
 
 
 def _fault(proxy: str) -> Message | None:

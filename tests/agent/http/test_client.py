@@ -364,6 +364,21 @@ def test_a_proxy_that_is_no_url_is_named_without_its_password(
 	assert "s3cr3t" not in str(reply.reason)
 
 
+@pytest.mark.parametrize("begins", [b"HTTP/1.1 407 ", b"HTTP/1.1 2000 ", b""])
+def test_a_proxy_that_echoes_its_password_is_not_quoted(
+	monkeypatch: pytest.MonkeyPatch, begins: bytes
+) -> None:
+	with HostileServer(
+		lambda exchange: exchange.send(begins + b" ".join(exchange.request.split()) + b"\r\n\r\n")
+	) as proxy:
+		monkeypatch.setenv("HTTPS_PROXY", proxy.url.replace("//", "//user:s3cr%33t-Pass@"))
+		reply = Client("https://plane.example", Secret("0aa1-a-secret-key", "a test")).request(
+			"GET", "/", SECONDS
+		)
+	assert b"Basic dXNlcjpzM2NyM3QtUGFzcw==" in proxy.requests[0]
+	assert isinstance(reply, NoAnswer) and reply.reason.params["reason"] == WITHHELD
+
+
 @pytest.mark.parametrize("proxy", ["http://u:{}", "http://{}", "http://{}@", "{}", "http://{}:80", "u:{}@"])
 def test_a_proxys_password_of_digits_without_a_host_is_not_shown(
 	monkeypatch: pytest.MonkeyPatch, proxy: str
