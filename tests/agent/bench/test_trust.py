@@ -346,6 +346,20 @@ def test_in_a_user_namespace_without_the_owner_the_namespace_is_the_matter(bench
 
 
 @as_root
+def test_in_a_user_namespace_a_group_that_is_not_mapped_is_no_obstacle(bench: Path) -> None:
+	if not shutil.which("unshare") or subprocess.run(["unshare", "-Ur", "true"], check=False).returncode:
+		pytest.skip("no user namespaces here")
+	os.chown(bench / "sites", 0, grp.getgrnam("users").gr_gid)
+	(bench / "sites").chmod(0o775)
+	command = [sys.executable, "-m", "prego_metrics.cli", "tenants", "--json", "--bench", str(bench)]
+	ended = [
+		subprocess.run([*before, *command], capture_output=True, check=False).returncode
+		for before in ([], ["unshare", "-Ur"])
+	]
+	assert ended == [2, 0]
+
+
+@as_root
 def test_the_mode_of_a_read_only_mount_is_set_elsewhere(bench: Path) -> None:
 	if not shutil.which("unshare") or subprocess.run(["unshare", "-m", "true"], check=False).returncode:
 		pytest.skip("no mount namespaces here")

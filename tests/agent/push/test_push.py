@@ -160,7 +160,7 @@ def whole_tree(folder: Path) -> dict[str, tuple[int, int, bytes]]:
 def test_a_dry_run_sends_nothing_and_records_nothing(
 	state: str, bench_folder: Path, control_plane: LocalControlPlane
 ) -> None:
-	aim(bench_folder, control_plane.url)
+	aim(bench_folder, control_plane.url, snapshot_interval=0)
 	if state != "none":
 		spare_the_sample(bench_folder)
 	if state == "corrupt":
@@ -168,6 +168,7 @@ def test_a_dry_run_sends_nothing_and_records_nothing(
 	before = whole_tree(bench_folder)
 	ended = dry_run(open_bench(str(bench_folder)), {})
 	assert (ended.outcome, ended.exit_code, ended.payload["tenant_count"]) == ("dry_run", 0, 3)
+	assert "save_snapshot" not in ended.payload
 	assert whole_tree(bench_folder) == before
 	assert control_plane.answers == []
 
