@@ -93,6 +93,13 @@ def triggers(node: Examination) -> Finding:
 				"run the doctor as the user, and with the environment, of that trigger: its settings or its key differ"
 			),
 		)
+	once = [tick.trigger for tick in alive if not tick.is_repeated]
+	if once:
+		last_runs = message(
+			"{ticks}. Not seen to run again by itself yet: {triggers}",
+			ticks=last_runs,
+			triggers=", ".join(once),
+		)
 	return Finding(PASS, last_runs)
 
 
@@ -169,9 +176,11 @@ def settings_changed_at(node: Examination) -> float:
 
 def interval(node: Examination) -> Finding:
 	"""The triggers tick often enough for the interval, by their settings and as node."""
-	alive = living_ticks(node)
-	if not alive:
+	living = living_ticks(node)
+	if not living:
 		return Finding(SKIP, message("no trigger ticks"))
+	# What ran once, by hand perhaps, has no pace.
+	alive = [tick for tick in living if tick.is_repeated] or living
 	changed_at = settings_changed_at(node)
 	wanted = (node.pushed if all(tick.at > changed_at for tick in alive) else node.config).push_interval
 	lengths = {

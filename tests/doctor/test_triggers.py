@@ -109,6 +109,20 @@ def test_what_ran_once_is_no_trigger_yet(idle_bench: Path) -> None:
 	assert examined(idle_bench, "second_trigger").state == "warn"
 
 
+def test_beside_a_trigger_what_ran_once_is_named_as_such_and_has_no_pace(idle_bench: Path) -> None:
+	with_frappe(idle_bench, "16.4.0")
+	tick(idle_bench)
+	tick(idle_bench, "cron", again=False)
+	environ = {"INTERNAL_API_KEY": "a-key"}
+	check = examined(idle_bench, "triggers", **environ)
+	assert check.state == "pass" and check.seen.endswith("Not seen to run again by itself yet: cron")
+	check = examined(idle_bench, "interval")
+	assert check.state == "warn" and check.seen.startswith("frappe ticks every 240 s")
+	tick(idle_bench, "cron")
+	assert "Not seen" not in examined(idle_bench, "triggers", **environ).seen
+	assert examined(idle_bench, "interval").state == "pass"
+
+
 def test_what_ran_once_long_ago_is_no_trigger_that_stopped(idle_bench: Path) -> None:
 	tick(idle_bench)
 	tick(idle_bench, "cron", 4000, again=False)
