@@ -71,6 +71,7 @@ else:
 
 	class _NamedTupleMeta(type):
 		def __new__(meta, name, bases, body):
+			# From Python 3.14 on it is there only below `from __future__ import annotations`.
 			fields = tuple(body["__annotations__"])
 			defaults = {field: body.pop(field) for field in fields if field in body}
 			getters = {field: property(itemgetter(place)) for place, field in enumerate(fields)}
