@@ -193,8 +193,7 @@ class Fleet:
 				self.measures.changes.add(row_at - node.changed_at)
 				self._change(node, node.at)
 		if not delivered:
-			attempts = scheduled_attempts(node.failures, self.scenario.interval)
-			pause = pause_seconds(Attempt(FAILED, True, asked), attempt, attempts)
+			pause = pause_seconds(Attempt(FAILED, True, asked), attempt, scheduled_attempts(node.failures))
 			if pause is not None and pause < self._deadline - (at + took - node.at):
 				heapq.heappush(self._events, (at + took + pause, number, attempt + 1))
 				return

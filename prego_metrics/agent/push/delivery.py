@@ -3,8 +3,7 @@
 The policy:
 
 - up to three attempts with backoff, all within one deadline (`agent/http/retry.py`); one, if the push before it
-  failed, or where the interval is longer than the minute after which a failed one is followed by the next: a
-  control plane that is down must not get more requests than one that is well;
+  failed: a control plane that is down must not get more requests than one that is well;
 - tried again: no connection, TLS failure, no answer in time, 408, 429, 5xx;
 - never tried again: any other answer, redirects included (a bearer must not travel), and a 2xx that is no
   delivery (`agent/http/answers.py`): a web page stays one for longer than a push lasts;
@@ -34,7 +33,6 @@ from prego_metrics.agent.http.deadline import within_deadline
 from prego_metrics.agent.http.retry import ATTEMPTS, Attempt, retry_after_seconds, with_retries
 from prego_metrics.agent.push.payload import Payload
 from prego_metrics.agent.state.outcomes import DELIVERED, FAILED, REFUSED
-from prego_metrics.agent.state.schedule import RETRY_INTERVAL_SECONDS
 from prego_metrics.light_typing import NamedTuple
 
 _RETRIED = frozenset((408, 429))
@@ -152,12 +150,9 @@ class _Sending:
 		return self._deadline - time.monotonic()
 
 
-def scheduled_attempts(failures: int, push_interval: float) -> int:
-	"""Return how often a push that no person waits for is tried, after this many failures in a row.
-
-	Where the interval is longer than a minute, the run after a minute is the retry of a first failure.
-	"""
-	return 1 if failures or push_interval > RETRY_INTERVAL_SECONDS else ATTEMPTS
+def scheduled_attempts(failures: int) -> int:
+	"""Return how often a push that no person waits for is tried, after this many failures in a row."""
+	return 1 if failures else ATTEMPTS
 
 
 def send(

@@ -201,9 +201,7 @@ def _count_and_send(
 	from prego_metrics.agent.push.delivery import scheduled_attempts, send
 	from prego_metrics.agent.push.read_back import read_when_changed
 
-	max_attempts = (
-		scheduled_attempts(state.pace.failures, config.push_interval) if request.if_due else ATTEMPTS
-	)
+	max_attempts = scheduled_attempts(state.pace.failures) if request.if_due else ATTEMPTS
 	asked = schedule.seconds_asked(at, state.not_before)
 	asked_to_wait = [coded("asked_to_wait", seconds=round(asked))] if asked else []
 	began = time.monotonic()
