@@ -141,7 +141,8 @@ class OpenedFolder:
 
 	def create(self, name: str, flags: int) -> int:
 		"""Open a file in it for writing, made with the mode that this folder asks for, and return its descriptor."""
-		flags |= os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+		# With O_RDWR, or O_EXCL, nobody waits for the other end of a FIFO.
+		flags |= os.O_CREAT | os.O_NOFOLLOW
 		descriptor = os.open(name, flags, 0o600, dir_fd=self.descriptor)
 		# A file that was there already may have any mode.
 		if os.fstat(descriptor).st_uid == os.geteuid():
