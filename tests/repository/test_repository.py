@@ -45,6 +45,8 @@ def test_modules_and_folders_stay_small() -> None:
 	assert [str(path) for path in modules if len(path.read_text().splitlines()) > 300] == []
 	folders = [path.parent for path in modules]
 	assert {str(folder) for folder in folders if folders.count(folder) > 13} == set()
+	top = [path.stem for path in modules if path.parent == ROOT / "prego_metrics"]
+	assert sorted(top) == ["api", "commands", "hooks", "prego_push"]
 
 
 def test_the_root_hooks_are_those_that_frappe_reads() -> None:

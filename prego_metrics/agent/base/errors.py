@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from prego_metrics.agent.base.messages import Message, coded
-from prego_metrics.light_typing import ClassVar, NamedTuple
+from prego_metrics.agent.light_typing import ClassVar, NamedTuple
 
 
 class PregoMetricsError(Exception):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from prego_metrics.light_typing import NamedTuple
+from prego_metrics.agent.light_typing import NamedTuple
 
 LOCKS_FILE = "/proc/locks"
 # What the kernel shows for an owner that has no number in this user namespace.

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from prego_metrics.agent.base.error_codes import TEMPLATES
 from prego_metrics.agent.base.sanitize import is_sanitized, sanitize
-from prego_metrics.light_typing import Any
+from prego_metrics.agent.light_typing import Any
 
 # What is stored of a sentence is input too: no longer, no deeper and no wider than a sentence of ours can be.
 _MAX_LENGTH = 2000

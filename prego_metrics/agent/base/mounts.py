@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from prego_metrics.light_typing import NamedTuple
+from prego_metrics.agent.light_typing import NamedTuple
 
 MOUNTS_FILE = "/proc/self/mountinfo"
 _ESCAPE = re.compile(r"\\([0-7]{3})")

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from prego_metrics.agent.base.errors import TooLate
 from prego_metrics.agent.base.messages import Message, coded
 from prego_metrics.agent.base.sanitize import sanitize
-from prego_metrics.light_typing import Generic, TypeVar
+from prego_metrics.agent.light_typing import Generic, TypeVar
 
 # How long a file may take to be read or written, where nothing else limits it.
 FILE_SECONDS = 5.0

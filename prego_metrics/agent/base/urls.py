@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from prego_metrics.light_typing import NamedTuple
+from prego_metrics.agent.light_typing import NamedTuple
 
 # Compiled when they are used, which a run that is not due does not do.
 _SCHEME = r"[A-Za-z][A-Za-z0-9+.-]*:/+|/+"

@@ -14,7 +14,7 @@ from prego_metrics.agent.base.errors import ConfigurationError
 from prego_metrics.agent.base.files import UnfitFile, read_limited
 from prego_metrics.agent.bench.common_site_config import read_common_config
 from prego_metrics.agent.bench.locate import Bench
-from prego_metrics.light_typing import Any
+from prego_metrics.agent.light_typing import Any
 
 TICK_KEY = "scheduler_tick_interval"
 _VERSION = re.compile(r'^__version__ = "([0-9]+)\.([0-9]+)[0-9A-Za-z.+-]*"', re.MULTILINE)

@@ -10,7 +10,7 @@ from prego_metrics.agent.base.errors import BenchError, NotABench
 from prego_metrics.agent.base.messages import coded
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.trust import MARKERS, require_trusted
-from prego_metrics.light_typing import NamedTuple
+from prego_metrics.agent.light_typing import NamedTuple
 
 # The app's own folder in sites/, which is never a site.
 STATE_FOLDER_NAME = ".prego-metrics"

@@ -11,7 +11,7 @@ from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.collectors.passes import read_sites
 from prego_metrics.agent.collectors.sites import Exclusion, NotASite, Site
-from prego_metrics.light_typing import Any, NamedTuple, TypeVar
+from prego_metrics.agent.light_typing import Any, NamedTuple, TypeVar
 
 Entry = TypeVar("Entry", Site, NotASite)
 

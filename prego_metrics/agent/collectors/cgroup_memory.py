@@ -17,7 +17,7 @@ from __future__ import annotations
 import os
 
 from prego_metrics.agent.base.mounts import read_mounts
-from prego_metrics.light_typing import NamedTuple
+from prego_metrics.agent.light_typing import NamedTuple
 
 _OWN_CGROUPS = "/proc/self/cgroup"
 

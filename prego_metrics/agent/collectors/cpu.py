@@ -9,7 +9,7 @@ import os
 import time
 from collections.abc import Mapping
 
-from prego_metrics.light_typing import NamedTuple
+from prego_metrics.agent.light_typing import NamedTuple
 
 MIN_SAMPLE_SECONDS = 1.0
 MAX_SAMPLE_SECONDS = 900.0

@@ -31,7 +31,7 @@ from prego_metrics.agent.collectors.cpu import (
 	percent_of,
 	read_cpu_counters,
 )
-from prego_metrics.light_typing import NamedTuple
+from prego_metrics.agent.light_typing import NamedTuple
 
 MEMORY_OF_HOST, MEMORY_OF_CGROUP = "host", "cgroup"
 DISK_SECONDS = 3.0

@@ -30,7 +30,7 @@ from prego_metrics.agent.bench.site_config import (
 from prego_metrics.agent.collectors.second_looks import CONFIG, Listing, errors_of, list_absent, look_again
 from prego_metrics.agent.collectors.sightings import Pass
 from prego_metrics.agent.collectors.sites import Exclusion, NotASite, judge
-from prego_metrics.light_typing import NamedTuple
+from prego_metrics.agent.light_typing import NamedTuple
 
 MAX_PASSES = 5
 # Older kernels stamp a folder's modification time in steps of 4 ms (a jiffy, up to 10 ms): a change right

@@ -16,7 +16,7 @@ from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.bench.site_config import Unreadable, is_process_error, read_site_config
 from prego_metrics.agent.collectors.sightings import Absent, Pass
 from prego_metrics.agent.collectors.sites import Exclusion, NotASite, judge
-from prego_metrics.light_typing import NamedTuple
+from prego_metrics.agent.light_typing import NamedTuple
 
 _REREADS = 3
 # A second: on a loaded machine, who saves a file may lose the CPU for long between its two steps.

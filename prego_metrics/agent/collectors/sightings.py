@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.collectors.sites import NotASite, Site
-from prego_metrics.light_typing import NamedTuple
+from prego_metrics.agent.light_typing import NamedTuple
 
 Identity = tuple[int, int]
 

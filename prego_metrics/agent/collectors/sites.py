@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from prego_metrics.agent.base.messages import Message, coded
 from prego_metrics.agent.base.sanitize import sanitize
-from prego_metrics.light_typing import NamedTuple
+from prego_metrics.agent.light_typing import NamedTuple
 
 # Made once: nearly every site has one of these.
 _TENANT = coded("tenant")

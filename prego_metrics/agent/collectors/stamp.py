@@ -13,7 +13,7 @@ import zlib
 from prego_metrics.agent.base.errors import BenchError
 from prego_metrics.agent.bench.locate import open_benches
 from prego_metrics.agent.config.config import Config
-from prego_metrics.light_typing import NamedTuple
+from prego_metrics.agent.light_typing import NamedTuple
 
 # `bench new-site` makes a site's folder first and its site_config.json later. For so long after a change, a count may
 # be one of half the change; at least one run of a trigger follows later than that.

@@ -26,7 +26,7 @@ from prego_metrics.agent.bench.trust import require_trusted
 from prego_metrics.agent.config.kinds import BaseUrl
 from prego_metrics.agent.config.names import misplaced_key, unknown_names
 from prego_metrics.agent.config.settings import SETTINGS, Setting, Settings
-from prego_metrics.light_typing import Any
+from prego_metrics.agent.light_typing import Any
 
 CONFIG_KEY = SECTION_KEY
 DEFAULT_SOURCE = "default"

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from prego_metrics.agent.base.errors import ConfigurationError
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.config.settings import SETTINGS, Setting
-from prego_metrics.light_typing import Any
+from prego_metrics.agent.light_typing import Any
 
 
 def settings_as_dict(config: Config, environ: Mapping[str, str]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import re
 
 from prego_metrics.agent.base.messages import Message, coded
 from prego_metrics.agent.base.urls import safe_url_parts
-from prego_metrics.light_typing import ClassVar, Generic, TypeGuard, TypeVar
+from prego_metrics.agent.light_typing import ClassVar, Generic, TypeGuard, TypeVar
 
 T_co = TypeVar("T_co", covariant=True)
 

@@ -20,7 +20,7 @@ from prego_metrics.agent.config.kinds import (
 	SitePatterns,
 	WholeNumber,
 )
-from prego_metrics.light_typing import Any, TypeVar
+from prego_metrics.agent.light_typing import Any, TypeVar
 
 T = TypeVar("T")
 

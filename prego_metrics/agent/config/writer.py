@@ -16,7 +16,7 @@ from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.config.config import COMMAND_LINE, CONFIG_KEY, Config, judge_config
 from prego_metrics.agent.config.names import unknown_setting
 from prego_metrics.agent.config.settings import SETTING_BY_NAME, SETTINGS, Setting
-from prego_metrics.light_typing import Any
+from prego_metrics.agent.light_typing import Any
 
 _TRIES = 5
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 
 import urllib3
 
-from prego_metrics.light_typing import TypeVar
+from prego_metrics.agent.light_typing import TypeVar
 
 # Each address but the last may take this share of the time that an attempt has.
 SHARE = 1 / 3

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from prego_metrics.agent.base.messages import Message, coded
 from prego_metrics.agent.base.redaction import Secret
 from prego_metrics.agent.http.client import Answer
-from prego_metrics.light_typing import Any
+from prego_metrics.agent.light_typing import Any
 
 # Compiled when they are used: a good answer needs none of them.
 # Before the first tag of a document there may be spaces, a byte order mark and comments.

@@ -30,7 +30,7 @@ from prego_metrics.agent.http.bodies import codings_of, decompressed
 from prego_metrics.agent.http.connection import Connection, CuttableAdapter, UnredirectedSession, causes_of
 from prego_metrics.agent.http.deadline import within_deadline
 from prego_metrics.agent.http.proxies import proxy_of
-from prego_metrics.light_typing import NamedTuple
+from prego_metrics.agent.light_typing import NamedTuple
 
 MAX_BODY_BYTES = 64 * 1024
 # The status code says what an answer means; its body is worth a moment, not the whole attempt.

@@ -20,7 +20,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from prego_metrics.agent.base.time_limits import ThreadsExhausted
 from prego_metrics.agent.http.addresses import addresses_of, first_connected
-from prego_metrics.light_typing import Any
+from prego_metrics.agent.light_typing import Any
 
 
 class Connection:

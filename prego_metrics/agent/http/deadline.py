@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from prego_metrics.agent.base.messages import Message, coded
 from prego_metrics.agent.base.time_limits import Limited, ThreadsExhausted
-from prego_metrics.light_typing import TypeVar
+from prego_metrics.agent.light_typing import TypeVar
 
 Result = TypeVar("Result")
 

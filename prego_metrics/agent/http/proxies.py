@@ -10,7 +10,7 @@ from prego_metrics.agent.base.messages import Message, coded
 from prego_metrics.agent.base.redaction import Secret
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.base.urls import is_loopback, redacted_url
-from prego_metrics.light_typing import NamedTuple
+from prego_metrics.agent.light_typing import NamedTuple
 
 
 class Proxy(NamedTuple):

@@ -17,7 +17,7 @@ import random
 import time
 from collections.abc import Callable
 
-from prego_metrics.light_typing import Generic, TypeVar
+from prego_metrics.agent.light_typing import Generic, TypeVar
 
 ATTEMPTS = 3
 BACKOFF_BASE_SECONDS = 0.5

@@ -31,9 +31,9 @@ from prego_metrics.agent.http.answers import fault_in, summary_of
 from prego_metrics.agent.http.client import Answer, Client, no_answer
 from prego_metrics.agent.http.deadline import within_deadline
 from prego_metrics.agent.http.retry import ATTEMPTS, Attempt, retry_after_seconds, with_retries
+from prego_metrics.agent.light_typing import NamedTuple
 from prego_metrics.agent.push.payload import Payload
 from prego_metrics.agent.state.outcomes import DELIVERED, FAILED, REFUSED
-from prego_metrics.light_typing import NamedTuple
 
 _RETRIED = frozenset((408, 429))
 # Whose Retry-After is for the next push too, and that of a 2xx.

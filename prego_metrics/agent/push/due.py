@@ -13,12 +13,12 @@ from prego_metrics.agent.base.messages import coded
 from prego_metrics.agent.base.time_limits import folder_in_time, in_time
 from prego_metrics.agent.collectors.stamp import Stamp, take_stamp
 from prego_metrics.agent.config.config import Config
+from prego_metrics.agent.light_typing import NamedTuple
 from prego_metrics.agent.push.request import Request
 from prego_metrics.agent.push.steps import read_state, read_ticks, write_in_time
 from prego_metrics.agent.state import schedule
 from prego_metrics.agent.state.model import Count, State
 from prego_metrics.agent.state.store import StateFolder
-from prego_metrics.light_typing import NamedTuple
 
 # Who wakes up a moment early finds nothing due.
 _MOMENT_SECONDS = 0.05

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import time
 
+from prego_metrics.agent.light_typing import TYPE_CHECKING, NamedTuple
 from prego_metrics.agent.state import schedule
-from prego_metrics.light_typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
 	from prego_metrics.agent.collectors.cpu import CpuReading

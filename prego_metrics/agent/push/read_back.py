@@ -29,7 +29,7 @@ from prego_metrics.agent.http.answers import (
 )
 from prego_metrics.agent.http.client import Answer, Client, NoAnswer
 from prego_metrics.agent.http.retry import http_date_seconds
-from prego_metrics.light_typing import Any, NamedTuple
+from prego_metrics.agent.light_typing import Any, NamedTuple
 
 NODES_ROUTE = "/internal/nodes"
 READ_SECONDS = 5.0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from prego_metrics.agent.light_typing import NamedTuple
 from prego_metrics.agent.push.triggers import started_by_a_person, started_by_systemd
-from prego_metrics.light_typing import NamedTuple
 
 MANUAL = "manual"
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from prego_metrics.agent.base.formatting import iso_utc, percent_word
 from prego_metrics.agent.base.messages import Message, joined, message
 from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.light_typing import Any, NamedTuple
 from prego_metrics.agent.state.outcomes import BUSY, DELIVERED, DRY_RUN, FAILED, NOT_DUE, NOT_SENT, REFUSED
-from prego_metrics.light_typing import Any, NamedTuple
 
 _EXIT_CODES = {DELIVERED: 0, NOT_DUE: 0, DRY_RUN: 0, BUSY: 1, REFUSED: 1, FAILED: 1, NOT_SENT: 2}
 

@@ -12,9 +12,9 @@ from prego_metrics.agent.base.time_limits import FILE_SECONDS, folder_in_time, i
 from prego_metrics.agent.bench.common_site_config import config_file
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.config.config import Config, load_config
+from prego_metrics.agent.light_typing import TYPE_CHECKING
 from prego_metrics.agent.state.model import State, Tick
 from prego_metrics.agent.state.store import StateFolder
-from prego_metrics.light_typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
 	from prego_metrics.agent.base.redaction import Secret

@@ -12,8 +12,8 @@ from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.bench.processes import how_to_restart
 from prego_metrics.agent.collectors.instance import ask_metadata, instance_on_disk, is_at_hetzner
 from prego_metrics.agent.config.config import Config
+from prego_metrics.agent.light_typing import Any
 from prego_metrics.agent.setup.registration import NodesRow, region_of_zone
-from prego_metrics.light_typing import Any
 
 API_URL = "https://api.hetzner.cloud"
 API_SECONDS = 10.0

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 import time
 
+from prego_metrics.agent.light_typing import NamedTuple
 from prego_metrics.agent.state.model import TRIGGERS
-from prego_metrics.light_typing import NamedTuple
 
 # A trigger, a time in seconds since the epoch, and the id of a push: how a file's name says which push it is about.
 NAMED_PUSH = rf"({'|'.join(TRIGGERS)})-([0-9]{{1,10}}(?:\.[0-9]{{1,9}})?)-([0-9a-f]{{16}})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prego_metrics.agent.base.messages import Message
-from prego_metrics.light_typing import NamedTuple
+from prego_metrics.agent.light_typing import NamedTuple
 
 
 class AlertEvent(NamedTuple):

@@ -14,12 +14,12 @@ from prego_metrics.agent.base.formatting import iso_utc
 from prego_metrics.agent.base.kernel import flock_holder
 from prego_metrics.agent.base.messages import Message, coded
 from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.light_typing import NamedTuple
 from prego_metrics.agent.state.begun_push import NAMED_PUSH, BegunPush
 from prego_metrics.agent.state.model import Push
 from prego_metrics.agent.state.outcomes import NOT_SENT
 from prego_metrics.agent.state.schedule import deadline_seconds
 from prego_metrics.agent.state.store import StateFolder
-from prego_metrics.light_typing import NamedTuple
 
 # A push may hold the lock beyond its deadline, while the state is read and written.
 GRACE_SECONDS = 15.0

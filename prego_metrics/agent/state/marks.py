@@ -14,7 +14,7 @@ import time
 from prego_metrics.agent.base.files import opened_folder
 from prego_metrics.agent.base.messages import Message, coded
 from prego_metrics.agent.base.sanitize import sanitize
-from prego_metrics.light_typing import TYPE_CHECKING
+from prego_metrics.agent.light_typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
 	from prego_metrics.agent.state.begun_push import BegunPush

@@ -14,10 +14,10 @@ from prego_metrics.agent.base.alert_codes import (
 )
 from prego_metrics.agent.base.messages import Message
 from prego_metrics.agent.collectors.cpu import CpuReading
+from prego_metrics.agent.light_typing import Any, NamedTuple
 from prego_metrics.agent.state.events import AlertEvent
 from prego_metrics.agent.state.outcomes import BUSY, DELIVERED, FAILED, NOT_DUE, NOT_SENT, REFUSED
 from prego_metrics.agent.state.schedule import CLOCK_STEP_SECONDS, Pace, fresh_seconds
-from prego_metrics.light_typing import Any, NamedTuple
 
 VERSION = 2
 READ_VERSIONS = (1, 2)

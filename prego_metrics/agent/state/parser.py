@@ -10,6 +10,7 @@ from prego_metrics.agent.base.messages import Message, message, restore
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.collectors.cpu import CpuReading
 from prego_metrics.agent.config.settings import SETTING_BY_NAME
+from prego_metrics.agent.light_typing import Any
 from prego_metrics.agent.state.events import AlertEvent
 from prego_metrics.agent.state.model import (
 	EVENTS_LENGTH,
@@ -21,7 +22,6 @@ from prego_metrics.agent.state.model import (
 	State,
 	Tick,
 )
-from prego_metrics.light_typing import Any
 
 _MAX_TEXT = 2000
 _MAX_NUMBER = 1e11

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import zlib
 
-from prego_metrics.light_typing import NamedTuple
+from prego_metrics.agent.light_typing import NamedTuple
 
 SLACK_SHARE = 0.25
 MAX_SLACK_SECONDS = 15.0

@@ -9,6 +9,7 @@ from prego_metrics.agent.base.messages import Message, code_of, first_line, mess
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.installed_frappe import scheduler_tick
 from prego_metrics.agent.config.config import Config
+from prego_metrics.agent.light_typing import Any
 from prego_metrics.agent.state.lock_contention import stuck_push
 from prego_metrics.agent.state.model import Push, State
 from prego_metrics.agent.state.outcomes import DELIVERED, outcome_word
@@ -20,7 +21,6 @@ from prego_metrics.agent.state.schedule import (
 	seconds_asked,
 )
 from prego_metrics.agent.state.store import StateFolder
-from prego_metrics.light_typing import Any
 
 FRESH = "fresh"
 FAILING = "failing"

@@ -23,6 +23,7 @@ from prego_metrics.agent.base.messages import Message, coded, message_of, params
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import STATE_FOLDER_NAME
 from prego_metrics.agent.collectors.cpu import CpuReading
+from prego_metrics.agent.light_typing import Any
 from prego_metrics.agent.state.events import AlertEvent
 from prego_metrics.agent.state.marks import MarkFolder
 from prego_metrics.agent.state.model import EVENTS_LENGTH, TRIGGERS, VERSION, Count, Push, State, Tick
@@ -34,7 +35,6 @@ from prego_metrics.agent.state.parser import (
 	parse_state,
 	parse_tick,
 )
-from prego_metrics.light_typing import Any
 
 FOLDER_NAME = STATE_FOLDER_NAME
 STATE_NAME = "state.json"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from prego_metrics.light_typing import TYPE_CHECKING
+from prego_metrics.agent.light_typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
 	from prego_metrics.agent.config.config import Config

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 
 from prego_metrics.agent.base.messages import code_of
-from prego_metrics.light_typing import TYPE_CHECKING, Any, NoReturn, TextIO
+from prego_metrics.agent.light_typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 if TYPE_CHECKING:
 	from prego_metrics.agent.base.errors import PregoMetricsError

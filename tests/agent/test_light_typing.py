@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import prego_metrics
-from prego_metrics.light_typing import NamedTuple
+from prego_metrics.agent.light_typing import NamedTuple
 
 HEAVY = (
 	"click",
@@ -83,7 +83,7 @@ def test_a_class_has_the_names_of_its_fields_and_its_own_docstring() -> None:
 def test_modules_with_named_tuples_keep_annotations_as_strings() -> None:
 	"""Python 3.14 keeps them in a class's namespace only there."""
 	modules = [path.read_text() for path in Path(prego_metrics.__file__).parent.rglob("*.py")]
-	using = [text for text in modules if "from prego_metrics.light_typing import" in text]
+	using = [text for text in modules if "from prego_metrics.agent.light_typing import" in text]
 	assert len(using) > 30
 	assert all("from __future__ import annotations\n" in text for text in using)
 
