@@ -5,15 +5,18 @@ from __future__ import annotations
 import os
 import sys
 import time
+from typing import NoReturn
 
 import click
 
-from prego_metrics.agent.base.errors import PregoMetricsError
+from prego_metrics.agent.base.errors import PregoMetricsError, TooLate
 from prego_metrics.agent.base.formatting import duration, iso_utc
+from prego_metrics.agent.base.messages import Message
 from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.base.time_limits import folder_in_time
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.config.config import load_config
-from prego_metrics.agent.state.status import judge_status
+from prego_metrics.agent.state.status import Status, judge_status
 from prego_metrics.agent.state.store import StateFolder
 from prego_metrics.agent.state.trigger_settings import as_pushed
 from prego_metrics.cli.ui.bench import open_bench_as_owner
@@ -59,7 +62,7 @@ def status(bench_path: str | None, max_age: float | None, watch: float | None, a
 	try:
 		bench = open_bench_as_owner(bench_path)
 	except PregoMetricsError as error:
-		fail(error, json_with={**_NO_STATUS, "sentence": error.message} if as_json else None)
+		_fail(error, as_json)
 	code = _print_status(bench, max_age, as_json=as_json, watched=watch is not None)
 	try:
 		while watch is not None:
@@ -71,12 +74,24 @@ def status(bench_path: str | None, max_age: float | None, watch: float | None, a
 	sys.exit(code)
 
 
+def _fail(error: PregoMetricsError, as_json: bool) -> NoReturn:
+	fail(error, json_with={**_NO_STATUS, "sentence": error.message} if as_json else None)
+
+
 def _print_status(bench: Bench, max_age: float | None, *, as_json: bool, watched: bool) -> int:
 	folder = StateFolder(bench.sites)
-	state, warnings = folder.read()
-	now = time.time()
-	config = as_pushed(load_config(bench, os.environ), folder, state)
-	verdict = judge_status(state, config, now, max_age, folder=folder)
+
+	def judged() -> tuple[Status, list[Message], float]:
+		state, warnings = folder.read()
+		now = time.time()
+		config = as_pushed(load_config(bench, os.environ), folder, state)
+		return judge_status(state, config, now, max_age, folder=folder), warnings, now
+
+	try:
+		# Who monitors asks each minute, and what hangs would pile up.
+		verdict, warnings, now = folder_in_time(judged, folder.path)
+	except TooLate as error:
+		_fail(error, as_json)
 	redrawn = watched and not as_json and sys.stdout.isatty()
 	if redrawn:
 		click.echo(_REDRAW, nl=False)

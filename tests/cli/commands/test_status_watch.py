@@ -7,15 +7,19 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from pushing import folder_of
 from terminals import on_a_terminal
 
 from prego_metrics.agent.state.model import Push, State
+from prego_metrics.agent.state.store import StateFolder
+from prego_metrics.cli.commands.status import status
 
 PAYLOAD = {"node_id": "node-1", "tenant_count": 42, "source": "node_push"}
 
@@ -65,3 +69,18 @@ def test_watching_on_a_terminal_redraws_it(bench: Path) -> None:
 	assert seen.code == 0
 	assert seen.screen.count("\x1b[H\x1b[J") >= 2
 	assert "Traceback" not in seen.screen and "PREGO OK" in seen.screen and "Triggers" in seen.screen
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_state_that_does_not_answer_ends_the_status(
+	bench: Path, as_json: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	over = threading.Event()
+	monkeypatch.setattr("prego_metrics.agent.base.time_limits.FILE_SECONDS", 0.3)
+	monkeypatch.setattr(StateFolder, "read", lambda folder: over.wait(20))
+	began = time.monotonic()
+	ended = CliRunner().invoke(status, ["--bench", str(bench), *(["--json"] if as_json else [])])
+	over.set()
+	assert ended.exit_code == 2 and time.monotonic() - began < 10
+	if as_json:
+		assert json.loads(ended.stdout.splitlines()[0])["error_code"] == "state_late"
