@@ -236,4 +236,8 @@ def test_every_object_is_found_outermost_first() -> None:
 	value = {"node_id": "a", "x": [{"node_id": "b", "y": {"node_id": 7}}, 1], "z": {"node_id": "c"}}
 	assert list(objects_in(value)) == [value, value["z"], value["x"][0], {"node_id": 7}]  # type: ignore[index]
 	assert node_ids_in(value) == {"a", "b", "c"}
+	inner = {"c": {}}
+	beside: dict[str, object] = {}
+	outer = {"a": {"b": inner}, "d": beside}
+	assert list(objects_in(outer)) == [outer, outer["a"], beside, inner, inner["c"]]
 	assert node_ids_in("node_id") == set()

@@ -277,6 +277,16 @@ def test_on_change_alone_pushes_nothing_else_though_a_push_is_due(pool: Path) ->
 	assert on_change(pool).outcome == "not_due"
 
 
+def test_after_a_delivery_it_looks_again_at_once(pool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+	rewind(pool, 20)
+	assign(pool)
+	slept: list[float] = []
+	with monkeypatch.context() as patch:
+		patch.setattr("prego_metrics.agent.push.push.time.sleep", slept.append)
+		assert tenants(on_change(pool)) == 4
+	assert 1.0 not in slept
+
+
 def test_it_leaves_no_sign_of_a_timer_that_is_alive(pool: Path) -> None:
 	rewind(pool, 20)
 	assign(pool)
