@@ -270,8 +270,11 @@ class Client:
 		for cause in causes:
 			if isinstance(cause, socket.gaierror):
 				return coded("name_unresolved", url=url, reason=cause.strerror)
+			# One that Python code made has no reason.
 			if isinstance(cause, ssl.SSLError):
-				return coded("tls_failed", url=url, reason=excerpt(cause.reason or str(cause)))
+				return coded(
+					"tls_failed", url=url, reason=excerpt(getattr(cause, "reason", None) or str(cause))
+				)
 		# Before the time-outs: urllib3 1.x derives "connection refused" from its time-out.
 		for cause in causes:
 			is_timeout = isinstance(cause, TimeoutError)
