@@ -270,7 +270,6 @@ class Client:
 		for cause in causes:
 			if isinstance(cause, socket.gaierror):
 				return coded("name_unresolved", url=url, reason=cause.strerror)
-			# One that Python code made has no reason.
 			if isinstance(cause, ssl.SSLError):
 				return coded(
 					"tls_failed", url=url, reason=excerpt(getattr(cause, "reason", None) or str(cause))

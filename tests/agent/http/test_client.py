@@ -274,6 +274,7 @@ def tls_error(reason: str) -> ssl.SSLError:
 		(socket.gaierror(-2, "Name or service not known"), "name_unresolved", "Name or service not known"),
 		(tls_error("WRONG_VERSION_NUMBER"), "tls_failed", "WRONG_VERSION_NUMBER"),
 		(urllib3.exceptions.SSLError("hostname 'x'"), "tls_failed", "hostname 'x'"),
+		(ssl.SSLError("made by Python"), "tls_failed", "made by Python"),
 		(LookupError(), "no_connection", "LookupError"),
 	],
 )
