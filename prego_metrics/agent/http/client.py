@@ -271,9 +271,8 @@ class Client:
 			if isinstance(cause, socket.gaierror):
 				return coded("name_unresolved", url=url, reason=cause.strerror)
 			if isinstance(cause, ssl.SSLError):
-				return coded(
-					"tls_failed", url=url, reason=excerpt(getattr(cause, "reason", None) or str(cause))
-				)
+				reason = getattr(cause, "reason", None) or " ".join(map(str, cause.args))
+				return coded("tls_failed", url=url, reason=excerpt(reason))
 		# Before the time-outs: urllib3 1.x derives "connection refused" from its time-out.
 		for cause in causes:
 			is_timeout = isinstance(cause, TimeoutError)
