@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
+import fcntl
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -283,14 +283,15 @@ def run_secrets() -> Iterator[Path]:
 	if os.geteuid() != 0:
 		pytest.skip("only root can make /run/secrets")
 	folder = Path("/run/secrets")
-	made = not folder.exists()
-	folder.mkdir(exist_ok=True)
-	try:
-		yield folder
-	finally:
-		if made:
-			# Another run of these tests on this machine may have a file in it.
-			with contextlib.suppress(OSError):
+	# Another run of these tests on this machine would take the folder away.
+	with open("/run/prego-metrics-tests.lock", "w") as lock:
+		fcntl.flock(lock, fcntl.LOCK_EX)
+		made = not folder.exists()
+		folder.mkdir(exist_ok=True)
+		try:
+			yield folder
+		finally:
+			if made:
 				folder.rmdir()
 
 
