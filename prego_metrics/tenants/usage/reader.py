@@ -127,7 +127,8 @@ class UsageReader(UsageStore):
 		Those with one day only are left out. A database that was not read on one of the two days has not grown from
 		nothing. Two seeks for each tenant, however many days there are: the page asks this of ten thousand.
 		"""
-		day = "(SELECT {}(day) FROM days WHERE bench = l.bench AND site = l.site AND day BETWEEN ?1 AND ?2)"
+		day = "(SELECT {}(day) FROM days WHERE bench = l.bench AND site = l.site AND day BETWEEN ? AND ?)"
+		days = int(since // DAY_SECONDS), int(until // DAY_SECONDS)
 		differences = [f"last.{size} - first.{size}" for size in Day._fields]
 		rows = self._rows(
 			"SELECT l.bench, l.site, last.day - first.day, "
@@ -135,9 +136,9 @@ class UsageReader(UsageStore):
 			+ " FROM latest AS l "
 			f"CROSS JOIN days AS first USING (bench, site) CROSS JOIN days AS last USING (bench, site) "
 			f"WHERE first.day = {day.format('MIN')} AND last.day = {day.format('MAX')} AND last.day > first.day "
-			f"AND COALESCE({', '.join(differences)}) IS NOT NULL AND instr(lower(l.site), lower(?3)) > 0",
-			int(since // DAY_SECONDS),
-			int(until // DAY_SECONDS),
+			f"AND COALESCE({', '.join(differences)}) IS NOT NULL AND instr(lower(l.site), lower(?)) > 0",
+			*days,  # of the first day
+			*days,  # of the last one
 			name_contains,
 		)
 		return [Grown(*row) for row in rows if _holds(row, (int,))]
