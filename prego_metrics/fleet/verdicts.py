@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 from prego_metrics.agent.base.formatting import epoch_seconds
 from prego_metrics.agent.setup.registration import REGIONS
-from prego_metrics.agent.state.schedule import fresh_seconds
-from prego_metrics.fleet.sources.records import HETZNER_API, Fleet, Metrics, describe_value
+from prego_metrics.fleet.sources.records import HETZNER_API, MAX_AGE_SECONDS, Fleet, Metrics, describe_value
 
 UNREGISTERED = "unregistered"
 BAD_REGION = "bad_region"
@@ -24,8 +23,6 @@ FRESH = "fresh"
 DIFFERS = "differs"
 AGREES = "agrees"
 
-# Of a node whose interval is not known.
-MAX_AGE_SECONDS = 300.0
 # The control plane's clock and ours may differ by so much; a time further ahead is a fault of its own.
 FUTURE_SECONDS = 5.0
 
@@ -89,8 +86,7 @@ def _judge_node(node_id: str, fleet: Fleet, now: float, asked_max_age: float | N
 	placed = None if fleet.placed is None else fleet.placed[node_id]
 	updated_at = _updated_at_seconds(metrics)
 	age = None if updated_at is None else now - updated_at
-	interval = metrics.push_interval if metrics else None
-	max_age = asked_max_age or (fresh_seconds(interval) if interval else MAX_AGE_SECONDS)
+	max_age = asked_max_age or (metrics.max_age_seconds if metrics else MAX_AGE_SECONDS)
 	name, note = _name_and_note(node_id, fleet, metrics, placed, age, max_age)
 	return Verdict(
 		node_id,

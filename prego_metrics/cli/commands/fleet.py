@@ -18,8 +18,14 @@ from prego_metrics.cli.ui.options import Seconds, json_option, statuses_option
 from prego_metrics.cli.ui.output import fail, print_json, print_warning
 from prego_metrics.fleet.alerts import alerts_of
 from prego_metrics.fleet.sources.exports import Export, read_export
-from prego_metrics.fleet.sources.records import Metrics, read_fleet, read_metrics, read_placement
-from prego_metrics.fleet.verdicts import MAX_AGE_SECONDS, Verdict, judge_counts, judge_freshness
+from prego_metrics.fleet.sources.records import (
+	MAX_AGE_SECONDS,
+	Metrics,
+	read_fleet,
+	read_metrics,
+	read_placement,
+)
+from prego_metrics.fleet.verdicts import Verdict, judge_counts, judge_freshness
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

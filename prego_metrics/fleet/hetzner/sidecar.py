@@ -21,7 +21,6 @@ from prego_metrics.agent.config.kinds import BaseUrl
 from prego_metrics.agent.config.secret_files import read_secret_file
 from prego_metrics.agent.push.delivery import Delivery, send
 from prego_metrics.agent.push.payload import Payload
-from prego_metrics.agent.state.schedule import fresh_seconds
 from prego_metrics.fleet.hetzner.api import ATTEMPT_SECONDS, HetznerApi
 from prego_metrics.fleet.hetzner.mapping import (
 	NODE_LABEL,
@@ -159,15 +158,17 @@ def _sender(
 def read_last_rows(path: str, max_age: float | None) -> dict[str, LastRow]:
 	"""Return each node's row of an export of server_metrics that is at most five minutes old.
 
-	Without max_age a row is fresh as long as its node's push_interval says, or for five minutes. An export without rows is one of a fleet of which no node ever pushed. Raises ExportError.
+	Without max_age a row is fresh as long as its node's push_interval says, or for five minutes. An export without rows
+	is one of a fleet of which no node ever pushed. Raises ExportError.
 	"""
 	rows: dict[str, LastRow] = {}
 	export = read_export(path, MAX_AGE_SECONDS)
 	for node_id, metrics in read_metrics(export, "updated_at").items():
 		if metrics.updated_at is not None:
 			try:
-				fresh = fresh_seconds(metrics.push_interval) if metrics.push_interval else MAX_AGE_SECONDS
-				rows[node_id] = LastRow(epoch_seconds(metrics.updated_at), metrics.source, max_age or fresh)
+				rows[node_id] = LastRow(
+					epoch_seconds(metrics.updated_at), metrics.source, max_age or metrics.max_age_seconds
+				)
 			except ValueError as error:
 				problem = f"the updated_at of node {sanitize(node_id, 80)} {error}"
 				raise ExportError(export.source, problem) from None

@@ -16,6 +16,7 @@ from typing import NamedTuple, TypeVar
 from prego_metrics.agent.base.errors import ExportError
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.push.payload import NODE_PUSH
+from prego_metrics.agent.state.schedule import fresh_seconds
 from prego_metrics.fleet.sources.exports import Export, Row
 
 # The source of the sidecar's rows.
@@ -25,6 +26,8 @@ STATUSES_WITHOUT_SITE = frozenset(("data_purged", "failed", "deleted"))
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,18}(\.0*)?")
 _MAX_COUNT = 2**53
 
+# Of a row whose node's interval is not known.
+MAX_AGE_SECONDS = 300.0
 Record = TypeVar("Record")
 
 
@@ -39,6 +42,11 @@ class Metrics(NamedTuple):
 	tenant_count: int | None
 	source: str
 	push_interval: float | None = None
+
+	@property
+	def max_age_seconds(self) -> float:
+		"""Up to which age the row is fresh: as its node has it, or five minutes where its interval is not known."""
+		return fresh_seconds(self.push_interval) if self.push_interval else MAX_AGE_SECONDS
 
 
 @dataclass(frozen=True)
