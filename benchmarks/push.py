@@ -33,7 +33,7 @@ BENCHES = 6
 PAIRS = 21
 # The shortest interval, so that a push is due after these seconds: three quarters of it, and what a push takes.
 INTERVAL, PAUSE_SECONDS = "5", 4.5
-# For so long after a change of the folder of sites, each run counts anew.
+# For so long after a change of the folder of sites, each run counts again.
 SETTLING_SECONDS = 61.0
 WHOLE_AIM, NOT_DUE_AIM = 1.1, 2.5
 

@@ -20,7 +20,8 @@ class Census(NamedTuple):
 	"""What was read: all sites of all benches, and what lies beside them.
 
 	volumes has the folder of one site for each file system that holds any. elsewhere has bench and name of the
-	tenants that are reached by a link or a mount, or have their configuration behind one: these can go away while their entry in sites/ stays.
+	tenants that are reached by a link or a mount, or have their configuration behind one: these can go away while
+	their entry in sites/ stays.
 	"""
 
 	sites: tuple[Site, ...]

@@ -21,8 +21,8 @@ UNREADABLE = (OSError, ValueError, TypeError, LookupError, AttributeError, Runti
 class CpuReading(NamedTuple):
 	"""The CPU's counters at one moment, in seconds summed over all CPUs.
 
-	boot_seconds is the time since boot, suspend included: the wall clock may jump. The counters start anew
-	with each boot, which boot_id names, and are not comparable when the number of CPUs changed.
+	boot_seconds is the time since boot, suspend included: the wall clock may jump. The counters begin
+	again at each boot, which boot_id names, and are not comparable when the number of CPUs changed.
 	"""
 
 	boot_id: str

@@ -43,8 +43,8 @@ def marks_of(census: Census, patterns: Collection[str] = ()) -> tuple[str, ...]:
 def require_no_bench_lost(patterns: Collection[str], marks: Collection[str]) -> None:
 	"""Raise CensusError if a folder in which `patterns` look for benches was the mount point of one, and is empty now.
 
-	So it is for a link that led to one, and leads nowhere now. That the folder or link is gone too, or that `benches` names its benches one by one, is how an operator says that the bench
-	is.
+	So it is for a link that led to one, and leads nowhere now. That the folder or link is gone too, or that `benches`
+	names its benches one by one, is how an operator says that the bench is.
 	"""
 	if not marks:
 		return
