@@ -29,7 +29,7 @@ demo: $(VENV)/run ## Push from a sample bench to a local control plane, and show
 test: $(VENV)/dev ## Run every test that needs no bench
 	@$(BIN)/python -m pytest -m "not bench"
 
-faults: $(VENV)/dev ## Inject every fault of tests/faults, the slow ones too, and write docs/faults.md (as root; minutes)
+faults: $(VENV)/dev ## Inject every fault of tests/faults, the slow ones too, and write tests/faults/RESULTS.md (as root; minutes)
 	@$(BIN)/python -m pytest -m "slow or not slow" --junitxml=$(VENV)/faults.xml tests/faults
 	@PYTHONPATH=tests/support $(BIN)/python tests/faults/write_document.py $(VENV)/faults.xml
 

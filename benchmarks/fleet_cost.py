@@ -1,4 +1,4 @@
-"""What a fleet costs a month on Cloudflare, as the tables of docs/scaling-out.md. Change a price, and run it again.
+"""What a fleet costs a month on Cloudflare, as the tables of docs/scaling.md. Change a price, and run it again.
 
 Prices are those that developers.cloudflare.com had on 2026-11-27; the document names the pages. A month has 30 days.
 """

@@ -1,4 +1,4 @@
-"""The figures of docs/scaling-out.md are those of the command that anybody can run again."""
+"""The figures of docs/scaling.md are those of the command that anybody can run again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def numbers(text: str) -> list[list[str]]:
 	return [re.findall(r"[\d.]+", line) for line in text.splitlines() if re.match(r"\| \d", line)]
 
 
-@pytest.mark.parametrize("document", ["docs/scaling-out.md", "docs/ko/scaling-out.md"])
+@pytest.mark.parametrize("document", ["docs/scaling.md", "docs/ko/scaling.md"])
 def test_the_document_has_the_costs_that_the_command_prints(document: str) -> None:
 	text = (ROOT / document).read_text()
 	assert numbers(text) == numbers(cost.fleets()) + numbers(cost.free_plan())

@@ -233,7 +233,7 @@ SNAPSHOT = "INSERT INTO server_metrics_snapshots (node_id, tenant_count, source,
 
 
 def test_d1_counts_the_rows_that_scaling_out_says(plane: Plane) -> None:
-	"""What docs/scaling-out.md takes for the rows that Cloudflare bills."""
+	"""What docs/scaling.md takes for the rows that Cloudflare bills."""
 	if not isinstance(plane, WorkerPlane):
 		pytest.skip("the local control plane is no D1")
 
@@ -254,7 +254,7 @@ def test_d1_counts_the_rows_that_scaling_out_says(plane: Plane) -> None:
 def test_snapshots_grow_and_are_pruned_as_scaling_out_says(plane: Plane) -> None:
 	if not isinstance(plane, WorkerPlane) or not plane.snapshots:
 		pytest.skip("no D1 that keeps snapshots")
-	document = (Path(__file__).parents[2] / "docs/scaling-out.md").read_text()
+	document = (Path(__file__).parents[2] / "docs/scaling.md").read_text()
 	prune = re.findall(r"```sql\n(.*?)```", document, re.DOTALL)[0]
 	before = plane.sql("SELECT 1")[0]["meta"]["size_after"]
 	# The first 12,345 are older than 30 days, each by a minute less than the one before.

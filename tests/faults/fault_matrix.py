@@ -1,4 +1,4 @@
-"""The matrix: every fault, in the order of docs/faults.md."""
+"""The matrix: every fault, in the order of RESULTS.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write docs/faults.md from runs of the matrix: `write_document.py REPORT…`, which pytest --junitxml wrote.
+"""Write RESULTS.md from runs of the matrix: `write_document.py REPORT…`, which pytest --junitxml wrote.
 
 A later report counts where it repeats a fault of an earlier one.
 
@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 from fault_matrix import FAULTS
 from fault_model import Fault
 
-DOCUMENT = Path(__file__).parents[2] / "docs/faults.md"
+DOCUMENT = Path(__file__).with_name("RESULTS.md")
 _TEST = "test_the_promises_hold"
 _HEAD = """# Faults
 

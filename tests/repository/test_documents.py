@@ -23,7 +23,7 @@ from prego_metrics.exporters import openmetrics
 ROOT = Path(__file__).parents[2]
 KOREAN = ROOT / "docs/ko"
 # Of no use to an operator at work.
-ENGLISH_ONLY = {"faults.md", "scaling-simulation.md"}
+ENGLISH_ONLY = {"scaling-simulation.md"}
 # What has no Korean yet.
 NOT_TRANSLATED_YET: set[str] = set()
 
@@ -155,7 +155,7 @@ def test_every_link_and_its_fragment_lead_somewhere(document: Path) -> None:
 class TestTheCodeIsInTheDocuments:
 	@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
 	def test_every_setting_with_its_variable_and_default(self, setting: Setting, korean: bool) -> None:
-		document = (KOREAN if korean else ROOT / "docs") / "configuration.md"
+		document = (KOREAN if korean else ROOT / "docs") / "settings.md"
 		start = f"| `{setting.name}` | `{setting.variable}` | "
 		row = next((line for line in document.read_text().splitlines() if line.startswith(start)), "")
 		assert row
@@ -174,7 +174,7 @@ class TestTheCodeIsInTheDocuments:
 		if not isinstance(setting.kind, Number | WholeNumber):
 			return
 		low, high = (str(bound) for bound in (setting.kind.low, setting.kind.high))
-		document = (KOREAN if korean else ROOT / "docs") / "configuration.md"
+		document = (KOREAN if korean else ROOT / "docs") / "settings.md"
 		row = next(line for line in document.read_text().splitlines() if f"| `{setting.name}` |" in line)
 		assert (f"{low}~{high}" if korean else f"{low} to {high}") in row
 
@@ -188,7 +188,7 @@ class TestTheCodeIsInTheDocuments:
 		for name in command.split()[1:]:
 			helped = helped.get_command(click.Context(helped), name)
 		expected = re.search(r"Exit codes: ([^.]*)\.", re.sub(r"\s+", " ", helped.help or ""))
-		document = (KOREAN if korean else ROOT / "docs") / "configuration.md"
+		document = (KOREAN if korean else ROOT / "docs") / "settings.md"
 		row = next(
 			line
 			for line in document.read_text().splitlines()
@@ -208,7 +208,7 @@ class TestTheCodeIsInTheDocuments:
 
 	@pytest.mark.parametrize("name", doctor.NAMES)
 	def test_every_check_of_the_doctor(self, name: str, korean: bool) -> None:
-		document = (KOREAN if korean else ROOT / "docs") / "failure-modes.md"
+		document = (KOREAN if korean else ROOT / "docs") / "troubleshooting.md"
 		assert any(
 			f"`{name}`" in line for line in document.read_text().splitlines() if line.startswith("| `")
 		)
