@@ -6,12 +6,31 @@ imported inside, since every `bench` call imports this module.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import sys
+from collections.abc import Iterator
+from typing import Any
 
 import click
 
 from prego_metrics import __version__
+
+# Where a context keeps the arguments that it was given.
+_GIVEN = "prego_metrics.arguments"
+
+
+@contextlib.contextmanager
+def _usage_errors_as_json(context: click.Context) -> Iterator[None]:
+	"""Print a usage error as JSON on stdout as well, where --json is among the arguments; click prints it and ends."""
+	try:
+		yield
+	except click.UsageError as error:
+		if "--json" in context.meta[_GIVEN]:
+			from prego_metrics.cli.ui.output import print_json
+
+			print_json({"error": error.format_message(), "error_code": "option_invalid"})
+		raise
 
 
 class _Commands(click.Group):
@@ -19,6 +38,15 @@ class _Commands(click.Group):
 
 	def list_commands(self, context: click.Context) -> list[str]:
 		return list(_NAMES)
+
+	def parse_args(self, context: click.Context, args: list[str]) -> list[str]:
+		context.meta[_GIVEN] = tuple(args)
+		with _usage_errors_as_json(context):
+			return super().parse_args(context, args)
+
+	def invoke(self, context: click.Context) -> Any:
+		with _usage_errors_as_json(context):
+			return super().invoke(context)
 
 	def resolve_command(
 		self, context: click.Context, args: list[str]

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from command_lines import COMMANDS, ON_A_BENCH, Run, no_traceback
 
 from prego_metrics import __version__
+from prego_metrics.cli.app import cli
 
 # --- help and usage ----------------------------------------------------------------------------------
 
@@ -35,6 +38,23 @@ def test_help_of_a_command_says_what_it_does_within_80_columns(run_agent: Run, c
 	for option in re.findall(r"^  (--[a-z-]+)(?: [A-Z]+)?$", ended.stdout, re.MULTILINE):
 		# An option without its help alone on a line would be one without words.
 		assert re.search(rf"^  {option}[^\n]*\n {{6,}}\S", ended.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "fleet freshness", "fleet reconcile", "hetzner push"])
+def test_help_ends_with_examples_that_can_be_typed_and_an_existing_page(command: str) -> None:
+	found: click.Command = cli
+	for name in command.split():
+		assert isinstance(found, click.Group)
+		found = found.get_command(click.Context(found), name) or found
+	if isinstance(found, click.Group):
+		return  # its commands have examples
+	examples = re.findall("^  prego-metrics (.*)$", found.epilog or "", re.MULTILINE)
+	assert examples
+	for example in examples:
+		assert example.startswith(command)
+		found.make_context(command, shlex.split(example)[len(command.split()) :])
+	(page,) = re.findall(r"^More: (docs/[a-z-]+\.md)$", found.epilog or "", re.MULTILINE)
+	assert (Path(__file__).parents[2] / page).is_file()
 
 
 @pytest.mark.parametrize("command", ON_A_BENCH)
@@ -78,6 +98,22 @@ def test_a_wrong_command_line_is_one_error_with_a_hint_and_exit_2(
 	# click gives no hint where an option lacks its value.
 	assert "--help' for help." in ended.stderr or "requires an argument" in ended.stderr
 	assert no_traceback(ended)
+
+
+@pytest.mark.parametrize(
+	"arguments",
+	[["push", "--no-such"], ["status", "--max-age", "soon"], ["fleet", "reconcile"], ["no-such"]],
+	ids=" ".join,
+)
+def test_a_wrong_command_line_with_json_is_json_too(
+	run_agent: Run, bench: Path, arguments: list[str]
+) -> None:
+	ended = run_agent(*arguments, "--json", cwd=bench)
+	assert ended.returncode == 2
+	written = json.loads(ended.stdout)
+	assert list(written) == ["error", "error_code"]
+	assert written["error_code"] == "option_invalid"
+	assert f"Error: {written['error']}" in ended.stderr
 
 
 @pytest.mark.parametrize(

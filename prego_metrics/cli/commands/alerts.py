@@ -7,10 +7,13 @@ import sys
 import click
 
 from prego_metrics.agent.alerts.outbox import CHANNEL_FORM
-from prego_metrics.cli.ui.options import bench_option
+from prego_metrics.cli.ui.options import bench_option, help_end
 
 
-@click.command(short_help="Print each alert once per channel.")
+@click.command(
+	short_help="Print each alert once per channel.",
+	epilog=help_end("alerts.md", "prego-metrics alerts --channel mail"),
+)
 @bench_option
 @click.option(
 	"--channel",

@@ -23,7 +23,7 @@ from prego_metrics.agent.config.writer import json_values, write_settings
 from prego_metrics.agent.setup.onboarding import TICK_SECONDS_ALLOWED, Onboarding
 from prego_metrics.agent.setup.registration import REGIONS
 from prego_metrics.cli.ui.bench import open_bench_as_owner
-from prego_metrics.cli.ui.options import bench_option, json_option
+from prego_metrics.cli.ui.options import bench_option, help_end, json_option
 from prego_metrics.cli.ui.output import fail, print_json
 from prego_metrics.cli.ui.prompts import ask_settings
 from prego_metrics.cli.ui.tables import print_operator_site_note, print_settings
@@ -46,7 +46,15 @@ def _setting_options(command: Command) -> Command:
 	return command
 
 
-@click.command(short_help="Write the node's settings, or ask for what is missing.")
+@click.command(
+	short_help="Write the node's settings, or ask for what is missing.",
+	epilog=help_end(
+		"install.md",
+		"prego-metrics configure",
+		"prego-metrics configure --node-id sg-1 --exclude-sites 'pool-*'",
+		"prego-metrics configure --show",
+	),
+)
 @bench_option
 @_setting_options
 @click.option("--unset", multiple=True, metavar="KEY", help="Remove a setting (repeatable).")

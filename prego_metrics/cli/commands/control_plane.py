@@ -13,6 +13,7 @@ import click
 
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.config.key_place import KEY_VARIABLE
+from prego_metrics.cli.ui.options import help_end
 from prego_metrics.cli.ui.output import fail, print_line
 from prego_metrics.sandbox.server import LocalControlPlane
 
@@ -29,7 +30,9 @@ Ctrl-C stops it.
 """
 
 
-@click.command("control-plane")
+@click.command(
+	"control-plane", epilog=help_end("architecture.md", "prego-metrics control-plane --node sg-1 --port 8787")
+)
 @click.option(
 	"--port", type=click.IntRange(0, 65535), default=0, help="Port on 127.0.0.1. Default: a free one."
 )

@@ -33,6 +33,7 @@ from prego_metrics.agent.state.outcomes import NOT_DUE
 from prego_metrics.agent.state.status import judge_status
 from prego_metrics.agent.state.store import StateFolder
 from prego_metrics.cli.ui.console import console
+from prego_metrics.cli.ui.options import help_end
 from prego_metrics.cli.ui.output import fail
 from prego_metrics.cli.ui.tables import print_census
 from prego_metrics.sandbox.sample_bench import (
@@ -46,7 +47,10 @@ NODE_ID = "demo-1"
 INTERVAL_SECONDS = 5
 
 
-@click.command(short_help="Push from a sample bench to a local control plane.")
+@click.command(
+	short_help="Push from a sample bench to a local control plane.",
+	epilog=help_end("architecture.md", "prego-metrics demo"),
+)
 @click.option("--keep", is_flag=True, help="Keep the sample bench, and say where it is.")
 def demo(keep: bool) -> None:
 	"""Push from a sample bench to a local control plane, and show what arrived."""

@@ -18,7 +18,7 @@ from prego_metrics.agent.base.messages import message
 from prego_metrics.agent.bench.installed_frappe import is_frappe_at_hand
 from prego_metrics.cli.ui.bench import open_bench_as_owner
 from prego_metrics.cli.ui.console import console
-from prego_metrics.cli.ui.options import bench_option, json_option
+from prego_metrics.cli.ui.options import bench_option, help_end, json_option
 from prego_metrics.cli.ui.output import print_json
 from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Check
 from prego_metrics.doctor.file_errors import advice
@@ -35,7 +35,9 @@ _STYLES = {PASS: "green", WARN: "yellow", FAIL: "bold red", SKIP: "dim"}
 _NOT_NAMED = ("bench_not_found", "not_a_bench", "bench_name_empty", "working_directory_gone")
 
 
-@click.command()
+@click.command(
+	epilog=help_end("troubleshooting.md", "prego-metrics doctor", "prego-metrics doctor --only control_plane")
+)
 @bench_option
 @click.option("--offline", is_flag=True, help="Skip all network checks.")
 @click.option("--only", multiple=True, metavar="NAME", help="Make this check alone (repeatable).")

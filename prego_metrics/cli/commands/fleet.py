@@ -14,7 +14,7 @@ import click
 
 from prego_metrics.agent.base.errors import PregoMetricsError
 from prego_metrics.cli.ui.fleet_tables import print_freshness, print_reconciliation
-from prego_metrics.cli.ui.options import Seconds, json_option, statuses_option
+from prego_metrics.cli.ui.options import Seconds, help_end, json_option, statuses_option
 from prego_metrics.cli.ui.output import fail, print_json, print_warning
 from prego_metrics.fleet.alerts import alerts_of
 from prego_metrics.fleet.sources.exports import Export, read_export
@@ -58,7 +58,11 @@ def fleet() -> None:
 	"""
 
 
-@fleet.command()
+@fleet.command(
+	epilog=help_end(
+		"fleet.md", "prego-metrics fleet freshness --nodes nodes.json --metrics metrics.json --failing"
+	)
+)
 @click.option("--nodes", metavar="FILE", type=_FILE, help="Export of nodes.")
 @_source_options
 @click.option("--tenants", metavar="FILE", type=_FILE, help="Export of tenants_master: is a zero true?")
@@ -126,7 +130,9 @@ def _threshold(rows: Collection[Metrics], max_age: float | None) -> str:
 	return f"Threshold: each node's 2 × push_interval + 60 s, at least {default}{rest}."
 
 
-@fleet.command()
+@fleet.command(
+	epilog=help_end("fleet.md", "prego-metrics fleet reconcile --metrics metrics.json --tenants tenants.json")
+)
 @_source_options
 @click.option("--tenants", metavar="FILE", type=_FILE, required=True, help="Export of tenants_master.")
 @click.option(

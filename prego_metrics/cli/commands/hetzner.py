@@ -11,7 +11,7 @@ import click
 
 from prego_metrics.agent.base.errors import PregoMetricsError
 from prego_metrics.agent.base.sanitize import sanitize
-from prego_metrics.cli.ui.options import Seconds, json_option, statuses_option
+from prego_metrics.cli.ui.options import Seconds, help_end, json_option, statuses_option
 from prego_metrics.cli.ui.output import fail, print_json, print_warning
 
 if TYPE_CHECKING:
@@ -24,7 +24,13 @@ def hetzner() -> None:
 	"""Push for nodes that cannot push for themselves, from the Hetzner Cloud API. Runs off the nodes."""
 
 
-@hetzner.command("push", short_help="Push a row for each node that does not push for itself.")
+@hetzner.command(
+	"push",
+	short_help="Push a row for each node that does not push for itself.",
+	epilog=help_end(
+		"hetzner.md", "prego-metrics hetzner push --tenants tenants.json --metrics metrics.json --dry-run"
+	),
+)
 @click.option("--label", metavar="KEY", help="Map by this label of the servers. Default: prego-node-id.")
 @click.option("--mapping", metavar="FILE", help='Map by a file: {"nodes": {NODE_ID: SERVER, …}}.')
 @click.option("--selector", metavar="TEXT", help="Look only at servers that this label selector chooses.")

@@ -10,10 +10,17 @@ import click
 from prego_metrics.agent.push.request import Request, scheduled_request
 from prego_metrics.agent.state.outcomes import NOT_SENT
 from prego_metrics.cli.ui.bench import open_bench_as_owner
-from prego_metrics.cli.ui.options import bench_option, json_option
+from prego_metrics.cli.ui.options import bench_option, help_end, json_option
 
 
-@click.command()
+@click.command(
+	epilog=help_end(
+		"payload.md",
+		"prego-metrics push",
+		"prego-metrics push --dry-run",
+		"prego-metrics push --if-due --alerts cron",
+	)
+)
 @bench_option
 @click.option("--dry-run", is_flag=True, help="Print what would be sent. Sends and records nothing.")
 @click.option("--if-due", is_flag=True, help="Push only if the interval is over: for timers and cron.")

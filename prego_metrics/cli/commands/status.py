@@ -20,7 +20,7 @@ from prego_metrics.agent.state.status import Status, judge_status
 from prego_metrics.agent.state.store import StateFolder
 from prego_metrics.agent.state.trigger_settings import as_pushed
 from prego_metrics.cli.ui.bench import open_bench_as_owner
-from prego_metrics.cli.ui.options import Seconds, bench_option, json_option
+from prego_metrics.cli.ui.options import Seconds, bench_option, help_end, json_option
 from prego_metrics.cli.ui.output import fail, print_json, print_warning
 
 WATCH_SECONDS = 5.0
@@ -39,7 +39,10 @@ _NO_STATUS = {
 }
 
 
-@click.command(short_help="Say whether this node is delivering, for monitoring.")
+@click.command(
+	short_help="Say whether this node is delivering, for monitoring.",
+	epilog=help_end("troubleshooting.md", "prego-metrics status", "prego-metrics status --watch"),
+)
 @bench_option
 @click.option("--max-age", type=Seconds(min=1), metavar="S", help="Seconds up to which a push is fresh.")
 @click.option(

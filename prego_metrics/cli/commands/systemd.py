@@ -22,7 +22,7 @@ from prego_metrics.agent.setup.systemd_units import (
 	refuse_unfit_key_file,
 	refuse_untrusted,
 )
-from prego_metrics.cli.ui.options import bench_option
+from prego_metrics.cli.ui.options import bench_option, help_end
 from prego_metrics.cli.ui.output import fail
 
 if TYPE_CHECKING:
@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 _SYSTEM_FOLDER = "/etc/systemd/system"
 
 
-@click.command(short_help="Make the systemd units that push for this bench.")
+@click.command(
+	short_help="Make the systemd units that push for this bench.",
+	epilog=help_end("install.md", "prego-metrics systemd --output /tmp/units"),
+)
 @bench_option
 @click.option("--output", metavar="DIR", help="Write the units there. Default: print them.")
 @click.option(

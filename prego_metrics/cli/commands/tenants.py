@@ -19,7 +19,7 @@ from prego_metrics.agent.collectors.tenant_count import count_tenants
 from prego_metrics.agent.config.config import QUOTA_KEYS, Config, load_config
 from prego_metrics.agent.state.store import StateFolder
 from prego_metrics.cli.ui.bench import open_bench_as_owner
-from prego_metrics.cli.ui.options import bench_option, json_option
+from prego_metrics.cli.ui.options import bench_option, help_end, json_option
 from prego_metrics.cli.ui.output import fail, print_json, print_line, print_warning
 from prego_metrics.tenants.inventory.database import read_databases
 from prego_metrics.tenants.inventory.database_session import import_libraries
@@ -30,7 +30,14 @@ from prego_metrics.tenants.inventory.tenant import Tenant, tenant_as_dict, total
 _LARGEST_FIRST = {"files": "files_bytes", "backups": "backups_bytes", "database": "database_bytes"}
 
 
-@click.command(short_help="Show every site, counted or not, why, and its usage.")
+@click.command(
+	short_help="Show every site, counted or not, why, and its usage.",
+	epilog=help_end(
+		"counting.md",
+		"prego-metrics tenants",
+		"prego-metrics tenants --sizes --database --sort total --top 20",
+	),
+)
 @bench_option
 @click.option("--sizes", is_flag=True, help="Also walk each site's files and backups, as du does.")
 @click.option(

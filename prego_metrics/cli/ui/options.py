@@ -7,6 +7,14 @@ from typing import Any
 
 import click
 
+
+def help_end(page: str, *examples: str) -> str:
+	"""Return the end of a command's help: examples, as they are typed, and the command's page in docs/."""
+	return "\n\n".join(
+		("\b\n" + "\n".join(("Examples:", *(f"  {line}" for line in examples))), f"More: docs/{page}")
+	)
+
+
 bench_option = click.option(
 	"--bench",
 	"bench_path",
