@@ -13,14 +13,11 @@ from pathlib import Path
 import pytest
 
 from prego_metrics import __version__, hooks
-from prego_metrics.agent.config.settings import SETTINGS
-from prego_metrics.agent.push.payload import Payload
 from prego_metrics.cli.app import cli
 from prego_metrics.desk.adapters import jobs
 
 ROOT = Path(__file__).parents[2]
 CORE = ("agent", "cli", "doctor", "exporters", "fleet", "sandbox", "tenants")
-README = (ROOT / "README.md").read_text()
 DOCUMENTS = sorted(
 	[
 		*ROOT.glob("*.md"),
@@ -181,30 +178,9 @@ def test_the_core_imports_no_frappe() -> None:
 			assert not any(name.split(".")[0] == "frappe" for name in names), source
 
 
-@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
-def test_the_readme_has_every_setting_with_its_default(setting) -> None:
-	row = next(
-		(line for line in README.splitlines() if line.startswith("|") and f"`{setting.name}`" in line), ""
-	)
-	assert row
-	if setting.required:
-		assert "required" in row
-	elif isinstance(setting.default, bool):
-		assert str(setting.default).lower() in row
-	elif isinstance(setting.default, float | int):
-		assert f"| {setting.default:g} |" in row
-
-
 @pytest.mark.parametrize("name", sorted(cli.commands))
 def test_every_command_is_in_the_documents(name: str) -> None:
 	assert any(re.search(rf"(prego-metrics|make) {name}\b", path.read_text()) for path in DOCUMENTS)
-
-
-def test_the_readme_shows_every_field_of_the_payload() -> None:
-	payload = Payload(
-		node_id="sg-1", tenant_count=42, cpu_pct=12.5, memory_pct=48.1, disk_pct=61.0, save_snapshot=True
-	)
-	assert all(f'"{field}"' in README for field in payload.as_dict())
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
