@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults test-ansible test-bench contract mutation lint format wheel bench-speed fleet-simulation fleet-processes clean
+.PHONY: help demo test faults test-ansible test-bench contract mutation lint format wheel bench-speed settings-table fleet-simulation fleet-processes clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -83,6 +83,9 @@ bench-speed: $(VENV)/dev ## Measure beside peers, as ratios (see benchmarks/)
 	@$(BIN)/python benchmarks/scrape.py
 	@$(BIN)/python benchmarks/tenants.py
 	@$(BIN)/python benchmarks/fleet_commands.py
+
+settings-table: $(VENV)/run ## Write the table of docs/settings.md from the settings in the code
+	@$(BIN)/python tests/support/settings_table.py
 
 fleet-simulation: $(VENV)/run ## Simulate a day of 10,000 nodes by scenario, and write docs/scaling-simulation.md (an hour of two cores)
 	@$(BIN)/python benchmarks/fleet.py --write
