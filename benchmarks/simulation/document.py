@@ -18,33 +18,30 @@ PLOTTED = ("outage-60", "outage-300", "restart-300", "busy-60")
 
 _HEAD = """# Scaling simulation
 
-What {nodes:,} nodes ask of one control plane, and when. `make fleet-simulation` writes this page: a simulation,
-event by event, that imports the product's own schedule, retry and spread code (`benchmarks/fleet.py`; seed {seed}).
-Modelled are what lies around it: triggers that run late, clocks 1 s apart, half a second of work before each request,
-nodes that take 5 to 35 s to boot, and where it is named a database with one thread and a queue of 1,000 pushes.
-Nothing here was measured on real nodes.
+What {nodes:,} nodes ask of one control plane, simulated. Use it to choose triggers and intervals for a large fleet; read
+[Scaling](scaling.md) first.
 
-An aim of 1.5 times the mean second cannot be met at 300 s: **even-300** draws the phases evenly, as no trigger can do
-better, and 33 requests a second vary by chance alone.
+`make fleet-simulation` writes this page (seed {seed}). It imports the product's own schedule, retry and spread code and models the
+rest: late triggers, clocks 1 s apart, half a second of work per push, boots of 5 to 35 s and, where named, a database with one
+thread and a queue of 1,000 pushes. Nothing here was measured on real nodes.
 
-At 300 s an outage adds three requests: the other two attempts of the first push that failed, and the retry after a
-minute. Without the two it would be 1.08 instead of 1.25 times, but where 5 % of the requests are lost (**loss-300**),
-123 rows would go stale and 85 nodes alert.
+Two aims are missed:
 
-Where every node ticks with the clock (**d1-frappe-60**), the queue of a database with one thread overflows each minute:
-let the timer or cron lead there.
+- **timer-300, busiest second:** even perfectly even phases (**even-300**) reach 1.77; 33 requests a second vary that much by chance.
+- **outage-300, requests:** the first failed push tries three times, and a retry follows after a minute. Without both it would be
+  1.08, but at 5 % loss (**loss-300**) 123 rows would go stale and 85 nodes alert.
 
-- **gaps**: seconds between the beginnings of two pushes of one node, attempts in an outage included.
-- **second, minute**: the busiest ones, as multiples of the mean before the disturbance. The disturbance and the two
-  intervals after it are left out.
-- **during**: requests during the disturbance, as a multiple of those before. **after**: busiest second and minute of
-  the two intervals after it.
-- **apart after**: minutes from the end of the disturbance until no second and no minute is more than 1.25 times the
-  busiest one before it, for good.
-- **oldest row, own**: the age that a row reached, and that without what the disturbance itself explains. **stale**: how
-  often this second age was more than 300 s, or two intervals and 60 s.
-- **alerts**: nodes that would alert that their pushes fail.
-- **change**: seconds from a change of a tenant count until the control plane's row has it.
+Let a timer or cron lead where all nodes tick with the clock: in **d1-frappe-60** the database's queue overflows every minute.
+
+- **gaps**: seconds between two pushes of a node.
+- **second, minute**: the busiest ones, as multiples of the mean, outside the disturbance and the two intervals after it.
+- **during, after**: requests in the disturbance, and the busiest second and minute of the two intervals after it, as multiples of
+  before.
+- **apart after**: minutes until no second and no minute exceeds 1.25 times the busiest one before.
+- **oldest row, own**: its greatest age in seconds, also without what the disturbance explains. **stale**: how often the second was
+  more than 300 s, or two intervals and 60 s.
+- **alerts**: nodes that alert about failing pushes.
+- **change**: seconds until the control plane has a changed count.
 """
 
 
