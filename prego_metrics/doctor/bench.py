@@ -1,4 +1,4 @@
-"""The server and its bench: is there a count to be believed, can it be locked, can the state be kept?"""
+"""The server and its bench: can the tenants be counted, sites/ be locked and the state be kept?"""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from prego_metrics.agent.base.formatting import percent_word, size_text
 from prego_metrics.agent.base.messages import Message, coded, joined, message, message_of
 from prego_metrics.agent.base.mounts import read_mounts
 from prego_metrics.agent.base.sanitize import sanitize
-from prego_metrics.agent.collectors.host import Memory
+from prego_metrics.agent.collectors.host import Memory, sample_host
 from prego_metrics.agent.collectors.instance import (
 	ask_metadata,
 	instance_on_disk,
@@ -20,7 +20,7 @@ from prego_metrics.agent.collectors.tenant_count import exclusion_notes, operato
 from prego_metrics.agent.collectors.volumes import unwatched_volumes
 from prego_metrics.agent.state.lock import PushLock
 from prego_metrics.agent.state.lock_contention import stuck_push
-from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Examination, Finding
+from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Examination, Finding, found
 from prego_metrics.doctor.file_errors import advice
 
 LOCK_WAIT_SECONDS = 5.0
@@ -39,58 +39,47 @@ def instance(node: Examination) -> Finding:
 	instance_id = instance_on_disk()
 	if node.online and is_at_hetzner():
 		instance_id = ask_metadata("instance-id").get("instance-id") or instance_id
-	if not recorded:
-		if not node.config.node_id:
-			return Finding(SKIP, message("node_id is not set, so nothing can be pushed as another node"))
-		if instance_id is None:
-			return Finding(SKIP, message("this server has no instance id to be known by"))
-		return Finding(
-			WARN,
-			message(
-				"instance_id is not set: a clone of this server would push as {node} too",
-				node=sanitize(node.config.node_id),
-			),
-			message(
-				"record it: `prego-metrics configure --instance-id {found}`", found=sanitize(instance_id, 80)
-			),
-		)
+	if not recorded and not node.config.node_id:
+		return found(SKIP, "node_id is not set, so this server can't push as another node")
 	if instance_id is None:
-		return Finding(SKIP, message("instance_id is set, and nothing here says which server this is"))
+		return found(SKIP, "no cloud instance ID found, so a clone of this server can't be detected")
+	if not recorded:
+		return found(
+			WARN,
+			"instance_id is not set, so a clone of this server would also push as {node}",
+			"record it: `prego-metrics configure --instance-id {found}`",
+			node=sanitize(node.config.node_id),
+			found=sanitize(instance_id, 80),
+		)
 	if instance_id != recorded:
-		action = message("run the one of the two commands that fits this server")
-		return Finding(FAIL, other_instance(node.config, instance_id), action)
-	return Finding(
-		PASS,
-		message("this is {instance}, for which the settings were made", instance=sanitize(instance_id, 80)),
-	)
+		return found(FAIL, other_instance(node.config, instance_id), "run the command that fits this server")
+	return found(PASS, "the settings belong to this server, {instance}", instance=sanitize(instance_id, 80))
 
 
 def tenants(node: Examination) -> Finding:
 	"""The bench can be counted."""
 	census = node.census
 	if isinstance(census, ConfigurationError):
-		return Finding(SKIP, message("not counted: a setting is wrong, as the check `configuration` says"))
+		return found(SKIP, "not counted, because a setting is wrong: see the check `configuration`")
 	if isinstance(census, NotSent):
 		problem = message_of(census)
-		return Finding(
-			FAIL, problem, advice(problem, message("nothing is sent until the bench can be counted"))
-		)
+		return Finding(FAIL, problem, advice(problem, message("fix this first: pushes need a tenant count")))
 	count = message("{count} tenants of {sites} sites", count=census.tenant_count, sites=len(census.sites))
 	if not census.sites:
-		return Finding(
+		return found(
 			WARN,
-			message("0 tenants, since allow_empty is set and the bench holds no site"),
-			message(
-				"a 0 attracts tenants: if this node should have sites, look for a lost mount, and set allow_empty to false"
-			),
+			"0 tenants: the bench has no site, and allow_empty accepts that",
+			"if this node should have sites, look for a lost mount and set allow_empty to false; the control plane "
+			"places tenants on an empty node",
 		)
 	if census.warnings:
-		return Finding(WARN, joined([count, *census.warnings], "\n"), message("look at those sites"))
+		return found(WARN, joined([count, *census.warnings], "\n"), "check these sites")
 	if not census.tenant_count:
-		return Finding(
+		return found(
 			WARN,
-			message("{count}: all are excluded", count=count),
-			message("see `prego-metrics tenants` for the reasons"),
+			"{count}: all are excluded",
+			"see why each is excluded: `prego-metrics tenants`",
+			count=count,
 		)
 	note = operator_site_note(node.config, census)
 	notes = [*exclusion_notes(node.config, census), *([note] if note else [])]
@@ -102,8 +91,6 @@ def tenants(node: Examination) -> Finding:
 
 def host(node: Examination) -> Finding:
 	"""CPU, memory and disk can be read."""
-	from prego_metrics.agent.collectors.host import sample_host
-
 	source = node.config.memory_source
 	sample = sample_host(node.state.cpu, node.config.disk_paths, source)
 	percentages = joined(
@@ -119,50 +106,44 @@ def host(node: Examination) -> Finding:
 		". ",
 	)
 	if sample.warnings:
-		return Finding(
-			WARN,
-			joined([percentages, joined(sample.warnings)], ". "),
-			message("the push goes out without it"),
-		)
+		seen = joined([percentages, joined(sample.warnings)], ". ")
+		return found(WARN, seen, "fix this to send the value; pushes continue without it")
 	unwatched = [] if isinstance(node.census, NotSent) else unwatched_volumes(node.config, node.census)
 	if unwatched:
 		paths = [*node.config.disk_paths, *unwatched]
-		return Finding(
+		return found(
 			WARN,
-			message(
-				"{percentages}. Not in disk_pct, though sites or MariaDB's data lie there: {paths}",
-				percentages=percentages,
-				paths=", ".join(map(sanitize, unwatched)),
-			),
-			message(
-				"watch them: prego-metrics configure {options}",
-				options=" ".join(f"--disk-paths {sanitize(path)}" for path in paths),
-			),
+			"{percentages}. Sites or MariaDB's data are on {paths}, which disk_pct does not include",
+			"include them: `prego-metrics configure {options}`",
+			percentages=percentages,
+			paths=", ".join(map(sanitize, unwatched)),
+			options=" ".join(f"--disk-paths {sanitize(path)}" for path in paths),
 		)
 	return Finding(PASS, percentages)
 
 
 def _other_memory(memory: Memory, source: str) -> list[Message]:
-	"""Say which memory figure is sent, where there are two, and name the other."""
+	"""Say which memory value is sent, where there are two, and name the other."""
 	if memory.limit is not None:
 		limit = size_text(memory.limit)
 		if source == "cgroup":
 			return [
 				message(
-					"memory is of this process's cgroup, of its limit of {limit} (memory_source); the host's is {host}",
+					"memory is measured against this process's cgroup limit of {limit} (memory_source). The host's "
+					"memory: {host}",
 					limit=limit,
 					host=percent_word(memory.host),
 				)
 			]
 		return [
 			message(
-				"memory is the host's (memory_source); of this process's cgroup, of its limit of {limit}, it is {cgroup}",
+				"memory is the host's (memory_source). Against this process's cgroup limit of {limit} it is {cgroup}",
 				limit=limit,
 				cgroup=percent_word(memory.cgroup),
 			)
 		]
 	if source == "cgroup" and memory.cgroup is not None:
-		return [message("memory is the host's: no memory cgroup of this process has a limit below it")]
+		return [message("memory is the host's, because this process's cgroup has no lower limit")]
 	return []
 
 
@@ -172,45 +153,40 @@ def lock(node: Examination) -> Finding:
 		try:
 			got = held.acquire(LOCK_WAIT_SECONDS)
 		except LockUnsupported as error:
-			return Finding(
-				FAIL,
-				message_of(error),
-				message("no scheduled push is sent until sites/ can be locked"),
-			)
+			return found(FAIL, message_of(error), "until then scheduled pushes don't run")
 		except OSError as error:
 			failed = coded("lock_failed", folder=sanitize(node.bench.sites), reason=error.strerror)
 			return Finding(FAIL, failed, advice(failed, message("make it readable")))
 	if not got and (stuck := stuck_push(node.folder)):
-		return Finding(
+		return found(
 			FAIL,
 			stuck.error or "",
-			message("see what that process waits for (a file system that hangs?), and end it"),
+			"find out what that process waits for (a hanging file system?) and end it",
 		)
 	if not got:
-		return Finding(
+		return found(
 			WARN,
-			message("held for more than {seconds} s", seconds=f"{LOCK_WAIT_SECONDS:g}"),
-			message("a push is running: look again"),
+			"a push has held the lock for more than {seconds} s",
+			"run the doctor again when that push is over",
 			"push_running",
+			seconds=f"{LOCK_WAIT_SECONDS:g}",
 		)
-	return Finding(PASS, message("sites/ can be locked"))
+	return found(PASS, "sites/ can be locked")
 
 
 def file_system(node: Examination) -> Finding:
 	"""sites/ lies on a file system of this machine's own."""
 	kind = file_system_kind(node.bench.sites)
 	if kind is None:
-		return Finding(SKIP, message("the kernel's list of mounts cannot be read"))
+		return found(SKIP, "the kernel's list of mounts cannot be read")
 	if kind.startswith(_REMOTE_FILE_SYSTEMS):
-		return Finding(
+		return found(
 			WARN,
-			message("sites/ lies on {kind}, a network or user-space file system", kind=sanitize(kind, 40)),
-			message(
-				"see that the check of the lock passes on each machine that mounts it, and that one machine alone "
-				"pushes: a lock may hold on one machine only"
-			),
+			"sites/ is on {kind}, a network or user-space file system, where a lock may not reach other machines",
+			"push from one machine only, and run the check `lock` on it",
+			kind=sanitize(kind, 40),
 		)
-	return Finding(PASS, message("sites/ lies on {kind}", kind=sanitize(kind, 40)))
+	return found(PASS, "sites/ is on {kind}", kind=sanitize(kind, 40))
 
 
 def file_system_kind(path: str) -> str | None:
@@ -226,20 +202,12 @@ def file_system_kind(path: str) -> str | None:
 
 def state(node: Examination) -> Finding:
 	"""What happened can be read and written down."""
-	problem = node.unwritable
-	if problem:
-		return Finding(
-			FAIL,
-			problem,
-			advice(problem, message("see what stands in its place, and remove it")),
-		)
+	if problem := node.unwritable:
+		return Finding(FAIL, problem, advice(problem, message("find out what is in its place and remove it")))
 	if node.state_warnings:
-		return Finding(
-			WARN,
-			node.state_warnings[0],
-			advice(node.state_warnings[0], message("nothing to do: a new state is begun")),
-		)
-	return Finding(PASS, message("{folder} is readable and writable", folder=sanitize(node.folder.path)))
+		warning = node.state_warnings[0]
+		return Finding(WARN, warning, advice(warning, message("nothing to do: a new state is started")))
+	return found(PASS, "{folder} is readable and writable", folder=sanitize(node.folder.path))
 
 
 def state_disk(node: Examination) -> Finding:
@@ -251,18 +219,21 @@ def state_disk(node: Examination) -> Finding:
 		problem = message("{folder}: {reason}", folder=sanitize(path), reason=error.strerror)
 		return Finding(FAIL, problem, advice(problem, message("make it readable")))
 	if disk.f_flag & os.ST_RDONLY:
-		return Finding(SKIP, message("the state's file system is read-only, as the check `state` says"))
+		return found(SKIP, "the state's file system is read-only: see the check `state`")
 	free = disk.f_bavail * disk.f_frsize
 	# Some file systems make inodes as they need them, and report none at all.
 	inodes = disk.f_favail if disk.f_files else None
 	room = message(
-		"{megabytes} MB and {inodes} inodes are free where the state is kept",
+		"{megabytes} MB and {inodes} inodes are free for the state",
 		megabytes=free // 1_000_000,
-		inodes=message("any number of") if inodes is None else inodes,
+		inodes=message("unlimited") if inodes is None else inodes,
 	)
 	if free < _NEEDED_BYTES or (inodes is not None and inodes < _NEEDED_INODES):
-		action = message("free the disk now: without the state each tick pushes, and MariaDB stops as well")
-		return Finding(FAIL, room, action)
+		return found(
+			FAIL,
+			room,
+			"free disk space now: without the state every run of a trigger pushes, and MariaDB stops too",
+		)
 	if free < LOW_BYTES or (inodes is not None and inodes < LOW_INODES):
-		return Finding(WARN, room, message("free the disk before it is full"))
+		return found(WARN, room, "free disk space before it is full")
 	return Finding(PASS, room)

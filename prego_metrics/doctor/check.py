@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any, NamedTuple, TypeVar
 
 from prego_metrics.agent.base.errors import ConfigurationError, NotSent
-from prego_metrics.agent.base.messages import Message, code_of
+from prego_metrics.agent.base.messages import Message, code_of, from_catalog
 from prego_metrics.agent.base.redaction import Secret
 from prego_metrics.agent.bench.common_site_config import read_common_config
 from prego_metrics.agent.bench.installed_frappe import is_app_in
@@ -48,10 +48,20 @@ class Finding(NamedTuple):
 	code: str = ""
 
 
+def found(state: str, seen: str, action: str = "", code: str = "", /, **params: object) -> Finding:
+	"""Return a finding. `seen` and `action` are sentences, or literal templates that `params` fill."""
+	return Finding(state, _sentence(seen, params), _sentence(action, params), code)
+
+
+def _sentence(template: str, params: Mapping[str, object]) -> str:
+	return template if isinstance(template, Message) or not template else from_catalog("", template, **params)
+
+
 @dataclass(frozen=True)
 class Check:
-	"""One finding, under the name of the check that made it."""
+	"""One finding, under the name of the check that made it and the group of that check."""
 
+	group: str
 	name: str
 	state: str
 	seen: str
@@ -64,6 +74,7 @@ class Check:
 	def as_dict(self) -> dict[str, str]:
 		"""Return the check as JSON has it."""
 		return {
+			"group": self.group,
 			"name": self.name,
 			"state": self.state,
 			"code": self.code,

@@ -21,22 +21,23 @@ def reason_in(sentence: object) -> str:
 
 
 def advice(sentence: str, otherwise: Message) -> Message:
-	"""Return what to do about the reason in an error of ours; `otherwise` where its reason says nothing more."""
+	"""Return what to do about the operating system's reason in an error of ours; `otherwise` for any other reason."""
+	denied = message("correct its owner or mode, or run the push as its owner")
+	broken = message("check the disk or the mount, and the kernel log (`journalctl -k`)")
+	exhausted = message("raise the limit of open files, or find what uses them up")
 	advices = {
 		errno.EROFS: message(
-			"mount it writable: it is read-only here (a volume's `ro`, a unit without ReadWritePaths=, or the kernel "
-			"after an error of the disk, which `journalctl -k` shows)"
+			"mount it writable. It is read-only because of a volume's `ro`, a unit without ReadWritePaths=, or a disk "
+			"error (`journalctl -k`)"
 		),
-		errno.ENOSPC: message("free the disk"),
+		errno.ENOSPC: message("free disk space"),
 		errno.EDQUOT: message("free some of its owner's quota, or raise it"),
-		errno.EACCES: message("correct its owner or its mode, or run the push as its owner"),
-		errno.EIO: message("look at the disk or the mount, and at what the kernel says (`journalctl -k`)"),
-		errno.EMFILE: message("raise the limit of open files, or see what uses them up"),
-		errno.ENOMEM: message("give the system memory, or see what uses it up"),
+		errno.EACCES: denied,
+		errno.EPERM: denied,
+		errno.EMFILE: exhausted,
+		errno.ENFILE: exhausted,
+		errno.ENOMEM: message("free memory, or add some"),
+		**dict.fromkeys((errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN, errno.ETIMEDOUT), broken),
 	}
-	advices[errno.EPERM] = advices[errno.EACCES]
-	advices[errno.ENFILE] = advices[errno.EMFILE]
-	for number in (errno.ESTALE, errno.ENOTCONN, errno.EHOSTDOWN, errno.ETIMEDOUT):
-		advices[number] = advices[errno.EIO]
 	reason = reason_in(sentence)
 	return next((text for number, text in advices.items() if os.strerror(number) == reason), otherwise)

@@ -24,6 +24,7 @@ from prego_metrics.doctor.check import (
 	Examination,
 	Finding,
 	alive_triggers,
+	found,
 	living_ticks,
 	severity_without_frappe,
 )
@@ -38,30 +39,24 @@ def operators_site(node: Examination) -> Finding:
 	"""The site on which the node is shown, and to which alerts go, is there."""
 	site = node.config.site
 	if not site:
-		return Finding(
+		return found(
 			SKIP,
-			message(
-				"none is set, so no Desk shows the node or gets its alerts: `prego-metrics configure --site SITE` names it"
-			),
+			"no operator site is set, so no Desk shows this node or its alerts: `prego-metrics configure --site SITE`",
 		)
 	contents = _site_config(node, site)
 	if isinstance(contents, str):
-		return Finding(
+		return found(
 			WARN,
-			message(
-				"{site} was dropped or renamed: its site_config.json {reason}",
-				site=sanitize(site),
-				reason=contents,
-			),
-			message(
-				"name the site as its folder in sites/ is called now: `prego-metrics configure --site SITE`"
-			),
+			"{site} was dropped or renamed: its site_config.json {reason}",
+			"set its current name: `prego-metrics configure --site SITE`",
+			site=sanitize(site),
+			reason=contents,
 		)
 	return Finding(PASS, sanitize(site))
 
 
 def scheduler_switches(node: Examination) -> Finding:
-	"""No key of the configuration stops Frappe's scheduler: for the whole bench, or on the operator's site."""
+	"""No key of the configuration stops Frappe's scheduler: for the whole bench, or on the operator site."""
 	site = node.config.site
 	of_site = _site_config(node, site) if site else {}
 	switched_on: list[Message] = []
@@ -75,15 +70,13 @@ def scheduler_switches(node: Examination) -> Finding:
 		elif node.common.get(switch):
 			switched_on.append(message("{switch} is set for the whole bench", switch=switch))
 	if not switched_on:
-		return Finding(PASS, message("none is set that would stop Frappe's scheduler"))
-	return Finding(
+		return found(PASS, "no configuration key stops Frappe's scheduler")
+	return found(
 		severity_without_frappe(node),
 		joined(switched_on),
-		message(
-			"Frappe's scheduler does nothing until it is off again (`bench update` leaves maintenance_mode and "
-			"pause_scheduler on when it fails): {commands}",
-			commands=", ".join(_off(switch) for switch in switched_on),
-		),
+		"turn it off so that Frappe's scheduler runs again: {commands}. (A failed `bench update` leaves maintenance_mode "
+		"and pause_scheduler on)",
+		commands=", ".join(map(_off, switched_on)),
 	)
 
 
@@ -98,7 +91,7 @@ def _site_config(node: Examination, site: str) -> Mapping[str, object] | str:
 	try:
 		return read_site_config(os.path.join(node.bench.sites, site, "site_config.json"))
 	except OSError:
-		return message("is not there")
+		return message("does not exist")
 	except Unreadable as error:
 		reason: str = error.args[0]
 		return reason
@@ -108,26 +101,26 @@ def scheduler_process(node: Examination) -> Finding:
 	"""A process of Frappe's scheduler runs: it holds a lock, which the kernel lists."""
 	held = is_scheduler_running(node.bench)
 	is_heard = any(tick.trigger == "frappe" for tick in living_ticks(node))
+	restart, severity = how_to_restart(node.bench), severity_without_frappe(node)
 	if held and not is_heard and (times := _older_than_app(node)):
 		started_at, added_at = times
-		return Finding(
-			severity_without_frappe(node),
+		return found(
+			severity,
 			coded("processes_old", started=iso_utc(started_at), added=iso_utc(added_at)),
-			message("restart the bench's processes: {how}", how=how_to_restart(node.bench)),
+			"restart the bench's processes: {how}",
+			how=restart,
 		)
 	if held:
-		return Finding(PASS, message("Frappe's scheduler runs"))
+		return found(PASS, "Frappe's scheduler is running")
 	if is_heard:
-		return Finding(PASS, message("Frappe's scheduler ticks, from elsewhere"))
+		return found(PASS, "Frappe's scheduler is running elsewhere")
 	if held is None:
-		return Finding(SKIP, message("whether Frappe's scheduler runs cannot be seen from here"))
-	return Finding(
-		severity_without_frappe(node),
-		message("no process of Frappe's scheduler runs for this bench, on this machine"),
-		message(
-			"start it: {how}. It also ends where an app was added and the processes were not restarted",
-			how=how_to_restart(node.bench),
-		),
+		return found(SKIP, "this user or container cannot see whether Frappe's scheduler is running")
+	return found(
+		severity,
+		"Frappe's scheduler is not running for this bench on this machine",
+		"start it: {how}. A scheduler that was running when an app was added may have stopped by itself",
+		how=restart,
 	)
 
 
@@ -147,14 +140,12 @@ def first_run_awaited(node: Examination, changed_at: float) -> Finding | None:
 	since = max(changed_at, scheduler_started_at(node.bench) or 0.0)
 	if time.time() > since + tick + _WORKER_SECONDS:
 		return None
-	return Finding(
+	return found(
 		WARN,
-		message(
-			"no trigger has run yet: Frappe's scheduler runs every {seconds} s, so the first run is expected by {at}",
-			seconds=f"{tick:g}",
-			at=iso_utc(since + tick + _WORKER_SECONDS),
-		),
-		message("wait until then, and run the doctor again; or push now: prego-metrics push"),
+		"no trigger has run yet. Frappe's scheduler runs every {seconds} s, so expect the first run by {at}",
+		"run the doctor again after that, or push now: prego-metrics push",
+		seconds=f"{tick:g}",
+		at=iso_utc(since + tick + _WORKER_SECONDS),
 	)
 
 
@@ -177,4 +168,4 @@ def doubt_of_tick(node: Examination, changed_at: float, longest_gap: float) -> M
 		return None
 	if started_at is None:
 		return message("the last pushes were {seconds} s apart", seconds=f"{gap:.0f}")
-	return message("it started at {at}, before the configuration was last changed", at=iso_utc(started_at))
+	return message("it started at {at}, before the last change of the configuration", at=iso_utc(started_at))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
+from prego_metrics.agent.base.formatting import duration
 from prego_metrics.agent.base.messages import coded, first_line, message
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.processes import how_to_restart
 from prego_metrics.agent.state.schedule import deadline_seconds
-from prego_metrics.doctor.check import PASS, SKIP, WARN, Examination, Finding, severity_without_frappe
+from prego_metrics.doctor.check import PASS, SKIP, WARN, Examination, Finding, found, severity_without_frappe
 from prego_metrics.doctor.frappe_facts import Frappe, StartedJob
 from prego_metrics.doctor.running_frappe import asks_frappe, asks_site
 
@@ -27,19 +28,15 @@ def redis(node: Examination, frappe: Frappe) -> Finding:
 	for key in REDIS_KEYS:
 		reason = frappe.redis_error(key)
 		if reason:
-			return Finding(
+			return found(
 				severity_without_frappe(node),
-				message(
-					"{key} at {address} does not answer: {reason}",
-					key=key,
-					address=_address(node, key),
-					reason=first_line(reason, 160),
-				),
-				message(
-					"start it (`bench start`, or supervisorctl status): without Redis Frappe's scheduler runs nothing"
-				),
+				"{key} at {address} does not answer: {reason}",
+				"start Redis (`bench start`, or see supervisorctl status); Frappe's scheduler needs it",
+				key=key,
+				address=_address(node, key),
+				reason=first_line(reason, 160),
 			)
-	return Finding(PASS, message("the queue's and the cache's Redis answer"))
+	return found(PASS, "redis_queue and redis_cache answer")
 
 
 def _address(node: Examination, key: str) -> str:
@@ -52,67 +49,47 @@ def workers(node: Examination, site: str, frappe: Frappe) -> Finding:
 	"""Workers take the jobs of the queues for pushes and for usage scans."""
 	queues = frappe.queues()
 	if isinstance(queues, str):
-		return Finding(SKIP, message("the workers cannot be seen: {reason}", reason=queues))
+		return found(SKIP, "the workers cannot be listed: {reason}", reason=queues)
 	pushes, scans = queues
 	wants_scans = bool(node.config.site and node.config.scan_tenants)
 	for queue in queues if wants_scans else (pushes,):
 		if queue.processes and not queue.known:
-			return Finding(
+			return found(
 				WARN,
 				coded("worker_unregistered", queue=queue.name, processes=queue.processes),
-				message(
-					"restart the bench's processes, which registers the workers: {how}",
-					how=how_to_restart(node.bench),
-				),
+				"restart the bench's processes to register the workers: {how}",
+				how=how_to_restart(node.bench),
 			)
+	figures = {
+		"queue": pushes.name,
+		"waiting": pushes.waiting,
+		"living": pushes.living,
+		"known": pushes.known,
+	}
 	if not pushes.living:
-		return Finding(
+		return found(
 			severity_without_frappe(node),
-			message(
-				"no worker takes jobs of the queue {queue}: jobs waiting {waiting}, workers registered and gone {known}",
-				queue=pushes.name,
-				waiting=pushes.waiting,
-				known=pushes.known,
-			),
-			message("start them: `bench start`, or supervisorctl status to see why they ended"),
+			"the queue {queue} has no live worker: {waiting} jobs waiting, {known} dead workers registered",
+			"start the workers: `bench start`, or see supervisorctl status",
+			**figures,
 		)
 	if pushes.waiting > MANY_JOBS:
-		return Finding(
+		return found(
 			WARN,
-			message(
-				"many jobs wait in the queue {queue}: workers {living}, jobs waiting {waiting}",
-				waiting=pushes.waiting,
-				queue=pushes.name,
-				living=pushes.living,
-			),
-			message(
-				"see what they do (`bench doctor`), or start more: pushes of Frappe's scheduler wait behind"
-			),
+			"the queue {queue} is congested: {waiting} jobs waiting, {living} workers",
+			"see what the workers do (`bench doctor`), or add some: pushes of Frappe's scheduler wait in this queue",
+			**figures,
 		)
 	if not scans.living and wants_scans:
-		return Finding(
+		return found(
 			WARN,
-			message(
-				"no worker takes jobs of the queue {queue}, so the tenants' usage is not scanned: jobs waiting "
-				"{waiting}",
-				queue=scans.name,
-				waiting=scans.waiting,
-			),
-			message(
-				"start one: `bench worker --queue {queue}`. To do without the scan: `prego-metrics configure "
-				"--scan-tenants false`",
-				queue=scans.name,
-			),
+			"the queue {queue} has no worker, so usage scans don't run: {waiting} jobs waiting",
+			"start one (`bench worker --queue {queue}`), or turn the scan off: `prego-metrics configure --scan-tenants "
+			"false`",
+			queue=scans.name,
+			waiting=scans.waiting,
 		)
-	return Finding(
-		PASS,
-		message(
-			"the queue {queue}: workers {living}, jobs waiting {waiting}",
-			living=pushes.living,
-			queue=pushes.name,
-			waiting=pushes.waiting,
-		),
-	)
+	return found(PASS, "the queue {queue}: workers {living}, jobs waiting {waiting}", **figures)
 
 
 @asks_site
@@ -120,20 +97,17 @@ def stuck_job(node: Examination, site: str, frappe: Frappe) -> Finding:
 	"""No run of the push blocks the next one."""
 	started = frappe.started_job()
 	if isinstance(started, str):
-		return Finding(SKIP, message("the job cannot be seen: {reason}", reason=started))
+		return found(SKIP, "the job cannot be looked up: {reason}", reason=started)
 	if started and _is_abandoned(node, started):
-		return Finding(
+		age = message("unknown") if started.age_seconds is None else duration(started.age_seconds)
+		return found(
 			severity_without_frappe(node),
-			coded(
-				"job_abandoned", seconds="?" if started.age_seconds is None else f"{started.age_seconds:.0f}"
-			),
-			message(
-				"remove the mark: redis-cli -u redis://{address} DEL 'rq:job:{job}'",
-				address=_address(node, "redis_queue"),
-				job=sanitize(started.job_id, 160),
-			),
+			coded("job_abandoned", seconds=age),
+			"remove the entry: redis-cli -u redis://{address} DEL 'rq:job:{job}'",
+			address=_address(node, "redis_queue"),
+			job=sanitize(started.job_id, 160),
 		)
-	return Finding(PASS, message("no run of the job is stuck"))
+	return found(PASS, "no run of the job is stuck")
 
 
 def _is_abandoned(node: Examination, started: StartedJob) -> bool:

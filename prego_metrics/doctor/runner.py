@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 
-from prego_metrics.agent.base.messages import message
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.doctor import (
 	bench,
@@ -15,44 +14,48 @@ from prego_metrics.doctor import (
 	settings,
 	tenant_usage,
 	triggers,
+	units,
 )
-from prego_metrics.doctor.check import SKIP, Check, Examination, Finding
+from prego_metrics.doctor.check import SKIP, Check, Examination, Finding, found
 from prego_metrics.doctor.frappe_facts import Frappe
 
-# In the order in which they are made. A check is called as its function.
-CHECKS: tuple[Callable[[Examination], Finding], ...] = (
-	settings.configuration,
-	settings.api_key,
-	settings.shadowed,
-	settings.heartbeat,
-	bench.instance,
-	bench.tenants,
-	bench.host,
-	bench.file_system,
-	bench.lock,
-	bench.state,
-	bench.state_disk,
-	triggers.triggers,
-	triggers.second_trigger,
-	triggers.trigger_settings,
-	triggers.interval,
-	triggers.last_push,
-	frappe_on_disk.operators_site,
-	frappe_on_disk.scheduler_switches,
-	frappe_on_disk.scheduler_process,
-	tenant_usage.tenant_figures,
-	control_plane.control_plane,
-	control_plane.clock,
-	control_plane.tls,
-	queues.redis,
-	queues.workers,
-	running_frappe.database,
-	running_frappe.app_on_site,
-	running_frappe.scheduler,
-	running_frappe.dormant,
-	running_frappe.job,
-	queues.stuck_job,
-)
+FRAPPE = "frappe"
+# By group, in the order in which they are made. A check is called as its function.
+GROUPS: Mapping[str, tuple[Callable[[Examination], Finding], ...]] = {
+	"settings": (settings.configuration, settings.api_key, settings.shadowed, settings.heartbeat),
+	"bench": (
+		bench.instance,
+		bench.tenants,
+		bench.host,
+		bench.file_system,
+		bench.lock,
+		bench.state,
+		bench.state_disk,
+		tenant_usage.tenant_figures,
+	),
+	"triggers": (
+		triggers.triggers,
+		triggers.second_trigger,
+		triggers.trigger_settings,
+		triggers.interval,
+		units.units,
+		triggers.last_push,
+	),
+	"control_plane": (control_plane.control_plane, control_plane.clock, control_plane.tls),
+	FRAPPE: (
+		frappe_on_disk.operators_site,
+		frappe_on_disk.scheduler_switches,
+		frappe_on_disk.scheduler_process,
+		queues.redis,
+		queues.workers,
+		running_frappe.database,
+		running_frappe.app_on_site,
+		running_frappe.scheduler,
+		running_frappe.dormant,
+		running_frappe.job,
+		queues.stuck_job,
+	),
+}
 
 # What these look at stands in the settings, or follows from them.
 _OF_SETTINGS = frozenset(
@@ -64,6 +67,7 @@ _OF_SETTINGS = frozenset(
 		"host",
 		"trigger_settings",
 		"interval",
+		"units",
 		"operators_site",
 		"scheduler_switches",
 		"tenant_figures",
@@ -72,10 +76,7 @@ _OF_SETTINGS = frozenset(
 		"stuck_job",
 	)
 )
-# What the checks of these modules look at is Frappe's own.
-_OF_FRAPPE = (frappe_on_disk.__name__, queues.__name__, running_frappe.__name__)
-
-NAMES = tuple(check.__name__ for check in CHECKS)
+NAMES = tuple(check.__name__ for checks in GROUPS.values() for check in checks)
 
 
 def examine(
@@ -90,21 +91,22 @@ def examine(
 	"""Yield the checks one after the other, as they are made; with `only`, those of these names.
 
 	`announce` is called with the name of each check before it is made. Without `connect`, which returns the
-	bench's Frappe, the checks that ask it are skipped. Foreseen conditions never raise.
+	bench's Frappe, the checks that ask it are skipped; on a bench without this app those of Frappe are left out.
+	Foreseen conditions never raise.
 	"""
 	node = Examination(bench, environ, online, connect)
-	for check in CHECKS:
-		if not only or check.__name__ in only:
-			announce(check.__name__)
-			yield Check(check.__name__, *_finding(node, check))
+	for group, checks in GROUPS.items():
+		for check in checks:
+			name = check.__name__
+			if name in only if only else group != FRAPPE or node.has_app:
+				announce(name)
+				yield Check(group, name, *_finding(node, group, check))
 
 
-def _finding(node: Examination, check: Callable[[Examination], Finding]) -> Finding:
+def _finding(node: Examination, group: str, check: Callable[[Examination], Finding]) -> Finding:
 	"""Return what a check finds, unless it could only find what follows from the finding of another."""
 	if check.__name__ in _OF_SETTINGS and node.settings_unread:
-		return Finding(SKIP, message("not looked at: the settings cannot be read"))
-	if check.__module__ in _OF_FRAPPE and not node.has_app:
-		return Finding(
-			SKIP, message("not looked at: this app is none of the bench's, so its Frappe pushes nothing")
-		)
+		return found(SKIP, "needs readable settings: see the check `configuration`")
+	if group == FRAPPE and not node.has_app:
+		return found(SKIP, "this bench does not have the app, so its Frappe does not push")
 	return check(node)

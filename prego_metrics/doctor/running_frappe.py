@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from prego_metrics.agent.base.formatting import duration
-from prego_metrics.agent.base.messages import coded, message
+from prego_metrics.agent.base.messages import coded
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.processes import how_to_restart, scheduler_started_at
 from prego_metrics.doctor.check import (
@@ -18,6 +18,7 @@ from prego_metrics.doctor.check import (
 	Examination,
 	Finding,
 	alive_triggers,
+	found,
 	severity_without_frappe,
 )
 from prego_metrics.doctor.frappe_facts import Frappe, JobRow, SiteFacts
@@ -34,10 +35,7 @@ def asks_frappe(check: Callable[[Examination, Frappe], Finding]) -> Callable[[Ex
 	@functools.wraps(check)
 	def asking(node: Examination) -> Finding:
 		if node.frappe is None:
-			return Finding(
-				SKIP,
-				message("not looked at: it takes the bench's own Python, as in `bench prego-metrics doctor`"),
-			)
+			return found(SKIP, "needs the bench's own Python: run `bench prego-metrics doctor`")
 		return check(node, node.frappe)
 
 	return asking
@@ -50,10 +48,24 @@ def asks_site(check: Callable[[Examination, str, Frappe], Finding]) -> Callable[
 	@functools.wraps(check)
 	def asking(node: Examination, frappe: Frappe) -> Finding:
 		if frappe.site is None:
-			return Finding(
-				SKIP, message("no site to ask: `prego-metrics configure --site SITE` names the operator's")
-			)
+			return found(SKIP, "needs the operator site: `prego-metrics configure --site SITE`")
 		return check(node, frappe.site, frappe)
+
+	return asking
+
+
+def _asks_database(
+	check: Callable[[Examination, str, SiteFacts], Finding],
+) -> Callable[[Examination], Finding]:
+	"""Skip a check where the site's database does not answer."""
+
+	@asks_site
+	@functools.wraps(check)
+	def asking(node: Examination, site: str, frappe: Frappe) -> Finding:
+		facts = node.once(_site_facts)
+		if not isinstance(facts, SiteFacts):
+			return found(SKIP, "the database of {site} does not answer", site=sanitize(site))
+		return check(node, sanitize(site), facts)
 
 	return asking
 
@@ -61,15 +73,12 @@ def asks_site(check: Callable[[Examination, str, Frappe], Finding]) -> Callable[
 def _asks_app(check: Callable[[Examination, str, SiteFacts], Finding]) -> Callable[[Examination], Finding]:
 	"""Skip a check where the site's database does not answer, or has not the app."""
 
-	@asks_site
+	@_asks_database
 	@functools.wraps(check)
-	def asking(node: Examination, site: str, frappe: Frappe) -> Finding:
-		facts = node.once(_site_facts)
-		if not isinstance(facts, SiteFacts):
-			return Finding(SKIP, message("the database of {site} cannot be asked", site=sanitize(site)))
+	def asking(node: Examination, site: str, facts: SiteFacts) -> Finding:
 		if not facts.has_app:
-			return Finding(SKIP, message("the app is not installed on {site}", site=sanitize(site)))
-		return check(node, sanitize(site), facts)
+			return found(SKIP, "the app is not installed on {site}", site=site)
+		return check(node, site, facts)
 
 	return asking
 
@@ -83,34 +92,27 @@ def database(node: Examination, site: str, frappe: Frappe) -> Finding:
 	"""The site's database answers."""
 	facts = node.once(_site_facts)
 	if isinstance(facts, SiteFacts):
-		return Finding(PASS, message("the database of {site} answers", site=sanitize(site)))
-	return Finding(
+		return found(PASS, "the database of {site} answers", site=sanitize(site))
+	return found(
 		severity_without_frappe(node),
-		message("the database of {site} cannot be asked: {reason}", site=sanitize(site), reason=facts),
-		message(
-			"start MariaDB, or see why it refuses: Frappe's scheduler does nothing on this site without it. A timer or cron goes on pushing"
-		),
+		"the database of {site} does not answer: {reason}",
+		"start MariaDB, or find out why it refuses. Frappe's scheduler needs it on this site; a timer or cron does not",
+		site=sanitize(site),
+		reason=facts,
 	)
 
 
-@asks_site
-def app_on_site(node: Examination, site: str, frappe: Frappe) -> Finding:
+@_asks_database
+def app_on_site(node: Examination, site: str, facts: SiteFacts) -> Finding:
 	"""The app is installed on the site."""
-	facts = node.once(_site_facts)
-	if not isinstance(facts, SiteFacts):
-		return Finding(SKIP, message("the database of {site} cannot be asked", site=sanitize(site)))
 	if facts.has_app:
-		return Finding(PASS, message("the app is installed on {site}", site=sanitize(site)))
-	return Finding(
+		return found(PASS, "the app is installed on {site}", site=site)
+	return found(
 		WARN if alive_triggers(node) else FAIL,
-		message(
-			"the app is not installed on {site}, so Frappe's scheduler there pushes nothing",
-			site=sanitize(site),
-		),
-		message(
-			"install it (`bench --site {site} install-app prego_metrics`), or name another site: `prego-metrics configure --site SITE`",
-			site=sanitize(site),
-		),
+		"the app is not installed on {site}, so Frappe's scheduler does not push from there",
+		"install it (`bench --site {site} install-app prego_metrics`), or name another site: `prego-metrics configure "
+		"--site SITE`",
+		site=site,
 	)
 
 
@@ -118,77 +120,68 @@ def app_on_site(node: Examination, site: str, frappe: Frappe) -> Finding:
 def scheduler(node: Examination, site: str, facts: SiteFacts) -> Finding:
 	"""The scheduler is enabled on the site."""
 	if facts.scheduler_enabled:
-		return Finding(PASS, message("the scheduler of {site} is enabled", site=site))
-	return Finding(
+		return found(PASS, "the scheduler of {site} is enabled", site=site)
+	return found(
 		severity_without_frappe(node),
-		message("the scheduler of {site} is disabled in its System Settings", site=site),
-		message("bench --site {site} enable-scheduler", site=site),
+		"the scheduler of {site} is disabled in its System Settings",
+		"enable it: bench --site {site} enable-scheduler",
+		site=site,
 	)
 
 
 @_asks_app
 def dormant(node: Examination, site: str, facts: SiteFacts) -> Finding:
 	"""Frappe does not skip the site's jobs for want of logins."""
-	clear = message("bench --site {site} clear-cache", site=site)
-	if not facts.dormant:
-		if facts.skipped_seconds is None:
-			return Finding(PASS, message("{site} is awake", site=site))
+	if facts.dormant:
+		return found(
+			severity_without_frappe(node),
+			"nobody has logged in to {site} for days, so Frappe runs its jobs only once in 24 h (dormant)",
+			"log in to {site}, then run `bench --site {site} clear-cache`. To keep it from happening again, add a timer or "
+			"cron that runs `prego-metrics push --if-due`",
+			site=site,
+		)
+	if facts.skipped_seconds is not None:
 		kept = coded("verdict_kept", site=site, time=duration(facts.skipped_seconds))
-		return Finding(severity_without_frappe(node), kept, clear)
-	return Finding(
-		severity_without_frappe(node),
-		message(
-			"nobody has logged in to {site} of late, or ever: this Frappe runs its jobs once in 24 hours only",
-			site=site,
-		),
-		message(
-			"log in to {site}, then {clear}, which helps for days; and give the node a second trigger: a timer or cron "
-			"that runs `prego-metrics push --if-due`",
-			site=site,
-			clear=clear,
-		),
-	)
+		return found(
+			severity_without_frappe(node), kept, "clear the cache: bench --site {site} clear-cache", site=site
+		)
+	return found(PASS, "Frappe runs the jobs of {site}", site=site)
 
 
 @_asks_app
 def job(node: Examination, site: str, facts: SiteFacts) -> Finding:
 	"""The scheduler knows of the push, and it can be due."""
-	row = facts.job
+	row, severity = facts.job, severity_without_frappe(node)
 	if row is None:
-		return Finding(
-			severity_without_frappe(node),
-			message("the row of the job is missing on {site}: the scheduler does not know of it", site=site),
-			message("bench --site {site} migrate", site=site),
+		return found(
+			severity,
+			"{site} has no Scheduled Job Type for the push",
+			"create it: bench --site {site} migrate",
+			site=site,
 		)
 	if row.stopped:
-		return Finding(
-			severity_without_frappe(node),
-			message("the job is stopped on {site}", site=site),
-			message(
-				"open Scheduled Job Type {job} in the Desk of {site}, and clear Stopped",
-				job=sanitize(row.name, 80),
-				site=site,
-			),
+		return found(
+			severity,
+			"the job is stopped on {site}",
+			"open Scheduled Job Type {job} in the Desk of {site}, and clear Stopped",
+			site=site,
+			job=sanitize(row.name, 80),
 		)
 	if row.age_seconds is not None and row.age_seconds < 0:
-		return Finding(
-			severity_without_frappe(node),
+		return found(
+			severity,
 			coded("execution_in_future", site=site, time=duration(-row.age_seconds), at=row.last_execution),
-			message(
-				"save System Settings in the Desk of {site} once, or: bench --site {site} migrate. Both correct the row",
-				site=site,
-			),
+			"correct it: bench --site {site} migrate, or save System Settings once in its Desk",
+			site=site,
 		)
 	if _is_unrecorded(node, row):
-		return Finding(
-			severity_without_frappe(node),
+		return found(
+			severity,
 			coded("run_unrecorded", site=site, age=duration(row.age_seconds or 0.0)),
-			message(
-				"restart the bench's processes: {how}. If it stays so, see logs/prego_metrics.log and the workers' logs",
-				how=how_to_restart(node.bench),
-			),
+			"restart the bench's processes: {how}. If it happens again, see logs/prego_metrics.log and the workers' logs",
+			how=how_to_restart(node.bench),
 		)
-	return Finding(PASS, message("the job is there, and due at every tick"))
+	return found(PASS, "the job is due at every run of the scheduler")
 
 
 def _is_unrecorded(node: Examination, row: JobRow) -> bool:

@@ -13,7 +13,7 @@ from prego_metrics.agent.config.config import CONFIG_KEY, DEFAULT_SOURCE, HARDEN
 from prego_metrics.agent.config.key_place import CREDENTIAL_NAME, CREDENTIALS_VARIABLE, KEY_VARIABLE
 from prego_metrics.agent.config.settings import SETTINGS
 from prego_metrics.agent.setup.systemd_units import installed_key_files
-from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Examination, Finding, living_ticks
+from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Examination, Finding, found, living_ticks
 from prego_metrics.doctor.file_errors import advice, reason_in
 
 
@@ -25,69 +25,57 @@ def configuration(node: Examination) -> Finding:
 			return _unread(config)
 		problems = ConfigurationError(config.problems).message
 		if not config.scheduler_pushes and all(problem.key in HARDENED_KEYS for problem in config.problems):
-			return Finding(
+			return found(
 				WARN,
 				problems,
-				message(
-					"nothing, if a hardened timer pushes for this bench: these are in its unit's environment "
-					"alone. Else fix it with `prego-metrics configure`"
-				),
+				"nothing, if a hardened timer pushes for this bench: its unit has these settings. Otherwise fix them "
+				"with `prego-metrics configure`",
 			)
 		needed = PUSH_KEYS | {"scheduler_pushes"}
-		return Finding(
+		return found(
 			FAIL if any(not problem.key or problem.key in needed for problem in config.problems) else WARN,
 			problems,
-			message(
-				"fix it with `prego-metrics configure`, or in {file}",
-				file=sanitize(config_file(node.bench)),
-			),
+			"fix it with `prego-metrics configure`, or in {file}",
+			file=sanitize(config_file(node.bench)),
 		)
 	if config.warnings:
-		return Finding(WARN, joined(config.warnings, "\n"), message("change it, unless it is meant so"))
+		return found(WARN, joined(config.warnings, "\n"), "change it, unless it is intended")
 	changed = [name for name, source in config.sources.items() if source != DEFAULT_SOURCE]
-	return Finding(PASS, message("valid; set: {settings}", settings=", ".join(changed)))
+	return found(PASS, "valid; set: {settings}", settings=", ".join(changed))
 
 
 def _unread(config: Config) -> Finding:
-	"""Return why the settings cannot be read; what is missing for want of them is not said."""
+	"""Return why the settings cannot be read, without the settings that are missing as a result."""
 	problem = next(problem.message for problem in config.problems if not problem.key)
 	if problem.code == "bench_untrusted":
-		return Finding(FAIL, problem, message("set owner and mode as said"))
+		return found(FAIL, problem, "change the owner or mode as described")
 	file = sanitize(config_file(config.bench))
-	return Finding(
-		FAIL, problem, advice(problem, message("correct {file}: it must be valid JSON", file=file))
-	)
+	return Finding(FAIL, problem, advice(problem, message("fix {file}: it must be valid JSON", file=file)))
 
 
 def api_key(node: Examination) -> Finding:
-	"""There is a key, and only who pushes can read it."""
+	"""There is a key, and nobody but the pushing user can read it."""
 	if isinstance(node.key, ConfigurationError):
 		if node.settings_unread and code_of(message_of(node.key)) == "key_missing":
-			return Finding(SKIP, message("not known: the settings, which may name its file, cannot be read"))
+			return found(SKIP, "unknown, because the settings that may name the key file cannot be read")
 		if not node.config.scheduler_pushes and not node.config.api_key_file:
-			return Finding(
-				SKIP,
-				message("not here: scheduler_pushes is false, so a timer under a user of its own has it"),
+			return found(
+				SKIP, "not needed here: scheduler_pushes is false, so a timer with its own user has the key"
 			)
-		return Finding(
-			FAIL,
-			message_of(node.key),
-			_key_action(node.key.message),
-		)
+		return Finding(FAIL, message_of(node.key), _key_action(node.key.message))
 	key, warnings = node.key
 	is_set = message("set, from {source}", source=key.source)
 	if warnings:
-		return Finding(WARN, joined([is_set, *warnings], ". "), message("remove the empty one"))
+		return found(WARN, joined([is_set, *warnings], ". "), "remove the empty variable")
 	return Finding(PASS, is_set)
 
 
 def _key_action(problem: Message) -> Message:
-	if problem.code == "key_unreadable" and not reason_in(problem):
-		return message("set it right as said")
-	absent = message("write the key there: `prego-metrics configure --api-key-stdin`")
 	if reason_in(problem):
-		return advice(problem, absent)
-	return message("give the key to the user that runs the push, as said")
+		return advice(problem, message("write the key there: `prego-metrics configure --api-key-stdin`"))
+	if problem.code == "key_unreadable":
+		return message("fix the file as described")
+	return message("put the key into api_key_file, mode 0600, owned by the user that pushes")
 
 
 def shadowed(node: Examination) -> Finding:
@@ -99,15 +87,12 @@ def shadowed(node: Examination) -> Finding:
 		*_keys_of_triggers(node),
 	]
 	if hidden:
-		return Finding(
+		return found(
 			WARN,
 			joined(hidden),
-			message(
-				"keep one of them: a trigger that has not the same environment uses the other one, and the two "
-				"push differently"
-			),
+			"keep one value: a trigger with a different environment uses the other one, and their pushes differ",
 		)
-	return Finding(PASS, message("no setting and no key hides another"))
+	return found(PASS, "no setting and no key hides another")
 
 
 def _hidden_settings(node: Examination) -> list[Message]:
@@ -148,9 +133,7 @@ def _hidden_keys(node: Examination) -> list[Message]:
 		except ConfigurationError:
 			if node.config.api_key_file:
 				hidden.append(
-					message(
-						"the key from {source} hides an api_key_file that cannot be used", source=key.source
-					)
+					message("the key from {source} hides an unusable api_key_file", source=key.source)
 				)
 			break
 		if other.reveal() != key.reveal():
@@ -179,14 +162,13 @@ def _keys_of_units(node: Examination) -> list[Message]:
 		if not is_there:
 			differing.append(
 				message(
-					"{unit} reads the key from {file}, which is not there", unit=unit_name, file=unit_file
+					"{unit} reads the key from {file}, which does not exist", unit=unit_name, file=unit_file
 				)
 			)
 		elif file and node.config.scheduler_pushes and os.path.realpath(file) != os.path.realpath(path):
 			differing.append(
 				message(
-					"{unit} reads the key from {file}, and every other trigger from {other}: a new key must be "
-					"written to both",
+					"{unit} reads the key from {file}, but the other triggers from {other}: write a new key to both",
 					unit=unit_name,
 					file=unit_file,
 					other=sanitize(file),
@@ -202,15 +184,17 @@ def _keys_of_triggers(node: Examination) -> list[Message]:
 		for tick in living_ticks(node)
 		if tick.key_from is not None and (tick.trigger != "frappe" or node.config.scheduler_pushes)
 	}
-	found = [message("{trigger} finds no key", trigger=trigger) for trigger in places if not places[trigger]]
+	differing = [
+		message("{trigger} has no key", trigger=trigger) for trigger in places if not places[trigger]
+	]
 	# Which file a unit's credential is made of, the unit says.
 	places = {trigger: place for trigger, place in places.items() if place and not place.startswith("$")}
 	if len(set(map(os.path.realpath, places.values()))) > 1:
-		found += [
-			message("{trigger} takes the key from {place}", trigger=trigger, place=sanitize(place, 200))
+		differing += [
+			message("{trigger} reads the key from {place}", trigger=trigger, place=sanitize(place, 200))
 			for trigger, place in places.items()
 		]
-	return found
+	return differing
 
 
 def heartbeat(node: Examination) -> Finding:
@@ -220,11 +204,11 @@ def heartbeat(node: Examination) -> Finding:
 	try:
 		url = load_heartbeat_url(node.config)
 	except ConfigurationError as error:
-		return Finding(
+		return found(
 			WARN,
 			message_of(error),
-			message("fix it: pushes go out, but nobody hears of a node that is gone altogether"),
+			"fix it: pushes continue, but nobody is alerted if the whole node goes down",
 		)
 	if url is None:
-		return Finding(PASS, message("none is set"))
-	return Finding(PASS, message("set, from {source}; pinged after each delivered push", source=url.source))
+		return found(PASS, "not set")
+	return found(PASS, "set, from {source}; pinged after each delivered push", source=url.source)

@@ -6,7 +6,7 @@ import time
 
 from prego_metrics.agent.base.formatting import duration
 from prego_metrics.agent.base.messages import Message, message
-from prego_metrics.doctor.check import PASS, SKIP, WARN, Examination, Finding
+from prego_metrics.doctor.check import PASS, SKIP, WARN, Examination, Finding, found
 from prego_metrics.tenants.usage.scan_status import ScanStatus, last_scan
 from prego_metrics.tenants.usage.store import StoreError
 
@@ -15,52 +15,37 @@ OLD_SECONDS = 2 * 86400.0
 
 def tenant_figures(node: Examination) -> Finding:
 	"""The last scan can be read, and no site was scanned more than two days ago."""
+	scans_at_night = node.config.site is not None and node.has_app
+	action = message("run `prego-metrics tenants --scan`")
+	if scans_at_night:
+		action = message(
+			"run `prego-metrics tenants --scan`, and see the operator site's Error Log. Its nightly scan needs an "
+			"enabled scheduler and a worker for the queue long"
+		)
 	try:
 		status = last_scan(node.bench.sites)
 	except StoreError as error:
-		return Finding(
-			WARN,
-			message("the tenants' usage cannot be read: {error}", error=error.message),
-			_action(node),
-			error.code,
-		)
-	wanted = _scans_at_night(node) and node.config.scan_tenants
+		return found(WARN, "the usage data cannot be read: {error}", action, error.code, error=error.message)
+	wanted = scans_at_night and node.config.scan_tenants
 	if status is None:
-		never = message("the tenants' usage was never scanned")
-		return Finding(WARN, never, _action(node)) if wanted else Finding(SKIP, never)
+		never = message("no usage scan has run yet")
+		return Finding(WARN, never, action) if wanted else Finding(SKIP, never)
 	progress = _progress(status, time.time())
 	if not node.config.scan_tenants:
-		return Finding(SKIP, message("scan_tenants is false; {status}", status=progress))
+		return found(SKIP, "scan_tenants is false; {status}", status=progress)
 	if status.age(time.time()) > OLD_SECONDS:
-		return Finding(WARN, progress, _action(node))
+		return Finding(WARN, progress, action)
 	return Finding(PASS, progress)
 
 
 def _progress(status: ScanStatus, now: float) -> Message:
-	started, age = duration(now - status.begun_at), duration(status.age(now))
+	figures = {
+		"started": duration(now - status.begun_at),
+		"sites": status.read,
+		"age": duration(status.age(now)),
+	}
 	if status.ended_at is None:
 		return message(
-			"scan incomplete: started {started} ago, sites read {sites}; the oldest data is {age} old",
-			started=started,
-			sites=status.read,
-			age=age,
+			"scan incomplete: started {started} ago, {sites} sites read, oldest data {age} old", **figures
 		)
-	return message(
-		"all sites scanned: started {started} ago, sites {sites}; the oldest data is {age} old",
-		started=started,
-		sites=status.read,
-		age=age,
-	)
-
-
-def _scans_at_night(node: Examination) -> bool:
-	return node.config.site is not None and node.has_app
-
-
-def _action(node: Examination) -> Message:
-	if not _scans_at_night(node):
-		return message("run `prego-metrics tenants --scan`")
-	return message(
-		"run `prego-metrics tenants --scan`. The operator site scans at night if its scheduler is enabled and a "
-		"worker takes jobs of the queue long; its Error Log has what went wrong"
-	)
+	return message("all {sites} sites scanned, started {started} ago, oldest data {age} old", **figures)

@@ -26,6 +26,7 @@ from prego_metrics.doctor.check import (
 	Examination,
 	Finding,
 	alive_triggers,
+	found,
 	living_ticks,
 )
 from prego_metrics.doctor.frappe_on_disk import doubt_of_tick, first_run_awaited
@@ -40,65 +41,62 @@ _OUTAGE_SECONDS = 3600.0
 def triggers(node: Examination) -> Finding:
 	"""Something asks for a push again and again."""
 	ticks = node.ticks
-	start = (
-		message(
-			"fix what the checks of Frappe name (scheduler, workers, job and the others), or enable the scheduler of "
-			"a site that has the app (`bench --site SITE enable-scheduler`), or a timer or cron that runs "
-			"`prego-metrics push --if-due` every minute"
-		)
-		if node.has_app
-		else message("start a timer or cron that runs `prego-metrics push --if-due` every minute")
+	start = message(
+		"start one that runs `prego-metrics push --if-due` every minute: `prego-metrics systemd`, or cron"
 	)
+	if node.has_app:
+		start = message(
+			"fix the failed Frappe checks, enable the scheduler (`bench --site SITE enable-scheduler`), or add a trigger: "
+			"`prego-metrics systemd`, or cron with `prego-metrics push --if-due`"
+		)
 	alive = living_ticks(node)
 	if not alive and node.unwritable:
-		return Finding(SKIP, message("no run can be recorded, as the check `state` says"))
+		return found(SKIP, "runs cannot be recorded: see the check `state`")
 	if not ticks:
-		return first_run_awaited(node, settings_changed_at(node)) or Finding(
-			FAIL, message("no trigger has ever ticked"), start
-		)
+		awaited = first_run_awaited(node, settings_changed_at(node))
+		return awaited or found(FAIL, "no trigger has ever run", start)
 	last_runs = joined(map(_last_run, ticks))
 	if not alive:
-		return Finding(FAIL, message("every trigger has stopped: {ticks}", ticks=last_runs), start)
+		return found(FAIL, "every trigger has stopped: {ticks}", start, ticks=last_runs)
 	if not any(tick.is_repeated for tick in alive):
-		return Finding(
+		return found(
 			WARN,
-			message("nothing was seen to run again by itself yet: {ticks}", ticks=last_runs),
-			message("look again in {seconds} s", seconds=f"{_repeat_seconds(node, alive):.0f}"),
+			"no trigger has run a second time yet: {ticks}",
+			"run the doctor again in {seconds} s",
+			ticks=last_runs,
+			seconds=f"{_repeat_seconds(node, alive):.0f}",
 		)
 	# What ran by hand once, and not since, is no trigger that stopped.
 	stopped = [tick.trigger for tick in ticks if tick not in alive and tick.is_repeated]
 	if stopped:
-		return Finding(
+		return found(
 			WARN,
-			message("stopped: {triggers} ({ticks})", triggers=", ".join(stopped), ticks=last_runs),
-			message(
-				"start it again, or remove its file tick-TRIGGER.json in {folder} if it is gone for good",
-				folder=sanitize(node.folder.path),
-			),
+			"stopped: {triggers} ({ticks})",
+			"start it again. If it was removed for good, delete its file tick-TRIGGER.json in {folder}",
+			triggers=", ".join(stopped),
+			ticks=last_runs,
+			folder=sanitize(node.folder.path),
 		)
 	unable = [tick.trigger for tick in alive if tick.outcome == NOT_SENT]
 	if unable:
-		return Finding(
+		action = message(
+			"run the doctor as the user and in the environment of that trigger: its settings or its key differ"
+		)
+		if stuck_push(node.folder):
+			action = message("fix the check `lock`")
+		elif node.cannot_push:
+			action = message("fix the checks `configuration`, `api_key` and `tenants`")
+		return found(
 			WARN,
-			message(
-				"ticking, but unable to send anything: {triggers} ({ticks})",
-				triggers=", ".join(unable),
-				ticks=last_runs,
-			),
-			message("fix what the check `lock` names")
-			if stuck_push(node.folder)
-			else message("fix what the checks `configuration`, `api_key` and `tenants` name")
-			if node.cannot_push
-			else message(
-				"run the doctor as the user, and with the environment, of that trigger: its settings or its key differ"
-			),
+			"running, but unable to send: {triggers} ({ticks})",
+			action,
+			triggers=", ".join(unable),
+			ticks=last_runs,
 		)
 	once = [tick.trigger for tick in alive if not tick.is_repeated]
 	if once:
-		last_runs = message(
-			"{ticks}. Not seen to run again by itself yet: {triggers}",
-			ticks=last_runs,
-			triggers=", ".join(once),
+		return found(
+			PASS, "{ticks}. Only one run seen so far: {triggers}", ticks=last_runs, triggers=", ".join(once)
 		)
 	return Finding(PASS, last_runs)
 
@@ -106,22 +104,18 @@ def triggers(node: Examination) -> Finding:
 def second_trigger(node: Examination) -> Finding:
 	"""Frappe's scheduler is not the only trigger where it is known to fall silent."""
 	alive = alive_triggers(node)
+	if not alive:
+		return found(SKIP, "no trigger is running")
 	if alive != {"frappe"}:
-		if not alive:
-			return Finding(SKIP, message("no trigger ticks"))
-		return Finding(PASS, message("pushed by {triggers}", triggers=", ".join(sorted(alive))))
+		return found(PASS, "pushed by {triggers}", triggers=", ".join(sorted(alive)))
 	version = frappe_version(node.bench)
 	if version is None or not version.goes_dormant:
-		return Finding(PASS, message("pushed by Frappe's scheduler alone"))
-	return Finding(
+		return found(PASS, "only Frappe's scheduler pushes")
+	return found(
 		WARN,
-		message(
-			"pushed by Frappe's scheduler alone, and Frappe {version} passes over a site that nobody logs in to",
-			version=version.full,
-		),
-		message(
-			"give the node a second trigger: a timer, or a line in the crontab, that runs `prego-metrics push --if-due`"
-		),
+		"only Frappe's scheduler pushes, and Frappe {version} stops running jobs when nobody logs in for days",
+		"add a second trigger: `prego-metrics systemd`, or cron with `prego-metrics push --if-due`",
+		version=version.full,
 	)
 
 
@@ -136,12 +130,12 @@ def trigger_settings(node: Examination) -> Finding:
 		and (tick.node_id != node.config.node_id or tick.push_interval != node.config.push_interval)
 	]
 	if not alive:
-		return Finding(SKIP, message("no trigger ticks"))
+		return found(SKIP, "no trigger is running")
 	# In the hardened mode the node's name is not in the file that this run of the doctor has read.
 	if not node.config.node_id:
-		return Finding(SKIP, message("node_id is not set here, so there is nothing to compare"))
+		return found(SKIP, "node_id is not set here, so there is nothing to compare")
 	if differing:
-		return Finding(
+		return found(
 			WARN,
 			joined(
 				message(
@@ -152,17 +146,13 @@ def trigger_settings(node: Examination) -> Finding:
 				)
 				for tick in differing
 			),
-			message(
-				"give every trigger the same settings: look for PREGO_METRICS_ variables in its environment"
-			),
+			"use the same settings for every trigger: look for PREGO_METRICS_ variables in its environment",
 		)
-	return Finding(
+	return found(
 		PASS,
-		message(
-			"every trigger pushes as {node} every {interval} s",
-			node=sanitize(node.config.node_id) or message("nobody"),
-			interval=f"{node.config.push_interval:g}",
-		),
+		"every trigger pushes as {node} every {interval} s",
+		node=sanitize(node.config.node_id),
+		interval=f"{node.config.push_interval:g}",
 	)
 
 
@@ -175,10 +165,10 @@ def settings_changed_at(node: Examination) -> float:
 
 
 def interval(node: Examination) -> Finding:
-	"""The triggers tick often enough for the interval, by their settings and as node."""
+	"""The triggers run often enough for the interval, by their settings and as seen."""
 	living = living_ticks(node)
 	if not living:
-		return Finding(SKIP, message("no trigger ticks"))
+		return found(SKIP, "no trigger is running")
 	# What ran once, by hand perhaps, has no pace.
 	alive = [tick for tick in living if tick.is_repeated] or living
 	changed_at = settings_changed_at(node)
@@ -191,57 +181,55 @@ def interval(node: Examination) -> Finding:
 	leading = [trigger for trigger in lengths if trigger != "frappe"] or list(lengths)
 	slowest = max(leading, key=lambda trigger: lengths[trigger])
 	if lengths[slowest] > wanted + MAX_SLACK_SECONDS:
-		too_seldom = message(
-			"{trigger} ticks every {seconds} s, which cannot keep an interval of {interval} s",
+		action = message("set push_interval to 60 or more")
+		if slowest == "frappe":
+			action = message(
+				"run `prego-metrics configure --scheduler-tick-interval {seconds}` and restart the bench's processes: "
+				"{how}. Or set push_interval to {tick}",
+				seconds=f"{min(wanted, MINUTE_SECONDS):g}",
+				how=how_to_restart(node.bench),
+				tick=f"{lengths[slowest]:g}",
+			)
+		return found(
+			WARN,
+			"{trigger} runs every {seconds} s, too slow for a push_interval of {interval} s",
+			action,
 			trigger=slowest,
 			seconds=f"{lengths[slowest]:g}",
 			interval=f"{wanted:g}",
 		)
-		if slowest == "frappe":
-			return Finding(
-				WARN,
-				too_seldom,
-				message(
-					"set scheduler_tick_interval to {seconds} (`prego-metrics configure --scheduler-tick-interval "
-					"{seconds}`) and restart the bench's processes: {how}. Or set push_interval to {tick}",
-					seconds=f"{min(wanted, MINUTE_SECONDS):g}",
-					how=how_to_restart(node.bench),
-					tick=f"{lengths[slowest]:g}",
-				),
-			)
-		return Finding(WARN, too_seldom, message("set push_interval to 60 or more"))
 	longest_gap = wanted + MINUTE_SECONDS + MAX_SLACK_SECONDS
 	if "frappe" in lengths and (doubt := doubt_of_tick(node, changed_at, longest_gap)):
-		return Finding(
+		return found(
 			WARN,
 			coded("tick_unproven", seconds=f"{lengths['frappe']:g}", reason=doubt),
-			message("restart the bench's processes: {how}", how=how_to_restart(node.bench)),
+			"restart the bench's processes: {how}",
+			how=how_to_restart(node.bench),
 		)
 	gap = _usual_gap(node)
 	if gap is not None and gap > longest_gap:
-		return Finding(
+		return found(
 			WARN,
+			"pushes are usually {seconds} s apart, but push_interval is {interval} s",
 			message(
-				"pushes are usually {seconds} s apart, and push_interval is {interval} s",
-				seconds=f"{gap:.0f}",
-				interval=f"{wanted:g}",
-			),
-			message(
-				"the triggers tick too seldom: Frappe's scheduler and workers read scheduler_tick_interval only when "
-				"they start. Restart them: {how}",
+				"restart Frappe's scheduler and workers, which read scheduler_tick_interval only when they start: {how}",
 				how=how_to_restart(node.bench),
 			)
 			if "frappe" in lengths
-			else message("the triggers tick too seldom: let them run every minute"),
+			else message("make the triggers run every minute"),
+			seconds=f"{gap:.0f}",
+			interval=f"{wanted:g}",
 		)
-	all_lengths = joined(
-		(
-			message("{trigger} ticks every {seconds} s", trigger=trigger, seconds=f"{length:g}")
-			for trigger, length in lengths.items()
+	return Finding(
+		PASS,
+		joined(
+			(
+				message("{trigger} runs every {seconds} s", trigger=trigger, seconds=f"{length:g}")
+				for trigger, length in lengths.items()
+			),
+			", ",
 		),
-		", ",
 	)
-	return Finding(PASS, all_lengths)
 
 
 def _usual_gap(node: Examination) -> float | None:
@@ -257,21 +245,17 @@ def last_push(node: Examination) -> Finding:
 	status = judge_status(node.state, node.pushed, time.time(), folder=node.folder)
 	if status.verdict == FRESH:
 		return Finding(PASS, status.sentence)
-	action = message("fix what the other checks name, then: prego-metrics push")
+	action = message("fix the failed checks, then run: prego-metrics push")
 	if status.last is None or (status.verdict == NEVER and status.last.outcome == DELIVERED):
 		once = message("push once: prego-metrics push")
 		return Finding(WARN, status.sentence, action if node.cannot_push else once)
 	if code_of(status.last.error) == "push_killed":
 		action = message(
-			"see what killed it: the kernel for want of memory (`journalctl -k`), a limit of its unit, container or "
-			"worker, or a reboot. Then: prego-metrics push"
+			"find out what killed it: out of memory (`journalctl -k`), a limit of its unit, container or worker, or a "
+			"reboot. Then run: prego-metrics push"
 		)
-	return Finding(
-		FAIL,
-		status.sentence,
-		action,
-		code_of(status.last.error) or (STALE if status.verdict == STALE else ""),
-	)
+	code = code_of(status.last.error) or (STALE if status.verdict == STALE else "")
+	return Finding(FAIL, status.sentence, action, code)
 
 
 def _repeat_seconds(node: Examination, alive: list[Tick]) -> float:

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from examining import DELIVERED, GOOD, remember, tick
 
+from prego_metrics.agent.setup import systemd_units
+
 
 @pytest.fixture
 def bench(bench_folder: Path, settings: Callable[..., Path], control_plane: Any) -> Path:
@@ -32,3 +34,12 @@ def idle_bench(bench_folder: Path, settings: Callable[..., Path]) -> Path:
 	(bench_folder / "apps/prego_metrics").mkdir(parents=True)
 	settings(bench_folder, **GOOD)
 	return bench_folder
+
+
+@pytest.fixture
+def unit_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+	"""The folder in which systemd would look for units."""
+	folder = tmp_path / "units"
+	folder.mkdir()
+	monkeypatch.setattr(systemd_units, "UNIT_FOLDERS", (str(tmp_path / "none"), str(folder)))
+	return folder

@@ -101,11 +101,11 @@ def test_a_figure_of_the_host_that_cannot_be_read_is_a_warning(
 		(
 			"host",
 			2 << 30,
-			"memory is the host's (memory_source); of this process's cgroup, of its limit of 2.1 GB, it is 75.0 %",
+			"Against this process's cgroup limit of 2.1 GB it is 75.0 %",
 		),
 		("cgroup", 2 << 30, "memory 75.0 %, disk"),
-		("cgroup", 2 << 30, "cgroup, of its limit of 2.1 GB (memory_source); the host's is 25.0 %"),
-		("cgroup", None, "memory is the host's: no memory cgroup of this process has a limit below it"),
+		("cgroup", 2 << 30, "cgroup limit of 2.1 GB (memory_source). The host's memory: 25.0 %"),
+		("cgroup", None, "memory is the host's, because this process's cgroup has no lower limit"),
 	],
 )
 def test_the_memory_figure_that_is_sent_is_named_and_the_other_too(
@@ -233,9 +233,9 @@ def test_a_state_that_cannot_be_written_is_a_failure(
 	("number", "words"),
 	[
 		(errno.EROFS, "read-only"),
-		(errno.ENOSPC, "free the disk"),
+		(errno.ENOSPC, "free disk space"),
 		(errno.EDQUOT, "quota"),
-		(errno.EACCES, "its owner or its mode"),
+		(errno.EACCES, "its owner or mode"),
 		(errno.EIO, "journalctl -k"),
 		(errno.EMFILE, "open files"),
 		(errno.ELOOP, "in its place"),
@@ -250,7 +250,7 @@ def test_what_to_do_about_the_state_depends_on_why_it_cannot_be_written(
 	monkeypatch.setattr("prego_metrics.agent.state.store.replace_atomically", fail)
 	check = judge(bench, environ, "state")
 	assert check.state == "fail" and words in check.action
-	assert ("free the disk" in check.action) == (number == errno.ENOSPC)
+	assert ("free disk space" in check.action) == (number == errno.ENOSPC)
 
 
 def test_the_room_on_a_read_only_disk_is_no_matter(idle_bench: Path, monkeypatch: pytest.MonkeyPatch) -> None:

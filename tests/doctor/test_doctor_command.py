@@ -23,18 +23,49 @@ def test_a_node_that_delivers_passes_every_check_in_this_order(
 	assert control_plane.answers == ["GET /internal/nodes/node-1 200"]
 
 
-def test_the_command_prints_a_line_for_each_check_and_exits_0(
+def test_a_node_without_problems_gets_a_line_for_each_group_and_a_summary(
 	run_agent: Run, bench: Path, environ: dict[str, str], control_plane: Any
 ) -> None:
 	ended = run_agent("doctor", "--bench", bench, **environ)
 	assert (ended.returncode, ended.stderr) == (0, "")
-	assert re.findall(r"^pass ([a-z_]+): ", ended.stdout, re.MULTILINE) == [
-		n for n in NAMES if n not in SKIPPED
+	*groups, empty, summary = ended.stdout.splitlines()
+	assert [line.split("  ")[0] for line in groups] == [
+		"Settings",
+		"Bench",
+		"Triggers",
+		"Control plane",
+		"Frappe",
 	]
-	skipped = " ".join(re.findall(r"^skip ([a-z_, \n]+): ", ended.stdout, re.MULTILINE)).replace("\n", " ")
-	assert set(re.findall("[a-z_]+", skipped)) == SKIPPED
+	assert empty == "" and summary.startswith(f"No problems: {len(NAMES) - len(SKIPPED)} of {len(NAMES)} ")
 	assert control_plane.key not in ended.stdout
+
+
+def test_verbose_shows_every_check_within_80_columns(
+	run_agent: Run, bench: Path, environ: dict[str, str]
+) -> None:
+	ended = run_agent("doctor", "--verbose", "--bench", bench, **environ)
+	assert re.findall(r"^  (?:pass|skip) ([a-z_]+):", ended.stdout, re.MULTILINE) == NAMES
 	assert max(map(len, ended.stdout.splitlines())) <= 80
+
+
+def test_problems_are_shown_below_their_group_and_the_first_to_fix_is_a_failure(
+	run_agent: Run, bench: Path, environ: dict[str, str], make_site: Callable[..., Path]
+) -> None:
+	(make_site(bench, "half.example") / "site_config.json").write_text("{")
+	(bench / "sites" / ".prego-metrics" / "tick-frappe.json").unlink()
+	ended = run_agent("doctor", "--offline", "--bench", bench, **environ)
+	assert ended.returncode == 1
+	problems = re.findall(r"^  (warn|fail) ([a-z_]+): ", ended.stdout, re.MULTILINE)
+	assert problems == [("warn", "tenants"), ("fail", "triggers")]
+	assert "\n2 problems, fix the first: triggers (" in ended.stdout
+	(bench / "sites/half.example/site_config.json").write_text("{}")
+	ended = run_agent("doctor", "--offline", "--bench", bench, **environ)
+	assert "\n1 problem, fix it: triggers (" in ended.stdout
+
+
+def test_a_bench_without_the_app_sees_nothing_of_frappe(run_agent: Run, bench_folder: Path) -> None:
+	for options in ([], ["--verbose"], ["--json"]):
+		assert "Frappe" not in run_agent("doctor", *options, "--bench", bench_folder).stdout
 
 
 def test_json_has_the_shape_of_the_design(run_agent: Run, bench: Path, environ: dict[str, str]) -> None:
@@ -44,7 +75,9 @@ def test_json_has_the_shape_of_the_design(run_agent: Run, bench: Path, environ: 
 	assert list(written) == ["ok", "checks"]
 	assert written["ok"] is True
 	assert [check["name"] for check in written["checks"]] == NAMES
-	assert all(list(check) == ["name", "state", "code", "seen", "action"] for check in written["checks"])
+	assert all(
+		list(check) == ["group", "name", "state", "code", "seen", "action"] for check in written["checks"]
+	)
 
 
 def test_a_warning_alone_is_no_failure(
@@ -59,8 +92,8 @@ def test_a_warning_alone_is_no_failure(
 def test_a_failure_exits_1_and_says_what_to_do_below_it(run_agent: Run, bench: Path) -> None:
 	ended = run_agent("doctor", "--bench", bench)
 	assert (ended.returncode, ended.stderr) == (1, "")
-	assert re.search(r"^fail api_key: there is no key[^→]*\n +→ give the key", ended.stdout, re.MULTILINE)
-	assert re.search(r"^skip control_plane, clock, tls: not asked", ended.stdout, re.MULTILINE)
+	assert re.search(r"^  fail api_key: there is no key[^→]*\n +→ put the key", ended.stdout, re.MULTILINE)
+	assert re.search(r"^Control plane  skipped: needs ", ended.stdout, re.MULTILINE)
 	assert json.loads(run_agent("doctor", "--json", "--bench", bench).stdout)["ok"] is False
 
 
@@ -83,7 +116,7 @@ def test_what_is_no_bench_fails_that_check_and_exits_1(run_agent: Run, tmp_path:
 	(check,) = json.loads(ended.stdout)["checks"]
 	assert (check["name"], check["state"]) == ("bench", "fail")
 	assert "is not a bench" in check["seen"] and "--bench PATH" in check["action"]
-	assert "fail bench: " in run_agent("doctor", cwd=tmp_path).stdout
+	assert "\n  fail bench: " in run_agent("doctor", cwd=tmp_path).stdout
 
 
 def test_the_doctor_sends_no_metrics_and_leaves_the_state_as_it_was(
@@ -104,5 +137,7 @@ def test_offline_asks_nobody(
 	ended = run_agent("doctor", "--offline", "--json", "--bench", bench, **environ)
 	assert ended.returncode == 0
 	made = {check["name"]: (check["state"], check["seen"]) for check in json.loads(ended.stdout)["checks"]}
-	assert {made[name] for name in ("control_plane", "clock", "tls")} == {("skip", "not asked (--offline)")}
+	assert {made[name] for name in ("control_plane", "clock", "tls")} == {
+		("skip", "--offline skips network checks")
+	}
 	assert control_plane.answers == []

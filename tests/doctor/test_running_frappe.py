@@ -156,12 +156,15 @@ def test_workers_that_redis_has_forgotten_are_not_missing(idle_bench: Path, sett
 	scans = Answers(queued=(PUSHES, replace(forgotten, name="long")))
 	assert states(idle_bench, scans) == {}
 	settings(idle_bench, **GOOD, site="acme.example")
-	assert "the queue long run" in asked(idle_bench, scans)["workers"].seen
+	assert "the queue long are running" in asked(idle_bench, scans)["workers"].seen
 
 
 def test_a_verdict_that_outlived_a_login_is_named_with_what_ends_it(idle_bench: Path) -> None:
 	check = asked(idle_bench, Answers(facts=replace(SITE, skipped_seconds=1500)))["dormant"]
-	assert (check.code, check.action) == ("verdict_kept", "bench --site acme.example clear-cache")
+	assert (check.code, check.action) == (
+		"verdict_kept",
+		"clear the cache: bench --site acme.example clear-cache",
+	)
 	assert "25 min" in check.seen
 	both = asked(idle_bench, Answers(facts=replace(SITE, dormant=True, skipped_seconds=1500)))["dormant"]
 	assert "nobody has logged in" in both.seen and "clear-cache" in both.action

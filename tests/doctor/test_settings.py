@@ -8,9 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from examining import GOOD, URL, Run, Write, checks, examined, judge, tick
-
-from prego_metrics.agent.setup import systemd_units
+from examining import GOOD, URL, Run, Write, checks, examined, install_units, judge, tick
 
 # --- configuration and key ---------------------------------------------------------------------------
 
@@ -156,10 +154,10 @@ def test_what_a_hardened_timer_has_alone_is_not_missing_here(idle_bench: Path, s
 		({"frappe": "/etc/key", "cron": "/etc/../etc/key"}, []),
 		({"frappe": "/etc/key", "timer": "$CREDENTIALS_DIRECTORY/internal_api_key"}, []),
 		({"frappe": "/etc/key", "cron": None}, []),
-		({"frappe": "/etc/key", "cron": "/etc/other"}, ["frappe takes the key from /etc/key", "/etc/other"]),
-		({"frappe": "/etc/key", "cron": "INTERNAL_API_KEY"}, ["cron takes the key from INTERNAL_API_KEY"]),
-		({"frappe": "", "cron": "/etc/key"}, ["frappe finds no key"]),
-		({"frappe": "/etc/key", "cron": "\x1b[31m"}, ["cron takes the key from \\x1b[31m"]),
+		({"frappe": "/etc/key", "cron": "/etc/other"}, ["frappe reads the key from /etc/key", "/etc/other"]),
+		({"frappe": "/etc/key", "cron": "INTERNAL_API_KEY"}, ["cron reads the key from INTERNAL_API_KEY"]),
+		({"frappe": "", "cron": "/etc/key"}, ["frappe has no key"]),
+		({"frappe": "/etc/key", "cron": "\x1b[31m"}, ["cron reads the key from \\x1b[31m"]),
 	],
 )
 def test_triggers_that_take_the_key_from_different_places_are_a_warning(
@@ -181,23 +179,6 @@ def test_the_place_of_frappes_key_is_no_matter_where_its_scheduler_does_not_push
 
 
 # --- the key of installed units ----------------------------------------------------------------------
-
-
-@pytest.fixture
-def unit_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-	folder = tmp_path / "units"
-	folder.mkdir()
-	monkeypatch.setattr(systemd_units, "UNIT_FOLDERS", (str(tmp_path / "none"), str(folder)))
-	return folder
-
-
-def install_units(folder: Path, bench: Path, key_file: Path, **options: Any) -> None:
-	program = "/opt/prego_metrics/bin/prego-metrics"
-	units = systemd_units.Units(
-		str(bench), f"{bench}/sites", "u", "g", program, key_file=str(key_file), **options
-	)
-	for name, text in units.render().items():
-		(folder / name).write_text(text)
 
 
 @pytest.fixture
@@ -238,8 +219,8 @@ def test_a_unit_with_another_key_file_is_a_warning_that_names_both(
 def test_a_unit_whose_key_file_is_gone_is_a_warning(bench: Path, key: Path, unit_folder: Path) -> None:
 	install_units(unit_folder, bench, key.parent / "gone")
 	check = judge(bench, {}, "shadowed")
-	assert check.state == "warn" and "which is not there" in check.seen
-	assert check.seen.count("which is not there") == 1, "the path unit's service reads the same file"
+	assert check.state == "warn" and "which does not exist" in check.seen
+	assert check.seen.count("which does not exist") == 1, "the path unit's service reads the same file"
 
 
 def test_the_service_of_the_path_unit_is_looked_at_too(bench: Path, key: Path, unit_folder: Path) -> None:

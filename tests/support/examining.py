@@ -15,6 +15,7 @@ from typing import Any
 from pushing import earlier_reading, folder_of
 
 from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.setup import systemd_units
 from prego_metrics.agent.state.model import Push, State, Tick
 from prego_metrics.doctor.check import Check
 from prego_metrics.doctor.runner import examine
@@ -35,18 +36,19 @@ NAMES = [
 	"lock",
 	"state",
 	"state_disk",
+	"tenant_figures",
 	"triggers",
 	"second_trigger",
 	"trigger_settings",
 	"interval",
+	"units",
 	"last_push",
-	"operators_site",
-	"scheduler_switches",
-	"scheduler_process",
-	"tenant_figures",
 	"control_plane",
 	"clock",
 	"tls",
+	"operators_site",
+	"scheduler_switches",
+	"scheduler_process",
 	"redis",
 	"workers",
 	"database",
@@ -59,7 +61,7 @@ NAMES = [
 
 
 # What this bench in a temporary folder has none of: a hoster, a site to show itself on, TLS, a Frappe.
-SKIPPED = {"instance", "operators_site", "tenant_figures", "tls", *NAMES[-8:]}
+SKIPPED = {"instance", "operators_site", "tenant_figures", "tls", "units", *NAMES[-8:]}
 
 
 URL = "https://control-plane.example"
@@ -156,3 +158,12 @@ def pushes_every(bench: Path, seconds: float, count: int, trigger: str = "frappe
 			None,
 		)
 		folder_of(bench).append_history(push)
+
+
+def install_units(folder: Path, bench: Path, key_file: Path, **options: Any) -> None:
+	program = "/opt/prego_metrics/bin/prego-metrics"
+	units = systemd_units.Units(
+		str(bench), f"{bench}/sites", "u", "g", program, key_file=str(key_file), **options
+	)
+	for name, text in units.render().items():
+		(folder / name).write_text(text)

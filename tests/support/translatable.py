@@ -25,7 +25,7 @@ class NotALiteral(Exception):
 
 
 def in_python(path: Path) -> Iterator[str]:
-	"""Yield the first argument of each call of _, frappe._ and wording.
+	"""Yield the first argument of each call of _, frappe._ and message, and both sentences of each call of found.
 
 	A function called `translate` is handed on to `translated`: what it is given is found where it is made.
 	"""
@@ -37,13 +37,28 @@ def in_python(path: Path) -> Iterator[str]:
 		for call in ast.walk(function)
 	}
 	for node in ast.walk(tree):
-		if not isinstance(node, ast.Call) or not _translates(node.func) or node in handed_on:
+		if not isinstance(node, ast.Call) or node in handed_on:
+			continue
+		if isinstance(node.func, ast.Name) and node.func.id == "found":
+			yield from _templates_of_a_finding(path, node)
+		if not _translates(node.func):
 			continue
 		text = node.args[0] if node.args else None
 		if isinstance(text, ast.Constant) and isinstance(text.value, str):
 			yield text.value
 		else:
 			raise NotALiteral(f"{path}:{node.lineno}")
+
+
+def _templates_of_a_finding(path: Path, call: ast.Call) -> Iterator[str]:
+	"""Yield what `found` is given to see and to do; a name or a call is a sentence that is found where it is made."""
+	for text in call.args[1:3]:
+		if isinstance(text, ast.Constant) and isinstance(text.value, str):
+			yield text.value
+		elif not isinstance(
+			text, ast.Name | ast.Attribute | ast.Call | ast.Subscript | ast.IfExp | ast.BoolOp
+		):
+			raise NotALiteral(f"{path}:{call.lineno}")
 
 
 def _translates(function: ast.expr) -> bool:

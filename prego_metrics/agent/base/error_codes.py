@@ -156,33 +156,13 @@ ERRORS: Mapping[str, str] = {
 	"state_late": "{folder} did not answer within {seconds} s: its file system hangs",
 	"state_not_writable": "{folder} cannot be written: {reason}",
 	# Frappe, as the doctor finds it.
-	"processes_old": (
-		"Frappe's scheduler started at {started} and an app was added to the bench at {added}: processes that started "
-		"before cannot import it, and run nothing"
-	),
-	"run_unrecorded": (
-		"Frappe says that it ran the job of {site} {age} ago, and no run of this app is recorded: most likely the "
-		"worker started before the app was added to the bench, and cannot import it"
-	),
-	"verdict_kept": (
-		"Frappe skips the jobs of {site}: its last look found that nobody logs in, and it keeps that verdict for "
-		"another {time}, also after a login"
-	),
-	"execution_in_future": (
-		"the job of {site} is not due for {time}: its last execution lies in the future ({at}), since the site's time "
-		"zone was moved west"
-	),
-	"tick_unproven": (
-		"nothing shows that Frappe's scheduler runs every {seconds} s, as scheduler_tick_interval says: {reason}"
-	),
-	"worker_unregistered": (
-		"the workers of the queue {queue} run ({processes} on this machine) and none is registered: Redis was emptied "
-		"meanwhile. They go on working, but Frappe and `bench doctor` do not see them"
-	),
-	"job_abandoned": (
-		"a run of the push is marked as started for {seconds} s, which no push takes, and its worker is gone: it was "
-		"killed. Frappe queues no new run while the mark is there"
-	),
+	"processes_old": "Frappe's scheduler started at {started}, before an app was added to the bench at {added}. It cannot import that app, so it runs no jobs",
+	"run_unrecorded": "Frappe ran the job of {site} {age} ago, but this app recorded no run. The worker probably started before the app was added to the bench and cannot import it",
+	"verdict_kept": "Frappe skips the jobs of {site} for another {time}, because nobody had logged in at its last check (dormant). A login does not end that",
+	"execution_in_future": "the job of {site} is not due for {time}: its last execution is in the future ({at}), because the site's time zone was moved west",
+	"tick_unproven": "scheduler_tick_interval is {seconds} s, but nothing shows that Frappe's scheduler runs that often: {reason}",
+	"worker_unregistered": "the workers of the queue {queue} are running ({processes} on this machine) but not registered, because Redis was emptied. They still work, but Frappe and `bench doctor` do not list them",
+	"job_abandoned": "a push started {seconds} ago is still marked as running, but its worker was killed. Frappe queues no new run until the mark is gone",
 	# Beside a push.
 	"heartbeat_invalid": "heartbeat_url_file: {problem}",
 	"heartbeat_failed": "the heartbeat was not delivered: {reason}",

@@ -43,10 +43,5 @@ def how_to_restart(bench: Bench) -> Message:
 	if os.path.isdir(os.path.join(config, "systemd")):
 		return message("`bench restart --systemd`")
 	if os.path.exists(os.path.join(bench.root, "Procfile")):
-		return message(
-			"end `bench start` by Ctrl-C and start it again (without supervisor, `bench restart` does nothing)"
-		)
-	return message(
-		"restart its web server, scheduler and workers where they run, such as their containers (without "
-		"supervisor, `bench restart` does nothing)"
-	)
+		return message("end `bench start` with Ctrl-C and start it again")
+	return message("its web server, scheduler and workers, in their containers or services")

@@ -206,23 +206,50 @@ def refuse_unfit_key_file(path: str, group: str) -> None:
 	raise UnitError(coded("key_unreadable", source=sanitize(path), problem=problem))
 
 
-def installed_key_files(bench: Bench) -> dict[str, str]:
-	"""Return the key file of each service on disk that pushes for `bench`, its drop-ins included, by unit.
-
-	Of units that read the same file, as a timer's and a path unit's do, the one with the shortest name is there.
-	"""
-	key_files_by_unit: dict[str, str] = {}
+def installed_services(bench: Bench) -> dict[Path, str]:
+	"""Return the services on disk that push for `bench`, the shortest names first, with their text and drop-ins."""
+	services: dict[Path, str] = {}
 	for folder in UNIT_FOLDERS:
 		for unit in sorted(
 			Path(folder).glob(f"{NAME}*.service"), key=lambda unit: (len(unit.name), unit.name)
 		):
-			text = "\n".join(map(_content, (unit, *sorted(Path(f"{unit}.d").glob("*.conf")))))
+			text = unit_text(unit)
 			benches = re.findall(r"^ExecStart=\S+ push .*--bench (\S+)", text, re.MULTILINE)
-			key_files = re.findall(r"^LoadCredential=internal_api_key:(\S+)", text, re.MULTILINE)
-			is_new = key_files and key_files[-1] not in key_files_by_unit.values()
-			if is_new and any(_is_bench(path, bench) for path in benches):
-				key_files_by_unit.setdefault(unit.name, key_files[-1])
+			if any(_is_bench(path, bench) for path in benches):
+				services[unit] = text
+	return services
+
+
+def installed_key_files(bench: Bench) -> dict[str, str]:
+	"""Return the key file of each service on disk that pushes for `bench`, by unit.
+
+	Of units that read the same file, as a timer's and a path unit's do, the one with the shortest name is there.
+	"""
+	key_files_by_unit: dict[str, str] = {}
+	for unit, text in installed_services(bench).items():
+		key_files = re.findall(r"^LoadCredential=internal_api_key:(\S+)", text, re.MULTILINE)
+		if key_files and key_files[-1] not in key_files_by_unit.values():
+			key_files_by_unit.setdefault(unit.name, key_files[-1])
 	return key_files_by_unit
+
+
+def is_enabled(unit: Path) -> bool:
+	"""Tell whether systemd starts a unit at boot: a target wants it."""
+	return any(
+		os.path.lexists(wants / unit.name)
+		for folder in UNIT_FOLDERS
+		for wants in Path(folder).glob("*.wants")
+	)
+
+
+def watched_folders(path_unit: Path) -> set[str]:
+	"""Return the folders that a path unit watches, its drop-ins included."""
+	return set(re.findall(r"^PathChanged=(\S+)", unit_text(path_unit), re.MULTILINE))
+
+
+def unit_text(unit: Path) -> str:
+	"""Return the text of a unit and its drop-ins; empty where it cannot be read."""
+	return "\n".join(map(_content, (unit, *sorted(Path(f"{unit}.d").glob("*.conf")))))
 
 
 def _content(path: Path) -> str:

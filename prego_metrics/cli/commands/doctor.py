@@ -1,11 +1,12 @@
-"""`prego-metrics doctor`: make the checks, and print them as they are made."""
+"""`prego-metrics doctor`: make the checks, and print them group by group."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import sys
-from collections.abc import Callable
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -30,21 +31,28 @@ if TYPE_CHECKING:
 	from prego_metrics.doctor.frappe_facts import Frappe
 
 # Every state is a word too: colours appear on a terminal only.
+_COUNTED = {FAIL: "failed", WARN: "warned", PASS: "passed", SKIP: "skipped"}
 _STYLES = {PASS: "green", WARN: "yellow", FAIL: "bold red", SKIP: "dim"}
 # Of these the name is the matter; of others the owner, the mode or the mount.
 _NOT_NAMED = ("bench_not_found", "not_a_bench", "bench_name_empty", "working_directory_gone")
 
 
 @click.command(
-	epilog=help_end("troubleshooting.md", "prego-metrics doctor", "prego-metrics doctor --only control_plane")
+	epilog=help_end(
+		"troubleshooting.md", "prego-metrics doctor", "prego-metrics doctor --verbose --only control_plane"
+	),
 )
 @bench_option
 @click.option("--offline", is_flag=True, help="Skip all network checks.")
 @click.option("--only", multiple=True, metavar="NAME", help="Make this check alone (repeatable).")
+@click.option("--verbose", "-v", is_flag=True, help="Show every check, not only the problems.")
 @json_option
-def doctor(bench_path: str | None, offline: bool, only: tuple[str, ...], as_json: bool) -> None:
+def doctor(
+	bench_path: str | None, offline: bool, only: tuple[str, ...], verbose: bool, as_json: bool
+) -> None:
 	"""Check everything a push depends on, and say what to do. Sends no metrics.
 
+	Shows one line per group of checks and each problem below it, on a terminal as elsewhere; colours on a terminal only.
 	As `bench prego-metrics doctor` it also looks at Frappe's scheduler, workers, Redis and database.
 
 	Exit codes: 0 nothing failed, 1 something did.
@@ -56,37 +64,37 @@ def doctor(bench_path: str | None, offline: bool, only: tuple[str, ...], as_json
 			param_hint="'--only'",
 		)
 	progress = Status("", console=Console(stderr=True, highlight=False), spinner="line")
-	printer = _CheckPrinter()
 	checks: list[Check] = []
 
 	def announce(name: str) -> None:
 		progress.update(f"looking at {name} …")
 		progress.start()
 
-	def add(check: Check) -> None:
-		checks.append(check)
-		progress.stop()
-		if not as_json:
-			printer.print(check)
-
 	try:
 		bench = open_bench_as_owner(bench_path)
 		connect = _frappe_of(bench)
-		for check in examine(
-			bench, os.environ, online=not offline, only=only, connect=connect, announce=announce
-		):
-			add(check)
+		made = examine(bench, os.environ, online=not offline, only=only, connect=connect, announce=announce)
+		for group, of_group in itertools.groupby(made, lambda check: check.group):
+			new = list(of_group)
+			checks += new
+			progress.stop()
+			if not as_json:
+				_print_group(group, new, verbose=verbose)
 	except PregoMetricsError as error:
 		action = message("name the bench with --bench PATH")
 		if error.message.code not in _NOT_NAMED:
-			action = advice(error.message, message("fix it as said"))
-		add(Check("bench", FAIL, error.message, action))
+			action = advice(error.message, message("fix this first"))
+		checks.append(Check("bench", "bench", FAIL, error.message, action))
+		progress.stop()
+		if not as_json:
+			_print_group("bench", checks, verbose=verbose)
 	finally:
 		progress.stop()
-	printer.finish()
 	healthy = all(check.state != FAIL for check in checks)
 	if as_json:
 		print_json({"ok": healthy, "checks": [check.as_dict() for check in checks]})
+	else:
+		_print_summary(checks)
 	sys.exit(0 if healthy else 1)
 
 
@@ -99,37 +107,44 @@ def _frappe_of(bench: Bench) -> Callable[[Examination], Frappe] | None:
 	return BenchFrappe
 
 
-class _CheckPrinter:
-	"""Prints each check as it comes; those skipped one after the other for one reason share a line."""
-
-	def __init__(self) -> None:
-		self._skipped: list[Check] = []
-
-	def print(self, check: Check) -> None:
-		if self._skipped and (check.state, check.seen) != (SKIP, self._skipped[0].seen):
-			self.finish()
-		if check.state == SKIP:
-			self._skipped.append(check)
-		else:
-			_print_check(check)
-
-	def finish(self) -> None:
-		"""Print what is held back."""
-		if self._skipped:
-			_print_check(replace(self._skipped[0], name=", ".join(check.name for check in self._skipped)))
-			self._skipped.clear()
+def _print_group(group: str, checks: Sequence[Check], *, verbose: bool) -> None:
+	"""Print how a group is, in one line, and below it its problems; with `verbose` all its checks."""
+	counts = Counter(check.state for check in checks)
+	worst = next(state for state in (FAIL, WARN, PASS, SKIP) if counts[state])
+	figures = ", ".join(f"{counts[state]} {word}" for state, word in _COUNTED.items() if counts[state])
+	if worst == SKIP and len({check.seen for check in checks}) == 1:
+		figures = f"skipped: {checks[0].seen}"
+	title = group.replace("_", " ").capitalize()
+	_print_hanging(Text.assemble((f"{title:<14} ", "bold")), Text(figures, style=_STYLES[worst]))
+	for check in checks:
+		if verbose or check.state in (WARN, FAIL):
+			seen = Text.assemble((f"{check.name}: ", "bold"), check.seen)
+			_print_hanging(Text(f"  {check.state:<4} ", style=_STYLES[check.state]), seen)
+			if check.action:
+				_print_hanging(Text(" " * 7), Text(f"→ {check.action}"))
 
 
-def _print_check(check: Check) -> None:
-	sentence = Text.assemble((f"{check.name}: ", "bold"), check.seen)
-	_print_hanging(Text(f"{check.state:<4} ", style=_STYLES[check.state]), sentence)
-	if check.action and check.state in (WARN, FAIL):
-		_print_hanging(Text(" " * 5), Text(f"→ {check.action}"))
+def _print_summary(checks: Sequence[Check]) -> None:
+	"""Say how many problems there are, and which to fix first: a failure before a warning."""
+	problems = [check for check in checks if check.state == FAIL] + [c for c in checks if c.state == WARN]
+	screen = console()
+	screen.print()
+	if not problems:
+		passed = sum(check.state == PASS for check in checks)
+		screen.print(
+			Text(
+				f"No problems: {passed} of {len(checks)} checks passed, the rest were skipped.", style="bold"
+			)
+		)
+		return
+	count = "1 problem, fix it" if len(problems) == 1 else f"{len(problems)} problems, fix the first"
+	_print_hanging(Text(""), Text(f"{count}: {problems[0].name} ({problems[0].action})", style="bold"))
 
 
 def _print_hanging(begin: Text, sentence: Text) -> None:
 	"""Print `begin` and the sentence beside it, every further line of which stands below the first's."""
 	screen = console()
 	for line in sentence.wrap(screen, max(20, screen.width - len(begin))):
+		line.rstrip()
 		screen.print(begin + line)
 		begin = Text(" " * len(begin))

@@ -1,0 +1,49 @@
+"""The systemd units that push for this bench, as far as their files show; no process is started to ask systemd."""
+
+from __future__ import annotations
+
+import os
+
+from prego_metrics.agent.base.errors import BenchError
+from prego_metrics.agent.base.messages import joined, message
+from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.bench.locate import open_benches
+from prego_metrics.agent.setup.systemd_units import installed_services, is_enabled, watched_folders
+from prego_metrics.doctor.check import PASS, SKIP, WARN, Examination, Finding, found
+
+
+def units(node: Examination) -> Finding:
+	"""The timer and the path unit are installed and enabled, and the path unit watches every bench."""
+	services = [unit for unit in installed_services(node.bench) if not unit.stem.endswith("-change")]
+	if not services:
+		return found(SKIP, "no systemd unit pushes for this bench")
+	try:
+		folders = {os.path.realpath(bench.sites) for bench in open_benches(node.config.benches)}
+	except BenchError:
+		folders = set()  # the check of the tenants says so
+	faults = []
+	for service in services:
+		for unit in (service.with_suffix(".timer"), service.with_suffix(".path")):
+			name = sanitize(str(unit))
+			if not os.path.lexists(unit):
+				faults.append(message("{unit} is not installed", unit=name))
+			elif not is_enabled(unit):
+				faults.append(message("{unit} is not enabled", unit=name))
+			elif unit.suffix == ".path":
+				watched = {os.path.realpath(folder) for folder in watched_folders(unit)}
+				faults += [
+					message("{unit} does not watch {folder}", unit=name, folder=sanitize(folder))
+					for folder in sorted(folders - watched)
+				]
+	if faults:
+		return found(
+			WARN,
+			joined(faults),
+			"render the units again with `prego-metrics systemd`, and run the commands it prints",
+		)
+	return found(
+		PASS,
+		"{units}: timer and path unit are enabled, {count} sites folders watched",
+		units=", ".join(sanitize(str(service.with_suffix(""))) for service in services),
+		count=len(folders),
+	)

@@ -1,0 +1,63 @@
+"""The systemd units of a bench: installed, enabled, and watching every bench that is counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from examining import GOOD, Write, examined, install_units
+
+
+@pytest.fixture
+def enable(unit_folder: Path) -> Callable[[str], None]:
+	"""`enable(name)` links a unit where `systemctl enable` does."""
+
+	def link(name: str) -> None:
+		wants = unit_folder / f"{name.rpartition('.')[2]}s.target.wants"
+		wants.mkdir(exist_ok=True)
+		(wants / name).symlink_to(unit_folder / name)
+
+	return link
+
+
+def test_without_units_there_is_nothing_to_check(idle_bench: Path, unit_folder: Path) -> None:
+	assert examined(idle_bench, "units").state == "skip"
+
+
+def test_units_that_are_not_enabled_are_a_warning(
+	idle_bench: Path, unit_folder: Path, tmp_path: Path, enable: Callable[[str], None]
+) -> None:
+	install_units(unit_folder, idle_bench, tmp_path / "key")
+	check = examined(idle_bench, "units")
+	assert check.state == "warn"
+	assert check.seen.count("is not enabled") == 2
+	enable("prego-metrics.timer")
+	seen = examined(idle_bench, "units").seen
+	assert seen == f"{unit_folder}/prego-metrics.path is not enabled"
+	enable("prego-metrics.path")
+	assert examined(idle_bench, "units").state == "pass"
+	(unit_folder / "prego-metrics.path").unlink()
+	assert examined(idle_bench, "units").seen == f"{unit_folder}/prego-metrics.path is not installed"
+
+
+def test_a_path_unit_has_to_watch_every_bench(
+	idle_bench: Path,
+	make_bench: Callable[..., Path],
+	settings: Write,
+	unit_folder: Path,
+	tmp_path: Path,
+	enable: Callable[[str], None],
+) -> None:
+	other = make_bench(tmp_path / "other-bench", "x.example")
+	install_units(unit_folder, idle_bench, tmp_path / "key")
+	enable("prego-metrics.timer")
+	enable("prego-metrics.path")
+	settings(idle_bench, **GOOD, benches=[str(idle_bench), str(other)])
+	check = examined(idle_bench, "units")
+	assert check.state == "warn"
+	assert check.seen == f"{unit_folder}/prego-metrics.path does not watch {other}/sites"
+	drop_in = unit_folder / "prego-metrics.path.d"
+	drop_in.mkdir()
+	(drop_in / "more.conf").write_text(f"[Path]\nPathChanged={other}/sites\n")
+	assert examined(idle_bench, "units").state == "pass"
