@@ -46,11 +46,11 @@ SCRAPE = """
 import os, sys
 from prego_metrics.agent.bench.locate import open_bench
 from prego_metrics.agent.config.config import load_config
-from prego_metrics.exporters.openmetrics import openmetrics
+from prego_metrics.exporters.metrics import metrics_text
 from prego_metrics.agent.state.model import State
 config = load_config(open_bench(sys.argv[1]), os.environ)
 while True:
-	openmetrics(config, State())
+	metrics_text(config, State())
 """
 
 

@@ -26,7 +26,7 @@ from prego_metrics.agent.bench.locate import open_bench  # noqa: E402
 from prego_metrics.agent.collectors.tenant_count import count_tenants  # noqa: E402
 from prego_metrics.agent.config.config import Config, load_config  # noqa: E402
 from prego_metrics.agent.state.model import State  # noqa: E402
-from prego_metrics.exporters.openmetrics import openmetrics  # noqa: E402
+from prego_metrics.exporters.metrics import metrics_text  # noqa: E402
 from prego_metrics.tenants.inventory.database import DatabaseUsage  # noqa: E402
 from prego_metrics.tenants.inventory.site_folder import locate_sites, read_site  # noqa: E402
 from prego_metrics.tenants.inventory.tenant import Tenant  # noqa: E402
@@ -48,8 +48,8 @@ def main() -> None:
 def measure(folder: str, series: int, target_ms: int) -> None:
 	"""Time the scrapes with so many tenants shown, and print a line."""
 	config = load_config(open_bench(folder), {"PREGO_METRICS_TENANT_SERIES": str(series)})
-	text = openmetrics(config, State())
-	for name in ("files_bytes", "database_bytes", "backup_age_seconds"):
+	text = metrics_text(config, State())[0].decode()
+	for name in ("files_bytes", "database_bytes", "backup_timestamp_seconds"):
 		assert text.count(f"prego_tenant_{name}{{") == series, name
 	taken = [milliseconds(config) for _ in range(TIMES)]
 	passed, cpu = ([pair[column] for pair in taken] for column in (0, 1))
@@ -76,7 +76,7 @@ def milliseconds(config: Config) -> tuple[float, float]:
 	"""Return what passed and what it took on the CPU."""
 	gc.collect()
 	began, cpu_began = time.perf_counter(), time.process_time()
-	openmetrics(config, State())
+	metrics_text(config, State())
 	return 1000 * (time.perf_counter() - began), 1000 * (time.process_time() - cpu_began)
 
 

@@ -78,6 +78,8 @@ class _Commands(click.Group):
 				from prego_metrics.cli.commands.fleet import fleet as command
 			case "hetzner":
 				from prego_metrics.cli.commands.hetzner import hetzner as command
+			case "metrics":
+				from prego_metrics.cli.commands.metrics import metrics as command
 			case "push":
 				from prego_metrics.cli.commands.push import push as command
 			case "status":
@@ -99,6 +101,7 @@ _NAMES = (
 	"doctor",
 	"fleet",
 	"hetzner",
+	"metrics",
 	"push",
 	"status",
 	"systemd",

@@ -47,6 +47,11 @@ def _push_and_notify() -> None:
 	result = push(bench, Request(trigger="frappe", if_due=True))
 	if result.exit_code:
 		log_to_bench(summary(result))
+	if result.metrics_textfile:
+		from prego_metrics.exporters.textfile import write_after_push
+
+		for warning in write_after_push(bench, result._replace(warnings=())).warnings:
+			log_to_bench(f"Warning: {warning}")
 	config = operator_config()
 	if config is not None:
 		catch_up_and_notify(StateFolder(bench.sites), config, result.not_written)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 import pytest
+from scraping import metric_names
 from settings_table import default_of, table
 
 from prego_metrics.agent.base.alert_codes import ALERTS
@@ -19,7 +20,6 @@ from prego_metrics.agent.push.payload import Payload
 from prego_metrics.agent.state import model as state
 from prego_metrics.cli.app import cli
 from prego_metrics.doctor import runner as doctor
-from prego_metrics.exporters import openmetrics
 
 ROOT = Path(__file__).parents[2]
 KOREAN = ROOT / "docs/ko"
@@ -219,14 +219,8 @@ class TestTheCodeIsInTheDocuments:
 		assert re.findall(r"^\| `(\w+)` \|", document.read_text(), re.M) == list(ALERTS)
 
 	def test_every_metric(self, korean: bool) -> None:
-		source = Path(openmetrics.__file__).read_text()
-		document = ((KOREAN if korean else ROOT / "docs") / "openmetrics.md").read_text()
-		stems = set(re.findall(r'"(prego_[a-z_]+)"', source))
-		assert len(stems) >= 7
-		for stem in stems:
-			assert f"`{stem}" in document, stem
-		for part in ("cpu", "memory", "disk"):
-			assert f"`prego_{part}_ratio`" in document
+		document = ((KOREAN if korean else ROOT / "docs") / "metrics.md").read_text()
+		assert set(re.findall(r"^\| `(\w+)` \|", document, re.M)) == metric_names()
 
 	def test_every_field_of_the_payload(self, korean: bool) -> None:
 		payload = Payload(

@@ -18,6 +18,7 @@ COMMANDS = {
 	"configure": "Write settings into the bench's common_site_config.json",
 	"control-plane": "Run a local control plane",
 	"systemd": "Make the systemd units",
+	"metrics": "Print this node's metrics",
 	"alerts": "Print the alerts that this channel has not sent yet",
 	"fleet": "Judge the whole fleet",
 	"hetzner": "Push for nodes that cannot push for themselves",

@@ -166,6 +166,7 @@ ERRORS: Mapping[str, str] = {
 	# Beside a push.
 	"heartbeat_invalid": "heartbeat_url_file: {problem}",
 	"heartbeat_failed": "the heartbeat was not delivered: {reason}",
+	"metrics_not_written": "the metrics file {file} was not written: {reason}",
 	"channel_invalid": "'{channel}' cannot name a channel: it must be 1 to 32 of a-z, 0-9 and -",
 	# Apart from a push.
 	"units_impossible": "{problem}",

@@ -51,6 +51,7 @@ PARTS: Mapping[str, str] = {
 	"allowed_flag": "must be true or false",
 	"allowed_memory_source": "must be host or cgroup",
 	"allowed_path": "must be an absolute path, outside sites/",
+	"allowed_metrics_file": "must be an absolute path that ends in .prom: node_exporter reads no other file",
 	"allowed_site": "must be the name of a site, which is the name of its folder in sites/",
 	"allowed_paths": "must be a list of at least one absolute path, such as {example}",
 	"allowed_benches": (

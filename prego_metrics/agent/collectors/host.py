@@ -35,8 +35,18 @@ from prego_metrics.agent.light_typing import NamedTuple
 
 MEMORY_OF_HOST, MEMORY_OF_CGROUP = "host", "cgroup"
 DISK_SECONDS = 3.0
-# A device and its percentage, or why there is none.
-_DiskAnswer = tuple[int, float | None] | str
+
+
+class FileSystem(NamedTuple):
+	"""A file system: its device, its size, and how much of its space and of its inodes is used, in percent.
+
+	inodes_pct is None where it has no fixed number of them, as with btrfs.
+	"""
+
+	device: int
+	size_bytes: int
+	used_pct: float
+	inodes_pct: float | None
 
 
 class Memory(NamedTuple):
@@ -135,12 +145,20 @@ def read_memory() -> Memory:
 def disk_percents(
 	paths: Iterable[str], limit_seconds: float = DISK_SECONDS
 ) -> tuple[dict[str, float], list[str]]:
-	"""Return the use of the file system of each path, one path a device, and what could not be read.
+	"""Return the use of the file system of each path, one path a device, and what could not be read."""
+	found, problems = file_systems(paths, limit_seconds)
+	return {path: one.used_pct for path, one in found.items()}, problems
+
+
+def file_systems(
+	paths: Iterable[str], limit_seconds: float = DISK_SECONDS
+) -> tuple[dict[str, FileSystem], list[str]]:
+	"""Return the file system of each path, one path a device, and what could not be read.
 
 	A dead network mount can hold statvfs for ever, so each path gets a thread of its own, and all of them
 	one time limit.
 	"""
-	percents: dict[str, float] = {}
+	found: dict[str, FileSystem] = {}
 	problems: list[str] = []
 	devices: set[int] = set()
 	asked = [(path, _begin_to_ask(path)) for path in paths]
@@ -148,7 +166,7 @@ def disk_percents(
 	for path, asking in asked:
 		safe_path = sanitize(path)
 		if isinstance(asking, Message):
-			answer: _DiskAnswer = asking
+			answer: FileSystem | str = asking
 		elif asking.ends_within(give_up_at - time.monotonic()):
 			answer = asking.result()
 		else:
@@ -162,29 +180,31 @@ def disk_percents(
 			continue
 		if isinstance(answer, str):
 			problems.append(message("{path}: {reason}", path=safe_path, reason=answer))
-		elif answer[1] is None:
-			problems.append(message("{path}: its file system reports no size", path=safe_path))
-		elif answer[0] not in devices:
-			devices.add(answer[0])
-			percents[path] = answer[1]
-	return percents, problems
+		elif answer.device not in devices:
+			devices.add(answer.device)
+			found[path] = answer
+	return found, problems
 
 
-def _begin_to_ask(path: str) -> Limited[_DiskAnswer] | Message:
+def _begin_to_ask(path: str) -> Limited[FileSystem | str] | Message:
 	try:
-		return Limited(lambda: _ask_disk(path))
+		return Limited(lambda: _ask_file_system(path))
 	except ThreadsExhausted:
 		return coded("no_threads")
 
 
-def _ask_disk(path: str) -> _DiskAnswer:
-	import psutil
-
+def _ask_file_system(path: str) -> FileSystem | str:
+	"""Return the file system of `path`, or why it is not known."""
 	try:
 		device = os.stat(path).st_dev
-		usage = psutil.disk_usage(path)
+		sizes = os.statvfs(path)
 	except OSError as error:
 		return error.strerror or str(error)
 	except ValueError:
 		return message("no path that a file system could hold")
-	return device, percent_of(usage.used, usage.used + usage.free)
+	used = sizes.f_blocks - sizes.f_bfree
+	used_pct = percent_of(used, used + sizes.f_bavail)
+	if used_pct is None:
+		return message("its file system reports no size")
+	inodes_pct = percent_of(sizes.f_files - sizes.f_ffree, sizes.f_files)
+	return FileSystem(device, sizes.f_blocks * sizes.f_frsize, used_pct, inodes_pct)

@@ -40,11 +40,10 @@ DRY_RUN_KEYS = CENSUS_KEYS | {"node_id", "control_plane_url", "instance_id", "di
 PUSH_KEYS = DRY_RUN_KEYS | {"api_key_file"}
 
 # In the hardened mode these come from the unit's environment alone: any app of the bench can write the
-# bench's file, and could send the bearer elsewhere.
+# bench's file, and could send the bearer elsewhere, or have a file of the unit's user replaced.
 HARDENED_VARIABLE = "PREGO_METRICS_HARDENED"
-HARDENED_KEYS = frozenset(
-	("node_id", "control_plane_url", "api_key_file", "heartbeat_url", "heartbeat_url_file")
-)
+_SECRET_KEYS = ("api_key_file", "heartbeat_url", "heartbeat_url_file")
+HARDENED_KEYS = frozenset(("node_id", "control_plane_url", "metrics_textfile", *_SECRET_KEYS))
 
 _UNEXPANDED = r"\$\{[^{}]*\}"
 _TOP_LEVEL_KEY_NAMES = frozenset(("internal_api_key", "INTERNAL_API_KEY"))

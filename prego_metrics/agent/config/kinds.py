@@ -213,6 +213,18 @@ class SecretFile(Kind[str]):
 		return value if _is_file_name(value) and value.startswith("/") else None
 
 
+class MetricsFile(Kind[str]):
+	"""The path of a file for node_exporter's textfile collector, which reads those that end in .prom."""
+
+	metavar = "PATH"
+	allowed = coded("allowed_metrics_file")
+
+	def accept(self, value: object) -> str | None:
+		if not _is_file_name(value) or not value.startswith("/"):
+			return None
+		return value if value.endswith(".prom") else None
+
+
 class SiteName(Kind[str]):
 	metavar = "SITE"
 	allowed = coded("allowed_site")

@@ -11,6 +11,7 @@ from prego_metrics.agent.config.kinds import (
 	InstanceId,
 	Kind,
 	MemorySource,
+	MetricsFile,
 	NodeId,
 	Percent,
 	Seconds,
@@ -102,6 +103,9 @@ class Settings:
 		WholeNumber(0, 1_000_000),
 		1000,
 		"tenants with OpenMetrics series of their own, the largest first; 0: none",
+	)
+	metrics_textfile: str | None = _setting(
+		MetricsFile(), None, "file for node_exporter's textfile collector, written after each push"
 	)
 	tenant_quota_gb: float = _setting(
 		QUOTA, 0.0, "default quota per tenant (files and database), above which it gets a warning; 0: none"

@@ -35,7 +35,7 @@ from prego_metrics.agent.push.steps import (
 	write_in_time,
 )
 from prego_metrics.agent.state import schedule
-from prego_metrics.agent.state.model import State, Tick
+from prego_metrics.agent.state.model import OUTCOMES, State, Tick
 from prego_metrics.agent.state.outcomes import BUSY, DELIVERED, DRY_RUN, NOT_DUE, NOT_SENT, REFUSED
 from prego_metrics.agent.state.store import StateFolder
 
@@ -89,7 +89,8 @@ def push(bench: Bench, request: Request, environ: Mapping[str, str] | None = Non
 		from prego_metrics.agent.push.heartbeat import ping
 
 		warnings += ping(config)
-	return result._replace(warnings=warnings, scheduled=request.if_due)
+	metrics_textfile = config.metrics_textfile if result.outcome in OUTCOMES else None
+	return result._replace(warnings=warnings, scheduled=request.if_due, metrics_textfile=metrics_textfile)
 
 
 def push_on_change(bench: Bench, environ: Mapping[str, str] | None = None) -> Result:

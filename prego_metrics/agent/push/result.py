@@ -17,7 +17,8 @@ class Result(NamedTuple):
 	"""The outcome of one push; `at` is in seconds since the epoch.
 
 	scheduled says that a trigger asked for it: another push being under way is then no failure. not_written is why
-	the state does not know of it; of a delivered push that is its error.
+	the state does not know of it; of a delivered push that is its error. metrics_textfile is where the node's metrics are
+	to be written now; None where they are not, or nothing was tried.
 	"""
 
 	outcome: str
@@ -30,6 +31,7 @@ class Result(NamedTuple):
 	scheduled: bool = False
 	not_written: Message | None = None
 	warnings: tuple[str, ...] = ()
+	metrics_textfile: str | None = None
 
 	@property
 	def exit_code(self) -> int:

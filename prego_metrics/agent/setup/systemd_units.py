@@ -46,7 +46,8 @@ class Units:
 	"""What the units of one bench are made of. user and group are those of the bench; paths are absolute.
 
 	hardened holds the settings that the unit alone gives in that mode, by variable; None for the other mode. watched are
-	the folders of sites that are counted, by default sites alone.
+	the folders of sites that are counted, by default sites alone. metrics_textfile is the file that is written after
+	each push, None for none.
 	"""
 
 	bench: str
@@ -58,6 +59,7 @@ class Units:
 	instance: str | None = None
 	hardened: dict[str, str] | None = None
 	watched: tuple[str, ...] = ()
+	metrics_textfile: str | None = None
 
 	@property
 	def name(self) -> str:
@@ -72,7 +74,8 @@ class Units:
 				f"'{sanitize(self.instance, 80)}' cannot name an instance: it must be 1 to 32 of a-z, 0-9 and -, "
 				"begin and end with a letter or digit, and not end with alerts or change"
 			)
-		for path in (self.bench, self.sites, self.program, self.key_file, *self.watched):
+		named = (self.bench, self.sites, self.program, self.key_file, *self.watched)
+		for path in named if self.metrics_textfile is None else (*named, self.metrics_textfile):
 			if not _PATH.fullmatch(path):
 				raise UnitError(
 					f"{sanitize(path)} cannot be named in a unit: it must be an absolute path of letters, digits "
@@ -123,6 +126,8 @@ class Units:
 			"watched": "".join(f"PathChanged={path}\n" for path in self.watched or (self.sites,)),
 			"sites": self.sites,
 			"state": state,
+			# The file is replaced by one that is made beside it.
+			"metrics": f" -{os.path.dirname(self.metrics_textfile)}" if self.metrics_textfile else "",
 			"program": self.program,
 			"key_file": self.key_file,
 			"user": self.user if self.hardened is None else HARDENED_USER,

@@ -79,6 +79,10 @@ def push(
 			result = pushes.push(bench, scheduled_request(os.environ, save_snapshot=save_snapshot))
 		else:
 			result = pushes.push(bench, Request(save_snapshot=save_snapshot))
+		if result.metrics_textfile:
+			from prego_metrics.exporters.textfile import write_after_push
+
+			result = write_after_push(bench, result)
 	except PregoMetricsError as error:
 		result = Result(NOT_SENT, time.time(), error=error.message)
 	print_result(result, as_json=as_json)

@@ -68,6 +68,10 @@ def scheduled_push(bench_path: str | None, channel: str | None = None, *, on_cha
 			check_channel(channel)
 		bench = open_bench_as_owner(bench_path)
 		result = push_on_change(bench) if on_change else push(bench, scheduled_request(os.environ))
+		if result.metrics_textfile:
+			from prego_metrics.exporters.textfile import write_after_push
+
+			result = write_after_push(bench, result)
 		if channel is not None:
 			print_alerts(result, bench, channel)
 			return result.exit_code

@@ -27,7 +27,9 @@ from prego_metrics.cli.ui.output import fail
 
 if TYPE_CHECKING:
 	from prego_metrics.agent.bench.locate import Bench
+	from prego_metrics.agent.config.config import Config
 
+_TEXTFILE_VARIABLE = "PREGO_METRICS_METRICS_TEXTFILE"
 _SYSTEM_FOLDER = "/etc/systemd/system"
 
 
@@ -48,6 +50,9 @@ _SYSTEM_FOLDER = "/etc/systemd/system"
 	"--heartbeat-url-file", metavar="FILE", help=f"With --hardened: a 0600 file of the user {HARDENED_USER}."
 )
 @click.option(
+	"--metrics-textfile", metavar="FILE", help="With --hardened: metrics_textfile, written after each push."
+)
+@click.option(
 	"--key-file", default=DEFAULT_KEY_FILE, show_default=True, metavar="FILE", help="Holds the bearer key."
 )
 @click.option("--instance", metavar="NAME", help=f"Call them {NAME}-NAME.*, for a second node_id.")
@@ -66,7 +71,9 @@ def systemd(
 	from prego_metrics.agent.base.errors import PregoMetricsError
 
 	if not hardened and any(given.values()):
-		raise click.UsageError("--node-id, --control-plane-url and --heartbeat-url-file go with --hardened")
+		raise click.UsageError(
+			"--node-id, --control-plane-url, --heartbeat-url-file and --metrics-textfile go with --hardened"
+		)
 	try:
 		settings = _checked_settings(given) if hardened else None
 		units = _units(bench_path, key_file, instance, settings)
@@ -86,13 +93,14 @@ def _units(
 ) -> Units:
 	"""Gather what the units name.
 
-	Nothing inside the bench is believed, as its user could have written it, but for which folders to watch.
+	Nothing inside the bench is believed, as its user could have written it, but for which folders to watch and, for units
+	of that user, which one to write.
 	"""
-	from prego_metrics.agent.bench.locate import find_bench
+	from prego_metrics.agent.bench.locate import find_bench, open_benches
 
 	bench = find_bench(bench_path)
 	owner = os.stat(bench.sites)
-	watched = _watched(bench)
+	config = _unit_config(bench)
 	program = os.path.join(os.path.dirname(sys.executable), "prego-metrics")
 	if not os.access(program, os.X_OK):
 		raise UnitError(
@@ -113,19 +121,19 @@ def _units(
 		key_file=os.path.abspath(key_file),
 		instance=instance,
 		hardened=settings,
-		watched=watched,
+		watched=tuple(counted.sites for counted in open_benches(config.benches)),
+		metrics_textfile=config.metrics_textfile if settings is None else settings.get(_TEXTFILE_VARIABLE),
 	)
 
 
-def _watched(bench: Bench) -> tuple[str, ...]:
-	"""Return the folders of sites that the settings of the bench count. Raises BenchError, ConfigurationError."""
-	from prego_metrics.agent.bench.locate import open_benches
+def _unit_config(bench: Bench) -> Config:
+	"""Return the settings in the bench's file. Raises ConfigurationError where `benches` is wrong."""
 	from prego_metrics.agent.config.config import load_config
 
 	# The units have none of this process's environment.
 	config = load_config(bench, {})
 	config.require(("benches",))
-	return tuple(counted.sites for counted in open_benches(config.benches))
+	return config
 
 
 def _checked_settings(given: dict[str, str | None]) -> dict[str, str]:

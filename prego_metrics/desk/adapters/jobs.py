@@ -5,10 +5,10 @@ from __future__ import annotations
 import datetime
 import itertools
 import os
-import socket
 from typing import Any, NamedTuple
 
 from prego_metrics.agent.bench.locate import Bench
+from prego_metrics.agent.bench.queues import read_queue
 
 # What the rows of Scheduled Job Type have as `method`.
 PUSH_JOB = "prego_metrics.prego_push.push_if_due"
@@ -29,18 +29,9 @@ class Workers(NamedTuple):
 def workers_of(queue_name: str, connection: Any) -> Workers:
 	"""Return the workers of one of Frappe's queues. Raises redis.exceptions.RedisError."""
 	from frappe.utils.background_jobs import generate_qname
-	from rq import Queue, Worker
 
-	queue = Queue(generate_qname(queue_name), connection=connection)
-	known = [worker for worker in Worker.all(connection=connection) if queue.name in worker.queue_names()]
-	return Workers(len(known), sum(map(_is_alive, known)), queue.count)
-
-
-def _is_alive(worker: Any) -> bool:
-	"""Tell whether a registered worker is running; a killed one stays registered for minutes."""
-	if worker.hostname != socket.gethostname() or not worker.pid:
-		return True  # on another machine or in another container: its entry in Redis expires by itself
-	return os.path.exists(f"/proc/{worker.pid}")
+	queue = read_queue(generate_qname(queue_name), connection)
+	return Workers(queue.known, queue.living, queue.waiting)
 
 
 def worker_processes(queue_name: str, bench: Bench) -> int:

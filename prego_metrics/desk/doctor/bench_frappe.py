@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import frappe
 
 from prego_metrics.agent.base.messages import message, message_of
+from prego_metrics.agent.bench.queues import redis_connection
 from prego_metrics.desk.adapters.compat import APP
 from prego_metrics.desk.adapters.dormancy import is_dormant, skipped_seconds
 from prego_metrics.desk.adapters.jobs import (
@@ -24,7 +25,6 @@ from prego_metrics.desk.adapters.site_thread import NoAnswer, ask_site
 from prego_metrics.doctor.check import Examination
 from prego_metrics.doctor.frappe_facts import JobRow, Queue, SiteFacts, StartedJob
 
-_REDIS_SECONDS = 2.0
 # Without an operator site, this many sites are asked whether they have the app, each for this long.
 _MAX_SITES = 20
 _SECONDS_EACH = 1.0
@@ -108,18 +108,10 @@ class BenchFrappe:
 			return message_of(reason)
 
 	def _connection(self, key: str) -> Any:
-		import redis
-
 		common = self._node.common
-		url = common.get(key)
-		if not isinstance(url, str):
+		if not isinstance(common.get(key), str):
 			raise NoAnswer(message("{key} is not set in the common configuration", key=key))
-		credentials = {}
-		if key == "redis_queue" and common.get("use_rq_auth"):
-			credentials = {"username": common.get("rq_username"), "password": common.get("rq_password")}
-		return redis.from_url(
-			url, socket_connect_timeout=_REDIS_SECONDS, socket_timeout=_REDIS_SECONDS, **credentials
-		)
+		return redis_connection(common, key)
 
 
 def _has_app() -> bool:

@@ -59,6 +59,7 @@ def test_every_setting_is_taken_from_the_file_and_every_one_from_the_environment
 		"disk_alert_pct": 80.5,
 		"scan_tenants": False,
 		"tenant_series": 5,
+		"metrics_textfile": "/file/node.prom",
 		"tenant_quota_gb": 20,
 		"heartbeat_url": "https://file.example/x",
 	}
@@ -82,6 +83,7 @@ def test_every_setting_is_taken_from_the_file_and_every_one_from_the_environment
 		"disk_alert_pct": ("0", 0),
 		"scan_tenants": ("true", True),
 		"tenant_series": ("0", 0),
+		"metrics_textfile": ("/environment/node.prom", "/environment/node.prom"),
 		"tenant_quota_gb": ("2.5", 2.5),
 		"heartbeat_url": ("https://environment.example/x", "https://environment.example/x"),
 	}
@@ -241,6 +243,7 @@ def test_in_the_hardened_mode_what_the_key_could_follow_comes_from_the_environme
 		**GOOD,
 		"api_key_file": "/etc/key",
 		"heartbeat_url": "https://hc.example/x",
+		"metrics_textfile": "/var/lib/node.prom",
 		"push_interval": 120,
 		"exclude_sites": ["pool-*"],
 	}
@@ -256,7 +259,9 @@ def test_in_the_hardened_mode_what_the_key_could_follow_comes_from_the_environme
 		"control_plane_url",
 		"api_key_file",
 		"heartbeat_url",
+		"metrics_textfile",
 	}
+	assert config.metrics_textfile is None
 	assert "hc.example" not in "".join(config.warnings)
 
 	environ = {

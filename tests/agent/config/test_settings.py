@@ -347,6 +347,7 @@ def test_the_table_is_the_designs() -> None:
 		"disk_alert_pct": 90,
 		"scan_tenants": True,
 		"tenant_series": 1000,
+		"metrics_textfile": None,
 		"tenant_quota_gb": 0,
 		"heartbeat_url": None,
 		"heartbeat_url_file": None,

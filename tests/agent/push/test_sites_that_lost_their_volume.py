@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from scraping import openmetrics
 
 from prego_metrics.agent.bench.locate import open_bench
 from prego_metrics.agent.push.push import dry_run, push
@@ -16,7 +17,6 @@ from prego_metrics.agent.state.outcomes import DELIVERED, DRY_RUN, NOT_SENT
 from prego_metrics.agent.state.store import StateFolder
 from prego_metrics.doctor.check import Examination
 from prego_metrics.doctor.runner import examine
-from prego_metrics.exporters.openmetrics import openmetrics
 
 REQUEST = Request(trigger="manual", if_due=False, max_attempts=1)
 

@@ -139,6 +139,17 @@ def test_the_unit_may_write_the_state_alone_and_its_owner_makes_it_first() -> No
 		)
 
 
+def test_the_units_may_write_the_metrics_file_where_there_is_one() -> None:
+	for units in (PLAIN, HARDENED):
+		units = replace(units, metrics_textfile="/var/lib/prego_metrics/node.prom")
+		for name in ("prego-metrics.service", "prego-metrics-change.service"):
+			paths = directives(units.render()[name])["ReadWritePaths"]
+			assert paths == [f"-{BENCH}/sites/.prego-metrics -/var/lib/prego_metrics"]
+	with pytest.raises(PregoMetricsError) as refused:
+		replace(PLAIN, metrics_textfile="/var/lib/two words/node.prom").render()
+	assert refused.value.code == "units_impossible"
+
+
 def test_the_timer_ticks_each_minute_at_a_second_of_its_own() -> None:
 	expected = directives(PLAIN.render()["prego-metrics.timer"])
 	assert expected["OnCalendar"] == ["*-*-* *:*:00"]

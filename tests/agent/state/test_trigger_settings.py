@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from pushing import folder_of, state_of
+from scraping import openmetrics
 
 from prego_metrics.agent.alerts.receipts import take_unsent
 from prego_metrics.agent.bench.locate import open_bench
@@ -19,7 +20,6 @@ from prego_metrics.agent.config.config import Config, load_config
 from prego_metrics.agent.state.model import Push, State, Tick
 from prego_metrics.agent.state.trigger_settings import as_pushed
 from prego_metrics.doctor.runner import examine
-from prego_metrics.exporters.openmetrics import openmetrics
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 PAYLOAD = {"node_id": "node-1", "cpu_pct": 12.5, "tenant_count": 3, "source": "node_push"}

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from korean_sentences import in_korean, still_english
 from made_tenants import stored_days
+from scraping import openmetrics
 
 from prego_metrics.agent.base.messages import coded
 from prego_metrics.agent.base.redaction import WITHHELD
 from prego_metrics.agent.bench.locate import open_bench
 from prego_metrics.agent.config.config import load_config
 from prego_metrics.agent.state.model import State
-from prego_metrics.exporters.openmetrics import openmetrics
 from prego_metrics.tenants.inventory.backups import read_backups
 from prego_metrics.tenants.inventory.database import DatabaseUsage
 from prego_metrics.tenants.inventory.database_session import (

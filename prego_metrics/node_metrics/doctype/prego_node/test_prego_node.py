@@ -68,7 +68,7 @@ class TestPregoNode(FrappeTestCase):
 			("agent.collectors.sites.Site", api.tenants),
 			("agent.collectors.sites.Site", report),
 			("agent.collectors.sites.Site", lambda: api.push(dry_run=True)),
-			("desk.page.metrics.openmetrics", api.metrics),
+			("exporters.metrics.metrics_text", api.metrics),
 			("doctor.runner.Examination", api.doctor),
 			("agent.config.api_key._load", api.status),
 		):

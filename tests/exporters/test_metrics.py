@@ -1,23 +1,27 @@
-"""OpenMetrics text, read back by prometheus_client's own parser."""
+"""What the metrics say, read back by prometheus_client's own parser."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from prometheus_client.openmetrics.parser import text_string_to_metric_families
+from scraping import openmetrics, samples, whole_node
 from strategies import folder_names
 
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import open_bench
 from prego_metrics.agent.config.config import Config, load_config
 from prego_metrics.agent.state.model import Push, State
-from prego_metrics.exporters import openmetrics as exporter
-from prego_metrics.exporters.openmetrics import openmetrics
+from prego_metrics.exporters import metrics as exporter
+from prego_metrics.exporters.metrics import metrics_text
 from prego_metrics.tenants.usage.scan import scan_tenants
 
 NOW = 1_795_000_000.0
@@ -30,15 +34,6 @@ def pushed(at: float = NOW - 41, outcome: str = "delivered") -> Push:
 
 def config_of(bench_folder: Path, **environ: str) -> Config:
 	return load_config(open_bench(str(bench_folder)), environ)
-
-
-def samples(text: str) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
-	assert text.endswith("# EOF\n")
-	return {
-		(sample.name, tuple(sorted(sample.labels.items()))): sample.value
-		for family in text_string_to_metric_families(text)
-		for sample in family.samples
-	}
 
 
 def test_the_last_push_is_shown_in_base_units(bench_folder: Path) -> None:
@@ -62,7 +57,8 @@ def test_a_figure_that_was_unknown_is_left_out(bench_folder: Path) -> None:
 @pytest.mark.parametrize("age", [301, -10])
 def test_percentages_that_are_no_longer_fresh_are_left_out(bench_folder: Path, age: float) -> None:
 	found = samples(openmetrics(config_of(bench_folder), State(last=pushed(NOW - age)), now=NOW))
-	assert not [name for name, _ in found if name.endswith("_ratio")]
+	assert not {"prego_cpu_ratio", "prego_memory_ratio", "prego_disk_ratio"} & {name for name, _ in found}
+	assert ("prego_pressure_ratio", (("resource", "cpu"),)) in found or not os.path.exists("/proc/pressure")
 
 
 def test_a_node_that_never_pushed_has_no_time_of_success(bench_folder: Path) -> None:
@@ -145,3 +141,66 @@ def test_a_scrape_asks_each_source_once(bench_folder: Path, monkeypatch: pytest.
 	config = config_of(bench_folder)
 	assert "prego_tenants 3" in openmetrics(config, State())
 	assert counted == [config]
+
+
+@pytest.mark.parametrize(
+	("accept", "content_type", "is_openmetrics"),
+	[
+		("", "text/plain; version=0.0.4; charset=utf-8", False),
+		("*/*", "text/plain; version=0.0.4; charset=utf-8", False),
+		("text/plain;version=0.0.4", "text/plain; version=0.0.4; charset=utf-8", False),
+		("application/openmetrics-text;version=1.0.0,text/plain;q=0.5", "application/openmetrics-text", True),
+	],
+)
+def test_the_format_is_the_one_that_the_request_accepts(
+	bench_folder: Path, accept: str, content_type: str, is_openmetrics: bool
+) -> None:
+	content, answered = metrics_text(config_of(bench_folder), State(), accept=accept, now=NOW)
+	assert answered.startswith(content_type)
+	assert content.endswith(b"# EOF\n") is is_openmetrics
+	assert (b"# TYPE prego_build info" in content) is is_openmetrics
+	assert b'prego_pushes_total{outcome="delivered"} 0.0' in content
+
+
+def test_sites_that_are_not_counted_in_time_are_a_gap_and_the_rest_is_there(
+	bench_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	over = threading.Event()
+	monkeypatch.setattr(exporter, "COUNT_SECONDS", 0.2)
+	monkeypatch.setattr(exporter, "count_tenants", lambda config, marks: over.wait(20))
+	began = time.monotonic()
+	found = samples(openmetrics(config_of(bench_folder), State(), now=NOW))
+	over.set()
+	assert time.monotonic() - began < 10
+	assert ("prego_tenants", ()) not in found
+	assert ("prego_memory_total_bytes", ()) in found and ("prego_push_interval_seconds", ()) in found
+
+
+def test_a_node_of_which_all_is_known(tmp_path: Path) -> None:
+	found = whole_node(tmp_path)
+	queue = (("queue", "default"),)
+	assert found["prego_rq_jobs_waiting", queue] == 3 and found["prego_rq_jobs_failed", queue] == 2
+	assert found["prego_rq_workers", queue] == 1
+	assert found["prego_rq_oldest_job_timestamp_seconds", queue] == NOW - 60
+	assert found["prego_pressure_ratio", (("resource", "memory"),)] == 0.125
+	assert found["prego_swap_used_ratio", ()] == 0.25
+	assert found["prego_tenant_backup_timestamp_seconds", (("site", "acme.example"),)] == NOW
+	assert found["prego_node_info", (("node_id", "sg-1"),)] == 1
+
+
+def test_the_file_systems_are_those_of_disk_paths_and_of_the_sites(bench_folder: Path) -> None:
+	found = samples(openmetrics(config_of(bench_folder, PREGO_METRICS_DISK_PATHS='["/"]'), State(), now=NOW))
+	sizes = os.statvfs("/")
+	root = (("mountpoint", "/"),)
+	assert found["prego_filesystem_size_bytes", root] == sizes.f_blocks * sizes.f_frsize
+	mounted = {dict(labels)["mountpoint"] for name, labels in found if name == "prego_filesystem_used_ratio"}
+	assert {os.stat(path).st_dev for path in mounted} >= {os.stat("/").st_dev, os.stat(bench_folder).st_dev}
+	assert len({os.stat(path).st_dev for path in mounted}) == len(mounted)
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
+def test_promtool_finds_no_name_or_help_against_the_conventions(bench_folder: Path) -> None:
+	push = pushed()
+	content, _ = metrics_text(config_of(bench_folder), State(last=push, last_delivered=push), now=NOW)
+	checked = subprocess.run(["promtool", "check", "metrics"], input=content, capture_output=True)
+	assert (checked.returncode, checked.stdout, checked.stderr) == (0, b"", b"")

@@ -1,8 +1,9 @@
-"""The node as OpenMetrics text, for a Prometheus server that scrapes it.
+"""The node as text for Prometheus: OpenMetrics, or the classic format that node_exporter reads from a file.
 
-CPU, memory and disk are those of the last push, and only while it is fresh: a gap is honest, an old number is not.
-The tenants are counted at each scrape. Their sizes come from the usage store alone: a scrape walks no tree and asks no
-database. Base units, ratios from 0 to 1.
+CPU, memory and disk are those of the last push, and only while it is fresh: a gap is honest, an old number is not. The
+rest is read when asked for, each part within a time limit, and left out where it is not known: a node whose MariaDB,
+Redis or web server is down still has its metrics. The sizes of the tenants come from the usage store alone: a scrape
+walks no tree and asks no database. Base units, ratios from 0 to 1, timestamps instead of ages.
 """
 
 from __future__ import annotations
@@ -12,31 +13,38 @@ from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
-from prometheus_client.openmetrics.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from prego_metrics import __version__
 from prego_metrics.agent.base.errors import NotSent
+from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.base.time_limits import folder_in_time
 from prego_metrics.agent.collectors.census import Census
 from prego_metrics.agent.collectors.tenant_count import count_tenants
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.state.model import OUTCOMES, State
 from prego_metrics.agent.state.schedule import fresh_seconds
-from prego_metrics.tenants.usage.reader import opened_to_read
+from prego_metrics.exporters.host import host_metrics
+from prego_metrics.exporters.queues import queue_metrics
+from prego_metrics.tenants.usage.reader import SiteSizes, opened_to_read
 from prego_metrics.tenants.usage.store import StoreError
 
-CONTENT_TYPE = CONTENT_TYPE_LATEST
+# A scraper waits for ten seconds by default, for all parts together.
+COUNT_SECONDS = 3.0
 
 
-def openmetrics(config: Config, state: State, *, now: float | None = None) -> str:
-	"""Return the node as OpenMetrics text.
+def metrics_text(
+	config: Config, state: State, *, accept: str = "", now: float | None = None
+) -> tuple[bytes, str]:
+	"""Return the node's metrics and their content type: OpenMetrics where `accept` asks for it, else the classic format.
 
 	Where the tenants cannot be counted, `prego_tenants` is left out: never a 0 that was not counted.
 	"""
 	registry = CollectorRegistry()
 	registry.register(_Node(config, state, time.time() if now is None else now))
-	encoded: bytes = generate_latest(registry)  # type: ignore[no-untyped-call]
-	return encoded.decode()
+	encode, content_type = choose_encoder(accept)
+	return encode(registry), content_type
 
 
 class _Node(Collector):
@@ -48,15 +56,23 @@ class _Node(Collector):
 		self._now = now
 
 	def collect(self) -> Iterable[Metric]:
+		config, state = self._config, self._state
 		yield InfoMetricFamily("prego_build", "Version of prego_metrics.", {"version": __version__})
+		if config.node_id:
+			yield InfoMetricFamily("prego_node", "ID of this node.", {"node_id": sanitize(config.node_id)})
+		census: Census | None = None
 		try:
-			census = count_tenants(self._config, self._state.site_marks)
-			yield from _tenants(census, self._config.tenant_series)
+			sites = config.bench.sites
+			census = folder_in_time(lambda: count_tenants(config, state.site_marks), sites, COUNT_SECONDS)
 		except NotSent:
 			pass  # the gap says it, and `prego_push_consecutive_failures` counts it
-		yield from _tenant_sizes(self._config, self._now)
-		yield from _host(self._fresh_payload())
-		yield from _pushes(self._state)
+		else:
+			yield from _tenants(census, config.tenant_series)
+		yield from _tenant_sizes(config)
+		yield from _pushed_ratios(self._fresh_payload())
+		yield from host_metrics(config, census)
+		yield from queue_metrics(config.bench)
+		yield from _pushes(config, state)
 
 	def _fresh_payload(self) -> Mapping[str, object]:
 		last = self._state.last
@@ -78,32 +94,37 @@ def _tenants(census: Census, max_series: int) -> Iterable[Metric]:
 	yield family
 
 
-def _tenant_sizes(config: Config, now: float) -> Iterable[Metric]:
+def _tenant_sizes(config: Config) -> Iterable[Metric]:
 	"""Give the sizes of the largest sites, `tenant_series` of them; none where the store cannot be read."""
 	if not config.tenant_series:
 		return
 	try:
-		with opened_to_read(config.bench.sites) as store:
-			rows = store.largest_sizes(config.tenant_series) if store else []
-	except StoreError:
+		rows = folder_in_time(lambda: _largest(config), config.bench.sites, COUNT_SECONDS)
+	except (StoreError, NotSent):
 		return  # a gap is honest
 	several_benches = len({row.bench for row in rows}) > 1
 	labels = ["site", "bench"] if several_benches else ["site"]
-	files = GaugeMetricFamily("prego_tenant_files", "Files of a site on disk.", labels=labels, unit="bytes")
-	database = GaugeMetricFamily("prego_tenant_database", "Data and indexes.", labels=labels, unit="bytes")
-	backup_age = GaugeMetricFamily(
-		"prego_tenant_backup_age", "Since the newest backup.", labels=labels, unit="seconds"
-	)
-	for bench, site, files_bytes, database_bytes, backup_at in rows:
-		values = [site, bench] if several_benches else [site]
-		seconds = None if backup_at is None else max(0.0, now - backup_at)
-		for family, value in ((files, files_bytes), (database, database_bytes), (backup_age, seconds)):
+	families = [
+		GaugeMetricFamily(name, meaning, labels=labels, unit=unit)
+		for name, meaning, unit in (
+			("prego_tenant_files", "Files of a site on disk.", "bytes"),
+			("prego_tenant_database", "Data and indexes of a site's database.", "bytes"),
+			("prego_tenant_backup_timestamp", "When the newest backup of a site was written.", "seconds"),
+		)
+	]
+	for bench, site, *values in rows:
+		for family, value in zip(families, values, strict=True):
 			if value is not None:
-				family.add_metric(values, value)
-	yield from (family for family in (files, database, backup_age) if family.samples)
+				family.add_metric([site, bench] if several_benches else [site], value)
+	yield from (family for family in families if family.samples)
 
 
-def _host(payload: Mapping[str, object]) -> Iterable[Metric]:
+def _largest(config: Config) -> list[SiteSizes]:
+	with opened_to_read(config.bench.sites) as store:
+		return store.largest_sizes(config.tenant_series) if store else []
+
+
+def _pushed_ratios(payload: Mapping[str, object]) -> Iterable[Metric]:
 	for name, meaning in (
 		("cpu", "Share of time in which the CPUs were busy between the last two pushes."),
 		("memory", "Share of memory that is not available."),
@@ -114,7 +135,7 @@ def _host(payload: Mapping[str, object]) -> Iterable[Metric]:
 			yield GaugeMetricFamily(f"prego_{name}_ratio", meaning, round(pct / 100, 4), unit="ratio")
 
 
-def _pushes(state: State) -> Iterable[Metric]:
+def _pushes(config: Config, state: State) -> Iterable[Metric]:
 	pushes = CounterMetricFamily("prego_pushes", "Pushes by how they ended.", labels=["outcome"])
 	for outcome in OUTCOMES:
 		pushes.add_metric([outcome], state.totals.get(outcome, 0))
@@ -122,6 +143,7 @@ def _pushes(state: State) -> Iterable[Metric]:
 	yield GaugeMetricFamily(
 		"prego_push_consecutive_failures", "Pushes in a row that were not delivered.", state.failures_in_a_row
 	)
+	yield _seconds("prego_push_interval", "Time between two pushes, as set.", config.push_interval)
 	if state.last is not None:
 		yield _seconds("prego_push_duration", "Duration of the last push.", state.last.duration_ms / 1000)
 	if state.last_delivered is not None:
