@@ -11,6 +11,8 @@ LEFT, RIGHT, TOP, BOTTOM = 40, 10, 34, 28
 COLUMNS = 2
 _COLORS = {"before": "#8c959f", "now": "#0969da"}
 _HEAD = 34
+# Right of the last column: its title and its last number may reach over the panel.
+_MARGIN = 20
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Panel:
 def plot(panels: Sequence[Panel], title: str, unit: str) -> str:
 	"""Return an SVG of the panels, two in a row."""
 	rows = -(-len(panels) // COLUMNS)
-	width, height = WIDTH * COLUMNS, _HEAD + HEIGHT * max(1, rows)
+	width, height = WIDTH * COLUMNS + _MARGIN, _HEAD + HEIGHT * max(1, rows)
 	parts = [
 		f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" role="img" '
 		'font-family="system-ui, sans-serif" font-size="11" fill="#1f2328">',
