@@ -77,7 +77,7 @@ def documented_get_sites(sites: str) -> list[str]:
 			return False
 		return os.path.exists(os.path.join(path, "site_config.json"))
 
-	return sorted(filter(is_site, os.listdir(sites)))
+	return sorted(name for name in os.listdir(sites) if is_site(name))
 
 
 def lay_out(bench: Path) -> Path:

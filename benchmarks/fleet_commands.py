@@ -126,7 +126,7 @@ def write_nodes(folder: Path, state: str, *, as_csv: bool = False) -> None:
 		)
 	for name, rows in (("nodes", nodes), ("metrics", pushed)):
 		if as_csv:
-			lines = [",".join(rows[0]), *(",".join(map(str, row.values())) for row in rows), ""]
+			lines = [",".join(rows[0]), *(",".join(str(value) for value in row.values()) for row in rows), ""]
 			(folder / f"{name}.csv").write_text("\n".join(lines))
 		else:
 			write_export(folder / f"{name}.json", rows)

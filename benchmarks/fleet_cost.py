@@ -90,7 +90,7 @@ def free_plan() -> str:
 	for interval in (60, 120, 300):
 		pushes = 86400 // interval
 		nodes = [FREE_A_DAY // daily for daily in (pushes, pushes + 24, 2 * pushes + 24)]
-		lines.append(f"| {interval} | {' | '.join(map(str, nodes))} |")
+		lines.append(f"| {interval} | {' | '.join(str(count) for count in nodes)} |")
 	return "\n".join(lines)
 
 

@@ -28,7 +28,7 @@ def of_process(command: Sequence[object], environ: Mapping[str, str]) -> Taken:
 	"""Run a command to its end, its output thrown away, and return what it took."""
 	began = time.perf_counter()
 	process = subprocess.Popen(
-		list(map(str, command)), env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+		[str(part) for part in command], env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
 	)
 	_, status, usage = os.wait4(process.pid, 0)
 	taken = Taken(time.perf_counter() - began, usage.ru_utime + usage.ru_stime)

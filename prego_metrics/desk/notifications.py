@@ -115,7 +115,9 @@ def _email(event: AlertEvent, config: Config) -> None:
 		one for one in notifications if not _mail(frappe.get_doc("Notification", one), push, event, config)
 	]
 	if failed:
-		raise NotMailed(f"see the Error Log of {', '.join(map(repr, failed))} on the operator's site")
+		raise NotMailed(
+			f"see the Error Log of {', '.join(repr(name) for name in failed)} on the operator's site"
+		)
 
 
 def _mail(notification: Notification, push: Document, event: AlertEvent, config: Config) -> bool:

@@ -116,7 +116,7 @@ def host(node: Examination) -> Finding:
 			"{percentages}. Sites or MariaDB's data are on {paths}, which disk_pct does not include",
 			"include them: `prego-metrics configure {options}`",
 			percentages=percentages,
-			paths=", ".join(map(sanitize, unwatched)),
+			paths=", ".join(sanitize(path) for path in unwatched),
 			options=" ".join(f"--disk-paths {sanitize(path)}" for path in paths),
 		)
 	return Finding(PASS, percentages)

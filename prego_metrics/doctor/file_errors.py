@@ -11,7 +11,7 @@ from prego_metrics.agent.base.messages import Message, message
 def reason_in(sentence: object) -> str:
 	"""Return the operating system's reason in an error of ours, empty if it has none."""
 	if isinstance(sentence, list | tuple):
-		return next(filter(None, map(reason_in, sentence)), "")
+		return next((found for part in sentence if (found := reason_in(part))), "")
 	if not isinstance(sentence, Message):
 		return ""
 	reason = sentence.params.get("reason")

@@ -189,7 +189,7 @@ def _keys_of_triggers(node: Examination) -> list[Message]:
 	]
 	# Which file a unit's credential is made of, the unit says.
 	places = {trigger: place for trigger, place in places.items() if place and not place.startswith("$")}
-	if len(set(map(os.path.realpath, places.values()))) > 1:
+	if len({os.path.realpath(place) for place in places.values()}) > 1:
 		differing += [
 			message("{trigger} reads the key from {place}", trigger=trigger, place=sanitize(place, 200))
 			for trigger, place in places.items()

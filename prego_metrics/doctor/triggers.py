@@ -55,7 +55,7 @@ def triggers(node: Examination) -> Finding:
 	if not ticks:
 		awaited = first_run_awaited(node, settings_changed_at(node))
 		return awaited or found(FAIL, "no trigger has ever run", start)
-	last_runs = joined(map(_last_run, ticks))
+	last_runs = joined(_last_run(tick) for tick in ticks)
 	if not alive:
 		return found(FAIL, "every trigger has stopped: {ticks}", start, ticks=last_runs)
 	if not any(tick.is_repeated for tick in alive):

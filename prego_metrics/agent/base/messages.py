@@ -79,7 +79,7 @@ def _made(text: str, code: str, template: str, params: Mapping[str, object]) -> 
 def _with_params(template: str, params: Mapping[str, object], show: Callable[[object], str]) -> str:
 	return template.format(
 		**{
-			name: "\n".join(map(show, value)) if isinstance(value, list | tuple) else show(value)
+			name: "\n".join(show(part) for part in value) if isinstance(value, list | tuple) else show(value)
 			for name, value in params.items()
 		}
 	)

@@ -80,7 +80,7 @@ def _parts(text: str, length: int) -> set[str]:
 
 def _letters(text: str) -> str:
 	"""Return what is left of a text where case and signs are ignored: a key in hex is the same in any case."""
-	return "".join(filter(str.isalnum, text.casefold()))
+	return "".join(letter for letter in text.casefold() if letter.isalnum())
 
 
 def _readings(text: str) -> Iterator[str]:
@@ -107,7 +107,7 @@ def _readings(text: str) -> Iterator[str]:
 def _unescaped(text: str) -> str:
 	def character(escape: re.Match[str]) -> str:
 		*codes, itself = escape.groups()
-		code = next(filter(None, codes), None)
+		code = next((code for code in codes if code), None)
 		return itself if code is None else chr(min(int(code, 16), 0x10FFFF))
 
 	return re.sub(_BACKSLASH, character, text)

@@ -26,7 +26,7 @@ def sanitize(text: str, limit: int = 0) -> str:
 	are returned, the last one an ellipsis where something was cut.
 	"""
 	if not (text.isascii() and text.isprintable() and "\\" not in text):
-		text = "".join(map(_visible, text))
+		text = "".join(_visible(character) for character in text)
 	if limit and len(text) > limit:
 		text = text[: limit - 1] + "…"
 	return text

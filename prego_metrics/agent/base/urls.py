@@ -28,7 +28,7 @@ def is_loopback(host: str) -> bool:
 		return True
 	if ":" not in host:
 		parts = host.split(".")
-		return parts[0] == "127" and len(parts) == 4 and all(map(_is_octet, parts))
+		return parts[0] == "127" and len(parts) == 4 and all(_is_octet(part) for part in parts)
 	import ipaddress
 
 	try:
@@ -113,7 +113,7 @@ def _host_of(server: str) -> tuple[str, bool]:
 
 
 def _is_host_name(host: str) -> bool:
-	return len(host) <= 254 and all(map(_is_label, host.removesuffix(".").split(".")))
+	return len(host) <= 254 and all(_is_label(label) for label in host.removesuffix(".").split("."))
 
 
 def _is_label(label: str) -> bool:

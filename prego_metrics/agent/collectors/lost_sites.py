@@ -28,7 +28,7 @@ def marks_of(census: Census, patterns: Collection[str] = ()) -> tuple[str, ...]:
 	"""
 	real = {bench: os.path.realpath(bench) for bench, _ in census.elsewhere}
 	marks = {_mark(f"{real[bench]}/{name}") for bench, name in census.elsewhere}
-	if any(map(is_pattern, patterns)):
+	if any(is_pattern(pattern) for pattern in patterns):
 		folders = {f"{site.bench}/sites" for site in census.sites}
 		marks |= {_mark(mount_point(folder)) for folder in folders}
 		links = links_before_benches(patterns)
@@ -50,7 +50,7 @@ def require_no_bench_lost(patterns: Collection[str], marks: Collection[str]) -> 
 		return
 	lost = [
 		folder
-		for folder in map(os.path.realpath, folders_before_benches(patterns))
+		for folder in (os.path.realpath(path) for path in folders_before_benches(patterns))
 		if _mark(folder) in marks and mount_point(folder) != folder and not os.listdir(folder)
 	]
 	lost += [
@@ -88,7 +88,7 @@ def _place(link: str) -> str:
 
 def _named(paths: list[str]) -> str:
 	more = [f"… ({len(paths)})"] if len(paths) > _MAX_NAMED else []
-	return ", ".join([*map(sanitize, paths[:_MAX_NAMED]), *more])
+	return ", ".join([*(sanitize(path) for path in paths[:_MAX_NAMED]), *more])
 
 
 def _mark(path: str) -> str:

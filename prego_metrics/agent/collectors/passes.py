@@ -86,7 +86,7 @@ def _passes_until_one_stands(
 		settled = all(now - stamp.st_mtime >= SETTLED_SECONDS for stamp in before)
 		result = _one_pass(benches, exclude, now)
 		after = [_stamp(bench) for bench in benches]
-		if settled and all(map(_unchanged, before, after)):
+		if settled and all(_unchanged(*pair) for pair in zip(before, after, strict=True)):
 			return result
 		if union:
 			union.join(result)

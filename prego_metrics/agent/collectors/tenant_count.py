@@ -47,7 +47,7 @@ def exclusion_notes(config: Config, census: Census) -> list[tuple[Message, Messa
 	unmatched = [
 		sanitize(pattern)
 		for pattern in config.exclude_sites
-		if not any(map(Exclusion([pattern]).matching, names))
+		if not any(Exclusion([pattern]).matching(name) for name in names)
 	]
 	if unmatched:
 		notes.append(

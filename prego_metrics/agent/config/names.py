@@ -40,7 +40,7 @@ def unknown_names(
 		yield _is_misspelt(name), unknown_setting(name, file)
 	variables = {*(setting.variable for setting in SETTINGS), *other_variables}
 	for variable in sorted(environ.keys() - variables):
-		prefix = next(filter(variable.upper().startswith, _PREFIXES), None)
+		prefix = next((prefix for prefix in _PREFIXES if variable.upper().startswith(prefix)), None)
 		if prefix is None:
 			continue
 		shown, name = variable[: len(prefix)], variable[len(prefix) :]
@@ -50,7 +50,7 @@ def unknown_names(
 
 
 def _is_like_section(name: str) -> bool:
-	letters = "".join(filter(str.isalnum, name.lower()))
+	letters = "".join(letter for letter in name.lower() if letter.isalnum())
 	ours = SECTION_KEY.replace("_", "")
 	if letters[:2] != ours[:2] or abs(len(letters) - len(ours)) > 1:
 		return False  # as nearly all are, without an import

@@ -112,7 +112,9 @@ def _check_place(path: str) -> None:
 def _open_folder(path: str) -> int:
 	"""Open a folder step by step from the root, so that no step is a link; make what is missing."""
 	folder = os.open("/", _FOLDER_FLAGS)
-	for part in filter(None, path.split("/")):
+	for part in path.split("/"):
+		if not part:
+			continue
 		above = folder
 		try:
 			try:

@@ -271,7 +271,7 @@ class Client:
 			if isinstance(cause, socket.gaierror):
 				return coded("name_unresolved", url=url, reason=cause.strerror)
 			if isinstance(cause, ssl.SSLError):
-				reason = getattr(cause, "reason", None) or " ".join(map(str, cause.args))
+				reason = getattr(cause, "reason", None) or " ".join(str(part) for part in cause.args)
 				return coded("tls_failed", url=url, reason=excerpt(reason))
 		# Before the time-outs: urllib3 1.x derives "connection refused" from its time-out.
 		for cause in causes:

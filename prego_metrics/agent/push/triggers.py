@@ -25,7 +25,7 @@ def started_by_a_person() -> bool:
 	Without a terminal (`ssh HOST COMMAND`, `docker exec`) a person looks the same as cron: what runs once is
 	no trigger either (`Tick.is_repeated`).
 	"""
-	if not any(map(os.isatty, (0, 1, 2))) or os.getppid() == 1:
+	if not any(os.isatty(stream) for stream in (0, 1, 2)) or os.getppid() == 1:
 		return False
 	return _CRON_DAEMONS.isdisjoint(_ancestors())
 

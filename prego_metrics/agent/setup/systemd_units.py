@@ -254,7 +254,7 @@ def watched_folders(path_unit: Path) -> set[str]:
 
 def unit_text(unit: Path) -> str:
 	"""Return the text of a unit and its drop-ins; empty where it cannot be read."""
-	return "\n".join(map(_content, (unit, *sorted(Path(f"{unit}.d").glob("*.conf")))))
+	return "\n".join(_content(path) for path in (unit, *sorted(Path(f"{unit}.d").glob("*.conf"))))
 
 
 def _content(path: Path) -> str:

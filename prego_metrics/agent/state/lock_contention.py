@@ -41,8 +41,11 @@ class Held(NamedTuple):
 
 def held_lock(folder: StateFolder) -> Held | None:
 	"""Return since when the lock is held by another, None if nobody found it so."""
-	names = filter(None, map(_NAME.fullmatch, folder.names()))
-	marks = [Held(float(name[3]), name[2], name[4], name[1] == "stuck") for name in names]
+	marks = [
+		Held(float(mark[3]), mark[2], mark[4], mark[1] == "stuck")
+		for name in folder.names()
+		if (mark := _NAME.fullmatch(name))
+	]
 	return min(marks, key=lambda held: (not held.stuck, held.at), default=None)
 
 
@@ -76,8 +79,9 @@ def stuck_push(folder: StateFolder) -> Push | None:
 
 def forget_held(folder: StateFolder) -> None:
 	"""Take the marks away. The caller holds the lock."""
-	for name in filter(_NAME.fullmatch, folder.names()):
-		folder.remove(name)
+	for name in folder.names():
+		if _NAME.fullmatch(name):
+			folder.remove(name)
 
 
 def _push(held: Held, error: Message) -> Push:

@@ -77,7 +77,7 @@ class MarkFolder:
 		"""Return the pushes that began and did not end, oldest first. Who holds the lock knows that they are gone."""
 		from prego_metrics.agent.state.begun_push import begun_push_of
 
-		return sorted(filter(None, map(begun_push_of, self.names())))[-_MAX_BEGUN:]
+		return sorted(begun for name in self.names() if (begun := begun_push_of(name)))[-_MAX_BEGUN:]
 
 	def end(self, push: BegunPush) -> None:
 		"""Take the mark of a push away."""

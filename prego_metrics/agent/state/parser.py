@@ -184,7 +184,7 @@ class Fields:
 		return {key: inner.number(key) for key in inner._written}
 
 	def counts(self) -> dict[str, int]:
-		if len(self._written) > _MAX_FIELDS or not all(map(_is_name, self._written)):
+		if len(self._written) > _MAX_FIELDS or not all(_is_name(name) for name in self._written):
 			raise self._wrong("its size")
 		return {name: self.count(name) for name in self._written}
 

@@ -150,7 +150,7 @@ class StateFolder(MarkFolder):
 
 	def ticks(self) -> list[Tick]:
 		"""Return the last tick of each trigger that ever ticked; one that cannot be read is left out."""
-		return list(filter(None, map(self._tick, TRIGGERS)))
+		return [tick for trigger in TRIGGERS if (tick := self._tick(trigger))]
 
 	def _tick(self, trigger: str) -> Tick | None:
 		try:
@@ -209,7 +209,10 @@ def state_as_stored(state: State) -> dict[str, Any]:
 	stored = as_stored(state)
 	unknown = json.loads(stored.pop("unknown") or "{}")
 	# Those of another version come first, so that they are the first to go.
-	events = [*map(json.loads, stored.pop("unknown_events")), *map(as_stored, state.events)]
+	events = [
+		*(json.loads(line) for line in stored.pop("unknown_events")),
+		*(as_stored(event) for event in state.events),
+	]
 	return {**unknown, "version": VERSION, **stored, "events": events[-EVENTS_LENGTH:]}
 
 

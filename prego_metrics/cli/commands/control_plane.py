@@ -67,7 +67,7 @@ def control_plane(
 	with plane:
 		try:
 			shown_key = f"as in {KEY_VARIABLE}" if given_key else key
-			shown_nodes = ", ".join(map(sanitize, nodes)) or "none registered"
+			shown_nodes = ", ".join(sanitize(node) for node in nodes) or "none registered"
 			print_line(USAGE.format(url=plane.url, key=shown_key, nodes=shown_nodes), sys.stdout)
 			threading.Event().wait()
 		except KeyboardInterrupt:

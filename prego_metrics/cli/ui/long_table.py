@@ -40,7 +40,7 @@ def print_long_table(
 		return spaces + cell if is_right else cell + spaces
 
 	def line(cells: Sequence[str]) -> str:
-		return _GAP.join(map(padded, cells, widths, to_the_right)).rstrip()
+		return _GAP.join(padded(*cell) for cell in zip(cells, widths, to_the_right, strict=False)).rstrip()
 
 	def fitting(row: Sequence[str]) -> Iterable[str]:
 		if _cells(row[0]) <= widths[0] and _cells(row[-1]) <= widths[-1]:
@@ -50,7 +50,7 @@ def print_long_table(
 				folded[row[at], widths[at]] = _folded(screen, row[at], widths[at])
 		columns = [[cell] for cell in row]
 		columns[0], columns[-1] = folded[row[0], widths[0]], folded[row[-1], widths[-1]]
-		return map(line, zip_longest(*columns, fillvalue=""))
+		return (line(cells) for cells in zip_longest(*columns, fillvalue=""))
 
 	rule = "-" if screen.options.ascii_only else "─"
 	written = [_styled(screen, line(headings), "bold"), rule * (sum(widths) + len(_GAP) * (len(widths) - 1))]
@@ -65,7 +65,7 @@ def print_long_table(
 
 def _widths(rows: Sequence[Sequence[str]], width: int) -> list[int]:
 	"""Return the columns' widths: what their cells need, if need be at the cost of the last and then the first."""
-	needed = [max(map(_cells, column)) for column in zip(*rows, strict=True)]
+	needed = [max(_cells(cell) for cell in column) for column in zip(*rows, strict=True)]
 	for at in (-1, 0):
 		excess = sum(needed) + len(_GAP) * (len(needed) - 1) - width
 		if excess > 0:

@@ -107,7 +107,7 @@ def _ask_about_sites(config: Config, answers: Answers) -> None:
 		excluded = answers.changes.get("exclude_sites", config.exclude_sites)
 		answers.changes["exclude_sites"] = [*excluded, POOL_PATTERN]
 	unwatched = unwatched_volumes(config, census)
-	volumes = ", ".join(map(sanitize, unwatched))
+	volumes = ", ".join(sanitize(path) for path in unwatched)
 	if unwatched and _confirm(
 		f"Sites or MariaDB's data lie on {volumes}, which disk_pct leaves out. Add them?"
 	):

@@ -38,7 +38,7 @@ def worker_processes(queue_name: str, bench: Bench) -> int:
 	"""Count the workers of a queue of this bench that run on this machine, whether Redis knows them or not."""
 	sites = os.path.realpath(bench.sites)
 	return sum(
-		_works_for(queue_name, _command_line(pid, sites)) for pid in filter(str.isdigit, os.listdir("/proc"))
+		_works_for(queue_name, _command_line(pid, sites)) for pid in os.listdir("/proc") if pid.isdigit()
 	)
 
 

@@ -19,7 +19,7 @@ def enable(bench: Bench, site: str) -> str:
 	def work() -> bool:
 		frappe.connect()
 		enable_scheduler()
-		frappe.db.commit()  # this connection is the thread's own
+		frappe.db.commit()  # nosemgrep: frappe-manual-commit -- the connection is this thread's own
 		return True
 
 	try:

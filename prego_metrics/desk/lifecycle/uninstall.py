@@ -104,7 +104,8 @@ def after_uninstall() -> None:
 	frappe.db.delete("Deleted Document", {"data": ("like", f'%"module": "{MODULE}"%')})
 	# A migrate replaces the row of a job whose path or cron has changed.
 	frappe.db.delete("Deleted Document", {"data": ("like", f'%"method": "{APP}.%')})
-	frappe.db.commit()  # uninstall-app has committed before it calls this, and does not do so again
+	# uninstall-app commits before it calls this hook, and not again after it.
+	frappe.db.commit()  # nosemgrep: frappe-manual-commit -- nobody else would
 	_print_built_by_people()
 	click.echo("The settings and the state stay, since another site or a timer may push. To remove them:")
 	click.echo(f"  rm -r {sanitize(os.path.join(this_bench().sites, FOLDER_NAME))}")
@@ -132,7 +133,7 @@ def _print_built_by_people() -> None:
 			"People made these for records of prego_metrics. They stay; delete what is not needed any more:"
 		)
 	for doctype, names in sorted(built.items()):
-		click.echo(f"  {sanitize(doctype)}: {', '.join(map(sanitize, sorted(names)))}")
+		click.echo(f"  {sanitize(doctype)}: {', '.join(sanitize(name) for name in sorted(names))}")
 
 
 def _references() -> Iterator[tuple[str, dict[str, Any]]]:

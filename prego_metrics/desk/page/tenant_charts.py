@@ -30,7 +30,7 @@ def sizes(config: Config, now: float, *, days: int, top: int, contains: str) -> 
 	days, top = frappe.utils.cint(days), frappe.utils.cint(top)
 	if days not in GROWTH_DAYS:
 		raise BadParameter(
-			message("days must be one of: {allowed}", allowed=", ".join(map(str, GROWTH_DAYS)))
+			message("days must be one of: {allowed}", allowed=", ".join(str(days) for days in GROWTH_DAYS))
 		)
 	if not 1 <= top <= MAX_TOP:
 		raise BadParameter(message("top must be from 1 to {maximum}", maximum=MAX_TOP))

@@ -86,7 +86,7 @@ def _mapping(candidates: list[MappedNode], servers: list[HetznerServer], without
 	for node_id, (server, *others) in servers_of.items():
 		problem, nodes = _node_id_problem(node_id), nodes_of[server.server_id]
 		if others:
-			names = ", ".join(map(describe_server, (server, *others)))
+			names = ", ".join(describe_server(each) for each in (server, *others))
 			reasons[node_id] = f"{len(others) + 1} servers are mapped to it: {names}"
 		elif problem:
 			reasons[node_id] = f"{describe_server(server)}: node_id {problem}"

@@ -95,8 +95,8 @@ class UsageStore:
 			with self._connection:  # commits, or rolls back
 				self._connection.execute("BEGIN IMMEDIATE")
 				if self._version() == 0:
-					for statement in filter(str.strip, _SCHEMA.split(";")):
-						self._connection.execute(statement)
+					for statement in _SCHEMA.split(";"):
+						self._connection.execute(statement)  # sqlite ignores the empty last one
 					self._connection.execute(f"PRAGMA user_version = {_VERSION}")
 		elif not self.writable:
 			self._connection.execute("PRAGMA query_only = ON")

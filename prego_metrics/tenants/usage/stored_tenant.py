@@ -75,7 +75,9 @@ def _check(tenant: Tenant) -> None:
 		backups = tenant.disk.backups
 		numbers += [tenant.disk.public_files_bytes, tenant.disk.private_files_bytes]
 		numbers += [backups.bytes, backups.newest_at]
-		if not all(map(_is_amount, (tenant.disk.unreadable, backups.count, backups.unreadable))):
+		if not all(
+			_is_amount(value) for value in (tenant.disk.unreadable, backups.count, backups.unreadable)
+		):
 			raise ValueError("is not a stored tenant (count)")
 	if tenant.database:
 		database = tenant.database

@@ -43,7 +43,7 @@ class TestPregoMetricsPush(FrappeTestCase):
 		)
 		frappe.db.delete("Error Log", {"method": ("like", "Prego Metrics: Node test-node%")})
 		frappe.db.delete(DOCTYPE, {"name": ("like", "000000%")})
-		frappe.db.commit()
+		frappe.db.commit()  # nosemgrep: frappe-manual-commit -- the rows would outlive the test
 
 	def names(self):
 		return frappe.get_all(DOCTYPE, {"name": ("like", "000000%")}, pluck="name", order_by="name", limit=0)
@@ -141,7 +141,7 @@ class TestPregoMetricsPush(FrappeTestCase):
 		self.folder.append_history(failed)
 		self.folder.write(State().recorded(failed, 1))
 		catch_up(self.folder, self.config)
-		frappe.db.commit()
+		frappe.db.commit()  # nosemgrep: frappe-manual-commit -- as the tick does between both
 		logged = []
 
 		def broken(*_):
@@ -201,7 +201,7 @@ class TestPregoMetricsPush(FrappeTestCase):
 			frappe.db.set_value("Notification", ALERT, "enabled", alert.enabled)
 			for name in others:
 				frappe.db.set_value("Notification", name, "enabled", 1)
-			frappe.db.commit()
+			frappe.db.commit()  # nosemgrep: frappe-manual-commit -- what was changed must be put back
 			frappe.clear_cache(doctype=DOCTYPE)
 		self.assertEqual((sent, logged), (["Node test-node: pushes fail"], []))
 		self.assertEqual(self.names(), [push(1).id])
