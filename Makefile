@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test faults test-ansible test-bench contract mutation lint format wheel bench-speed settings-table fleet-simulation fleet-processes clean
+.PHONY: help demo test test-js faults test-ansible test-bench contract mutation lint format wheel bench-speed settings-table fleet-simulation fleet-processes clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,14 @@ demo: $(VENV)/run ## Push from a sample bench to a local control plane, and show
 
 test: $(VENV)/dev ## Run every test that needs no bench
 	@$(BIN)/python -m pytest -m "not bench"
+
+test-js: tests/js/node_modules/.installed ## Check the Desk's scripts: eslint, and node --test (Node 20.19 or later)
+	@npm --prefix tests/js run --silent lint
+	@npm --prefix tests/js test --silent
+
+tests/js/node_modules/.installed: tests/js/package.json tests/js/package-lock.json
+	@cd tests/js && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
 
 faults: $(VENV)/dev ## Inject every fault of tests/faults, the slow ones too, and write tests/faults/RESULTS.md (as root; minutes)
 	@$(BIN)/python -m pytest -m "slow or not slow" --junitxml=$(VENV)/faults.xml tests/faults
@@ -91,4 +99,4 @@ fleet-simulation: $(VENV)/run ## Simulate a day of 10,000 nodes by scenario, and
 	@$(BIN)/python benchmarks/fleet.py --write
 
 clean: ## Remove the environment and what was built
-	@rm -rf $(VENV) tests/contract/node_modules build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	@rm -rf $(VENV) tests/contract/node_modules tests/js/node_modules build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,37 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { load } from "./desk.mjs";
+
+const { labels } = load(["labels"]);
+const AT = Date.UTC(2026, 10, 25, 16, 30) / 1000;
+
+test("sizes are decimal, with one place below 100", () => {
+	const sizes = [0, 999, 1000, 99_950, 999_499, 999_500, 1.5e9, 2.4e12, 3e18].map((bytes) => labels.size(bytes));
+	const expected = ["0 B", "999 B", "1.0 kB", "100 kB", "999 kB", "1.0 MB", "1.5 GB", "2.4 TB", "3000 PB"];
+	assert.deepEqual(sizes, expected.map((size) => size.replace(" ", "\u00a0")));
+});
+
+test("what is unknown is never shown as 0", () => {
+	assert.ok(![labels.size(null), labels.size(undefined), labels.percent(null)].some((text) => /\d/.test(text)));
+	assert.equal(labels.percent(0), "0.0 %");
+	assert.equal(labels.percent(12.345), "12.3 %");
+});
+
+test("times are those of the user's zone, from seconds and from ISO alike", () => {
+	assert.equal(labels.clock(AT), "01:30");
+	assert.equal(labels.clock("2026-11-25T16:30:00Z"), "01:30");
+	assert.equal(labels.day(AT), "11-26");
+	const elsewhere = load(["labels"], "America/New_York").labels;
+	assert.equal(elsewhere.clock(AT), "11:30");
+});
+
+test("a day of the tenants' history stays the day in UTC that it was scanned as", () => {
+	assert.equal(load(["labels"], "America/New_York").labels.date(Date.UTC(2026, 10, 25) / 1000), "2026-11-25");
+});
+
+test("text of the node cannot become markup", () => {
+	assert.equal(labels.html("<img src=x>"), "&#60;img src=x&#62;");
+	assert.ok(!labels.list(["<script>"]).includes("<script>"));
+	assert.ok(!labels.badge(["<b>", "good", "✓"]).includes("<b>"));
+	assert.equal(labels.html(null), "");
+});
