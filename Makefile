@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-js faults test-ansible test-bench contract mutation lint format wheel bench-speed settings-table fleet-simulation fleet-processes clean
+.PHONY: help demo test test-js faults test-ansible test-bench contract mutation lint format wheel release-check bench-speed settings-table fleet-simulation fleet-processes clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,7 +46,12 @@ test-bench: $(VENV)/dev ## Run the tests that need a bench, on the one that PREG
 	@$(PIP) install --editable '.[dev,bench-test]'
 	@$(BIN)/python -m pytest -m bench --numprocesses=0
 
-test-ansible: $(VENV)/dev ## Converge the Ansible role on this machine, twice, and uninstall it (as root; minutes)
+test-ansible: $(VENV)/dev ## Converge the Ansible role on this machine, twice, and uninstall it (as root: sudo make test-ansible; minutes)
+	@test "$$(id -u)" = 0 || { echo "Skipped: the role writes to /etc, /opt and /var as root. Run: sudo make test-ansible"; exit 0; }; \
+	$(MAKE) --no-print-directory $(VENV)/test-ansible
+
+.PHONY: $(VENV)/test-ansible
+$(VENV)/test-ansible:
 	@test -x $(VENV)/ansible/bin/ansible-lint || { $(PYTHON) -m venv $(VENV)/ansible && $(VENV)/ansible/bin/python -m pip --disable-pip-version-check --quiet install -r deploy/ansible/requirements-dev.txt; }
 	@PREGO_TEST_ANSIBLE=$(CURDIR)/$(VENV)/ansible/bin $(BIN)/python -m pytest tests/deploy/test_ansible_role.py
 
@@ -79,6 +84,15 @@ wheel: $(VENV)/dev ## Build the wheel, install it in an empty environment and ru
 	@$(VENV)/wheel-check/bin/python -m pip --disable-pip-version-check --quiet install dist/*.whl
 	@cd / && $(CURDIR)/$(VENV)/wheel-check/bin/prego-metrics --help
 	@ls dist
+
+# Tools of a release in an environment of their own: they are no dependency of the development.
+$(VENV)/release/done: pyproject.toml
+	@$(PYTHON) -m venv $(VENV)/release
+	@$(VENV)/release/bin/python -m pip --disable-pip-version-check --quiet install build twine check-wheel-contents pyroma pip-licenses cyclonedx-bom
+	@touch $@
+
+release-check: $(VENV)/dev $(VENV)/release/done ## Check a release: clean tree, lint, tests, packages, changelog, licences, SBOM; dist/ is then what to publish
+	@.ci/release-check $(VENV) $(PYTHON)
 
 fleet-processes: $(VENV)/run tests/contract/node_modules/.installed ## Push from 200 benches of this machine, as cron would, to a Worker on D1 (3 minutes; Node 20 or later)
 	@$(BIN)/python benchmarks/fleet_processes.py

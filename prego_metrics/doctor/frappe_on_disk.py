@@ -76,7 +76,7 @@ def scheduler_switches(node: Examination) -> Finding:
 		joined(switched_on),
 		"turn it off so that Frappe's scheduler runs again: {commands}. (A failed `bench update` leaves maintenance_mode "
 		"and pause_scheduler on)",
-		commands=", ".join(_off(job) for job in switched_on),
+		commands=", ".join(_off(switch) for switch in switched_on),
 	)
 
 
