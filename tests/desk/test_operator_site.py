@@ -25,7 +25,7 @@ def test_naming_another_operators_site_says_that_the_log_stays_on_the_first_and_
 	again = run_agent("configure", "--site", first, "--bench", bench_folder, COLUMNS="400")
 	moved = run_agent("configure", "--site", second, "--bench", bench_folder, COLUMNS="400")
 	assert LEFT not in at_first.stdout + again.stdout
-	assert "the log of pushes stays on first.test" in moved.stdout
+	assert "the push log stays on first.test" in moved.stdout
 	assert f"bench --site first.test {LEFT}" in moved.stdout
 
 

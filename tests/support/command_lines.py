@@ -22,7 +22,7 @@ COMMANDS = {
 	"alerts": "Print the alerts that this channel has not sent yet",
 	"fleet": "Judge the whole fleet",
 	"hetzner": "Push for nodes that cannot push for themselves",
-	"demo": "Push from a sample bench to a local control plane",
+	"demo": "Push from a sample bench to a local control plane, in four acts",
 }
 
 

@@ -27,7 +27,7 @@ class Seen:
 def on_a_terminal(
 	*arguments: object,
 	typed: str = "",
-	typed_later: tuple[float, str] | None = None,
+	typed_later: Sequence[tuple[float, str]] = (),
 	columns: int = 80,
 	stdout_elsewhere: bool = False,
 	cwd: Path | None = None,
@@ -52,8 +52,8 @@ def on_a_terminal(
 	too_long = threading.Timer(30, process.kill)
 	too_long.start()
 	os.write(terminal, typed.encode())
-	if typed_later:
-		threading.Timer(typed_later[0], os.write, (terminal, typed_later[1].encode())).start()
+	for seconds, keys in typed_later:
+		threading.Timer(seconds, os.write, (terminal, keys.encode())).start()
 	screen = b""
 	try:
 		while part := os.read(terminal, 65536):

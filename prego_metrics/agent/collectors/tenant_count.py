@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import re
+import shlex
+from collections.abc import Collection, Sequence
 
 from prego_metrics.agent.base.messages import Message, message
 from prego_metrics.agent.base.sanitize import sanitize
@@ -13,15 +15,23 @@ from prego_metrics.agent.collectors.lost_sites import require_no_bench_lost, req
 from prego_metrics.agent.collectors.sites import Exclusion
 from prego_metrics.agent.config.config import CENSUS_KEYS, Config
 
-# How the platform names the empty sites that it keeps ready for tenants.
-POOL_PATTERN = "pool-*"
+# How empty sites are named that are kept ready for tenants, as `pool-sgp-001`.
+_POOL_NAME = re.compile("(?:pool|standby|spare|warm)[-_.]")
 _MAX_NAMED = 5
 
 
-def pool_sites_counted(census: Census) -> list[str]:
-	"""Return the names of the sites that look like the platform's empty ones, and are counted as tenants."""
-	pool = Exclusion([POOL_PATTERN])
-	return [site.name for site in census.sites if site.counted and pool.matching(site.name)]
+def pool_sites_counted(census: Census) -> dict[str, list[str]]:
+	"""Return the sites that look like empty ones kept ready and count as tenants, by the pattern that excludes them."""
+	pool: dict[str, list[str]] = {}
+	for site in census.sites:
+		if site.counted and (beginning := _POOL_NAME.match(site.name)):
+			pool.setdefault(f"{beginning[0]}*", []).append(site.name)
+	return pool
+
+
+def names_shown(names: Sequence[str], most: int = _MAX_NAMED) -> str:
+	"""Return the first names, with an ellipsis where there are more."""
+	return ", ".join(names[:most]) + (" …" if len(names) > most else "")
 
 
 def exclusion_notes(config: Config, census: Census) -> list[tuple[Message, Message]]:
@@ -29,16 +39,16 @@ def exclusion_notes(config: Config, census: Census) -> list[tuple[Message, Messa
 	notes = []
 	pool = pool_sites_counted(census)
 	if pool:
+		names = [name for group in pool.values() for name in group]
 		notes.append(
 			(
 				message(
 					"{count} pool sites are counted as tenants ({names})",
-					count=len(pool),
-					names=", ".join(pool[:_MAX_NAMED]) + (" …" if len(pool) > _MAX_NAMED else ""),
+					count=len(names),
+					names=names_shown(names),
 				),
 				message(
-					"if they are empty: prego-metrics configure --exclude-sites '{pattern}' (beside those already excluded)",
-					pattern=POOL_PATTERN,
+					"if they are empty: prego-metrics configure {options}", options=_excluding(config, *pool)
 				),
 			)
 		)
@@ -52,25 +62,33 @@ def exclusion_notes(config: Config, census: Census) -> list[tuple[Message, Messa
 	if unmatched:
 		notes.append(
 			(
-				message("exclude_sites matches no site with: {patterns}", patterns=", ".join(unmatched)),
-				message("if such a site was renamed, it is counted now: correct the entry, or remove it"),
+				message(
+					"no site matches these entries of exclude_sites: {patterns}",
+					patterns=", ".join(unmatched),
+				),
+				message("correct or remove the entry: a renamed site counts as a tenant again"),
 			)
 		)
 	return notes
 
 
 def operator_site_note(config: Config, census: Census) -> tuple[Message, Message] | None:
-	"""Return what to say, and what to do, when the operator's own site counts as a tenant."""
+	"""Return what to say, and what to do, when the operator site counts as a tenant."""
 	if config.site and any(site.counted and site.name == sanitize(config.site) for site in census.sites):
-		site = sanitize(config.site)
 		return (
-			message("the operator's site {site} is counted as a tenant", site=site),
+			message("the operator site {site} is counted as a tenant", site=sanitize(config.site)),
 			message(
-				"if it is none: prego-metrics configure --exclude-sites {site} (beside those already excluded)",
-				site=site,
+				"if it is not a tenant: prego-metrics configure {options}",
+				options=_excluding(config, config.site),
 			),
 		)
 	return None
+
+
+def _excluding(config: Config, *patterns: str) -> str:
+	"""Return the options that exclude these sites too: the option replaces the list."""
+	excluded = (*config.exclude_sites, *patterns)
+	return " ".join(f"--exclude-sites {shlex.quote(sanitize(pattern))}" for pattern in excluded)
 
 
 def count_tenants(config: Config, site_marks: Collection[str] = ()) -> Census:

@@ -9,7 +9,6 @@ from functools import cached_property
 from prego_metrics.agent.base.redaction import Secret
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import Bench
-from prego_metrics.agent.bench.processes import how_to_restart
 from prego_metrics.agent.collectors.instance import ask_metadata, instance_on_disk, is_at_hetzner
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.light_typing import Any
@@ -80,26 +79,16 @@ class Onboarding:
 		region = self._region or region_of_zone(self.metadata.get("region", ""))
 		return NodesRow(config.node_id, region, self._host or self.metadata.get("public-ipv4"))
 
-	def notes(self, config: Config, changes: Mapping[str, Any], tick_seconds: int | None) -> list[str]:
+	def notes(self, config: Config, changes: Mapping[str, Any]) -> list[str]:
 		"""Return what an operator should know about what was written."""
 		notes = []
-		if tick_seconds is not None:
-			notes.append(
-				"scheduler_tick_interval is read when Frappe's scheduler and workers start, so restart the bench's "
-				f"processes: {how_to_restart(self.bench)}"
-			)
-		if "instance_id" in changes:
-			notes.append(
-				f"these settings are for the instance {sanitize(str(changes['instance_id']), 80)}: on a clone of this "
-				"server nothing is pushed until the clone is given its own"
-			)
 		old_site = self.config.site
 		has_moved = old_site and config.site and old_site != config.site
 		if has_moved and os.path.isdir(os.path.join(self.bench.sites, str(old_site))):
 			old_site = sanitize(str(old_site))
 			notes.append(
-				f"the log of pushes stays on {old_site} for its days in Log Settings, and its System Managers go on reading "
-				f"it; to delete it with all of ours: bench --site {old_site} uninstall-app prego_metrics"
+				f"the push log stays on {old_site}, where its System Managers can still read it. To delete it: bench --site "
+				f"{old_site} uninstall-app prego_metrics"
 			)
 		if "node_id" in changes:
 			notes += self._other_name(config.node_id)
@@ -114,6 +103,6 @@ class Onboarding:
 			return []
 		source = f"label {LABEL} of this server" if label else "name of this server"
 		return [
-			f"Hetzner's {source} is {sanitize(str(name), 80)}, and node_id is {sanitize(node_id, 80)}: check that this is "
-			"the node you mean"
+			f"Hetzner's {source} is {sanitize(str(name), 80)}, but node_id is {sanitize(node_id, 80)}: check that this is "
+			"the right node"
 		]

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import click
 
 from prego_metrics.agent.base.errors import PregoMetricsError
 from prego_metrics.agent.base.sanitize import sanitize
-from prego_metrics.agent.bench.installed_frappe import is_frappe_at_hand
+from prego_metrics.agent.bench.common_site_config import config_file
+from prego_metrics.agent.bench.installed_frappe import TICK_KEY, is_frappe_at_hand, our_command
 from prego_metrics.agent.bench.locate import Bench
+from prego_metrics.agent.bench.processes import how_to_restart
 from prego_metrics.agent.config.api_key import write_api_key
 from prego_metrics.agent.config.config import Config, load_config
-from prego_metrics.agent.config.display import settings_as_dict
+from prego_metrics.agent.config.display import key_source, settings_as_dict
 from prego_metrics.agent.config.kinds import SecretFile
 from prego_metrics.agent.config.secret_files import MAX_SECRET_BYTES
 from prego_metrics.agent.config.settings import SETTINGS
 from prego_metrics.agent.config.writer import json_values, write_settings
 from prego_metrics.agent.setup.onboarding import TICK_SECONDS_ALLOWED, Onboarding
-from prego_metrics.agent.setup.registration import REGIONS
+from prego_metrics.agent.setup.registration import REGIONS, NodesRow
 from prego_metrics.cli.ui.bench import open_bench_as_owner
 from prego_metrics.cli.ui.options import bench_option, help_end, json_option
 from prego_metrics.cli.ui.output import fail, print_json
@@ -67,13 +69,13 @@ def _setting_options(command: Command) -> Command:
 	"--scheduler-tick-interval",
 	type=click.IntRange(*TICK_SECONDS_ALLOWED),
 	metavar="SECONDS",
-	help="How often Frappe's scheduler ticks, once it is restarted. Frappe's own key, for the whole bench.",
+	help="How often Frappe's scheduler runs, after a restart. Frappe's own key, for the whole bench.",
 )
 @click.option("--enable-scheduler", is_flag=True, help="Enable Frappe's scheduler on the operator site.")
 @click.option("--region", type=click.Choice(REGIONS), help="Region, for the row of nodes that is printed.")
 @click.option("--host", metavar="HOST", help="What SSH uses, for the row of nodes that is printed.")
 @click.option("--offline", is_flag=True, help="Do not ask Hetzner which server this is.")
-@click.option("--show", is_flag=True, help="Show the settings in force, each with its source.")
+@click.option("--show", is_flag=True, help="Show every setting with its value and source.")
 @json_option
 def configure(
 	bench_path: str | None,
@@ -90,9 +92,9 @@ def configure(
 ) -> None:
 	"""Write settings into the bench's common_site_config.json, and keep everything else in it.
 
-	On a terminal and without options, what is missing is asked for. The key is never written there; it can
-	be put into a file of its own. On a server of Hetzner's, the metadata service is asked which server it is,
-	and with HCLOUD_TOKEN in the environment Hetzner's API too.
+	On a terminal and without options, it asks for what is missing and proposes sites to exclude, file systems,
+	the interval and a second trigger. It never writes the key there; the key gets a file of its own. On a Hetzner
+	server it asks the metadata service which server this is, and with HCLOUD_TOKEN set Hetzner's API too.
 
 	Exit codes: 0 written, 2 refused; where nothing was to be written, 2 also if the settings are not valid.
 	"""
@@ -105,11 +107,12 @@ def configure(
 		config = load_config(bench, os.environ)
 		is_interactive = not (changes or unset or others or show) and bool(sys.stdin) and sys.stdin.isatty()
 		onboarding = Onboarding(bench, config, os.environ, online=not offline, region=region, host=host)
-		key = None
+		key, trigger = None, ""
 		if is_interactive:
 			answers = ask_settings(onboarding)
 			changes, key = answers.changes, answers.key
 			scheduler_tick_interval, enable_scheduler = answers.tick_seconds, answers.enable_scheduler
+			trigger = answers.trigger
 		elif api_key_stdin:
 			key = _key_from_stdin()
 		if key is not None:
@@ -121,26 +124,62 @@ def configure(
 		config = load_config(bench, os.environ)
 	except PregoMetricsError as error:
 		fail(error, json_with={"settings": {}} if as_json else None)
-	notes = onboarding.notes(config, changes, scheduler_tick_interval)
+	notes = onboarding.notes(config, changes)
 	if enable_scheduler:
 		notes.append(_enable_scheduler(bench, config))
 	row = onboarding.row(config) if "node_id" in changes or region or host else None
+	next_steps = "; then ".join(_next_steps(config, row, scheduler_tick_interval, trigger))
 	if as_json:
-		optional = {"notes": notes, "nodes_row": row and row.sql}
+		optional = {"notes": notes, "nodes_row": row and row.sql, "next": written and next_steps}
 		print_json(
 			settings_as_dict(config, os.environ) | {name: value for name, value in optional.items() if value}
 		)
-	else:
+	elif not written:
 		print_settings(config, os.environ)
-		print_operator_site_note(config)
-		for note in notes:
-			click.echo(f"Note: {note}")
+	else:
+		_print_written(bench, [*changes, *_others_written(key, scheduler_tick_interval)], unset)
 		if row:
-			click.echo("\nThe control plane needs this row of `nodes`, if it has none for this node yet:\n")
-			click.echo(f"  {row.sql}")
-		if row and not row.complete:
-			click.echo("\nReplace REGION by 'sg', 'us' or 'eu', and HOST by what SSH uses, in quotes.")
+			hint = "" if row.complete else " (replace REGION and HOST)"
+			click.echo(f"Register the node, unless the control plane has it{hint}: {row.sql}")
+		elif changes or unset:
+			click.echo("Every trigger uses this from its next run on.")
+		click.echo(f"Next: {next_steps}")
+		print_operator_site_note(config)
+		for note in (*config.warnings, *notes):
+			click.echo(f"Note: {note}")
 	sys.exit(2 if config.problems and not written else 0)
+
+
+def _others_written(key: str | None, tick_seconds: int | None) -> list[str]:
+	return [*(["the key"] if key is not None else []), *([TICK_KEY] if tick_seconds is not None else [])]
+
+
+def _print_written(bench: Bench, written: Sequence[str], removed: Sequence[str]) -> None:
+	lines = [f"Wrote {', '.join(map(sanitize, written))}" if written else ""]
+	lines += [f"{'removed' if written else 'Removed'} {', '.join(map(sanitize, removed))}" if removed else ""]
+	what = "; ".join(filter(None, lines)) or "Nothing to change"
+	click.echo(f"{what}. Settings: {sanitize(config_file(bench))}")
+
+
+def _next_steps(
+	config: Config, row: NodesRow | None, tick_seconds: int | None, trigger: str
+) -> Iterator[str]:
+	"""Yield what is left to do: the first problem alone, or what makes pushes run."""
+	if config.problems:
+		yield f"{config.problems[0].message}"
+		return
+	if (config.scheduler_pushes or config.api_key_file) and not key_source(config, os.environ)[0]:
+		yield f"{our_command()} configure --api-key-file FILE --api-key-stdin"
+	if tick_seconds is not None:
+		yield f"restart the bench's processes ({how_to_restart(config.bench)})"
+	if row:
+		yield f"{our_command()} push"
+	if trigger == "systemd":
+		yield f"{our_command()} systemd --output /tmp/units"
+	elif trigger == "cron":
+		program = os.path.join(os.path.dirname(sys.executable), "prego-metrics")
+		yield f"add to crontab: * * * * * {program} push --if-due --alerts cron --bench {sanitize(config.bench.root)}"
+	yield f"{our_command()} doctor"
 
 
 def _key_from_stdin() -> str:
@@ -167,10 +206,7 @@ def _enable_scheduler(bench: Bench, config: Config) -> str:
 	if not config.site:
 		return "the scheduler was not enabled: name the site first, with --site"
 	if not is_frappe_at_hand(bench):
-		return (
-			"the scheduler is enabled by the bench's own command: bench --site "
-			f"{sanitize(config.site)} enable-scheduler"
-		)
+		return f"enable the scheduler with the bench's own command: bench --site {sanitize(config.site)} enable-scheduler"
 	from prego_metrics.desk.lifecycle.scheduler import enable
 
 	return enable(bench, config.site)

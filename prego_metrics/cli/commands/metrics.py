@@ -11,12 +11,15 @@ from prego_metrics.agent.base.errors import PregoMetricsError
 from prego_metrics.agent.config.kinds import MetricsFile
 from prego_metrics.agent.push.steps import read_settings
 from prego_metrics.cli.ui.bench import open_bench_as_owner
-from prego_metrics.cli.ui.options import bench_option
+from prego_metrics.cli.ui.options import bench_option, help_end
 from prego_metrics.cli.ui.output import fail, print_line
 from prego_metrics.exporters.textfile import MetricsNotWritten, node_metrics, write_metrics_file
 
 
-@click.command(short_help="Print this node's metrics for Prometheus.")
+@click.command(
+	short_help="Print this node's metrics for Prometheus.",
+	epilog=help_end("metrics.md", "prego-metrics metrics"),
+)
 @bench_option
 @click.option(
 	"--textfile",

@@ -1,4 +1,4 @@
-"""The questions of `configure` on a terminal: what is required and missing, and what needs consent."""
+"""The questions of `configure` on a terminal: what is required and missing, and what it proposes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from prego_metrics.agent.base.errors import ConfigurationError, NotSent
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.common_site_config import read_common_config
 from prego_metrics.agent.bench.installed_frappe import TICK_KEY, frappe_version, tick_seconds
-from prego_metrics.agent.collectors.tenant_count import POOL_PATTERN, count_tenants, pool_sites_counted
+from prego_metrics.agent.collectors.tenant_count import count_tenants, names_shown, pool_sites_counted
 from prego_metrics.agent.collectors.volumes import unwatched_volumes
 from prego_metrics.agent.config.api_key import load_api_key
 from prego_metrics.agent.config.config import Config
@@ -21,8 +21,10 @@ from prego_metrics.agent.config.settings import SETTING_BY_NAME, Setting
 from prego_metrics.agent.config.writer import missing_settings
 from prego_metrics.agent.setup.onboarding import Onboarding
 from prego_metrics.agent.setup.systemd_units import DEFAULT_KEY_FILE
+from prego_metrics.agent.state.store import StateFolder
 
 TICK_SECONDS = 60
+TRIGGERS = ("systemd", "cron")
 
 
 @dataclass
@@ -33,6 +35,7 @@ class Answers:
 	key: str | None = field(default=None, repr=False)
 	tick_seconds: int | None = None
 	enable_scheduler: bool = False
+	trigger: str = ""  # that is to be set up: one of TRIGGERS, or none
 
 
 def ask_settings(onboarding: Onboarding) -> Answers:
@@ -50,6 +53,7 @@ def ask_settings(onboarding: Onboarding) -> Answers:
 	_ask_key(config, onboarding, answers)
 	if first_time:
 		_ask_scheduler(onboarding, answers)
+		_ask_trigger(onboarding, answers)
 	return answers
 
 
@@ -89,7 +93,7 @@ def _ask_site(onboarding: Onboarding, answers: Answers) -> None:
 		return
 	answers.changes["site"] = site
 	excluded = list(onboarding.config.exclude_sites)
-	if site not in excluded and not _confirm(f"Is {sanitize(site)} a tenant's site?", default=False):
+	if site not in excluded and not _confirm(f"Is {sanitize(site)} a tenant?", default=False):
 		answers.changes["exclude_sites"] = [*excluded, site]
 
 
@@ -99,17 +103,15 @@ def _ask_about_sites(config: Config, answers: Answers) -> None:
 		census = count_tenants(config)
 	except NotSent:
 		return  # the first push says so
-	pool = pool_sites_counted(census)
-	names = ", ".join(pool[:3]) + (" …" if len(pool) > 3 else "")
-	if pool and _confirm(
-		f"{len(pool)} sites are named {POOL_PATTERN} ({names}). Exclude such sites, as the platform's empty ones?"
-	):
-		excluded = answers.changes.get("exclude_sites", config.exclude_sites)
-		answers.changes["exclude_sites"] = [*excluded, POOL_PATTERN]
+	for pattern, names in pool_sites_counted(census).items():
+		sites = f"{len(names)} site{'s match' if len(names) > 1 else ' matches'} {pattern} ({names_shown(names, 3)})"
+		if _confirm(f"{sites}. Exclude such sites, as empty ones kept ready for tenants?"):
+			excluded = answers.changes.get("exclude_sites", config.exclude_sites)
+			answers.changes["exclude_sites"] = [*excluded, pattern]
 	unwatched = unwatched_volumes(config, census)
 	volumes = ", ".join(sanitize(path) for path in unwatched)
 	if unwatched and _confirm(
-		f"Sites or MariaDB's data lie on {volumes}, which disk_pct leaves out. Add them?"
+		f"Sites or MariaDB's data are on {volumes}, which disk_pct does not include. Add them?"
 	):
 		answers.changes["disk_paths"] = [*config.disk_paths, *unwatched]
 
@@ -148,11 +150,26 @@ def _ask_scheduler(onboarding: Onboarding, answers: Answers) -> None:
 	interval = onboarding.config.push_interval
 	if seconds > interval and TICK_KEY not in common:
 		question = (
-			f"Frappe {sanitize(version.full, 40)} looks for due jobs every {seconds:g} s, too seldom for a push "
-			f"every {interval:g} s. Let it look every {TICK_SECONDS} s? It concerns every job of this bench"
+			f"Frappe {sanitize(version.full, 40)} runs its scheduler every {seconds:g} s, too slow for a push every "
+			f"{interval:g} s. Run it every {TICK_SECONDS} s? This affects every job of this bench"
 		)
 		if _confirm(question):
 			answers.tick_seconds = TICK_SECONDS
+		elif _confirm(f"Push every {seconds:g} s instead?"):
+			answers.changes["push_interval"] = int(seconds)
 	site = answers.changes.get("site") or onboarding.config.site
 	if site and _confirm(f"Enable Frappe's scheduler on {sanitize(site)}?"):
 		answers.enable_scheduler = True
+
+
+def _ask_trigger(onboarding: Onboarding, answers: Answers) -> None:
+	"""Propose a trigger beside Frappe's scheduler, unless one has run already."""
+	if any(tick.trigger in ("timer", "cron") for tick in StateFolder(onboarding.bench.sites).ticks()):
+		return
+	default = TRIGGERS[0] if os.path.isdir("/run/systemd/system") else TRIGGERS[1]
+	why = "A second trigger keeps pushes going when Frappe's scheduler stops"
+	if frappe_version(onboarding.bench) is None:
+		why = "Pushes need a trigger"
+	kind = click.Choice([*TRIGGERS, "none"])
+	answer = click.prompt(f"{why}. Set up", type=kind, default=default, err=True)
+	answers.trigger = "" if answer == "none" else answer

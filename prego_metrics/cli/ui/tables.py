@@ -38,7 +38,7 @@ def print_census(census: Census) -> None:
 
 
 def print_settings(config: Config, environ: Mapping[str, str]) -> None:
-	"""Print the settings in force, each with its source, and what is wrong with them."""
+	"""Print every setting with its source, and what is wrong with them."""
 	import json
 
 	settings = table("Setting", "Value", "From")

@@ -172,8 +172,8 @@ def test_a_node_id_that_is_set_records_the_server_and_makes_its_row(
 def test_a_name_at_hetzner_that_differs_is_said(bench: Path, hetzner: Callable[..., HostileServer]) -> None:
 	hetzner(b"222", b"app-server-7", b"eu-central", b"203.0.113.5")
 	config = load_config(open_bench(str(bench)), {})
-	(note,) = board(bench).notes(config, {"node_id": "node-1"}, None)
-	assert "Hetzner's name of this server is app-server-7, and node_id is node-1" in note
+	(note,) = board(bench).notes(config, {"node_id": "node-1"})
+	assert "Hetzner's name of this server is app-server-7, but node_id is node-1" in note
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_a_name_at_hetzner_that_differs_is_said(bench: Path, hetzner: Callable[.
 		({"name": "x", "labels": {"prego-node-id": "node-1"}}, None),
 		(
 			{"name": "x", "labels": {"prego-node-id": "node-2"}},
-			"label prego-node-id of this server is node-2, and node_id is node-1",
+			"label prego-node-id of this server is node-2, but node_id is node-1",
 		),
 		({"name": "node-1", "labels": {}}, None),
 		({"name": "\x1b[31m"}, "name of this server is \\x1b[31m"),
@@ -196,7 +196,7 @@ def test_with_a_token_hetzners_api_is_asked_for_the_label(
 		monkeypatch.setattr(onboarding, "API_URL", api.url)
 		made = board(bench, environ={"HCLOUD_TOKEN": "a-token-987654321"})
 		config = load_config(open_bench(str(bench)), {})
-		notes = made.notes(config, {"node_id": "node-1"}, None)
+		notes = made.notes(config, {"node_id": "node-1"})
 	assert len(notes) == (words is not None) and (words or "") in "".join(notes)
 	assert "987654321" not in "".join(notes)
 	assert api.requests[0].startswith(b"GET /v1/servers/222 ")

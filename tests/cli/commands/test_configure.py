@@ -16,7 +16,7 @@ from prego_metrics.agent.config.settings import SETTINGS
 # --- options -----------------------------------------------------------------------------------------
 
 
-def test_settings_given_as_options_are_written_and_shown(
+def test_a_change_is_answered_in_three_lines_and_show_has_the_table(
 	run_agent: Run, bench_folder: Path, key_file: Path
 ) -> None:
 	ended = run_agent("configure", *GOOD, "--api-key-file", key_file, "--bench", bench_folder, COLUMNS="400")
@@ -26,7 +26,11 @@ def test_settings_given_as_options_are_written_and_shown(
 		"control_plane_url": URL,
 		"api_key_file": str(key_file),
 	}
-	shown = rows(ended.stdout)
+	wrote, register, following = ended.stdout.splitlines()
+	assert wrote.startswith("Wrote node_id, control_plane_url, api_key_file. ")
+	assert "INSERT INTO nodes" in register and "sg-1" in register
+	assert following == "Next: prego-metrics push; then prego-metrics doctor"
+	shown = rows(run_agent("configure", "--show", "--bench", bench_folder, COLUMNS="400").stdout)
 	assert shown["node_id"] == ("sg-1", SOURCE)
 	assert shown["control_plane_url"] == (URL, SOURCE)
 	assert shown["push_interval"] == ("60", "default")
@@ -79,7 +83,8 @@ def test_lists_are_given_by_repeating_their_option_and_replace_the_old_list(
 	assert written(bench_folder)["exclude_sites"] == ["pool-*", "한국.example"]
 	assert written(bench_folder)["disk_paths"] == ["/"]
 	assert written(bench_folder)["benches"] == ["."]
-	assert rows(ended.stdout)["exclude_sites"] == ('["pool-*", "한국.example"]', SOURCE)
+	shown = run_agent("configure", "--show", "--bench", bench_folder).stdout
+	assert rows(shown)["exclude_sites"] == ('["pool-*", "한국.example"]', SOURCE)
 
 
 def test_a_name_that_is_no_unicode_can_be_excluded(
@@ -87,7 +92,8 @@ def test_a_name_that_is_no_unicode_can_be_excluded(
 ) -> None:
 	make_site(bench_folder, os.fsdecode(b"bytes\xff.example"))
 	ended = run_agent("configure", "--exclude-sites", os.fsdecode(b"bytes\xff.*"), "--bench", bench_folder)
-	assert "bytes\\xff.*" in ended.stdout
+	assert ended.returncode == 0
+	assert "bytes\\xff.*" in run_agent("configure", "--show", "--bench", bench_folder).stdout
 	census = json.loads(run_agent("tenants", "--json", "--bench", bench_folder).stdout)
 	assert census["tenant_count"] == 3
 
@@ -229,6 +235,7 @@ def test_the_heartbeat_is_shown_without_its_path(
 	ended = run_agent("configure", *GOOD, "--heartbeat-url", url, *option, "--bench", bench_folder)
 	assert (ended.returncode, ended.stderr) == (0, "")
 	assert written(bench_folder)["heartbeat_url"] == url
-	assert "987654321" not in ended.stdout
+	later = run_agent("configure", "--show", *option, "--bench", bench_folder)
+	assert "987654321" not in ended.stdout + later.stdout
 	shown = "https://hc.example:8443/…"
-	assert (shown if not option else json.dumps(shown)) in ended.stdout
+	assert (shown if not option else json.dumps(shown)) in later.stdout

@@ -90,7 +90,7 @@ def test_the_table_fits_80_columns(run_agent: Run, bench_folder: Path) -> None:
 
 def test_what_is_required_and_missing_is_asked_for_on_a_terminal(bench_folder: Path) -> None:
 	seen = on_a_terminal(
-		"configure", "--bench", bench_folder, typed=f"sg-1\n{URL}\n\n", NO_COLOR="1", INTERNAL_API_KEY="k"
+		"configure", "--bench", bench_folder, typed=f"sg-1\n{URL}\n\n\n", NO_COLOR="1", INTERNAL_API_KEY="k"
 	)
 	assert seen.code == 0
 	assert "node_id (this node's ID, equal to nodes.node_id): " in seen.screen
@@ -101,7 +101,7 @@ def test_what_is_required_and_missing_is_asked_for_on_a_terminal(bench_folder: P
 
 def test_only_what_is_missing_is_asked_for(bench_folder: Path, settings: Callable[..., Path]) -> None:
 	settings(bench_folder, node_id="sg-1")
-	seen = on_a_terminal("configure", "--bench", bench_folder, typed=f"{URL}\n\n", INTERNAL_API_KEY="k")
+	seen = on_a_terminal("configure", "--bench", bench_folder, typed=f"{URL}\n\n\n", INTERNAL_API_KEY="k")
 	assert "node_id (" not in seen.screen
 	assert written(bench_folder) == {"node_id": "sg-1", "control_plane_url": URL}
 	again = on_a_terminal("configure", "--bench", bench_folder, INTERNAL_API_KEY="k")
@@ -114,10 +114,10 @@ def test_pool_sites_are_excluded_unless_it_is_denied(
 ) -> None:
 	make_site(bench_folder, "pool-1")
 	seen = on_a_terminal(
-		"configure", "--bench", bench_folder, typed=f"sg-1\n{URL}\n\n{answer}\n", INTERNAL_API_KEY="k"
+		"configure", "--bench", bench_folder, typed=f"sg-1\n{URL}\n\n{answer}\n\n", INTERNAL_API_KEY="k"
 	)
 	assert seen.code == 0
-	assert "1 sites are named pool-* (pool-1)" in seen.screen
+	assert "1 site matches pool-* (pool-1)" in seen.screen
 	assert written(bench_folder).get("exclude_sites") == expected
 
 
@@ -128,13 +128,13 @@ def test_the_answer_about_pool_sites_keeps_what_is_excluded_already(
 		make_site(bench_folder, f"pool-{number}")
 	settings(bench_folder, exclude_sites=["ops.example"])
 	seen = on_a_terminal(
-		"configure", "--bench", bench_folder, typed=f"sg-1\n{URL}\n\n\n", INTERNAL_API_KEY="k"
+		"configure", "--bench", bench_folder, typed=f"sg-1\n{URL}\n\n\n\n", INTERNAL_API_KEY="k"
 	)
 	assert seen.code == 0
-	assert "4 sites are named pool-* (pool-0, pool-1, pool-2 …)" in seen.screen
+	assert "4 sites match pool-* (pool-0, pool-1, pool-2 …)" in seen.screen
 	assert written(bench_folder)["exclude_sites"] == ["ops.example", "pool-*"]
 	again = on_a_terminal("configure", "--bench", bench_folder, INTERNAL_API_KEY="k")
-	assert again.code == 0 and "sites are named" not in again.screen
+	assert again.code == 0 and "match pool" not in again.screen
 
 
 @pytest.fixture
@@ -160,12 +160,12 @@ def test_the_volume_of_a_site_is_added_to_disk_paths_unless_it_is_denied(
 		"configure",
 		"--bench",
 		bench_folder,
-		typed=f"sg-1\n{URL}\n\n{answer}\n",
+		typed=f"sg-1\n{URL}\n\n{answer}\n\n",
 		columns=300,
 		INTERNAL_API_KEY="k",
 	)
 	assert seen.code == 0
-	assert "/dev/shm" in seen.screen and "which disk_pct leaves out. Add them? [Y/n]" in seen.screen
+	assert "/dev/shm" in seen.screen and "which disk_pct does not include. Add them? [Y/n]" in seen.screen
 	paths = written(bench_folder).get("disk_paths")
 	if is_added:
 		assert paths[:2] == [str(bench_folder / "sites"), "/"] and "/dev/shm" in paths[2:]
@@ -179,7 +179,7 @@ def test_questions_do_not_end_up_among_the_results(bench_folder: Path) -> None:
 		"--json",
 		"--bench",
 		bench_folder,
-		typed=f"sg-1\n{URL}\n\n",
+		typed=f"sg-1\n{URL}\n\n\n",
 		stdout_elsewhere=True,
 		INTERNAL_API_KEY="k",
 	)
@@ -189,7 +189,7 @@ def test_questions_do_not_end_up_among_the_results(bench_folder: Path) -> None:
 
 
 def test_a_wrong_answer_is_asked_for_again(bench_folder: Path) -> None:
-	typed = f"..\nsg-1\nhttp://far.example\n{URL}\nno/site\nacme.example\nn\n"
+	typed = f"..\nsg-1\nhttp://far.example\n{URL}\nno/site\nacme.example\nn\n\n"
 	seen = on_a_terminal(
 		"configure", "--bench", bench_folder, typed=typed, INTERNAL_API_KEY="k", COLUMNS="300"
 	)
@@ -213,7 +213,7 @@ def test_the_key_is_asked_for_hidden_and_put_into_a_file_of_its_own(
 		"--bench",
 		bench_folder,
 		typed=f"sg-1\n{URL}\n\n{path}\n",
-		typed_later=(4, "typed-key-987654321\n"),
+		typed_later=[(4, "typed-key-987654321\n"), (7, "none\n")],
 	)
 	assert seen.code == 0
 	assert "987654321" not in seen.screen

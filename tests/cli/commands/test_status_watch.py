@@ -65,7 +65,7 @@ def test_watching_ends_with_the_code_of_what_was_seen_last(bench: Path) -> None:
 
 def test_watching_on_a_terminal_redraws_it(bench: Path) -> None:
 	deliver(bench, 20)
-	seen = on_a_terminal("status", "--watch", "0.5", "--bench", bench, typed_later=(2.5, "\x03"))
+	seen = on_a_terminal("status", "--watch", "0.5", "--bench", bench, typed_later=[(2.5, "\x03")])
 	assert seen.code == 0
 	assert seen.screen.count("\x1b[H\x1b[J") >= 2
 	assert "Traceback" not in seen.screen and "PREGO OK" in seen.screen and "Triggers" in seen.screen

@@ -192,7 +192,7 @@ def test_ctrl_c_ends_it_at_once_with_one_word_and_no_process(bench: Path) -> Non
 		"--sizes",
 		"--bench",
 		bench,
-		typed_later=(3.0, "\x03"),
+		typed_later=[(3.0, "\x03")],
 		program=["-c", ON_TWO_CPUS],
 		SECONDS="20",
 	)
