@@ -175,8 +175,14 @@ def test_nobody_else_may_ask(people: dict[str, Visitor], who: str, method: str) 
 def test_the_readers_role_reads_metrics_and_nothing_else(people: dict[str, Visitor]) -> None:
 	answer = ask(people["reader"], "metrics")
 	assert answer.status_code == 200
-	assert answer.headers["Content-Type"].startswith("application/openmetrics-text")
-	assert answer.text.endswith("# EOF\n")
+	assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+	assert "prego_push_interval_seconds " in answer.text
+	reader = people["reader"]
+	accepted = {"Accept": "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"}
+	url = f"{reader.base}/api/method/prego_metrics.api.metrics"
+	scraped = reader.session.get(url, headers=accepted, timeout=60)
+	assert scraped.headers["Content-Type"].startswith("application/openmetrics-text")
+	assert scraped.text.endswith("# EOF\n")
 	for doctype in ("Prego Metrics Push", "Prego Node"):
 		listed = people["reader"].get(f"/api/resource/{doctype}")
 		assert listed.status_code in (401, 403) or listed.json()["data"] == []
