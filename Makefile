@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-js faults test-ansible test-bench contract mutation lint format wheel release-check bench-speed settings-table fleet-simulation fleet-processes clean
+.PHONY: help demo test test-js faults test-ansible test-bench contract mutation lint format wheel release-check bench-speed settings-table translations fleet-simulation fleet-processes clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -108,6 +108,9 @@ bench-speed: $(VENV)/dev ## Measure beside peers, as ratios (see benchmarks/)
 
 settings-table: $(VENV)/run ## Write the table of docs/settings.md from the settings in the code
 	@$(BIN)/python tests/support/settings_table.py
+
+translations: $(VENV)/run ## Write prego_metrics/locale/main.pot and ko.po from the sources and translations/ko.csv
+	@PYTHONPATH=tests/support $(BIN)/python tests/support/locale_files.py
 
 fleet-simulation: $(VENV)/run ## Simulate a day of 10,000 nodes by scenario, and write docs/scaling-simulation.md (an hour of two cores)
 	@$(BIN)/python benchmarks/fleet.py --write
