@@ -39,13 +39,17 @@ def tenant_figures(node: Examination) -> Finding:
 
 
 def _progress(status: ScanStatus, now: float) -> Message:
-	figures = {
-		"started": duration(now - status.begun_at),
-		"sites": status.read,
-		"age": duration(status.age(now)),
-	}
+	started, age = duration(now - status.begun_at), duration(status.age(now))
 	if status.ended_at is None:
 		return message(
-			"scan incomplete: started {started} ago, {sites} sites read, oldest data {age} old", **figures
+			"scan incomplete: started {started} ago, {sites} sites read, oldest data {age} old",
+			started=started,
+			sites=status.read,
+			age=age,
 		)
-	return message("all {sites} sites scanned, started {started} ago, oldest data {age} old", **figures)
+	return message(
+		"all {sites} sites scanned, started {started} ago, oldest data {age} old",
+		sites=status.read,
+		started=started,
+		age=age,
+	)
