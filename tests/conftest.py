@@ -53,6 +53,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 	if "slow" not in config.option.markexpr:
 		config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("slow")])
 		items[:] = [item for item in items if not item.get_closest_marker("slow")]
+	# A group is one worker's: begun last, it would be waited for alone.
+	items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
 	unset = [name for name in _BENCH_VARIABLES if not os.environ.get(name)]
 	for item in items:
 		if item.get_closest_marker("bench"):
