@@ -53,12 +53,14 @@ def wait_before_push(config: Config, folder: StateFolder, request: Request) -> W
 	return Wait(max(share, seconds + _MOMENT_SECONDS if seconds > 0 else 0.0), regular=False)
 
 
-def is_due(config: Config, folder: StateFolder, state: State, request: Request) -> bool:
-	"""Tell whether a push is due, for a run that holds the lock."""
+def is_due(config: Config, folder: StateFolder, state: State, request: Request, wait: Wait) -> bool:
+	"""Tell whether a push is due, for a run that waited and holds the lock."""
 	if not request.on_change and is_regular_due(config, state):
 		return True
 	ready = state.pace.obeys_changes and _seconds_until_change_due(config, state) <= 0
-	return ready and has_changed(config, folder, state)
+	# Without a wait it has only just been counted, and a push meanwhile would have moved the time of the next.
+	just_counted = not (wait.regular or wait.seconds)
+	return ready and (just_counted or has_changed(config, folder, state))
 
 
 def is_regular_due(config: Config, state: State) -> bool:

@@ -22,7 +22,7 @@ from prego_metrics.agent.base.time_limits import folder_in_time
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.config.config import DRY_RUN_KEYS, PUSH_KEYS, Config
 from prego_metrics.agent.config.key_place import key_place
-from prego_metrics.agent.push.due import is_due, keep_count, wait_before_push
+from prego_metrics.agent.push.due import Wait, is_due, keep_count, wait_before_push
 from prego_metrics.agent.push.request import MANUAL, ON_CHANGE, Request
 from prego_metrics.agent.push.result import Result
 from prego_metrics.agent.push.steps import (
@@ -131,13 +131,11 @@ def _push_if_due(config: Config, folder: StateFolder, request: Request, environ:
 	"""Judge whether a push is due, take the lock, judge again, push and record."""
 	if request.trigger == "frappe" and not config.scheduler_pushes:
 		return Result(NOT_DUE, time.time())
-	regular = True
+	wait = wait_before_push(config, folder, request) if request.if_due else Wait(0.0, regular=True)
+	if wait is None:
+		return Result(NOT_DUE, time.time())
 	if request.if_due:
-		wait = wait_before_push(config, folder, request)
-		if wait is None:
-			return Result(NOT_DUE, time.time())
 		time.sleep(wait.seconds)
-		regular = wait.regular
 	from prego_metrics.agent.push.busy import busy, lock_wait_seconds
 	from prego_metrics.agent.push.record import read_under_lock, record_push
 	from prego_metrics.agent.state.begun_push import BegunPush
@@ -162,7 +160,7 @@ def _push_if_due(config: Config, folder: StateFolder, request: Request, environ:
 		if no_lock and request.if_due:
 			# A person may push without the lock, but triggers could do it at the same time.
 			result = Result(NOT_SENT, time.time(), error=no_lock)
-		elif request.if_due and not is_due(config, folder, state, request):
+		elif request.if_due and not is_due(config, folder, state, request, wait):
 			return Result(NOT_DUE, time.time())
 		else:
 			give_up_at = time.monotonic() + schedule.deadline_seconds(config.push_interval)
@@ -171,7 +169,7 @@ def _push_if_due(config: Config, folder: StateFolder, request: Request, environ:
 			if no_lock is None:
 				write_in_time(lambda: folder.begin(begun), folder, give_up_at)
 			result, state, state_hangs = _count_and_send(
-				config, folder, state, request, environ, begun.at, give_up_at, regular
+				config, folder, state, request, environ, begun.at, give_up_at, wait.regular
 			)
 		result = result._replace(warnings=(*result.warnings, *state_warnings))
 		if state_hangs:
