@@ -160,6 +160,12 @@ def test_no_sql_is_written_as_text_on_a_sites_database() -> None:
 			assert not re.search(r"\bdb\.(sql|multisql|sql_ddl)$", name), f"{path}:{call.lineno}"
 
 
+def test_comprehensions_stand_where_frappes_rules_refuse_map_and_filter() -> None:
+	"""semgrep's frappe-no-functional-code; linters.yml runs all of Frappe's rules."""
+	for path, tree in app_sources().items():
+		assert [call.lineno for call, name in calls(tree) if name in ("map", "filter")] == [], path
+
+
 def test_nothing_starts_a_process_or_evaluates_text() -> None:
 	forbidden = re.compile(
 		r"^(eval|exec|compile|__import__|os\.(system|popen|exec\w+|spawn\w+|posix_spawn\w*)|subprocess\b.*)$"

@@ -155,9 +155,12 @@ def _others_written(key: str | None, tick_seconds: int | None) -> list[str]:
 
 
 def _print_written(bench: Bench, written: Sequence[str], removed: Sequence[str]) -> None:
-	lines = [f"Wrote {', '.join(map(sanitize, written))}" if written else ""]
-	lines += [f"{'removed' if written else 'Removed'} {', '.join(map(sanitize, removed))}" if removed else ""]
-	what = "; ".join(filter(None, lines)) or "Nothing to change"
+	lines = []
+	if written:
+		lines.append(f"Wrote {', '.join(sanitize(name) for name in written)}")
+	if removed:
+		lines.append(f"{'removed' if written else 'Removed'} {', '.join(sanitize(name) for name in removed)}")
+	what = "; ".join(lines) or "Nothing to change"
 	click.echo(f"{what}. Settings: {sanitize(config_file(bench))}")
 
 
