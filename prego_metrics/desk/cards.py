@@ -1,7 +1,8 @@
 """The workspace's cards and chart. On a site other than the operator site a card shows a dash and raises no error,
 which would show a tenant's System Manager a red message.
 
-Frappe fetches a card when the workspace opens and not again, so times are local times, not ages.
+Frappe fetches a card when the workspace opens and not again, so times are local times, not ages. It shows what a
+card returns as HTML.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ import time
 from typing import Any
 
 import frappe
-from frappe.utils import add_days, format_datetime, getdate, nowdate
+from frappe.utils import add_days, getdate, nowdate
 
 from prego_metrics.agent.state.outcomes import DELIVERED, FAILED, NOT_SENT, REFUSED
-from prego_metrics.agent.state.status import Status, judge_status
+from prego_metrics.agent.state.status import FAILING, FRESH, NEVER, STALE, Status, judge_status
 from prego_metrics.agent.state.store import StateFolder
 from prego_metrics.agent.state.trigger_settings import as_pushed
-from prego_metrics.desk.adapters.site_locale import local_time
+from prego_metrics.desk.adapters.site_locale import users_time
 from prego_metrics.desk.operator_site import operator_config
 from prego_metrics.desk.push_log import DOCTYPE, node_id_in_log
 
@@ -25,27 +26,44 @@ NOTHING = "–"
 
 
 @frappe.whitelist(methods=["GET", "POST"])
+def node_state() -> str:
+	"""Return whether the node is delivering, as the page says it; HTML, which is red where the row is stale."""
+	status = _status()
+	if status is None:
+		return NOTHING
+	mark, word = {
+		FRESH: ("✓", frappe._("Delivering")),
+		FAILING: ("!", frappe._("Failing")),
+		STALE: ("✕", frappe._("Stale")),
+		NEVER: ("✕", frappe._("Never delivered")),
+	}[status.verdict]
+	return _in_colour(status, f"{mark} {frappe.utils.escape_html(word)}")
+
+
+@frappe.whitelist(methods=["GET", "POST"])
 def tenants() -> str:
-	"""Return how many tenants the last delivered push counted."""
+	"""Return how many tenants the last delivered push counted; HTML."""
 	status = _status()
 	payload = status.last_delivered.payload if status and status.last_delivered else None
-	return str(payload["tenant_count"]) if payload else NOTHING
+	return _in_colour(status, str(payload["tenant_count"])) if status and payload else NOTHING
 
 
 @frappe.whitelist(methods=["GET", "POST"])
 def failures_in_a_row() -> str:
-	"""Return how many pushes in a row were not delivered."""
+	"""Return how many pushes in a row were not delivered; HTML."""
 	status = _status()
-	return str(status.failures_in_a_row) if status else NOTHING
+	return _in_colour(status, str(status.failures_in_a_row)) if status else NOTHING
 
 
 @frappe.whitelist(methods=["GET", "POST"])
 def last_delivered() -> str:
-	"""Return when a push was last delivered, in the site's time zone."""
+	"""Return when a push was last delivered, as this user reads times; HTML."""
 	status = _status()
 	if status is None or status.last_delivered is None:
 		return NOTHING
-	return format_datetime(local_time(status.last_delivered.at))
+	moment, zone = users_time(status.last_delivered.at).rsplit(" ", 1)
+	small = f'<div class="text-muted" style="font-size: 12px; font-weight: 400">{zone}</div>'
+	return _in_colour(status, f'<span style="font-size: 18px">{moment}</span>{small}')
 
 
 @frappe.whitelist(methods=["GET", "POST"])
@@ -82,6 +100,13 @@ def pushes_per_day(**_chart: Any) -> dict[str, Any]:
 			for outcome, name in names.items()
 		],
 	}
+
+
+def _in_colour(status: Status, html: str) -> str:
+	"""Return what a card shows in the colour of the state: a stale node's old numbers must not look healthy."""
+	colour = {FAILING: "var(--orange-600, #bd3e0c)", STALE: "var(--red-600, #e03636)"}
+	colour[NEVER] = colour[STALE]
+	return f'<span style="color: {colour.get(status.verdict, "inherit")}">{html}</span>'
 
 
 def _status() -> Status | None:

@@ -213,7 +213,7 @@ WAYS_TO_ASK = [
 	),
 	*(
 		("get", f"{CARD}{card}", {})
-		for card in ("tenants", "failures_in_a_row", "last_delivered", "pushes_per_day")
+		for card in ("node_state", "tenants", "failures_in_a_row", "last_delivered", "pushes_per_day")
 	),
 	(
 		"get",

@@ -96,7 +96,7 @@ def open_page(tmp_path: Path) -> Iterator[Callable[..., Page]]:
 
 
 def look_at_the_tenants(page: Page) -> None:
-	page.run("cur_frm.get_field('tenants_html').$wrapper[0].scrollIntoView({block: 'center'})")
+	page.run("document.querySelector('[data-section=tenants]').scrollIntoView({block: 'center'})")
 
 
 def count(page: Page, css: str) -> int:

@@ -35,3 +35,12 @@ test("text of the node cannot become markup", () => {
 	assert.ok(!labels.badge(["<b>", "good", "✓"]).includes("<b>"));
 	assert.equal(labels.html(null), "");
 });
+
+test("a sentence of the node shows its times in the user's zone, and commands as code", () => {
+	assert.equal(labels.sentence("since 2026-11-25T16:30:00Z: run `a <b>`"), "since 2026-11-26 01:30:00: run <code>a &#60;b&#62;</code>");
+	assert.equal(labels.sentence("one ` alone"), "one ` alone");
+});
+
+test("an age has the unit that people say", () => {
+	assert.deepEqual([5, 119, 120, 2040, 7199, 7200, 172_800].map((age) => labels.age(age)), ["5 s", "119 s", "2 min", "34 min", "120 min", "2 h", "2 days"]);
+});

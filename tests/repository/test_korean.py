@@ -27,7 +27,6 @@ SAME_IN_KOREAN = {
 	"{folder}: {reason}",
 	"{path}: {reason}",
 	"{percent} %",
-	"alert_url_file: {problem}",
 	"heartbeat_url_file: {problem}",
 	"{problem}",
 	"{problems}",

@@ -60,6 +60,9 @@ class Page:
 	def press(self, action: str) -> None:
 		self.run("document.querySelector(`[data-action=${arguments[0]}]`).click()", action)
 
+	def unfold(self, section: str) -> None:
+		self.run("document.querySelector(`[data-section=${arguments[0]}]`).open = true", section)
+
 	def errors(self) -> list[str]:
 		# The icon belongs to the picture that the browser opens first, to log in from.
 		logged = [

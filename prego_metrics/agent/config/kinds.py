@@ -155,11 +155,6 @@ class Seconds(Number):
 	unit = coded("unit_seconds")
 
 
-class Hours(Number):
-	metavar = "HOURS"
-	unit = coded("unit_hours")
-
-
 class Percent(Number):
 	metavar = "PERCENT"
 	unit = coded("unit_percent")
@@ -199,21 +194,12 @@ class Flag(_Json[bool]):
 		return bool(value) if isinstance(value, int) and value in (0, 1) else None
 
 
-class _Word(Kind[str]):
-	"""One of the words that metavar has."""
-
-	def accept(self, value: object) -> str | None:
-		return value if isinstance(value, str) and value in self.metavar.split("|") else None
-
-
-class MemorySource(_Word):
+class MemorySource(Kind[str]):
 	metavar = "host|cgroup"
 	allowed = coded("allowed_memory_source")
 
-
-class AlertTemplate(_Word):
-	metavar = "json|slack|alertmanager|ntfy"
-	allowed = coded("allowed_alert_template")
+	def accept(self, value: object) -> str | None:
+		return value if isinstance(value, str) and value in ("host", "cgroup") else None
 
 
 class SecretFile(Kind[str]):

@@ -1,4 +1,4 @@
-"""How a push can end."""
+"""How a push can end, and what triggers it, in words."""
 
 from __future__ import annotations
 
@@ -37,3 +37,14 @@ def outcome_word(outcome: str) -> str:
 		BUSY: message("busy"),
 	}
 	return known.get(outcome) or sanitize(outcome, 40)
+
+
+def trigger_word(trigger: str) -> str:
+	"""Return what started a push as it stands in a sentence; the state may hold anything."""
+	known = {
+		"frappe": message("Frappe scheduler"),
+		"timer": message("systemd timer"),
+		"cron": message("cron"),
+		"manual": message("manual push"),
+	}
+	return known.get(trigger) or sanitize(trigger, 40)

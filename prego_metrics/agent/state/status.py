@@ -11,15 +11,8 @@ from prego_metrics.agent.bench.installed_frappe import scheduler_tick
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.light_typing import Any
 from prego_metrics.agent.state.lock_contention import stuck_push
-from prego_metrics.agent.state.maintenance import (
-	Maintenance,
-	held_message,
-	holding,
-	maintenance_as_dict,
-	maintenances,
-)
 from prego_metrics.agent.state.model import Push, State
-from prego_metrics.agent.state.outcomes import DELIVERED, outcome_word
+from prego_metrics.agent.state.outcomes import DELIVERED, outcome_word, trigger_word
 from prego_metrics.agent.state.schedule import (
 	CLOCK_STEP_SECONDS,
 	MAX_SLACK_SECONDS,
@@ -43,13 +36,14 @@ _PLUGIN_WORDS = {FRESH: "OK", FAILING: "WARNING", STALE: "CRITICAL", NEVER: "UNK
 class Status:
 	"""The verdict; age_seconds is that of the last delivered push, None without one.
 
+	headline says how fresh the node is, reasons why it is not, and what it waits for.
 	not_before is until when the control plane asks to wait, None if it does not.
 	tick_seconds is how often Frappe's scheduler looks for due jobs, None where it does not push.
-	maintenance is what holds alerts now, None if nothing does.
 	"""
 
 	verdict: str
-	sentence: Message
+	headline: Message
+	reasons: tuple[Message, ...]
 	age_seconds: float | None
 	max_age_seconds: float
 	last: Push | None
@@ -57,7 +51,14 @@ class Status:
 	failures_in_a_row: int
 	not_before: float | None = None
 	tick_seconds: float | None = None
-	maintenance: Maintenance | None = None
+
+	@property
+	def sentence(self) -> Message:
+		"""The headline and the reasons."""
+		sentence = self.headline
+		for reason in self.reasons:
+			sentence = message("{sentence}; {reason}", sentence=sentence, reason=reason)
+		return sentence
 
 	@property
 	def exit_code(self) -> int:
@@ -93,7 +94,6 @@ class Status:
 			"failures_in_a_row": self.failures_in_a_row,
 			"not_before": None if self.not_before is None else iso_utc(self.not_before),
 			"tick_seconds": self.tick_seconds,
-			"maintenance": self.maintenance and maintenance_as_dict(self.maintenance),
 			"last": _push_as_dict(self.last),
 			"last_delivered": _push_as_dict(self.last_delivered),
 		}
@@ -132,20 +132,20 @@ def judge_status(
 	if delivered is None or age is None:
 		verdict = NEVER
 		node = sanitize(config.node_id) or message("this node")
-		sentence = message("never delivered a push as {node}", node=node)
+		headline = message("never delivered a push as {node}", node=node)
 		reason = failure or unrecorded or _nothing_yet(state, tick)
 	elif age < 0:
 		verdict = STALE
-		sentence = message(
+		headline = message(
 			"the last delivered push lies {seconds} s in the future: the clock went back",
 			seconds=f"{-age:.0f}",
 		)
 	elif unrecorded:
 		verdict, reason = STALE, unrecorded
-		sentence = message("last delivered {age} ago, as far as was recorded", age=duration(age))
+		headline = message("last delivered {age} ago, as far as was recorded", age=duration(age))
 	elif age > max_age:
 		verdict = STALE
-		sentence = message(
+		headline = message(
 			"last delivered {age} ago, which is more than {seconds} s",
 			age=duration(age),
 			seconds=f"{max_age:.0f}",
@@ -154,16 +154,11 @@ def judge_status(
 	else:
 		# A node that only waits as it was asked to does not fail.
 		verdict = FAILING if failure and not asked else FRESH
-		sentence = _delivered(delivered, age, config.push_interval, tick)
-	records = maintenances(folder, config.bench_in_maintenance, now, note=False) if folder else []
-	maintenance = holding(records, now)
-	held = held_message(maintenance) if maintenance else None
-	for addition in dict.fromkeys((reason, asked, held)):
-		if addition:
-			sentence = message("{sentence}; {reason}", sentence=sentence, reason=addition)
+		headline = _delivered(delivered, age, config.push_interval, tick)
 	return Status(
 		verdict,
-		sentence,
+		headline,
+		tuple(addition for addition in dict.fromkeys((reason, asked)) if addition),
 		age,
 		max_age,
 		state.last,
@@ -171,7 +166,6 @@ def judge_status(
 		state.failures_in_a_row,
 		state.not_before if asked else None,
 		tick,
-		maintenance,
 	)
 
 
@@ -190,7 +184,7 @@ def _failure(state: State, now: float, deadline: float) -> Message | None:
 	return message(
 		"the last attempt ({at}, {trigger}) was not delivered: {error}",
 		at=iso_utc(last.at),
-		trigger=last.trigger,
+		trigger=trigger_word(last.trigger),
 		error=first_line(last.error, 300) if last.error else outcome_word(last.outcome),
 	)
 

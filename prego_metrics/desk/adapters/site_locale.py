@@ -6,7 +6,8 @@ import datetime
 from collections.abc import Callable
 
 import frappe
-from frappe.utils import convert_utc_to_system_timezone
+from frappe.utils import convert_utc_to_system_timezone, format_datetime, get_system_timezone
+from frappe.utils.data import convert_utc_to_timezone
 
 
 def local_time(at: float) -> datetime.datetime:
@@ -14,6 +15,20 @@ def local_time(at: float) -> datetime.datetime:
 	utc = datetime.datetime.fromtimestamp(at, datetime.timezone.utc)
 	local: datetime.datetime = convert_utc_to_system_timezone(utc).replace(tzinfo=None)
 	return local
+
+
+def users_time(at: float) -> str:
+	"""Return seconds since the epoch as this user reads times, in the user's time zone or else the site's."""
+	zone = users_zone()
+	utc = datetime.datetime.fromtimestamp(at, datetime.timezone.utc)
+	local = convert_utc_to_timezone(utc.replace(tzinfo=None), zone).replace(tzinfo=None)
+	return f"{format_datetime(local)} ({zone})"
+
+
+def users_zone() -> str:
+	"""Return the name of the time zone in which the Desk shows times to this user."""
+	zone: str = frappe.db.get_value("User", frappe.session.user, "time_zone") or get_system_timezone()
+	return zone
 
 
 def translator(language: str | None = None) -> Callable[[str], str]:

@@ -31,7 +31,7 @@ RECORDS: dict[str, tuple[str, ...]] = {
 	"Notification": ("Prego Metrics Alert",),
 	"Workspace": ("Prego Metrics",),
 	"Dashboard Chart": ("Prego Pushes per Day",),
-	"Number Card": ("Prego Tenants", "Prego Failures in a Row", "Prego Last Delivered"),
+	"Number Card": ("Prego Node State", "Prego Tenants", "Prego Failures in a Row", "Prego Last Delivered"),
 }
 DOCTYPES = RECORDS["DocType"]
 (REPORT,) = RECORDS["Report"]

@@ -11,6 +11,5 @@ from prego_metrics.exporters.textfile import node_metrics
 
 def metrics_response(config: Config) -> Response:
 	"""Return the metrics of this node in the format that the request accepts."""
-	accept = frappe.request.headers.get("Accept", "") if frappe.request else ""
-	content, content_type = node_metrics(config, accept)
+	content, content_type = node_metrics(config, frappe.request.headers.get("Accept", ""))
 	return Response(content, content_type=content_type)

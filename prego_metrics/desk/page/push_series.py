@@ -1,4 +1,7 @@
-"""The delivered metrics over a day, a week or a month, in buckets; a bucket without a delivered push is a gap."""
+"""The delivered metrics over a day, a week or a month, in buckets; a bucket without a delivered push is a gap.
+
+A node that delivered its first push within that time has no buckets before it, and shorter ones.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +36,10 @@ PERIODS = {
 }
 
 
+# A younger node's buckets are the shortest of these that make no more of them than that.
+_YOUNG_BUCKETS, _MAX_BUCKETS = (120, 300), 150
+
+
 class _Bucket:
 	"""Minimum, mean and maximum of each metric among the pushes of one bucket."""
 
@@ -63,14 +70,21 @@ def delivered_series(config: Config, period: str, now: float) -> dict[str, Any]:
 	folder = StateFolder(config.bench.sites)
 	pushed = as_pushed(config, folder, folder.read()[0])
 	seconds, bucket_seconds = PERIODS[period]
+	delivered = list(_from_state(folder, pushed.node_id))
+	node_id = logged_node_id(pushed.node_id)
+	since = now - seconds
+	began = min((at for at in (_first_in_log(node_id), *(push.at for push in delivered)) if at), default=now)
+	if began > since:
+		since = began
+		young = (size for size in _YOUNG_BUCKETS if (now - since) / size <= _MAX_BUCKETS)
+		bucket_seconds = min(bucket_seconds, next(young, bucket_seconds))
 	bucket_seconds = max(bucket_seconds, int(2 * pushed.push_interval))
-	first = int((now - seconds) // bucket_seconds) + 1
+	first = int(since // bucket_seconds) + (since == now - seconds)
 	last = int(now // bucket_seconds)
 	buckets: dict[int, _Bucket] = {}
-	recent = [push for push in _from_state(folder, pushed.node_id) if push.at >= first * bucket_seconds]
+	recent = [push for push in delivered if push.at >= first * bucket_seconds]
 	# The state is ahead of the log, which catches up from it: from its first push on, the state alone counts.
 	log_ends = min((push.at for push in recent), default=now + bucket_seconds)
-	node_id = logged_node_id(pushed.node_id)
 	in_log = _from_log(node_id, first * bucket_seconds, log_ends, bucket_seconds)
 	for number, metric, minimum, maximum, total, count in in_log:
 		buckets.setdefault(number, _Bucket()).add(metric, minimum, maximum, total, count)
@@ -95,6 +109,16 @@ def _from_state(folder: StateFolder, node_id: str) -> Iterable[Any]:
 	for push in folder.history():
 		if push.outcome == DELIVERED and push.node_id == node_id:
 			yield push
+
+
+def _first_in_log(node_id: str) -> float | None:
+	"""Return when this node delivered the first push that is still in the log."""
+	if not node_id or not frappe.db.exists("DocType", DOCTYPE):
+		return None
+	first: float | None = frappe.db.get_value(
+		DOCTYPE, {"node_id": node_id, "outcome": DELIVERED}, "epoch_seconds", order_by="pushed_at"
+	)
+	return first
 
 
 def _from_log(

@@ -40,6 +40,8 @@ def node_page(config: Config) -> dict[str, Any]:
 	return {
 		**page,
 		"sentence": translated(status.sentence, frappe._),
+		"headline": translated(status.headline, frappe._),
+		"reasons": [translated(reason, frappe._) for reason in status.reasons],
 		"who": sanitize(status.last.who, 140) if status.last and status.last.who else None,
 		"failing_since": None if state.failing_since is None else iso_utc(state.failing_since),
 		"node_id": sanitize(pushed.node_id),

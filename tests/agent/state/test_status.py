@@ -34,7 +34,6 @@ STATUS_KEYS = [
 	"failures_in_a_row",
 	"not_before",
 	"tick_seconds",
-	"maintenance",
 	"last",
 	"last_delivered",
 ]
@@ -124,7 +123,8 @@ def test_a_fresh_row_after_a_failed_attempt_is_a_warning(config: Config) -> None
 	assert (status.verdict, status.exit_code, status.failures_in_a_row) == ("failing", 1, 1)
 	assert status.plugin_line.startswith("PREGO WARNING - delivered 70 s ago")
 	assert (
-		"the last attempt (2027-01-15T07:59:50Z, frappe) was not delivered: no connection" in status.sentence
+		"the last attempt (2027-01-15T07:59:50Z, Frappe scheduler) was not delivered: no connection"
+		in status.sentence
 	)
 	assert perfdata(status)["failures"] == "1;;;0"
 

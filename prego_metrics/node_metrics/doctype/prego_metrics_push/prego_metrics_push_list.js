@@ -6,6 +6,9 @@ frappe.listview_settings["Prego Metrics Push"] = {
 		pushed_at(value) {
 			return frappe.datetime.str_to_user(value);
 		},
+		driver(value) {
+			return frappe.utils.escape_html(prego_trigger_names()[value] || value);
+		},
 	},
 
 	get_indicator(push) {
@@ -24,10 +27,30 @@ frappe.listview_settings["Prego Metrics Push"] = {
 		});
 		frappe.require("/assets/prego_metrics/css/push_list.css");
 		listview.$result.addClass("prego-pushes");
+		name_the_triggers(listview);
 		show_every_column(listview);
 		show_this_node_alone(listview);
 	},
 };
+
+function prego_trigger_names() {
+	return {
+		frappe: __("Frappe scheduler"),
+		timer: __("systemd timer"),
+		cron: __("cron"),
+		manual: __("manual push"),
+	};
+}
+
+// The filter above the list offers the names that the list shows.
+function name_the_triggers(listview) {
+	const field = listview.page.fields_dict.driver;
+	if (field) {
+		const names = Object.entries(prego_trigger_names()).map(([value, label]) => ({ value, label }));
+		field.df.options = [{ value: "", label: __("Trigger") }, ...names];
+		field.refresh();
+	}
+}
 
 // Up to version 16 Frappe shows three to five columns, depending on the window's width, which leaves out the metrics.
 // A number of columns in the list's settings takes precedence.

@@ -80,6 +80,21 @@ class TestPregoMetricsPush(FrappeTestCase):
 			self.assertEqual([one["disk_pct"] for one in buckets if one["disk_pct"]], [[2.0, 2.0, 2.0]])
 			folder.append_history(push(2, payload={**PAYLOAD, "disk_pct": 2}))
 
+	def test_a_young_nodes_axis_starts_at_its_first_push_and_an_old_ones_a_day_ago(self):
+		now = 1_800_000_000.0
+		sites = os.path.dirname(self.folder.path)
+		open(os.path.join(sites, "apps.txt"), "w").close()
+		config = load_config(open_bench(sites), {"PREGO_METRICS_NODE_ID": "test-node"})
+		for number, ago in ((1, 1800), (2, 60)):
+			self.folder.append_history(push(number, at=now - ago))
+		young = delivered_series(config, "day", now)
+		self.folder.append_history(push(3, at=now - 3 * 86400))
+		old = delivered_series(config, "day", now)
+		self.assertEqual((young["bucket_seconds"], len(young["buckets"])), (120, 16))
+		self.assertLessEqual(young["buckets"][0]["at"], now - 1800)
+		self.assertEqual(young["buckets"][0]["disk_pct"], [99.0, 99.0, 99.0])
+		self.assertEqual((old["bucket_seconds"], len(old["buckets"])), (600, 144))
+
 	def test_what_is_unknown_is_empty_and_a_zero_is_a_zero(self):
 		self.folder.append_history(push(1))
 		self.folder.append_history(push(2, outcome="not_sent", payload=None, status_code=None))

@@ -3,7 +3,7 @@
 const FOLDER = "/assets/prego_metrics/js/node_page";
 const ASSETS = [
 	"/assets/prego_metrics/css/node_page.css",
-	...["sections", "plot", "charts", "page"].map((name) => `${FOLDER}/${name}.js`),
+	...["request", "sections", "plot", "charts", "page"].map((name) => `${FOLDER}/${name}.js`),
 ];
 
 frappe.ui.form.on("Prego Node", {

@@ -6,12 +6,12 @@ import re
 import time
 
 from frappe import _
-from frappe.utils import escape_html, format_datetime
+from frappe.utils import escape_html
 
 from prego_metrics.agent.base.formatting import duration
 from prego_metrics.agent.base.messages import message_of, translated
 from prego_metrics.agent.config.config import Config
-from prego_metrics.desk.adapters.site_locale import local_time
+from prego_metrics.desk.adapters.site_locale import users_time
 from prego_metrics.tenants.usage.scan_status import ScanStatus, is_under_way, last_scan
 from prego_metrics.tenants.usage.store import StoreError
 
@@ -47,15 +47,10 @@ def _how(config: Config) -> str:
 
 def _age(status: ScanStatus, *, under_way: bool) -> str:
 	age = translated(duration(status.age(time.time())), _)
-	started = _time(status.begun_at)
+	started = users_time(status.begun_at)
 	if status.ended_at is not None:
 		return _("Sizes, backups and users as of {0} ({1} ago). The count is live.").format(started, age)
 	read = _("Started at {0}, sites read {1}; the oldest data is {2} old.").format(started, status.read, age)
 	if under_way:
 		return f"{_('A scan is running.')} {read}"
 	return f"{_('The last scan is incomplete; it continues within the hour.')} {read}"
-
-
-def _time(at: float) -> str:
-	formatted: str = format_datetime(local_time(at))
-	return formatted

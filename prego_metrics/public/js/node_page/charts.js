@@ -15,14 +15,12 @@ frappe.provide("prego_metrics.node_page");
 		{ name: "month", label: __("Month") },
 	];
 
-	// The options of a Plot of one metric; `series()` returns the last answer of the HTTP method `series`.
-	function plot_options({ name, label, percent }, series) {
-		const short_text = ([minimum, mean, maximum]) => {
-			if (percent) {
-				return labels.percent(mean);
-			}
-			return minimum === maximum ? String(maximum) : __("{0} to {1}", [minimum, maximum]);
-		};
+	// The options of a Plot of one metric; `series()` returns the last answer of the HTTP method `series`, `latest()`
+	// the payload of the last delivered push.
+	function plot_options({ name, label, percent }, series, latest) {
+		const one_text = (value) => (percent ? labels.percent(value) : String(value));
+		const short_text = ([minimum, , maximum]) =>
+			minimum === maximum ? one_text(maximum) : __("{0} to {1}", [one_text(minimum), one_text(maximum)]);
 		const value_text = (bucket) => {
 			const value = bucket[name];
 			if (!value) {
@@ -54,10 +52,16 @@ frappe.provide("prego_metrics.node_page");
 				return percent ? 100 : prego_metrics.node_page.Plot.round_up(maximum);
 			},
 			axis: (value) => (percent && value ? `${value} %` : String(value)),
-			newest_text: (bucket) => short_text(bucket[name]),
+			newest_text: () => (latest() && latest()[name] !== undefined ? one_text(latest()[name]) : __("unknown")),
 			value_text,
 			headings: [label],
 			cells: (bucket) => [value_text(bucket)],
+			when: (bucket) =>
+				series().period === "month"
+					? labels.time(bucket.at)
+					: `${series().period === "week" ? `${labels.day(bucket.at)} ` : ""}${labels.clock(bucket.at)}–${labels.clock(
+							bucket.at + series().bucket_seconds
+					  )}`,
 			start_time: (bucket) => labels.time(bucket.at),
 			end_time: (bucket) => labels.time(bucket.at + series().bucket_seconds),
 			tick: (bucket) => (series().period === "day" ? labels.clock(bucket.at) : labels.day(bucket.at)),
@@ -73,17 +77,26 @@ frappe.provide("prego_metrics.node_page");
 				({ name, label }) => `<button type="button" class="btn btn-default btn-sm" data-period="${name}"
 					aria-pressed="${name === this.period}">${frappe.utils.escape_html(label)}</button>`
 			);
-			const $root = $(`<div><div class="prego-periods btn-group" role="group">${buttons.join("")}</div>
-				<p class="prego-legend text-muted"></p><div class="prego-charts"></div></div>`).appendTo(parent);
+			const $root = $(`<section><div class="prego-head"><h4>${labels.html(__("History"))}</h4>
+				<div class="prego-periods btn-group" role="group">${buttons.join("")}</div>
+				<p class="prego-legend text-muted"></p></div><div class="prego-charts prego-metrics"></div></section>`).appendTo(parent);
+			this.$charts = $root.find(".prego-charts");
 			$root.find(".prego-periods").attr("aria-label", __("How far back"));
 			this.$legend = $root.find(".prego-legend");
 			this.$buttons = $root.find("[data-period]").on("click", (event) => {
 				this.show(event.currentTarget.dataset.period);
 			});
 			this.plots = metrics().map((metric) => {
-				const options = plot_options(metric, () => this.series);
-				return new prego_metrics.node_page.Plot(options, $root.find(".prego-charts"));
+				const options = plot_options(metric, () => this.series, () => this.latest);
+				return new prego_metrics.node_page.Plot(options, this.$charts);
 			});
+		}
+
+		// The four numbers are those of the last delivered push; they are muted where that is not fresh.
+		show_latest(payload, is_fresh) {
+			this.latest = payload;
+			this.$charts.toggleClass("prego-old", !is_fresh);
+			this.plots.forEach((plot) => plot.show_newest());
 		}
 
 		show(period) {
@@ -106,12 +119,14 @@ frappe.provide("prego_metrics.node_page");
 				series.buckets.pop();
 			}
 			this.series = series;
+			const is_known = series.buckets.some((bucket) => bucket.tenant_count);
 			const minutes = Math.round(series.bucket_seconds / 60);
-			this.$legend.text(
-				__("Line: mean of {0} minutes; band: least to most. Shaded: no push was delivered, or the figure is unknown.", [
-					minutes,
-				])
-			);
+			const legend = __("Line: {0}-minute mean. Band: minimum to maximum. Grey: no data.", [minutes]);
+			const nothing = this.latest
+				? __("No push was delivered in this time.")
+				: __("The charts begin with the first delivered push.");
+			this.$legend.text(is_known ? legend : nothing);
+			this.$charts.toggle(is_known);
 			this.plots.forEach((plot) => plot.draw(series.buckets));
 		}
 	};

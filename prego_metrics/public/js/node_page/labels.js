@@ -7,11 +7,25 @@ prego_metrics.node_page.labels = {
 		return frappe.utils.escape_html(value === null || value === undefined ? "" : String(value));
 	},
 
+	// Escapes a sentence of the node, with its times in the user's zone and what stands in backticks as code.
+	sentence(text) {
+		return this.html(this.local_times(text)).replace(/(`|&#x60;|&#96;)(.+?)\1/g, "<code>$2</code>");
+	},
+
+	// The node's sentences hold times as ISO 8601 in UTC.
+	local_times(text) {
+		return String(text).replace(/\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ/g, (at) => this.time(at));
+	},
+
+	// The zone in which Frappe shows times to this user.
+	zone() {
+		const zone = frappe.boot.time_zone || {};
+		return zone.user || zone.system || "UTC";
+	},
+
 	// `at` is ISO 8601 in UTC or seconds since the epoch.
 	moment(at) {
-		const zone = frappe.boot.time_zone || {};
-		const utc = moment.utc(typeof at === "number" ? at * 1000 : at);
-		return utc.tz(zone.user || zone.system || "UTC");
+		return moment.utc(typeof at === "number" ? at * 1000 : at).tz(this.zone());
 	},
 
 	time(at) {
@@ -36,7 +50,10 @@ prego_metrics.node_page.labels = {
 	},
 
 	age(seconds) {
-		if (seconds < 3600) {
+		if (seconds < 120) {
+			return __("{0} s", [Math.round(seconds)]);
+		}
+		if (seconds < 7200) {
 			return __("{0} min", [Math.round(seconds / 60)]);
 		}
 		return seconds < 2 * 86400
@@ -105,39 +122,34 @@ prego_metrics.node_page.labels = {
 	driver(driver) {
 		return (
 			{
-				frappe: __("Frappe's scheduler"),
+				frappe: __("Frappe scheduler"),
 				timer: __("systemd timer"),
 				cron: __("cron"),
-				manual: __("by hand"),
+				manual: __("manual push"),
 			}[driver] || driver
 		);
 	},
 
-	// Returns what to do about the last push, or null if there is nothing to do.
+	// Returns what to do about the last push, or null if there is nothing to do or the failed checks say it.
 	advice(page) {
 		const last = page.last;
-		if (page.status === "fresh") {
+		if (page.status === "fresh" || !last || last.outcome === "delivered") {
 			return null;
-		}
-		if (!last || last.outcome === "delivered") {
-			return __("Run the checks below: they say which trigger should push, and what stops it.");
 		}
 		if ([401, 403].includes(last.status_code)) {
 			return __(
-				"The control plane does not accept this node's key. Put the right key into the file or variable that Settings in Force names, then push now."
+				"The control plane does not accept this node's key. Put the right key into the file or variable named under Effective settings, then push now."
 			);
 		}
 		if (last.outcome === "refused") {
 			return __(
-				"The control plane was reached and refused the push. Compare node_id and control_plane_url in Settings in Force with the control plane's own, then push now."
+				"The control plane was reached and refused the push. Compare node_id and control_plane_url under Effective settings with the control plane's own, then push now."
 			);
 		}
 		if (last.outcome === "not_sent") {
 			return __("Nothing was sent. Fix what the error names, then push now.");
 		}
-		return __(
-			"The control plane was not reached. The next push tries again by itself; run the checks to see what is in the way."
-		);
+		return __("The control plane was not reached. The next push tries again.");
 	},
 
 	badge([label, tone, mark]) {
@@ -157,13 +169,14 @@ prego_metrics.node_page.labels = {
 	table(headings, rows) {
 		const head = headings.map((heading) => `<th scope="col">${this.html(heading)}</th>`).join("");
 		const body = rows.map((cells) => `<tr>${cells.map((cell) => `<td>${cell}</td>`).join("")}</tr>`);
-		return `<div class="prego-table" tabindex="0" role="group"><table class="table table-sm">
+		const hint = this.html(__("Scroll sideways to see all columns"));
+		return `<div class="prego-table" tabindex="0" role="group" aria-label="${hint}" data-hint="${hint} →"><table class="table table-sm">
 			<thead><tr>${head}</tr></thead><tbody>${body.join("")}</tbody></table></div>`;
 	},
 
 	list(sentences) {
 		return sentences.length
-			? `<ul>${sentences.map((sentence) => `<li>${this.html(sentence)}</li>`).join("")}</ul>`
+			? `<ul>${sentences.map((sentence) => `<li>${this.sentence(sentence)}</li>`).join("")}</ul>`
 			: "";
 	},
 };

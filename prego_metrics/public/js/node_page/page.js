@@ -2,6 +2,8 @@
 frappe.provide("prego_metrics.node_page");
 
 (() => {
+	// Scripts may arrive in any order.
+	const request = (...parameters) => prego_metrics.node_page.request(...parameters);
 	const REFRESH_MS = 15000;
 	// The charts change once per bucket, which is ten minutes or longer.
 	const CHARTS_MS = 60000;
@@ -12,51 +14,6 @@ frappe.provide("prego_metrics.node_page");
 		"/assets/prego_metrics/js/node_page/tenants.js",
 	];
 	const CHANGED = "prego_node_changed";
-
-	// frappe.call would open a dialog for each refresh that fails; here the page shows the failure.
-	async function request(method, parameters = {}, type = "GET") {
-		const query = new URLSearchParams(parameters).toString();
-		const url = `/api/method/prego_metrics.api.${method}`;
-		const headers = { Accept: "application/json", "X-Frappe-CSRF-Token": frappe.csrf_token };
-		let response;
-		let body = {};
-		try {
-			if (type === "POST") {
-				headers["Content-Type"] = "application/x-www-form-urlencoded";
-				response = await fetch(url, { method: type, headers, body: query });
-			} else {
-				response = await fetch(query ? `${url}?${query}` : url, { headers });
-			}
-			body = await response.json();
-		} catch (error) {
-			// No connection, or a proxy's page instead of JSON: handled below.
-			console.info(`prego_metrics.api.${method}: ${error.message}`);
-		}
-		if (response && response.ok) {
-			return body.message;
-		}
-		throw new Error(reason(response, body));
-	}
-
-	function reason(response, body) {
-		if (!response) {
-			return __("This site does not answer.");
-		}
-		if (response.status === 401 || (response.status === 403 && body.session_expired)) {
-			return __("Your session has ended: log in again.");
-		}
-		if (response.status === 429) {
-			return __("Too many requests: wait a minute.");
-		}
-		if (response.status === 500) {
-			return __("This site answered HTTP 500. If the app was updated, restart the bench's processes; logs/prego_metrics.log says what failed.");
-		}
-		try {
-			return JSON.parse(JSON.parse(body._server_messages)[0]).message;
-		} catch {
-			return __("This site answered HTTP {0}.", [response.status]);
-		}
-	}
 
 	prego_metrics.node_page.Page = class Page {
 		constructor(frm) {
@@ -70,46 +27,63 @@ frappe.provide("prego_metrics.node_page");
 		}
 
 		part(name) {
-			return this.frm.get_field(`${name}_html`).$wrapper;
+			return this.$root.find(`[data-part=${name}]`);
+		}
+
+		section(name) {
+			return this.$root.find(`[data-section=${name}]`);
 		}
 
 		build() {
+			const { labels } = this;
 			const button = (name, label, tone) =>
-				`<button type="button" class="btn btn-${tone} btn-sm" data-action="${name}">${this.labels.html(label)}</button>`;
-			this.part("state").html(`<div class="prego-node" data-part="verdict"></div>
-				<div class="prego-node prego-buttons">
-					${button("push", __("Push now"), "primary")}
-					${button("dry_run", __("Dry run"), "default")}
-					${button("doctor", __("Run the checks"), "default")}
-				</div>
-				<div class="prego-node prego-outcome" aria-live="polite" role="status"></div>
-				<div class="prego-node prego-dry-run"></div>
-				<div class="prego-node" data-part="dates"></div>`);
-			this.$outcome = this.part("state").find(".prego-outcome");
-			this.$buttons = this.part("state").find("[data-action]");
+				`<button type="button" class="btn btn-${tone} btn-sm" data-action="${name}">${labels.html(label)}</button>`;
+			const folded = ([name, title]) => `<details class="prego-section" data-section="${name}">
+				<summary><h4>${labels.html(title)}</h4> <span class="prego-gist text-muted"></span></summary>
+				<div data-part="${name}"></div></details>`;
+			const not_run = __("They test the settings, the key, the triggers, the host and the control plane, in up to 20 s.");
+			this.$root = $(`<div class="prego-node">
+				<div data-part="verdict"></div>
+				<div data-part="problems" aria-live="polite"></div>
+				<div class="prego-body">
+					<div class="prego-buttons">
+						${button("push", __("Push now"), "primary")}
+						${button("dry_run", __("Dry run"), "default")}
+						${button("doctor", __("Run checks"), "default")}
+					</div>
+					<div class="prego-outcome" aria-live="polite" role="status"></div>
+					<div class="prego-dry-run"></div>
+					<div data-part="charts"></div>
+					<div data-part="dates"></div>
+					<section data-section="tenants"><h4>${labels.html(__("Tenant usage"))}</h4>
+						<div data-part="tenants"><p class="text-muted">${labels.html(__("Loading …"))}</p></div></section>
+					${[
+						["last_push", __("Last push")],
+						["drivers", __("Triggers")],
+						["host", __("Host")],
+						["checks", __("Checks")],
+						["settings", __("Effective settings")],
+					]
+						.map(folded)
+						.join("")}
+				</div></div>`).appendTo(this.frm.get_field("page_html").$wrapper.empty());
+			this.$outcome = this.$root.find(".prego-outcome");
+			this.$buttons = this.$root.find("[data-action]");
 			this.$buttons.on("click", (event) => this.act(event.currentTarget.dataset.action));
-			this.part("checks").html(
-				`<p class="text-muted">${this.labels.html(
-					__("Not run yet. They look at the settings, the key, the triggers, the host and the control plane, and take up to 20 s.")
-				)}</p>`
-			);
-			this.part("tenants").html(`<p class="text-muted">${this.labels.html(__("Loading …"))}</p>`);
-			for (const name of ["host", "last_push", "drivers", "settings", "checks", "charts", "tenants"]) {
-				this.part(name).addClass("prego-node");
-			}
+			this.$root.on("click", "[data-show]", (event) => this.unfold(event.currentTarget.dataset.show));
+			this.part("checks").html(`<p class="text-muted">${labels.html(not_run)}</p>`);
+			this.set_gist("checks", __("not run yet"));
 		}
 
 		open() {
 			const is_operator_site = !this.frm.doc.not_shown;
-			const parts = ["charts", "tenants", "host", "last_push", "drivers", "checks", "settings"];
-			parts.forEach((name) => this.frm.toggle_display(`${name}_section`, is_operator_site));
-			this.$buttons.parent().toggle(is_operator_site);
+			this.$root.find(".prego-body").toggle(is_operator_site);
 			if (!is_operator_site) {
 				this.explain(this.frm.doc.not_shown);
 				return;
 			}
 			if (!this.charts) {
-				this.charts = new prego_metrics.node_page.Charts(this.part("charts").empty(), (period) =>
+				this.charts = new prego_metrics.node_page.Charts(this.part("charts"), (period) =>
 					request("series", { period }).catch((error) => this.show_outcome(error.message, true))
 				);
 			}
@@ -118,12 +92,22 @@ frappe.provide("prego_metrics.node_page");
 
 		explain(reason) {
 			this.stop();
-			this.part("state")
-				.find("[data-part=verdict]")
-				.html(
-					`<div class="prego-verdict">${this.labels.badge([__("Not shown here"), "muted", "–"])}
-					<p class="prego-sentence">${this.labels.html(reason)}</p></div>`
-				);
+			this.show_verdict([__("Not shown here"), "muted", "–"], reason);
+		}
+
+		show_verdict(badge, sentence) {
+			this.part("verdict").html(`<div class="prego-verdict">${this.labels.badge(badge)}
+				<p class="prego-sentence">${this.labels.sentence(sentence)}</p></div>`);
+		}
+
+		set_gist(name, gist) {
+			this.section(name).find(".prego-gist").text(gist);
+		}
+
+		unfold(name) {
+			const $section = this.section(name).prop("open", true);
+			$section[0].scrollIntoView({ block: "start" });
+			$section.children("summary")[0].focus();
 		}
 
 		is_visible() {
@@ -151,12 +135,7 @@ frappe.provide("prego_metrics.node_page");
 			try {
 				this.show(await request("status"));
 			} catch (error) {
-				this.part("state")
-					.find("[data-part=verdict]")
-					.html(
-						`<div class="prego-verdict">${this.labels.badge([__("Unknown"), "doubt", "?"])}
-						<p class="prego-sentence">${this.labels.html(__("The node could not be read: {0}", [error.message]))}</p></div>`
-					);
+				this.show_verdict([__("Unknown"), "doubt", "?"], __("The node could not be read: {0}", [error.message]));
 				return;
 			}
 			const now = Date.now();
@@ -180,7 +159,7 @@ frappe.provide("prego_metrics.node_page");
 						this.load_tenants();
 					}
 				});
-				this.tenants_observer.observe(this.part("tenants")[0]);
+				this.tenants_observer.observe(this.section("tenants")[0]);
 			}
 		}
 
@@ -200,10 +179,30 @@ frappe.provide("prego_metrics.node_page");
 		}
 
 		show(page) {
-			this.part("state").find("[data-part=verdict]").html(this.sections.verdict(page));
-			this.part("state").find("[data-part=dates]").html(this.sections.dates(page));
-			for (const name of ["host", "last_push", "drivers", "settings"]) {
-				this.replace(this.part(name), this.sections[name](page));
+			this.replace(this.part("verdict"), this.sections.verdict(page));
+			this.replace(this.part("dates"), this.sections.dates(page));
+			this.charts.show_latest(page.last_delivered && page.last_delivered.payload, page.status === "fresh");
+			for (const name of ["last_push", "drivers", "host", "settings"]) {
+				const { gist, body } = this.sections[name](page);
+				this.set_gist(name, gist);
+				this.replace(this.part(name), body);
+			}
+			if (page.status !== this.status) {
+				this.status = page.status;
+				this.status_changed(page);
+			}
+		}
+
+		// What is wrong comes first: the checks are run once, and what failed stands under the headline.
+		status_changed(page) {
+			const is_well = page.status === "fresh";
+			this.section("last_push").prop("open", !is_well && Boolean(page.last) && page.last.outcome !== "delivered");
+			this.section("drivers").prop("open", ["stale", "never"].includes(page.status));
+			if (is_well) {
+				this.part("problems").empty();
+			} else {
+				this.part("problems").html(`<p class="text-muted">${this.labels.html(__("Running checks …"))}</p>`);
+				this.run_checks().catch((error) => this.part("problems").text(error.message));
 			}
 		}
 
@@ -217,7 +216,7 @@ frappe.provide("prego_metrics.node_page");
 		show_outcome(message, is_bad = false) {
 			const mark = is_bad ? "✕" : "✓";
 			this.$outcome.html(
-				`<span aria-hidden="true">${mark}</span> ${this.labels.html(message).replace(/\n/g, "<br>")}`
+				`<span aria-hidden="true">${mark}</span> ${this.labels.sentence(message).replace(/\n/g, "<br>")}`
 			);
 		}
 
@@ -226,7 +225,7 @@ frappe.provide("prego_metrics.node_page");
 			const focused = document.activeElement;
 			this.$buttons.prop("disabled", true);
 			this.$outcome.text(
-				action === "doctor" ? __("Running the checks …") : action === "push" ? __("Pushing …") : __("Counting …")
+				action === "doctor" ? __("Running checks …") : action === "push" ? __("Pushing …") : __("Counting …")
 			);
 			try {
 				await actions[action].call(this);
@@ -246,7 +245,7 @@ frappe.provide("prego_metrics.node_page");
 
 		async dry_run() {
 			const result = await request("push", { dry_run: 1 }, "POST");
-			const $payload = this.part("state").find(".prego-dry-run").empty();
+			const $payload = this.$root.find(".prego-dry-run").empty();
 			if (result.outcome !== "dry_run") {
 				this.show_outcome(result.summary, true);
 				return;
@@ -256,12 +255,18 @@ frappe.provide("prego_metrics.node_page");
 		}
 
 		async doctor() {
+			const report = await this.run_checks();
+			this.show_outcome(__("Checks: {0}", [this.sections.checks_sentence(report)]), !report.ok);
+			this.part("problems").html(this.sections.problems(report));
+		}
+
+		async run_checks() {
 			const report = await request("doctor", {}, "POST");
-			this.part("checks").html(this.sections.checks(report));
-			this.show_outcome(
-				`${this.sections.checks_sentence(report)} ${__("They are listed under Checks.")}`,
-				!report.ok
-			);
+			this.part("checks").html(this.sections.checks(report, Date.now() / 1000));
+			this.set_gist("checks", this.sections.checks_sentence(report));
+			// A push may have been delivered meanwhile.
+			this.part("problems").html(this.status === "fresh" ? "" : this.sections.problems(report));
+			return report;
 		}
 	};
 })();

@@ -31,6 +31,7 @@ frappe.provide("prego_metrics.node_page");
 	//   top(buckets): the value at the upper end; axis(value): its label on the axis
 	//   value_text(bucket): the value in words; newest_text(bucket): the same, shorter, for the heading
 	//   headings, cells(bucket): the table's columns beside the times
+	//   when(bucket): the time beside the value; start_time(bucket) if it is left out
 	//   start_time(bucket), end_time(bucket); tick(bucket): the start as a label of the axis, which has fewer labels
 	//   with long_ticks
 	prego_metrics.node_page.Plot = class Plot {
@@ -38,7 +39,7 @@ frappe.provide("prego_metrics.node_page");
 			this.options = options;
 			this.labels = prego_metrics.node_page.labels;
 			this.$root = $(`<section class="prego-chart" data-metric="${this.labels.html(options.name)}">
-				<h5>${this.labels.html(options.label)} <span class="prego-now text-muted"></span></h5>
+				<h5>${this.labels.html(options.label)} <span class="prego-now"></span></h5>
 				<div class="prego-plot">
 					<div class="prego-y" aria-hidden="true"></div>
 					<div class="prego-canvas" tabindex="0" role="slider" aria-valuemin="0"></div>
@@ -50,8 +51,8 @@ frappe.provide("prego_metrics.node_page");
 				)}</summary><div class="prego-rows"></div></details>
 			</section>`).appendTo(parent);
 			this.$canvas = this.$root.find(".prego-canvas");
-			this.$canvas.on("mousemove", (event) => this.point_at(event));
-			this.$canvas.on("mouseleave blur", () => this.select(null));
+			this.$canvas.on("pointermove pointerdown", (event) => this.point_at(event));
+			this.$canvas.on("pointerleave blur", () => this.select(null));
 			this.$canvas.on("focus", () => this.select(this.buckets.length - 1));
 			this.$canvas.on("keydown", (event) => this.press(event));
 			this.$root.find("details").on("toggle", () => this.fill_table());
@@ -65,7 +66,7 @@ frappe.provide("prego_metrics.node_page");
 			this.top = options.top(known);
 			this.$canvas.html(`<svg viewBox="0 0 ${WIDTH} ${HEIGHT}" preserveAspectRatio="none"
 				aria-hidden="true" focusable="false">${this.shapes()}</svg><i class="prego-cursor"></i>`);
-			this.$root.find(".prego-now").text(known.length ? options.newest_text(known[known.length - 1]) : options.empty_text);
+			this.show_newest();
 			const axis = [this.top, this.top / 2, 0].map((value) => {
 				return `<span>${this.labels.html(options.axis(value))}</span>`;
 			});
@@ -77,6 +78,12 @@ frappe.provide("prego_metrics.node_page");
 			});
 			this.select(this.$canvas.is(":focus") ? this.at ?? buckets.length - 1 : null);
 			this.fill_table();
+		}
+
+		show_newest() {
+			const known = this.buckets.filter((bucket) => this.options.is_known(bucket));
+			const newest = known[known.length - 1];
+			this.$root.find(".prego-now").text(newest ? this.options.newest_text(newest) : this.options.empty_text);
 		}
 
 		shapes() {
@@ -143,6 +150,10 @@ frappe.provide("prego_metrics.node_page");
 				Home: 0,
 				End: last,
 			}[event.key];
+			if (event.key === "Escape") {
+				event.stopPropagation();
+				this.select(null);
+			}
 			if (to !== undefined) {
 				event.preventDefault();
 				event.stopPropagation();
@@ -153,7 +164,8 @@ frappe.provide("prego_metrics.node_page");
 		select(index) {
 			const bucket = index === null ? undefined : this.buckets[index];
 			this.at = bucket ? index : null;
-			const readout = bucket ? `${this.options.start_time(bucket)}: ${this.options.value_text(bucket)}` : "";
+			const when = this.options.when || this.options.start_time;
+			const readout = bucket ? `${when(bucket)}: ${this.options.value_text(bucket)}` : "";
 			this.$root.find(".prego-readout").text(readout);
 			const position = bucket ? index : Math.max(0, this.buckets.length - 1);
 			this.$canvas.attr({ "aria-valuenow": position, "aria-valuetext": readout || __("nothing chosen") });

@@ -71,7 +71,7 @@ frappe.provide("prego_metrics.node_page");
 			this.fastest = new Bars(
 				{
 					name: "fastest",
-					label: __("Fastest Growing"),
+					label: __("Fastest growing"),
 					headings: [__("Each day"), __("Grown"), __("In days")],
 				},
 				$bars,
@@ -127,7 +127,7 @@ frappe.provide("prego_metrics.node_page");
 		}
 
 		note(sentence) {
-			return `<p><span aria-hidden="true">!</span> ${labels.html(sentence)}</p>`;
+			return `<p><span aria-hidden="true">!</span> ${labels.sentence(sentence)}</p>`;
 		}
 
 		show(sizes) {
@@ -135,7 +135,7 @@ frappe.provide("prego_metrics.node_page");
 			const $age = this.$root.find(".prego-age");
 			if (sizes.nothing) {
 				this.$root.find(".prego-notes").html(sizes.trouble ? this.note(sizes.nothing) : "");
-				$age.text(sizes.trouble ? "" : sizes.nothing);
+				$age.html(sizes.trouble ? "" : labels.sentence(sizes.nothing));
 				return;
 			}
 			const age = labels.age(sizes.newest_age_seconds);
@@ -206,7 +206,7 @@ frappe.provide("prego_metrics.node_page");
 		hint() {
 			this.$root
 				.find(".prego-history")
-				.html(`<p class="text-muted">${labels.html(__("Press a bar to see the history of its site."))}</p>`);
+				.html(`<p class="text-muted">${labels.html(__("Select a bar to see the history of its site."))}</p>`);
 		}
 
 		async choose(row) {
@@ -264,7 +264,7 @@ frappe.provide("prego_metrics.node_page");
 				return `<span><svg width="34" height="12" aria-hidden="true" focusable="false"><path
 					class="prego-line prego-line-${line}" d="M 2,6 H 32"/></svg> ${labels.html(name)}</span>`;
 			});
-			const shaded = __("Days in UTC. Shaded: not scanned. A line ends where its value is unknown.");
+			const shaded = __("Days in UTC. Grey: not scanned. A line ends where its value is unknown.");
 			return `<p class="prego-legend prego-keys text-muted">${entries.join("")}<span>${labels.html(shaded)}</span></p>`;
 		}
 	};
