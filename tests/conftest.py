@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from command_server import Commands
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from run_as import RUN_AS
@@ -52,6 +53,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 	if "slow" not in config.option.markexpr:
 		config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("slow")])
 		items[:] = [item for item in items if not item.get_closest_marker("slow")]
+	# A group is one worker's: begun last, it would be waited for alone.
+	items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
 	unset = [name for name in _BENCH_VARIABLES if not os.environ.get(name)]
 	for item in items:
 		if item.get_closest_marker("bench"):
@@ -146,9 +149,16 @@ def control_plane() -> Iterator[WatchedControlPlane]:
 		yield control_plane
 
 
+@pytest.fixture(scope="session")
+def commands() -> Iterator[Commands]:
+	commands = Commands()
+	yield commands
+	commands.close()
+
+
 @pytest.fixture
-def run_agent() -> Callable[..., subprocess.CompletedProcess[str]]:
-	"""`run_agent("push", "--bench", path, INTERNAL_API_KEY=…)` runs the command line as a real process.
+def run_agent(commands: Commands) -> Callable[..., subprocess.CompletedProcess[str]]:
+	"""`run_agent("push", "--bench", path, INTERNAL_API_KEY=…)` runs the command line as a process of its own.
 
 	With `uid`, as that user with the group of the same number and no other. `uid=0` is for what gives up
 	root by itself.
@@ -161,10 +171,14 @@ def run_agent() -> Callable[..., subprocess.CompletedProcess[str]]:
 		uid: int | None = None,
 		**environ: str,
 	) -> subprocess.CompletedProcess[str]:
+		given, variables = list(map(str, arguments)), {**os.environ, **environ}
+		ended = commands.run(given, variables, cwd=cwd, uid=uid or 0, timeout=timeout)
+		if ended:
+			return ended
 		program = ["-m", "prego_metrics.cli"] if uid is None else ["-c", RUN_AS, str(uid)]
 		return subprocess.run(
-			[sys.executable, *program, *map(str, arguments)],
-			env={**os.environ, **environ},
+			[sys.executable, *program, *given],
+			env=variables,
 			cwd=cwd,
 			capture_output=True,
 			text=True,

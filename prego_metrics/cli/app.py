@@ -78,6 +78,8 @@ class _Commands(click.Group):
 				from prego_metrics.cli.commands.fleet import fleet as command
 			case "hetzner":
 				from prego_metrics.cli.commands.hetzner import hetzner as command
+			case "maintenance":
+				from prego_metrics.cli.commands.alerts import maintenance as command
 			case "metrics":
 				from prego_metrics.cli.commands.metrics import metrics as command
 			case "push":
@@ -101,6 +103,7 @@ _NAMES = (
 	"doctor",
 	"fleet",
 	"hetzner",
+	"maintenance",
 	"metrics",
 	"push",
 	"status",

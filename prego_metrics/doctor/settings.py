@@ -199,10 +199,10 @@ def _keys_of_triggers(node: Examination) -> list[Message]:
 
 def heartbeat(node: Examination) -> Finding:
 	"""The dead man's switch, where there is one, has a URL that can be read. It is not pinged."""
-	from prego_metrics.agent.push.heartbeat import load_heartbeat_url
+	from prego_metrics.agent.config.secret_urls import load_secret_url
 
 	try:
-		url = load_heartbeat_url(node.config)
+		url = load_secret_url(node.config, "heartbeat_url")
 	except ConfigurationError as error:
 		return found(
 			WARN,

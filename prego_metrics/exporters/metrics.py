@@ -31,7 +31,8 @@ from prego_metrics.tenants.usage.reader import SiteSizes, opened_to_read
 from prego_metrics.tenants.usage.store import StoreError
 
 # A scraper waits for ten seconds by default, for all parts together.
-COUNT_SECONDS = 3.0
+COUNT_SECONDS = 5.0
+_STORE_SECONDS = 3.0
 
 
 def metrics_text(
@@ -99,7 +100,7 @@ def _tenant_sizes(config: Config) -> Iterable[Metric]:
 	if not config.tenant_series:
 		return
 	try:
-		rows = folder_in_time(lambda: _largest(config), config.bench.sites, COUNT_SECONDS)
+		rows = folder_in_time(lambda: _largest(config), config.bench.sites, _STORE_SECONDS)
 	except (StoreError, NotSent):
 		return  # a gap is honest
 	several_benches = len({row.bench for row in rows}) > 1

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from command_server import Commands
 from fault_matrix import FAULTS
 from fault_model import Fault, Node, build_shim, judge
 
@@ -26,9 +27,9 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Path]:
 
 
 @pytest.fixture
-def node(shared_folder: Path, shim: Callable[[], Path]) -> Iterator[Node]:
+def node(shared_folder: Path, shim: Callable[[], Path], commands: Commands) -> Iterator[Node]:
 	with contextlib.ExitStack() as closing:
-		yield Node(shared_folder, shim, closing)
+		yield Node(shared_folder, shim, closing, commands)
 
 
 @pytest.mark.parametrize("fault", [_parameter(fault) for fault in FAULTS])

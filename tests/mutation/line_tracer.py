@@ -23,9 +23,15 @@ class Tracer:
 	def __init__(self, folder: str, code: str) -> None:
 		self._code = code
 		self._lines = os.open(f"{folder}/{LINES}", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+		self._current = f"{folder}/{CURRENT}"
+		self._read_current()
+		# Tests of the command line run it in forks of one process.
+		os.register_at_fork(after_in_child=self._read_current)
+
+	def _read_current(self) -> None:
 		self._executed: set[tuple[str, int]] = set()
 		try:
-			with open(f"{folder}/{CURRENT}") as file:
+			with open(self._current) as file:
 				self._test = file.read()
 		except OSError:
 			self._test = NO_TEST

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import unicodedata
 from pathlib import Path
@@ -38,6 +39,7 @@ PAIRS = [(ROOT / "README.md", ROOT / "README.ko.md")] + [
 ]
 
 
+@functools.cache
 def prose(text: str) -> str:
 	return FENCE.sub("", text)
 
@@ -46,6 +48,7 @@ def headings(text: str) -> list[str]:
 	return re.findall(r"^#{1,6} .+$", prose(text), re.M)
 
 
+@functools.cache
 def anchors(text: str) -> set[str]:
 	"""The fragments that the headings of a document answer to, as code hosts make them."""
 	found = set(re.findall(r'<a id="([^"]+)">', text))
@@ -66,6 +69,7 @@ def tables(text: str) -> list[list[str]]:
 	return rows
 
 
+@functools.cache
 def everything(korean: bool) -> str:
 	return "\n".join(pair[korean].read_text() for pair in PAIRS)
 

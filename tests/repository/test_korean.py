@@ -27,6 +27,7 @@ SAME_IN_KOREAN = {
 	"{folder}: {reason}",
 	"{path}: {reason}",
 	"{percent} %",
+	"alert_url_file: {problem}",
 	"heartbeat_url_file: {problem}",
 	"{problem}",
 	"{problems}",

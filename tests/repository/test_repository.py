@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib.metadata
 import importlib.util
 import json
@@ -113,6 +114,7 @@ def test_no_symlink_is_tracked_and_tests_are_no_package() -> None:
 	assert not (ROOT / "tests/__init__.py").exists()
 
 
+@functools.cache
 def app_sources() -> dict[Path, ast.Module]:
 	"""Every module of the package but its tests, parsed."""
 	return {

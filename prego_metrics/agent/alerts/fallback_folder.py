@@ -41,7 +41,7 @@ class FallbackFolder(StateFolder):
 		receipts = self.receipts()
 		with contextlib.suppress(OSError):
 			for name in receipts:
-				folder.create_receipt(name)
+				folder.create_receipt(name, self.receipt_at(name))
 				self.remove_receipt(name)
 			if receipts:
 				os.rmdir(self.path)

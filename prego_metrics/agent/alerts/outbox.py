@@ -50,13 +50,29 @@ def take_unsent_alerts(
 	not_written: Message | None = None,
 	clock: Callable[[], float] = time.time,
 ) -> str | None:
-	"""Return the alerts that `channel` has to send now, and mark them as sent; None if there are none.
+	"""Return the alerts that `channel` has to send now as text, and mark them as sent; None if there are none.
 
-	Of the events of the delivery only the last is sent. A recovery that new failures follow waits: either they end,
-	and it holds, or they are sent in its place. `not_written` says why the run before could not write the state. Raises
-	ChannelError.
+	See `unsent_alerts`. Raises ChannelError.
 	"""
 	check_channel(channel)
+	node_id, events = unsent_alerts(folder, channel, config, not_written=not_written, clock=clock)
+	alerts = [f"{title(event, node_id)}\n{description(event)}" for event in events]
+	return "\n".join(alerts) or None
+
+
+def unsent_alerts(
+	folder: StateFolder,
+	channel: str,
+	config: Config,
+	*,
+	not_written: Message | None = None,
+	clock: Callable[[], float] = time.time,
+) -> tuple[str, list[AlertEvent]]:
+	"""Return the node's id and the events that `channel` has to send now, and mark them as sent.
+
+	Of the events of the delivery only the last is sent. A recovery that new failures follow waits: either they end,
+	and it holds, or they are sent in its place. `not_written` says why the run before could not write the state.
+	"""
 	events = take_unsent(folder, channel, config, not_written=not_written, clock=clock)
 	folder = folder_to_read(folder, not_written)
 	state, _ = folder.read()
@@ -66,8 +82,7 @@ def take_unsent_alerts(
 		withdraw_receipt(folder, channel, of_delivery[-1])
 		outdated = of_delivery
 	node_id = node_id_of_pushes(folder, state, config)
-	alerts = [f"{title(event, node_id)}\n{description(event)}" for event in events if event not in outdated]
-	return "\n".join(alerts) or None
+	return node_id, [event for event in events if event not in outdated]
 
 
 def record_silence(folder: StateFolder, config: Config, *, clock: Callable[[], float] = time.time) -> None:

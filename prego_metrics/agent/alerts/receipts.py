@@ -7,38 +7,25 @@ never both create it, in containers and on NFS either.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from prego_metrics.agent.alerts.conditions import (
+	ALERT_WITHIN_SECONDS,
+	came_and_went,
+	current_events,
+	lasting_events,
+)
 from prego_metrics.agent.alerts.fallback_folder import fallback_of, folder_to_read
 from prego_metrics.agent.base.alert_codes import LOCK_STUCK, STALE, STATE_NOT_WRITABLE, STATE_WRITABLE
 from prego_metrics.agent.base.messages import Message, code_of, message
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.state.events import AlertEvent
-from prego_metrics.agent.state.lock_contention import stuck_push
+from prego_metrics.agent.state.maintenance import holding, maintenances
 from prego_metrics.agent.state.model import Push, State
-from prego_metrics.agent.state.schedule import fresh_seconds
 from prego_metrics.agent.state.store import StateFolder
 from prego_metrics.agent.state.trigger_settings import as_pushed
 
-# Nothing older is sent: a channel that was down for days, or is new, begins with today.
-ALERT_WITHIN_SECONDS = 86400.0
-
-
-def current_events(folder: StateFolder, state: State, config: Config, now: float) -> list[AlertEvent]:
-	"""Return the events that are worth an alert at `now`, oldest first, sent already or not.
-
-	That pushes have stopped, or that the lock is stuck, stands in no state: nobody can write it then.
-	"""
-	stopped = _stuck_event(folder, state) or state.stale_event(
-		config.node_id, now, fresh_seconds(config.push_interval)
-	)
-	events = [*state.events, stopped] if stopped else state.events
-	return [event for event in events if abs(now - event.at) <= ALERT_WITHIN_SECONDS]
-
-
-def _stuck_event(folder: StateFolder, state: State) -> AlertEvent | None:
-	push = None if state.alerted else stuck_push(folder)
-	return AlertEvent(push.id, push.at, LOCK_STUCK, error=push.error, since=push.at) if push else None
+_HOUR_SECONDS = 3600.0
 
 
 def take_unsent(
@@ -50,30 +37,62 @@ def take_unsent(
 	known: State | None = None,
 	clock: Callable[[], float] = time.time,
 ) -> list[AlertEvent]:
-	"""Mark the events that `channel` has not sent yet as sent, and return them, oldest first.
+	"""Mark the events that `channel` has to send now as sent, and return them, oldest first.
 
-	`not_written` says why the run before could not write the state. Whether pushes have stopped is not known then. An
-	event that can be marked nowhere is not returned: no alert is better than one every minute. `known` is the state, for
-	who asks for several channels.
+	These are the ones that it has not sent yet, and the reminders of those whose condition lasts; none during a
+	maintenance. `not_written` says why the run before could not write the state. Whether pushes have stopped is not known
+	then. An event that can be marked nowhere is not returned: no alert is better than one every minute. `known` is the
+	state, for who asks for several channels.
 	"""
 	now = clock()
 	if not_written is None:
 		fallback_of(folder).move_to(folder)
 	folder = folder_to_read(folder, not_written)
+	records = maintenances(folder, config.bench_in_maintenance, now)
+	if holding(records, now):
+		return []
 	state = known or folder.read()[0]
-	events = current_events(folder, state, as_pushed(config, folder, state), now)
+	pushed, sent = as_pushed(config, folder, state), _sent(folder)
+	events = current_events(folder, state, pushed, now, records)
+	lasting = lasting_events(folder, state, pushed, now)
+	if config.alert_repeat:
+		known_names = {_name(channel, event) for event in events}
+		events += [event for event in lasting if _name(channel, event) not in known_names]
 	if not_written:
 		events = [event for event in events if event.kind != STALE]
-	events += _recording_events(folder, channel, state, not_written, now)
-	sent = _receipts(folder)
-	unsent = [
-		event
-		for event in events
-		if (name := _receipt_name(channel, event)) not in sent and _mark(folder, name)
-	]
+	for event in came_and_went(state, records, lambda event: _name(channel, event) in sent):
+		if _mark(folder, _name(channel, event), now):
+			sent[_name(channel, event)] = 0
+	of_recording = _recording_events(folder, channel, state, not_written, now)
+	due = [event for event in (*events, *of_recording) if _name(channel, event) not in sent]
+	if config.alert_repeat:
+		lasting += [event for event in of_recording if event.kind == STATE_NOT_WRITABLE]
+		due += _reminders(folder, channel, lasting, sent, config.alert_repeat * _HOUR_SECONDS, now)
+	unsent = [event for event in due if _mark(folder, _receipt_name(channel, event), now)]
 	if unsent and not not_written:
-		folder.remove_old_receipts(2 * ALERT_WITHIN_SECONDS)
+		folder.remove_old_receipts(2 * max(ALERT_WITHIN_SECONDS, config.alert_repeat * _HOUR_SECONDS))
 	return unsent
+
+
+def _reminders(
+	folder: StateFolder,
+	channel: str,
+	lasting: list[AlertEvent],
+	sent: Mapping[str, int],
+	repeat_seconds: float,
+	now: float,
+) -> list[AlertEvent]:
+	"""Return the reminders that are due of what `channel` has sent. The clock may have gone back since."""
+	reminders = []
+	for event in lasting:
+		number = sent.get(_name(channel, event))
+		if number is None:
+			continue
+		last_name = _receipt_name(channel, event._replace(repeat=number))
+		last_at = folder.receipt_at(last_name) or fallback_of(folder).receipt_at(last_name)
+		if last_at is not None and abs(now - last_at) >= repeat_seconds:
+			reminders.append(event._replace(repeat=number + 1))
+	return reminders
 
 
 def _recording_events(
@@ -83,11 +102,14 @@ def _recording_events(
 	alerted, ended = _ids_of_recording(folder, channel)
 	if not not_written:
 		return [AlertEvent(id, now, STATE_WRITABLE) for id in alerted - ended]
-	if alerted - ended:
-		return []
 	last_id = state.last.id if state.last else ""
 	id = last_id if last_id and last_id not in ended else f"{int(now):016x}"
-	return [AlertEvent(id, now, STATE_NOT_WRITABLE, error=not_written)]
+	return [AlertEvent(id, now, STATE_NOT_WRITABLE, error=not_written) for id in (alerted - ended) or {id}]
+
+
+def are_held(folder: StateFolder, config: Config, now: float) -> bool:
+	"""Tell whether a maintenance holds the alerts."""
+	return holding(maintenances(folder, config.bench_in_maintenance, now), now) is not None
 
 
 def was_alerted_unrecorded(folder: StateFolder, channel: str) -> bool:
@@ -98,20 +120,27 @@ def was_alerted_unrecorded(folder: StateFolder, channel: str) -> bool:
 
 def _ids_of_recording(folder: StateFolder, channel: str) -> list[set[str]]:
 	"""Return the ids with which `channel` has sent that pushes cannot be recorded, and that they can be again."""
-	names = _receipts(folder)
+	names = _sent(folder)
 	starts = [f"{channel}-{kind}-" for kind in (STATE_NOT_WRITABLE, STATE_WRITABLE)]
 	return [{name.removeprefix(start) for name in names if name.startswith(start)} for start in starts]
 
 
-def _receipts(folder: StateFolder) -> set[str]:
-	return {*folder.receipts(), *fallback_of(folder).receipts()}
+def _sent(folder: StateFolder) -> dict[str, int]:
+	"""Return the names of what was sent, each with the number of its last reminder, 0 without one."""
+	sent: dict[str, int] = {}
+	for name in (*folder.receipts(), *fallback_of(folder).receipts()):
+		start, mark, number = name.rpartition("-r")
+		if not (mark and number.isdecimal()):
+			start, number = name, "0"
+		sent[start] = max(sent.get(start, 0), int(number))
+	return sent
 
 
-def _mark(folder: StateFolder, name: str) -> bool:
+def _mark(folder: StateFolder, name: str, now: float) -> bool:
 	"""Make a receipt, in the fallback folder if it cannot be made where it belongs; return whether this process did it."""
 	for place in (folder, fallback_of(folder)):
 		try:
-			return place.create_receipt(name)
+			return place.create_receipt(name, now)
 		except OSError:
 			continue
 	return False
@@ -135,7 +164,7 @@ def was_alerted_stuck(folder: StateFolder, push: Push) -> bool:
 
 
 def _was_sent(folder: StateFolder, kind: str, id: str) -> bool:
-	return any(name.endswith(f"-{kind}-{id}") for name in _receipts(folder))
+	return any(name.endswith(f"-{kind}-{id}") for name in _sent(folder))
 
 
 def node_id_of_pushes(folder: StateFolder, state: State, config: Config) -> str:
@@ -145,5 +174,9 @@ def node_id_of_pushes(folder: StateFolder, state: State, config: Config) -> str:
 	return node_id or message("of this bench")
 
 
-def _receipt_name(channel: str, event: AlertEvent) -> str:
+def _name(channel: str, event: AlertEvent) -> str:
 	return f"{channel}-{event.kind}-{event.id}"
+
+
+def _receipt_name(channel: str, event: AlertEvent) -> str:
+	return f"{_name(channel, event)}-r{event.repeat}" if event.repeat else _name(channel, event)

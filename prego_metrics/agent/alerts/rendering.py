@@ -14,7 +14,8 @@ from prego_metrics.agent.state.events import AlertEvent
 
 def title(event: AlertEvent, node_id: str) -> Message:
 	"""Return what happened to this node, in one line."""
-	return from_catalog(event.kind, ALERTS[event.kind].title, node=sanitize(node_id, 80))
+	what = from_catalog(event.kind, ALERTS[event.kind].title, node=sanitize(node_id, 80))
+	return message("Reminder: {title}", title=what) if event.repeat else what
 
 
 def description(event: AlertEvent, show_time: Callable[[float], str] = iso_utc) -> Message:

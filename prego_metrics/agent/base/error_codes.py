@@ -167,6 +167,8 @@ ERRORS: Mapping[str, str] = {
 	"heartbeat_invalid": "heartbeat_url_file: {problem}",
 	"heartbeat_failed": "the heartbeat was not delivered: {reason}",
 	"metrics_not_written": "the metrics file {file} was not written: {reason}",
+	"alert_url_invalid": "alert_url_file: {problem}",
+	"alerts_failed": "alerts were not delivered to alert_url: {reason}. The next run tries again",
 	"channel_invalid": "'{channel}' cannot name a channel: it must be 1 to 32 of a-z, 0-9 and -",
 	# Apart from a push.
 	"units_impossible": "{problem}",

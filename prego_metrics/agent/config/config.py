@@ -32,6 +32,7 @@ CONFIG_KEY = SECTION_KEY
 DEFAULT_SOURCE = "default"
 COMMAND_LINE = "the command line"
 
+SECRET_URL_KEYS = frozenset(("heartbeat_url", "heartbeat_url_file", "alert_url", "alert_url_file"))
 CENSUS_KEYS = frozenset(("benches", "exclude_sites", "allow_empty"))
 QUOTA_KEYS = frozenset(("tenant_quota_gb",))
 # What the count, the payload or the delivery depends on: a push with a default in place of one of these could be
@@ -42,8 +43,7 @@ PUSH_KEYS = DRY_RUN_KEYS | {"api_key_file"}
 # In the hardened mode these come from the unit's environment alone: any app of the bench can write the
 # bench's file, and could send the bearer elsewhere, or have a file of the unit's user replaced.
 HARDENED_VARIABLE = "PREGO_METRICS_HARDENED"
-_SECRET_KEYS = ("api_key_file", "heartbeat_url", "heartbeat_url_file")
-HARDENED_KEYS = frozenset(("node_id", "control_plane_url", "metrics_textfile", *_SECRET_KEYS))
+HARDENED_KEYS = SECRET_URL_KEYS | {"node_id", "control_plane_url", "api_key_file", "metrics_textfile"}
 
 _UNEXPANDED = r"\$\{[^{}]*\}"
 _TOP_LEVEL_KEY_NAMES = frozenset(("internal_api_key", "INTERNAL_API_KEY"))
@@ -52,7 +52,8 @@ _TOP_LEVEL_KEY_NAMES = frozenset(("internal_api_key", "INTERNAL_API_KEY"))
 class Config(Settings):
 	"""The effective settings of one bench. Paths are absolute; what is required and not set is empty.
 
-	file_absent says that there is no common_site_config.json.
+	file_absent says that there is no common_site_config.json; bench_in_maintenance is Frappe's mode for the whole bench
+	there, as during `bench update`, None where it cannot be read.
 
 	The repr shows none of them: Frappe stores the variables of every frame of an error in the database of the
 	site on which it happened, which may be a tenant's.
@@ -64,6 +65,7 @@ class Config(Settings):
 	problems: tuple[Problem, ...]
 	warnings: tuple[str, ...]
 	file_absent: bool
+	bench_in_maintenance: bool | None
 
 	def __init__(self, **values: Any) -> None:
 		self.__dict__.update(values)
@@ -151,6 +153,7 @@ def judge_config(
 		problems=tuple(problems),
 		warnings=tuple(warnings),
 		file_absent=common is None,
+		bench_in_maintenance=None if known_problems else bool((common or {}).get("maintenance_mode")),
 		**values,
 	)
 
@@ -282,13 +285,9 @@ def _judge_together(
 				source=sources["push_interval"],
 			)
 		)
-	if values["heartbeat_url"] and values["heartbeat_url_file"]:
-		problems.append(
-			Problem(
-				"heartbeat_url",
-				coded("settings_conflict", first="heartbeat_url", second="heartbeat_url_file"),
-			)
-		)
+	for name in ("heartbeat_url", "alert_url"):
+		if values[name] and values[f"{name}_file"]:
+			problems.append(Problem(name, coded("settings_conflict", first=name, second=f"{name}_file")))
 	node_id: str = values["node_id"]
 	if node_id != node_id.strip():
 		warnings.append(

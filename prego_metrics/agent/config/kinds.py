@@ -155,6 +155,11 @@ class Seconds(Number):
 	unit = coded("unit_seconds")
 
 
+class Hours(Number):
+	metavar = "HOURS"
+	unit = coded("unit_hours")
+
+
 class Percent(Number):
 	metavar = "PERCENT"
 	unit = coded("unit_percent")
@@ -194,12 +199,21 @@ class Flag(_Json[bool]):
 		return bool(value) if isinstance(value, int) and value in (0, 1) else None
 
 
-class MemorySource(Kind[str]):
+class _Word(Kind[str]):
+	"""One of the words that metavar has."""
+
+	def accept(self, value: object) -> str | None:
+		return value if isinstance(value, str) and value in self.metavar.split("|") else None
+
+
+class MemorySource(_Word):
 	metavar = "host|cgroup"
 	allowed = coded("allowed_memory_source")
 
-	def accept(self, value: object) -> str | None:
-		return value if isinstance(value, str) and value in ("host", "cgroup") else None
+
+class AlertTemplate(_Word):
+	metavar = "json|slack|alertmanager|ntfy"
+	allowed = coded("allowed_alert_template")
 
 
 class SecretFile(Kind[str]):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from prego_metrics.agent.config.kinds import (
 	AbsolutePaths,
+	AlertTemplate,
 	BaseUrl,
 	BenchPaths,
 	Flag,
 	Gigabytes,
+	Hours,
 	InstanceId,
 	Kind,
 	MemorySource,
@@ -98,6 +100,9 @@ class Settings:
 	disk_alert_pct: float = _setting(
 		Percent(1, 100, or_zero=True), 90.0, "usage of the fullest disk from which an alert is sent; 0: none"
 	)
+	alert_repeat: float = _setting(
+		Hours(1, 720, or_zero=True), 24.0, "hours between reminders of an alert while it lasts; 0: none"
+	)
 	scan_tenants: bool = _setting(Flag(), True, "Frappe scans the tenants' usage every night")
 	tenant_series: int = _setting(
 		WholeNumber(0, 1_000_000),
@@ -114,6 +119,11 @@ class Settings:
 		SecretUrl(), None, "requested after each delivered push; a secret, better in heartbeat_url_file"
 	)
 	heartbeat_url_file: str | None = _setting(SecretFile(), None, "file that holds the heartbeat URL")
+	alert_url: str | None = _setting(
+		SecretUrl(), None, "gets each alert by HTTP POST; a secret, better in alert_url_file"
+	)
+	alert_url_file: str | None = _setting(SecretFile(), None, "file that holds the alert URL")
+	alert_template: str = _setting(AlertTemplate(), "json", "form in which alert_url gets them")
 
 
 SETTINGS = tuple(row for row in vars(Settings).values() if isinstance(row, Setting))

@@ -167,7 +167,7 @@ class Client:
 			**(headers or {}),
 		}
 		if body is not None:
-			headers["Content-Type"] = "application/json"
+			headers.setdefault("Content-Type", "application/json")
 		secret = path if isinstance(path, Secret) else self._key
 		ends_at = time.monotonic() + timeout_seconds
 		try:

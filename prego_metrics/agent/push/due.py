@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import time
 
-from prego_metrics.agent.base.errors import NotSent
+from prego_metrics.agent.base.errors import NotSent, TooLate
 from prego_metrics.agent.base.messages import coded
 from prego_metrics.agent.base.time_limits import folder_in_time, in_time
 from prego_metrics.agent.collectors.stamp import Stamp, take_stamp
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.light_typing import NamedTuple
 from prego_metrics.agent.push.request import Request
+from prego_metrics.agent.push.result import Result
 from prego_metrics.agent.push.steps import read_state, read_ticks, write_in_time
 from prego_metrics.agent.state import schedule
 from prego_metrics.agent.state.model import Count, State
+from prego_metrics.agent.state.outcomes import NOT_DUE
 from prego_metrics.agent.state.store import StateFolder
 
 # Who wakes up a moment early finds nothing due.
@@ -53,12 +55,29 @@ def wait_before_push(config: Config, folder: StateFolder, request: Request) -> W
 	return Wait(max(share, seconds + _MOMENT_SECONDS if seconds > 0 else 0.0), regular=False)
 
 
-def is_due(config: Config, folder: StateFolder, state: State, request: Request) -> bool:
-	"""Tell whether a push is due, for a run that holds the lock."""
+def may_have_alerts(config: Config, folder: StateFolder, request: Request, result: Result) -> bool:
+	"""Tell whether this run looks for alerts to post. One that pushed does, unless somebody waits for its page.
+
+	One that is not due does so where some may be left (one stat), or where it only watches over another trigger.
+	"""
+	if result.outcome != NOT_DUE:
+		return request.within_seconds is None
+	if request.trigger == "frappe" and not config.scheduler_pushes:
+		return True
+	try:
+		return folder_in_time(folder.is_pending, folder.path)
+	except TooLate:
+		return False
+
+
+def is_due(config: Config, folder: StateFolder, state: State, request: Request, wait: Wait) -> bool:
+	"""Tell whether a push is due, for a run that waited and holds the lock."""
 	if not request.on_change and is_regular_due(config, state):
 		return True
 	ready = state.pace.obeys_changes and _seconds_until_change_due(config, state) <= 0
-	return ready and has_changed(config, folder, state)
+	# Without a wait it has only just been counted, and a push meanwhile would have moved the time of the next.
+	just_counted = not (wait.regular or wait.seconds)
+	return ready and (just_counted or has_changed(config, folder, state))
 
 
 def is_regular_due(config: Config, state: State) -> bool:

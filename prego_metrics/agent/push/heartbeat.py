@@ -1,69 +1,82 @@
-"""A dead man's switch: pinged after each delivered push, it alerts somebody when the whole node is gone."""
+"""A dead man's switch: pinged after each delivered push, it alerts somebody when the whole node is gone.
+
+Healthchecks, and services like it, also take a failure: its code is posted to `/fail` below the same URL.
+"""
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
+import re
+import time
 
-from prego_metrics.agent.base.errors import ConfigurationError, Problem, TooLate
-from prego_metrics.agent.base.messages import Message, coded, message, message_of
+from prego_metrics.agent.alerts.fallback_folder import folder_to_read
+from prego_metrics.agent.alerts.receipts import are_held
+from prego_metrics.agent.base.errors import ConfigurationError, TooLate
+from prego_metrics.agent.base.messages import Message, coded
 from prego_metrics.agent.base.redaction import Secret
-from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.base.time_limits import folder_in_time
 from prego_metrics.agent.config.config import Config
-from prego_metrics.agent.config.kinds import SecretUrl
-from prego_metrics.agent.config.secret_files import read_secret_file
+from prego_metrics.agent.config.secret_urls import load_secret_url, split_secret_url
+from prego_metrics.agent.push.result import Result
+from prego_metrics.agent.state.outcomes import BUSY, DELIVERED
+from prego_metrics.agent.state.store import StateFolder
 
 LIMIT_SECONDS = 5.0
+_HEALTHCHECKS_HOST = r"https://hc-ping\.com(?::443)?"
+_UUID_LAST = r"(?i)/(?:[^?#]*/)?[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}/?"
 
 
-def load_heartbeat_url(config: Config) -> Secret | None:
-	"""Return the heartbeat URL, which is a secret, or None if there is none. Raises ConfigurationError."""
-	if config.heartbeat_url_file:
-		try:
-			return Secret(_parsed(read_secret_file(config.heartbeat_url_file)), "heartbeat_url_file")
-		except ValueError as error:
-			problem = coded("heartbeat_invalid", problem=message_of(error))
-			raise ConfigurationError([Problem("heartbeat_url_file", problem)]) from None
-	if config.heartbeat_url:
-		return Secret(config.heartbeat_url, config.sources["heartbeat_url"])
-	return None
+def beat(config: Config, folder: StateFolder, result: Result) -> tuple[Message, ...]:
+	"""Ping that a push was delivered, or that it failed; return warnings of what went wrong.
 
-
-def _parsed(url: str) -> str:
+	A push that the control plane asked to wait with is no failure, and what fails during a maintenance is held.
+	"""
+	if result.outcome == DELIVERED:
+		return _ping(config)
+	if result.outcome == BUSY or result.asked_to_wait:
+		return ()
 	try:
-		return SecretUrl().parse(url)
-	except ValueError as error:
-		raise ValueError(message("the URL in it {problem}", problem=message_of(error))) from None
+		folder = folder_to_read(folder, result.not_written)
+		if folder_in_time(lambda: are_held(folder, config, time.time()), folder.path):
+			return ()
+	except TooLate as error:
+		return (coded("heartbeat_failed", reason=error.message),)
+	return _ping(config, result.error_code or "command_failed")
 
 
-def ping(config: Config) -> tuple[Message, ...]:
-	"""Ping the heartbeat URL, without the bearer and without redirects; return warnings of what went wrong."""
-	from prego_metrics.agent.http.answers import fault_in, summary_of
-	from prego_metrics.agent.http.client import SUCCESS_BYTES, SUCCESS_SECONDS, Client, NoAnswer
+def _ping(config: Config, failure: str | None = None) -> tuple[Message, ...]:
+	"""Ping the heartbeat URL, without the bearer and without redirects.
+
+	`failure` is the code of why a push failed: it goes to a URL that is one of Healthchecks, and to no other.
+	"""
+	from prego_metrics.agent.http.secret_exchange import exchange
 
 	try:
-		url = folder_in_time(lambda: load_heartbeat_url(config), config.heartbeat_url_file or "")
+		url = folder_in_time(
+			lambda: load_secret_url(config, "heartbeat_url"), config.heartbeat_url_file or ""
+		)
 	except ConfigurationError as error:
 		return (error.message,)
 	except TooLate as error:
 		return (coded("heartbeat_failed", reason=error.message),)
 	if url is None:
 		return ()
-	base, path = _split(url)
-	answer = Client(base).get(
-		path, LIMIT_SECONDS, body_limit_bytes=SUCCESS_BYTES, body_seconds=SUCCESS_SECONDS
-	)
-	if isinstance(answer, NoAnswer):
-		reason = answer.reason
-	elif fault_in(answer, path) is None:
-		return ()
+	base, path = split_secret_url(url)
+	if failure is None:
+		problem = exchange(base, path, LIMIT_SECONDS)
+	elif takes_failures(base, path):
+		body = failure.encode()
+		problem = exchange(base, _fail_path(path), LIMIT_SECONDS, body, content_type="text/plain")
 	else:
-		reason = coded("answers", url=sanitize(base), status_code=summary_of(answer, path))
-	return (coded("heartbeat_failed", reason=reason),)
+		return ()
+	return (coded("heartbeat_failed", reason=problem),) if problem else ()
 
 
-def _split(url: Secret) -> tuple[str, Secret]:
-	"""Return scheme and host, which may be shown, and the rest, which may not."""
-	scheme, _, rest = url.reveal().partition("://")
-	host = urlsplit(url.reveal()).netloc
-	return f"{scheme}://{host}", Secret(rest.removeprefix(host), url.source)
+def takes_failures(base: str, path: Secret) -> bool:
+	"""Tell whether a heartbeat URL is one of Healthchecks: on its own host, or with a UUID as the last part of its path."""
+	beginning = re.split(r"[?#]", path.reveal(), maxsplit=1)[0]
+	return bool(re.fullmatch(_HEALTHCHECKS_HOST, base.lower()) or re.fullmatch(_UUID_LAST, beginning))
+
+
+def _fail_path(path: Secret) -> Secret:
+	beginning, sign, query = path.reveal().partition("?")
+	return Secret(f"{beginning.rstrip('/')}/fail{sign}{query}", path.source)

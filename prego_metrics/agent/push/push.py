@@ -22,7 +22,7 @@ from prego_metrics.agent.base.time_limits import folder_in_time
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.config.config import DRY_RUN_KEYS, PUSH_KEYS, Config
 from prego_metrics.agent.config.key_place import key_place
-from prego_metrics.agent.push.due import is_due, keep_count, wait_before_push
+from prego_metrics.agent.push.due import Wait, is_due, keep_count, may_have_alerts, wait_before_push
 from prego_metrics.agent.push.request import MANUAL, ON_CHANGE, Request
 from prego_metrics.agent.push.result import Result
 from prego_metrics.agent.push.steps import (
@@ -45,6 +45,7 @@ ON_CHANGE_SECONDS = 30.0
 
 def preload() -> None:
 	"""Import what a push imports late: after root became the bench's owner, its interpreter may be unreadable."""
+	import prego_metrics.agent.alerts.webhook
 	import prego_metrics.agent.collectors.census
 	import prego_metrics.agent.collectors.cgroup_memory
 	import prego_metrics.agent.collectors.host
@@ -52,7 +53,6 @@ def preload() -> None:
 	import prego_metrics.agent.collectors.lost_sites
 	import prego_metrics.agent.collectors.tenant_count
 	import prego_metrics.agent.config.api_key
-	import prego_metrics.agent.http.client
 	import prego_metrics.agent.push.busy
 	import prego_metrics.agent.push.delivery
 	import prego_metrics.agent.push.heartbeat
@@ -85,10 +85,18 @@ def push(bench: Bench, request: Request, environ: Mapping[str, str] | None = Non
 		if not_written and not result.not_written:
 			result = result._replace(not_written=not_written)
 			warnings += (not_written,)
-	if result.outcome == DELIVERED and (config.heartbeat_url or config.heartbeat_url_file):
-		from prego_metrics.agent.push.heartbeat import ping
+	if config.bench_in_maintenance and code_of(result.not_written) != "state_late":
+		from prego_metrics.agent.state.maintenance import note_frappe_mode
 
-		warnings += ping(config)
+		write_in_time(lambda: note_frappe_mode(folder, time.time()), folder)
+	if result.outcome != NOT_DUE and (config.heartbeat_url or config.heartbeat_url_file):
+		from prego_metrics.agent.push.heartbeat import beat
+
+		warnings += beat(config, folder, result)
+	if (config.alert_url or config.alert_url_file) and may_have_alerts(config, folder, request, result):
+		from prego_metrics.agent.alerts.webhook import post_alerts
+
+		warnings += post_alerts(config, folder, result.not_written)
 	metrics_textfile = config.metrics_textfile if result.outcome in OUTCOMES else None
 	return result._replace(warnings=warnings, scheduled=request.if_due, metrics_textfile=metrics_textfile)
 
@@ -131,13 +139,11 @@ def _push_if_due(config: Config, folder: StateFolder, request: Request, environ:
 	"""Judge whether a push is due, take the lock, judge again, push and record."""
 	if request.trigger == "frappe" and not config.scheduler_pushes:
 		return Result(NOT_DUE, time.time())
-	regular = True
+	wait = wait_before_push(config, folder, request) if request.if_due else Wait(0.0, regular=True)
+	if wait is None:
+		return Result(NOT_DUE, time.time())
 	if request.if_due:
-		wait = wait_before_push(config, folder, request)
-		if wait is None:
-			return Result(NOT_DUE, time.time())
 		time.sleep(wait.seconds)
-		regular = wait.regular
 	from prego_metrics.agent.push.busy import busy, lock_wait_seconds
 	from prego_metrics.agent.push.record import read_under_lock, record_push
 	from prego_metrics.agent.state.begun_push import BegunPush
@@ -162,7 +168,7 @@ def _push_if_due(config: Config, folder: StateFolder, request: Request, environ:
 		if no_lock and request.if_due:
 			# A person may push without the lock, but triggers could do it at the same time.
 			result = Result(NOT_SENT, time.time(), error=no_lock)
-		elif request.if_due and not is_due(config, folder, state, request):
+		elif request.if_due and not is_due(config, folder, state, request, wait):
 			return Result(NOT_DUE, time.time())
 		else:
 			give_up_at = time.monotonic() + schedule.deadline_seconds(config.push_interval)
@@ -171,7 +177,7 @@ def _push_if_due(config: Config, folder: StateFolder, request: Request, environ:
 			if no_lock is None:
 				write_in_time(lambda: folder.begin(begun), folder, give_up_at)
 			result, state, state_hangs = _count_and_send(
-				config, folder, state, request, environ, begun.at, give_up_at, regular
+				config, folder, state, request, environ, begun.at, give_up_at, wait.regular
 			)
 		result = result._replace(warnings=(*result.warnings, *state_warnings))
 		if state_hangs:
@@ -253,7 +259,8 @@ def _count_and_send(
 		warnings=(*asked_to_wait, *key_warnings, *collected.warnings),
 	)
 	if result.outcome != DELIVERED:
-		return result, state, state_hangs
+		asks = schedule.seconds_asked(time.time(), state.not_before) > 0
+		return result._replace(asked_to_wait=asks), state, state_hangs
 	row, mark = read_when_changed(
 		config.control_plane_url,
 		key,

@@ -18,7 +18,8 @@ class Result(NamedTuple):
 
 	scheduled says that a trigger asked for it: another push being under way is then no failure. not_written is why
 	the state does not know of it; of a delivered push that is its error. metrics_textfile is where the node's metrics are
-	to be written now; None where they are not, or nothing was tried.
+	to be written now; None where they are not, or nothing was tried. asked_to_wait says that the control
+	plane asks to wait with the next push.
 	"""
 
 	outcome: str
@@ -32,6 +33,7 @@ class Result(NamedTuple):
 	not_written: Message | None = None
 	warnings: tuple[str, ...] = ()
 	metrics_textfile: str | None = None
+	asked_to_wait: bool = False
 
 	@property
 	def exit_code(self) -> int:

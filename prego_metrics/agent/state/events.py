@@ -10,7 +10,8 @@ class AlertEvent(NamedTuple):
 	"""One change, at `at` in seconds since the epoch; kind is its code in the catalog of alerts.
 
 	id is that of the push that made it, for `stale` that of the last delivered one. since is when the first
-	of the failed pushes was tried, or when the last one was delivered before nothing was.
+	of the failed pushes was tried, or when the last one was delivered before nothing was. repeat is 0 for the alert
+	itself, N for its Nth reminder on a channel.
 	"""
 
 	id: str
@@ -22,3 +23,4 @@ class AlertEvent(NamedTuple):
 	tenants_before: int | None = None
 	tenants: int | None = None
 	disk_pct: float | None = None
+	repeat: int = 0

@@ -2,7 +2,9 @@
 
 - begun-TRIGGER-TIME-ID is there while a push is under way (see begun_push.py).
 - busy-TRIGGER-TIME-ID, or stuck-…, is there while the lock is held by another (see lock_contention.py).
-- sent-CHANNEL-KIND-ID is the receipt of an alert: the process that creates the file sends it.
+- sent-CHANNEL-KIND-ID is the receipt of an alert: the process that creates the file sends it. Its time is that of the
+  alert; -rN after it is the one of the Nth reminder.
+- alerts-pending lets runs that are not due look for alerts to post (see alerts/webhook.py).
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 	from prego_metrics.agent.state.begun_push import BegunPush
 
 RECEIPT_PREFIX = "sent-"
+PENDING_NAME = "alerts-pending"
 # Each killed push leaves one to the next; more are not ours.
 _MAX_BEGUN = 5
 
@@ -83,14 +86,25 @@ class MarkFolder:
 		"""Take the mark of a push away."""
 		self.remove(push.file_name)
 
-	def create_receipt(self, name: str) -> bool:
-		"""Create a receipt, and tell whether this process did it. Raises OSError."""
+	def create_receipt(self, name: str, at: float | None = None) -> bool:
+		"""Create a receipt of an alert sent at `at`, or now, and tell whether this process did it. Raises OSError."""
 		try:
 			with self.opened() as folder:
-				os.close(folder.create(RECEIPT_PREFIX + name, os.O_WRONLY | os.O_EXCL))
+				descriptor = folder.create(RECEIPT_PREFIX + name, os.O_WRONLY | os.O_EXCL)
+				try:
+					os.utime(descriptor, None if at is None else (at, at))
+				finally:
+					os.close(descriptor)
 		except FileExistsError:
 			return False
 		return True
+
+	def receipt_at(self, name: str) -> float | None:
+		"""Return when the alert of a receipt was sent, None if there is no such receipt."""
+		try:
+			return os.stat(os.path.join(self.path, RECEIPT_PREFIX + name), follow_symlinks=False).st_mtime
+		except OSError:
+			return None
 
 	def receipts(self) -> list[str]:
 		"""Return the names of the receipts."""
@@ -113,6 +127,17 @@ class MarkFolder:
 							remove_file(name, folder.descriptor)
 		except OSError:
 			pass
+
+	def mark_pending(self, is_pending: bool) -> None:
+		"""Note whether alerts may have to be posted by a run that pushes nothing."""
+		if is_pending and not self.is_pending():
+			self.make_mark(PENDING_NAME)
+		elif not is_pending and self.is_pending():
+			self.remove(PENDING_NAME)
+
+	def is_pending(self) -> bool:
+		"""Tell whether that is noted."""
+		return os.path.lexists(os.path.join(self.path, PENDING_NAME))
 
 	def make_file(self, name: str) -> None:
 		"""Make an empty file with the folder's own modes, if it is not there. Raises OSError."""

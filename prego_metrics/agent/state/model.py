@@ -213,9 +213,14 @@ class State(NamedTuple):
 		if before is None or not before.payload or not push.payload or before.node_id != push.node_id:
 			return ()
 		was, now = before.payload["tenant_count"], push.payload["tenant_count"]
-		if now >= was or (now > 0 and 2 * now >= was):
+		if not has_fallen(was, now):
 			return ()
 		return (AlertEvent(push.id, push.at, TENANTS_FELL, tenants_before=was, tenants=now),)
+
+
+def has_fallen(was: int, now: int) -> bool:
+	"""Tell whether a tenant count fell to nothing, or by more than half."""
+	return now < was and (now == 0 or 2 * now < was)
 
 
 def _disk_pct(push: Push) -> float | None:

@@ -266,6 +266,7 @@ def _event(fields: Fields) -> AlertEvent:
 		tenants_before=fields.optional_count("tenants_before"),
 		tenants=fields.optional_count("tenants"),
 		disk_pct=fields.optional_number("disk_pct"),
+		repeat=fields.count("repeat"),
 	)
 
 

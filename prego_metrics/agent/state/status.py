@@ -11,6 +11,13 @@ from prego_metrics.agent.bench.installed_frappe import scheduler_tick
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.light_typing import Any
 from prego_metrics.agent.state.lock_contention import stuck_push
+from prego_metrics.agent.state.maintenance import (
+	Maintenance,
+	held_message,
+	holding,
+	maintenance_as_dict,
+	maintenances,
+)
 from prego_metrics.agent.state.model import Push, State
 from prego_metrics.agent.state.outcomes import DELIVERED, outcome_word, trigger_word
 from prego_metrics.agent.state.schedule import (
@@ -39,6 +46,7 @@ class Status:
 	headline says how fresh the node is, reasons why it is not, and what it waits for.
 	not_before is until when the control plane asks to wait, None if it does not.
 	tick_seconds is how often Frappe's scheduler looks for due jobs, None where it does not push.
+	maintenance is what holds alerts now, None if nothing does.
 	"""
 
 	verdict: str
@@ -51,6 +59,7 @@ class Status:
 	failures_in_a_row: int
 	not_before: float | None = None
 	tick_seconds: float | None = None
+	maintenance: Maintenance | None = None
 
 	@property
 	def sentence(self) -> Message:
@@ -94,6 +103,7 @@ class Status:
 			"failures_in_a_row": self.failures_in_a_row,
 			"not_before": None if self.not_before is None else iso_utc(self.not_before),
 			"tick_seconds": self.tick_seconds,
+			"maintenance": self.maintenance and maintenance_as_dict(self.maintenance),
 			"last": _push_as_dict(self.last),
 			"last_delivered": _push_as_dict(self.last_delivered),
 		}
@@ -155,10 +165,13 @@ def judge_status(
 		# A node that only waits as it was asked to does not fail.
 		verdict = FAILING if failure and not asked else FRESH
 		headline = _delivered(delivered, age, config.push_interval, tick)
+	records = maintenances(folder, config.bench_in_maintenance, now, note=False) if folder else []
+	maintenance = holding(records, now)
+	held = held_message(maintenance) if maintenance else None
 	return Status(
 		verdict,
 		headline,
-		tuple(addition for addition in dict.fromkeys((reason, asked)) if addition),
+		tuple(addition for addition in dict.fromkeys((reason, asked, held)) if addition),
 		age,
 		max_age,
 		state.last,
@@ -166,6 +179,7 @@ def judge_status(
 		state.failures_in_a_row,
 		state.not_before if asked else None,
 		tick,
+		maintenance,
 	)
 
 

@@ -6,6 +6,7 @@
   file they would lose each other's marks, and under the lock they would make a due push believe that
   another one is running.
 - count.json is the last tenant count, for runs that look whether it may have changed since. They hold no lock either.
+- maintenance-….json are the last times in which alerts were held (see maintenance.py).
 - Empty files say what there is to say by their names (see marks.py).
 
 All of it is input too, since any app of the bench can write it: types, sizes and symlinks are checked.
@@ -16,7 +17,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from prego_metrics.agent.base.files import opened_folder, read_limited, replace_atomically
 from prego_metrics.agent.base.messages import Message, coded, message_of, params_as_json
@@ -88,23 +89,31 @@ class StateFolder(MarkFolder):
 	def write_tick(self, tick: Tick) -> Message | None:
 		"""Leave a trigger's sign of life; return what went wrong, or None."""
 		tick = tick.after(self._tick(tick.trigger))
-		return self._write(
-			f"tick-{tick.trigger}.json",
-			json.dumps(as_stored(tick)).encode("ascii"),
-			locked=False,
-		)
+		return self.write_record(f"tick-{tick.trigger}.json", as_stored(tick))
 
 	def read_count(self) -> Count | None:
 		"""Return the last tenant count that was kept, None if there is none that can be read."""
+		fields = self.read_record(COUNT_NAME)
 		try:
-			content = self._read(COUNT_NAME)
-			return None if content is None else parse_count(Fields(parse_object(content), "the count"))
-		except (OSError, ValueError):
+			return None if fields is None else parse_count(fields)
+		except ValueError:
 			return None
 
 	def write_count(self, count: Count) -> Message | None:
 		"""Keep a tenant count; return what went wrong, or None."""
-		return self._write(COUNT_NAME, json.dumps(count._asdict()).encode("ascii"), locked=False)
+		return self.write_record(COUNT_NAME, count._asdict())
+
+	def read_record(self, name: str) -> Fields | None:
+		"""Return a record that stands in a file of its own, None if there is none that can be read."""
+		try:
+			content = self._read(name)
+			return None if content is None else Fields(parse_object(content), name)
+		except (OSError, ValueError):
+			return None
+
+	def write_record(self, name: str, record: Mapping[str, Any]) -> Message | None:
+		"""Replace such a record; return what went wrong, or None."""
+		return self._write(name, json.dumps(record).encode("ascii"), locked=False)
 
 	def append_history(self, push: Push) -> Message | None:
 		"""Add a push to the history; return what went wrong, or None. The caller holds the lock."""
@@ -153,10 +162,10 @@ class StateFolder(MarkFolder):
 		return [tick for trigger in TRIGGERS if (tick := self._tick(trigger))]
 
 	def _tick(self, trigger: str) -> Tick | None:
+		fields = self.read_record(f"tick-{trigger}.json")
 		try:
-			content = self._read(f"tick-{trigger}.json")
-			return None if content is None else parse_tick(Fields(parse_object(content), "the tick"), trigger)
-		except (OSError, ValueError):
+			return None if fields is None else parse_tick(fields, trigger)
+		except ValueError:
 			return None
 
 	def unwritable(self) -> Message | None:

@@ -34,6 +34,7 @@ _NO_STATUS = {
 	"failures_in_a_row": None,
 	"not_before": None,
 	"tick_seconds": None,
+	"maintenance": None,
 	"last": None,
 	"last_delivered": None,
 }

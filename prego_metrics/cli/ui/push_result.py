@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.push.result import Result, summary
@@ -39,19 +40,20 @@ def print_problems(result: Result, *, failure: bool = True) -> None:
 def print_alerts(result: Result, bench: Bench, channel: str) -> None:
 	"""Print the alerts that `channel` has not sent yet, and nothing else. Raises ChannelError.
 
-	A push that was not delivered, and could not be recorded, is nowhere counted: it is printed each time.
+	A push that was not delivered, and could not be recorded, is nowhere counted: it is printed each time, but not during
+	a maintenance.
 	"""
 	from prego_metrics.agent.alerts.fallback_folder import folder_to_read
 	from prego_metrics.agent.alerts.outbox import take_unsent_alerts
-	from prego_metrics.agent.alerts.receipts import was_alerted_unrecorded
+	from prego_metrics.agent.alerts.receipts import are_held, was_alerted_unrecorded
 	from prego_metrics.agent.push.steps import read_settings
 	from prego_metrics.agent.state.store import StateFolder
 
-	folder, why = StateFolder(bench.sites), result.not_written
-	alerts = take_unsent_alerts(folder, channel, read_settings(bench, os.environ), not_written=why)
+	folder, why, config = StateFolder(bench.sites), result.not_written, read_settings(bench, os.environ)
+	alerts = take_unsent_alerts(folder, channel, config, not_written=why)
 	if alerts is not None:
 		print_line(alerts, sys.stdout)
-	if why and result.exit_code:
+	if why and result.exit_code and not are_held(folder_to_read(folder, why), config, time.time()):
 		alerted = was_alerted_unrecorded(folder_to_read(folder, why), channel)
 		if result.outcome != DELIVERED or not alerted:
 			print_problems(result)

@@ -11,5 +11,6 @@ from prego_metrics.exporters.textfile import node_metrics
 
 def metrics_response(config: Config) -> Response:
 	"""Return the metrics of this node in the format that the request accepts."""
-	content, content_type = node_metrics(config, frappe.request.headers.get("Accept", ""))
+	accept = frappe.request.headers.get("Accept", "") if frappe.request else ""
+	content, content_type = node_metrics(config, accept)
 	return Response(content, content_type=content_type)

@@ -57,11 +57,14 @@ def test_every_setting_is_taken_from_the_file_and_every_one_from_the_environment
 		"timeout": 1,
 		"alert_after": 1,
 		"disk_alert_pct": 80.5,
+		"alert_repeat": 48,
 		"scan_tenants": False,
 		"tenant_series": 5,
 		"metrics_textfile": "/file/node.prom",
 		"tenant_quota_gb": 20,
 		"heartbeat_url": "https://file.example/x",
+		"alert_url": "https://file.example/y",
+		"alert_template": "slack",
 	}
 	in_environment = {
 		"node_id": ("environment", "environment"),
@@ -81,11 +84,14 @@ def test_every_setting_is_taken_from_the_file_and_every_one_from_the_environment
 		"timeout": ("2", 2),
 		"alert_after": ("2", 2),
 		"disk_alert_pct": ("0", 0),
+		"alert_repeat": ("0", 0),
 		"scan_tenants": ("true", True),
 		"tenant_series": ("0", 0),
 		"metrics_textfile": ("/environment/node.prom", "/environment/node.prom"),
 		"tenant_quota_gb": ("2.5", 2.5),
 		"heartbeat_url": ("https://environment.example/x", "https://environment.example/x"),
+		"alert_url": ("https://environment.example/y", "https://environment.example/y"),
+		"alert_template": ("ntfy", "ntfy"),
 	}
 	path = settings(bench_folder, **in_file)
 	from_file = loaded(bench_folder)
@@ -99,7 +105,11 @@ def test_every_setting_is_taken_from_the_file_and_every_one_from_the_environment
 		assert config.problems == ()
 		assert getattr(config, name) == value
 		assert config.sources[name] == variable
-	assert set(in_file) == set(in_environment) == SETTING_BY_NAME.keys() - {"heartbeat_url_file"}
+	assert (
+		set(in_file)
+		== set(in_environment)
+		== SETTING_BY_NAME.keys() - {"heartbeat_url_file", "alert_url_file"}
+	)
 
 
 def test_a_change_of_the_file_holds_at_the_next_read(bench_folder: Path, settings: Write) -> None:

@@ -221,7 +221,7 @@ def test_any_other_string_may_be_a_node_id_and_is_kept(node_id: str) -> None:
 # Numbers, booleans, lists, paths
 
 
-OR_ZERO = ("snapshot_interval", "disk_alert_pct", "tenant_quota_gb")
+OR_ZERO = ("alert_repeat", "snapshot_interval", "disk_alert_pct", "tenant_quota_gb")
 
 
 @pytest.mark.parametrize(
@@ -233,6 +233,7 @@ OR_ZERO = ("snapshot_interval", "disk_alert_pct", "tenant_quota_gb")
 		("timeout", [0.1, 1, 10, 120], [0, 0.09, 121, -1]),
 		("alert_after", [1, 3, 1000], [0, 1001, -1, 3.0, 2.5]),
 		("disk_alert_pct", [0, 1, 90, 99.5, 100], [0.5, -1, 100.1]),
+		("alert_repeat", [0, 1, 24, 720], [0.5, -1, 721]),
 		("tenant_quota_gb", [0, 0.001, 5, 100000], [0.0009, -1, 100000.1]),
 	],
 )
@@ -265,6 +266,7 @@ SECONDS = coded("unit_seconds")
 		("tenant_series", "allowed_whole_number", {"low": 0, "high": 1_000_000}),
 		("allow_empty", "allowed_flag", {}),
 		("memory_source", "allowed_memory_source", {}),
+		("alert_template", "allowed_alert_template", {}),
 		("control_plane_url", "allowed_base_url", {"route": "/internal/server-metrics"}),
 		("disk_paths", "allowed_paths", {"example": '["/"]'}),
 	],
@@ -309,7 +311,7 @@ def test_lists_of_texts() -> None:
 	assert_refused("benches", ["/srv/**/bench"])
 
 
-@pytest.mark.parametrize("name", ["api_key_file", "heartbeat_url_file"])
+@pytest.mark.parametrize("name", ["api_key_file", "heartbeat_url_file", "alert_url_file"])
 def test_files_are_named_by_absolute_paths(name: str) -> None:
 	assert parsed(name, "/etc/prego/key") == "/etc/prego/key"
 	assert parsed(name, "/etc/\udcff") == "/etc/\udcff"
@@ -345,18 +347,24 @@ def test_the_table_is_the_designs() -> None:
 		"timeout": 10,
 		"alert_after": 3,
 		"disk_alert_pct": 90,
+		"alert_repeat": 24,
 		"scan_tenants": True,
 		"tenant_series": 1000,
 		"metrics_textfile": None,
 		"tenant_quota_gb": 0,
 		"heartbeat_url": None,
 		"heartbeat_url_file": None,
+		"alert_url": None,
+		"alert_url_file": None,
+		"alert_template": "json",
 	}
 	assert {setting.name for setting in SETTINGS if setting.required} == {"node_id", "control_plane_url"}
 	assert {setting.name for setting in SETTINGS if setting.kind.secret} == {
 		"api_key_file",
 		"heartbeat_url",
 		"heartbeat_url_file",
+		"alert_url",
+		"alert_url_file",
 	}
 	assert SETTING_BY_NAME["push_interval"].variable == "PREGO_METRICS_PUSH_INTERVAL"
 

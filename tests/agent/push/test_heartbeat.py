@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from hostile_server import Exchange, HostileServer, answer
 from pushing import (
 	ENVIRON,
 	aim,
+	folder_of,
 	kept,
 	leaked,
 	push_now,
@@ -20,10 +22,15 @@ from pushing import (
 )
 
 from prego_metrics.agent.base.messages import Message
+from prego_metrics.agent.base.redaction import Secret
 from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.agent.config.secret_urls import split_secret_url
+from prego_metrics.agent.push.heartbeat import takes_failures
 from prego_metrics.agent.push.push import push
 from prego_metrics.agent.push.request import Request
+from prego_metrics.agent.push.result import Result
 from prego_metrics.agent.state.lock import PushLock
+from prego_metrics.agent.state.maintenance import OPERATOR, Maintenance, write_maintenance
 from prego_metrics.sandbox.server import LocalControlPlane
 
 # --- the heartbeat --------------------------------------------------------------------------------
@@ -147,6 +154,90 @@ def test_an_interrupted_heartbeat_passes_on_without_its_url(
 	finally:
 		signal.setitimer(signal.ITIMER_REAL, 0)
 		signal.signal(signal.SIGALRM, before)
-	assert "in ping" in shown
+	assert "in _ping" in shown
 	assert not leaked(shown, BEAT) and not leaked(shown)
 	assert state_of(bench).last.outcome == "delivered"
+
+
+# --- a push that failed ------------------------------------------------------------------------------
+
+
+def codes(ended: Result) -> list[str]:
+	"""The codes of a push's warnings; that the interval is short has none."""
+	return [warning.code for warning in ended.warnings if warning.code]
+
+
+UUID = "/ping/8f0e3c5e-3b1a-4c1d-9d5b-0123456789ab"
+
+
+@pytest.mark.parametrize(
+	("path", "target"),
+	[
+		(UUID, f"{UUID}/fail"),
+		(f"{UUID}/", f"{UUID}/fail"),
+		(f"{UUID}?rid=1", f"{UUID}/fail?rid=1"),
+		(UUID.upper(), f"{UUID.upper()}/fail"),
+		(BEAT, None),
+		(f"{UUID}/start", None),
+		(f"/x?u={UUID}", None),
+	],
+)
+def test_a_url_of_healthchecks_gets_the_code_of_a_failed_push_once(
+	path: str, target: str | None, bench: Path
+) -> None:
+	with HostileServer(answer(200)) as switch, HostileServer(answer(400)) as server:
+		ended = push_now(aim(bench, server.url, heartbeat_url=switch.url + path))
+	assert (ended.outcome, codes(ended)) == ("refused", [])
+	requests = [request.partition(b"\r\n\r\n") for request in switch.requests]
+	lines = [head.split(b"\r\n")[0].decode() for head, _, _ in requests]
+	assert lines == ([] if target is None else [f"POST {target} HTTP/1.1"])
+	assert [body for _, _, body in requests] == ([] if target is None else [b"payload_refused"])
+
+
+@pytest.mark.parametrize(
+	("url", "takes"),
+	[
+		("https://hc-ping.com/a-ping-key/a-slug", True),
+		("https://HC-PING.com:443/x", True),
+		("https://hc-ping.com.example.org/x", False),
+		("https://nothc-ping.com/x", False),
+		("https://kuma.example/api/push/abc?status=up", False),
+	],
+)
+def test_healthchecks_is_known_by_its_host_or_by_a_uuid(url: str, takes: bool) -> None:
+	assert takes_failures(*split_secret_url(Secret(url, "test"))) is takes
+
+
+def test_a_push_that_was_not_sent_says_why_it_was_not(bench: Path) -> None:
+	with HostileServer(answer(200)) as switch, HostileServer(answer(200)) as server:
+		push_now(aim(bench, server.url, heartbeat_url=switch.url + UUID), INTERNAL_API_KEY="")
+	assert [request.rpartition(b"\r\n")[2] for request in switch.requests] == [b"key_missing"]
+
+
+def test_neither_a_run_that_is_not_due_nor_one_that_was_asked_to_wait_is_a_failure(bench: Path) -> None:
+	busy = answer(503, b"", "Retry-After: 300")
+	with HostileServer(answer(200)) as switch, HostileServer(answer(200), busy) as server:
+		aim(bench, server.url, heartbeat_url=switch.url + UUID)
+		assert push_now(bench).outcome == "delivered"
+		assert push_now(bench).outcome == "failed"
+		assert push_now(bench, scheduled()).outcome == "not_due"
+	assert [request.split(b" ")[0] for request in switch.requests] == [b"GET"]
+
+
+def test_what_fails_during_a_maintenance_is_held(bench: Path) -> None:
+	with HostileServer(answer(200)) as switch, HostileServer(answer(400)) as server:
+		aim(bench, server.url, heartbeat_url=switch.url + UUID)
+		now = time.time()
+		write_maintenance(folder_of(bench), Maintenance(OPERATOR, now, now + 60))
+		push_now(bench)
+		assert switch.connections == 0
+		write_maintenance(folder_of(bench), Maintenance(OPERATOR, now, now))
+		push_now(bench)
+	assert switch.connections == 1
+
+
+def test_a_failure_that_cannot_be_reported_is_a_warning_without_the_url(bench: Path) -> None:
+	with HostileServer(answer(404, UUID.encode())) as switch, HostileServer(answer(400)) as server:
+		ended = push_now(aim(bench, server.url, heartbeat_url=switch.url + UUID))
+	assert codes(ended) == ["heartbeat_failed"]
+	assert not leaked("\n".join([*ended.warnings, kept(bench), repr(ended)]), UUID)

@@ -134,7 +134,7 @@ def test_a_file_of_the_heartbeat_that_does_not_answer_fails_the_heartbeat_alone(
 	hang: threading.Event,
 	monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-	monkeypatch.setattr("prego_metrics.agent.push.heartbeat.read_secret_file", lambda path: hang.wait(20))
+	monkeypatch.setattr("prego_metrics.agent.config.secret_urls.read_secret_file", lambda path: hang.wait(20))
 	ended = push_now(aim(bench, control_plane.url, heartbeat_url_file="/mnt/heartbeat"))
 	assert ended.outcome == "delivered"
 	(warning,) = [warning for warning in ended.warnings if warning.code]

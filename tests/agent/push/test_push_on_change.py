@@ -106,6 +106,31 @@ def test_a_push_s_own_count_is_not_made_again(
 	assert counts == [3]
 
 
+def test_a_change_that_may_go_on_is_counted_once_to_look_and_once_to_push(
+	pool: Path, counts: list[int]
+) -> None:
+	rewind(pool, 20)
+	assign(pool)
+	assert tenants(push_now(pool, scheduled())) == 4
+	assert counts == [4, 4]
+
+
+def test_what_is_taken_back_during_the_wait_is_not_pushed(
+	pool: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	rewind(pool, 10)
+	assign(pool)
+
+	def sleep(seconds: float) -> None:
+		if seconds > 1:
+			rewind(pool, seconds)
+			assign(pool, "tenant.example.com", "pool-a")
+
+	monkeypatch.setattr("prego_metrics.agent.push.push.time.sleep", sleep)
+	assert push_now(pool, scheduled("timer")._replace(spread=True)).outcome == "not_due"
+	assert delivered(pool) == [3]
+
+
 def test_a_site_whose_configuration_comes_later_than_its_folder_is_not_missed(pool: Path) -> None:
 	rewind(pool, 20)
 	time.sleep(0.02)

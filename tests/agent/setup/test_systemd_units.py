@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from codes import codes_in
 
 from prego_metrics.agent.base.errors import PregoMetricsError
@@ -24,6 +25,7 @@ from prego_metrics.agent.setup.systemd_units import (
 	refuse_unfit_key_file,
 	refuse_untrusted,
 )
+from prego_metrics.cli.commands.systemd import systemd
 
 ROOT = Path(__file__).parents[3]
 BENCH = "/home/frappe/frappe-bench"
@@ -295,6 +297,33 @@ def test_the_command_watches_the_benches_that_the_settings_count(
 	shutil.rmtree(tmp_path / "b2")
 	done = run_agent("systemd", "--bench", bench_folder, "--key-file", key_file)
 	assert done.returncode == 2 and "b*" in done.stderr
+
+
+def test_the_units_may_write_the_metrics_file_of_the_settings_that_their_mode_believes(
+	run_agent: Callable[..., subprocess.CompletedProcess[str]],
+	bench_folder: Path,
+	settings: Callable[..., Path],
+	key_file: Path,
+	tmp_path: Path,
+	monkeypatch: pytest.MonkeyPatch,
+) -> None:
+	settings(bench_folder, metrics_textfile="/var/lib/of-the-bench/node.prom")
+	state = f"-{bench_folder}/sites/.prego-metrics"
+	plain = directives(run_agent("systemd", "--bench", bench_folder, "--key-file", key_file).stdout)
+	assert plain["ReadWritePaths"] == [f"{state} -/var/lib/of-the-bench"] * 2
+
+	monkeypatch.setattr("prego_metrics.cli.commands.systemd.refuse_untrusted", lambda *_: None)
+	hardened = ["--bench", str(bench_folder), "--key-file", str(key_file), "--hardened", "--node-id", "sg-1"]
+	hardened += ["--control-plane-url", "https://control-plane.example"]
+	for options, paths in (([], ""), (["--metrics-textfile", "/var/lib/unit/n.prom"], " -/var/lib/unit")):
+		written = CliRunner().invoke(systemd, [*hardened, *options, "--output", str(tmp_path / "units")])
+		assert written.exit_code == 0, written.output
+		unit = directives((tmp_path / "units/prego-metrics.service").read_text())
+		assert unit["ReadWritePaths"] == [state + paths]
+		given = '"PREGO_METRICS_METRICS_TEXTFILE=/var/lib/unit/n.prom"'
+		assert (given in unit["Environment"]) is bool(options)
+	refused = run_agent("systemd", "--bench", bench_folder, "--metrics-textfile", "/var/lib/unit/n.prom")
+	assert refused.returncode == 2 and "--hardened" in refused.stderr
 
 
 def test_without_a_folder_the_units_are_printed_and_nothing_is_written(

@@ -34,6 +34,7 @@ STATUS_KEYS = [
 	"failures_in_a_row",
 	"not_before",
 	"tick_seconds",
+	"maintenance",
 	"last",
 	"last_delivered",
 ]

@@ -16,6 +16,9 @@ from terminals import Seen, on_a_terminal
 
 from prego_metrics.sandbox.sample_bench import SAMPLE_ENTRIES
 
+# One worker runs the demos for all.
+pytestmark = pytest.mark.xdist_group("demo")
+
 DEMO = [sys.executable, "-m", "prego_metrics.cli", "demo"]
 
 

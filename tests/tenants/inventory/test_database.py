@@ -36,7 +36,9 @@ SEOUL = ZoneInfo("Asia/Seoul")
 _SERVERS = {"postgres": (postgresql, "initdb"), "mariadb": (mariadb, "mariadb-install-db")}
 
 
-@pytest.fixture(scope="module", params=_SERVERS)
+@pytest.fixture(
+	scope="module", params=[pytest.param(name, marks=pytest.mark.xdist_group(name)) for name in _SERVERS]
+)
 def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 	start, needed = _SERVERS[request.param]
 	if program(needed) is None:
