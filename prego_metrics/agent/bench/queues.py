@@ -39,23 +39,20 @@ def redis_connection(common: Mapping[str, object], key: str) -> Any:
 
 	Raises ImportError where redis-py is not installed; ValueError for a URL that is missing, or is none.
 	"""
+	url = common.get(key)
+	if not isinstance(url, str):
+		raise ValueError(key)
+	# It takes as long to import as all else that the exporter needs.
 	import redis
 	from redis.backoff import NoBackoff
 	from redis.retry import Retry
 
-	url = common.get(key)
-	if not isinstance(url, str):
-		raise ValueError(key)
-	credentials = {}
+	options: dict[str, object] = {"socket_timeout": REDIS_SECONDS, "retry": Retry(NoBackoff(), 0)}
+	if not url.startswith("unix:"):  # redis-py 4 knows no limit for connecting to a socket in the file system
+		options["socket_connect_timeout"] = REDIS_SECONDS
 	if key == "redis_queue" and common.get("use_rq_auth"):
-		credentials = {"username": common.get("rq_username"), "password": common.get("rq_password")}
-	return redis.from_url(
-		url,
-		socket_connect_timeout=REDIS_SECONDS,
-		socket_timeout=REDIS_SECONDS,
-		retry=Retry(NoBackoff(), 0),
-		**credentials,
-	)
+		options |= {"username": common.get("rq_username"), "password": common.get("rq_password")}
+	return redis.from_url(url, **options)
 
 
 def read_queues(bench: Bench, common: Mapping[str, object]) -> list[RqQueue]:
@@ -64,9 +61,8 @@ def read_queues(bench: Bench, common: Mapping[str, object]) -> list[RqQueue]:
 	Raises TooLate, ImportError without redis-py, ValueError without a usable `redis_queue`, and OSError if
 	Redis does not answer.
 	"""
-	import redis
-
 	connection = redis_connection(common, "redis_queue")
+	import redis
 
 	def ask() -> list[RqQueue]:
 		names = sorted(_text(name).removeprefix("rq:queue:") for name in connection.smembers(_QUEUES))
@@ -77,7 +73,7 @@ def read_queues(bench: Bench, common: Mapping[str, object]) -> list[RqQueue]:
 	except redis.exceptions.RedisError as error:
 		raise OSError(type(error).__name__) from None
 	finally:
-		connection.close()
+		connection.connection_pool.disconnect()
 	prefix = f"{common.get('bench_id') or os.path.realpath(bench.root).strip('/').replace('/', '-')}:"
 	return [queue._replace(name=queue.name.removeprefix(prefix)) for queue in queues]
 
