@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from prego_metrics.agent.base.errors import ConfigurationError, LockUnsupported, NotSent
-from prego_metrics.agent.base.formatting import percent_word, size_text
+from prego_metrics.agent.base.formatting import percent_word, sites_word, size_text, tenants_word
 from prego_metrics.agent.base.messages import Message, coded, joined, message, message_of
 from prego_metrics.agent.base.mounts import read_mounts
 from prego_metrics.agent.base.sanitize import sanitize
@@ -64,7 +64,9 @@ def tenants(node: Examination) -> Finding:
 	if isinstance(census, NotSent):
 		problem = message_of(census)
 		return Finding(FAIL, problem, advice(problem, message("fix this first: pushes need a tenant count")))
-	count = message("{count} tenants of {sites} sites", count=census.tenant_count, sites=len(census.sites))
+	count = message(
+		"{tenants} of {sites}", tenants=tenants_word(census.tenant_count), sites=sites_word(len(census.sites))
+	)
 	if not census.sites:
 		return found(
 			WARN,
@@ -85,7 +87,7 @@ def tenants(node: Examination) -> Finding:
 	notes = [*exclusion_notes(node.config, census), *([note] if note else [])]
 	if notes:
 		problems, actions = zip(*notes, strict=True)
-		return Finding(WARN, joined([count, *problems], ". "), joined(actions, ". "))
+		return Finding(WARN, joined([count, *problems], "; "), joined(actions, "; "))
 	return Finding(PASS, count)
 
 
@@ -103,10 +105,10 @@ def host(node: Examination) -> Finding:
 			),
 			*_other_memory(sample.memory, source),
 		],
-		". ",
+		"; ",
 	)
 	if sample.warnings:
-		seen = joined([percentages, joined(sample.warnings)], ". ")
+		seen = joined([percentages, joined(sample.warnings)], "; ")
 		return found(WARN, seen, "fix this to send the value; pushes continue without it")
 	unwatched = [] if isinstance(node.census, NotSent) else unwatched_volumes(node.config, node.census)
 	if unwatched:

@@ -66,7 +66,7 @@ def api_key(node: Examination) -> Finding:
 	key, warnings = node.key
 	is_set = message("set, from {source}", source=key.source)
 	if warnings:
-		return found(WARN, joined([is_set, *warnings], ". "), "remove the empty variable")
+		return found(WARN, joined([is_set, *warnings], "; "), "remove the empty variable")
 	return Finding(PASS, is_set)
 
 

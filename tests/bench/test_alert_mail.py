@@ -179,7 +179,7 @@ def test_failure_and_recovery_arrive_once_each_in_the_language_of_who_reads_them
 	push_that_fails(node)
 	tick_and_flush()
 	for address, title, sentence in (
-		(ENGLISH, f"Node {NODE_ID}: pushes fail", "1 pushes in a row were not delivered, the first at "),
+		(ENGLISH, f"Node {NODE_ID}: pushes are failing", "1 push failed in a row since "),
 		(KOREAN, f"노드 {NODE_ID}: 푸시 실패", "푸시가 1회 연속 전달되지 않았습니다"),
 	):
 		mail = arrive(mails, address)
@@ -220,7 +220,7 @@ def test_with_the_mail_server_down_all_else_is_told_and_the_mail_comes_later(
 	before = time.monotonic()
 	tick()
 	assert time.monotonic() - before < 15
-	title = f"Node {NODE_ID}: pushes fail"
+	title = f"Node {NODE_ID}: pushes are failing"
 	(told,) = newest("Notification Log", "name", "subject", for_user=ENGLISH)
 	assert told["subject"] == title
 	(logged,) = newest("Error Log", "method", method=f"Prego Metrics: {title}")
@@ -256,7 +256,7 @@ def test_without_an_email_account_the_log_of_the_bench_says_that_nothing_was_mai
 		assert log.read_text(errors="replace").count("was not mailed") == lines_before + 1
 		assert "failing was not mailed: see the Error Log of 'Prego Metrics Alert'" in log.read_text()
 		(told,) = newest("Notification Log", "subject", for_user=ENGLISH)
-		assert told["subject"] == f"Node {NODE_ID}: pushes fail"
+		assert told["subject"] == f"Node {NODE_ID}: pushes are failing"
 	finally:
 		in_site(SITE, f"frappe.db.set_value('Email Account', {ACCOUNT!r}, 'enable_outgoing', 1)")
 		in_site(SITE, f"frappe.db.set_value('Email Account', {ACCOUNT!r}, 'default_outgoing', 1)")

@@ -164,7 +164,7 @@ def test_what_is_no_bench_is_one_error_and_exit_2(
 	run_agent: Run, tmp_path: Path, arguments: list[str]
 ) -> None:
 	for extra, words in (
-		([], "nor a folder above it is a bench"),
+		([], "or above it: change into the bench"),
 		(["--bench", tmp_path], "is not a bench"),
 		(["--bench", tmp_path / "no\x1b[31mwhere"], "no\\x1b[31mwhere is not a bench"),
 	):

@@ -57,12 +57,12 @@ def test_an_interval_outside_the_runbook_is_a_warning(
 ) -> None:
 	settings(bench, node_id="node-1", control_plane_url=control_plane.url, push_interval=30)
 	check = judge(bench, environ, "configuration")
-	assert check.state == "warn" and "outside the runbook's 60 to 300 seconds" in check.seen
+	assert check.state == "warn" and "outside the recommended 60 to 300 seconds" in check.seen
 
 
 def test_without_a_key_the_check_says_where_it_belongs(bench: Path) -> None:
 	check = judge(bench, {}, "api_key")
-	assert check.state == "fail" and "there is no key: set INTERNAL_API_KEY" in check.seen
+	assert check.state == "fail" and "there is no key: set api_key_file" in check.seen
 
 
 def test_an_empty_key_beside_a_key_file_is_a_warning(
@@ -73,7 +73,7 @@ def test_an_empty_key_beside_a_key_file_is_a_warning(
 	settings(bench, node_id="node-1", control_plane_url=URL, api_key_file=str(tmp_path / "key"))
 	assert judge(bench, {}, "api_key").state == "pass"
 	check = judge(bench, {"INTERNAL_API_KEY": ""}, "api_key")
-	assert check.state == "warn" and "is empty and counts as unset" in check.seen
+	assert check.state == "warn" and "is empty and treated as unset" in check.seen
 
 
 def test_a_key_file_that_others_can_read_is_a_failure_with_the_command_that_mends_it(

@@ -33,6 +33,7 @@ SAME_IN_KOREAN = {
 	"{problems}",
 	"{sentence}; {reason}",
 	"{source}: {problem}",
+	"{status_code}: {words}",
 }
 
 
@@ -93,7 +94,7 @@ def test_a_text_put_together_where_it_is_translated_is_found(tmp_path: Path) -> 
 def test_texts_are_found_in_each_kind_of_source() -> None:
 	texts = translatable.all_texts()
 	assert {
-		"delivered {age} ago, every {interval} s, {tenants} tenants",
+		"delivered {age} ago, every {interval}, {tenants}",
 		"Site contains",
 		"Pushed at",
 	} <= set(texts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from prego_metrics.agent.base.alert_codes import ALERTS
-from prego_metrics.agent.base.formatting import iso_utc
+from prego_metrics.agent.base.formatting import iso_utc, pushes_word
 from prego_metrics.agent.base.messages import Message, first_line, from_catalog, message
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.installed_frappe import our_command
@@ -24,7 +24,7 @@ def description(event: AlertEvent, show_time: Callable[[float], str] = iso_utc) 
 	figures = {
 		"at": show_time(event.at),
 		"since": show_time(since),
-		"failures": event.failures,
+		"failures": pushes_word(event.failures),
 		"error": _error(event),
 		"tenants_before": event.tenants_before,
 		"tenants": event.tenants,

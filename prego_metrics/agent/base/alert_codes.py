@@ -31,48 +31,58 @@ class AlertText(NamedTuple):
 
 ALERTS: Mapping[str, AlertText] = {
 	FAILING: AlertText(
-		"Node {node}: pushes fail",
-		"{failures} pushes in a row were not delivered, the first at {since}. The last one: {error}. Run "
-		"`{command} doctor` on the node: it names what is wrong and what to do.",
+		"Node {node}: pushes are failing",
+		(
+			"{failures} failed in a row since {since}: {error}. Run `{command} doctor` on the "
+			"node to see what to do."
+		),
 	),
 	STALE: AlertText(
 		"Node {node}: pushes have stopped",
-		"The last push was delivered at {since}, and none since, so the control plane no longer knows this node's "
-		"load. Run `{command} doctor` on the node: it names the cause.",
+		(
+			"The last push was delivered at {since}, so the control plane no longer knows this "
+			"node's load. Run `{command} doctor` on the node to find the cause."
+		),
 	),
 	LOCK_STUCK: AlertText(
 		"Node {node}: another process keeps pushes from running",
-		"No push can be sent: {error}. Find out what that process waits for, and end it.",
+		"No push can be sent: {error}. Find out what that process waits for and end it.",
 	),
 	RECOVERED: AlertText(
 		"Node {node}: pushes are delivered again",
-		"Delivered at {at}, for the first time since {since}; {failures} pushes failed in between.",
+		"Delivered at {at}, for the first time since {since}. In between {failures} failed.",
 		all_clear=True,
 	),
 	TENANTS_FELL: AlertText(
-		"Node {node}: the number of tenants fell",
-		"The push at {at} counted {tenants} tenants, the one before {tenants_before}. If that is not meant so, look "
-		"for a mount that is gone or a pattern that excludes too much: `{command} tenants` on the node "
-		"shows every site, counted or not, and why.",
+		"Node {node}: the tenant count dropped",
+		(
+			"The push at {at} counted {tenants} tenants, the one before {tenants_before}. If you "
+			"removed no sites, look for a lost mount or a pattern that excludes too much: "
+			"`{command} tenants` shows why each site counts."
+		),
 	),
 	DISK_FULL: AlertText(
 		"Node {node}: a disk is nearly full",
-		"{disk_pct} % of the fullest disk was used at {at}. Once it is full, sites stop working and the state of "
-		"the pushes can no longer be written. Free some of it, or move a tenant.",
+		(
+			"The fullest disk was {disk_pct} % full at {at}. Free space or move a tenant: once "
+			"it is full, sites stop working and pushes can't be recorded."
+		),
 	),
 	DISK_FREED: AlertText(
 		"Node {node}: the disk has room again",
-		"{disk_pct} % of the fullest disk was used at {at}.",
+		"The fullest disk was {disk_pct} % full at {at}.",
 		all_clear=True,
 	),
 	STATE_NOT_WRITABLE: AlertText(
 		"Node {node}: pushes cannot be recorded",
-		"{error}. Pushes still go out, at each run of each trigger, but failures cannot be counted, and whether pushes "
-		"have stopped is not known here. Free the disk, or correct the owner and mode of the folder or its mount.",
+		(
+			"{error}. Pushes continue at every run of a trigger, but failures are not counted. "
+			"Free disk space, or fix the folder's owner, mode or mount."
+		),
 	),
 	STATE_WRITABLE: AlertText(
 		"Node {node}: pushes are recorded again",
-		"The state of the pushes was written again at {at}.",
+		"Pushes were recorded again at {at}.",
 		all_clear=True,
 	),
 }

@@ -43,7 +43,31 @@ def duration(seconds: float) -> Message:
 		return message("{seconds} s", seconds=f"{seconds:.0f}")
 	if seconds < 7200:
 		return message("{minutes} min", minutes=f"{seconds / 60:.0f}")
-	return message("{hours} h", hours=f"{seconds / 3600:.1f}")
+	if seconds < 172_800:
+		return message("{hours} h", hours=f"{seconds / 3600:.1f}".removesuffix(".0"))
+	return message("{days} days", days=f"{seconds / 86400:.0f}")
+
+
+def interval_word(seconds: float) -> Message:
+	"""Return an interval as a person would say it, and exactly: 60 s, 90 s, 5 min."""
+	if seconds >= 120 and seconds % 60 == 0:
+		return message("{minutes} min", minutes=f"{seconds / 60:.0f}")
+	return message("{seconds} s", seconds=f"{seconds:g}")
+
+
+def tenants_word(count: int) -> Message:
+	"""Return a number of tenants as it stands in a sentence."""
+	return message("1 tenant") if count == 1 else message("{count} tenants", count=count)
+
+
+def sites_word(count: int) -> Message:
+	"""Return a number of sites as it stands in a sentence."""
+	return message("1 site") if count == 1 else message("{count} sites", count=count)
+
+
+def pushes_word(count: int) -> Message:
+	"""Return a number of pushes as it stands in a sentence."""
+	return message("1 push") if count == 1 else message("{count} pushes", count=count)
 
 
 def _normalized(moment: str) -> str:

@@ -101,24 +101,20 @@ def sample_host(
 		first, reading = reading, read()
 		cpu_pct = cpu_percent(first, reading, min_seconds=0.5)
 	if cpu_pct is None:
-		warnings.append(message("cpu_pct is unknown and left out: the kernel's CPU counters cannot be read"))
+		warnings.append(message("cpu_pct is left out: the kernel's CPU counters cannot be read"))
 	memory = read_memory()
 	memory_pct = memory.of(memory_source)
 	if memory_pct is None:
 		warnings.append(
-			message("memory_pct is unknown and left out: the kernel's memory figures cannot be read")
+			message("memory_pct is left out: the kernel's memory usage cannot be read")
 			if memory.host is None
-			else message(
-				"memory_pct is unknown and left out: the figures of the memory cgroup cannot be read"
-			)
+			else message("memory_pct is left out: the memory cgroup cannot be read")
 		)
 	disks, disk_warnings = disk_percents(disk_paths, disk_seconds)
 	# The fullest of some of the file systems may be less than the fullest of all of them.
 	disk_pct = max(disks.values()) if disks and not disk_warnings else None
 	if disk_pct is None:
-		warnings += [
-			message("disk_pct is unknown and left out: {reason}", reason=warning) for warning in disk_warnings
-		]
+		warnings += [message("disk_pct is left out: {reason}", reason=warning) for warning in disk_warnings]
 	return HostSample(cpu_pct, memory_pct, disk_pct, disks, reading, tuple(warnings), memory)
 
 
@@ -201,7 +197,7 @@ def _ask_file_system(path: str) -> FileSystem | str:
 	except OSError as error:
 		return error.strerror or str(error)
 	except ValueError:
-		return message("no path that a file system could hold")
+		return message("not a possible path")
 	used = sizes.f_blocks - sizes.f_bfree
 	used_pct = percent_of(used, used + sizes.f_bavail)
 	if used_pct is None:

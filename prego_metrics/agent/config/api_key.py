@@ -38,7 +38,7 @@ def _load(
 	if key:
 		return checked_key(key, KEY_VARIABLE), warnings
 	if key == "":
-		warnings.append(message("{variable} is empty and counts as unset", variable=KEY_VARIABLE))
+		warnings.append(message("{variable} is empty and treated as unset", variable=KEY_VARIABLE))
 	credential = credential_path(environ)
 	if credential:
 		return _from_file(credential, CREDENTIAL, checked=False), warnings

@@ -84,7 +84,7 @@ class Config(Settings):
 	def defaults_applied(self, keys: Collection[str]) -> tuple[Message, ...]:
 		"""Return the warnings of wrong settings other than `keys`: their defaults apply."""
 		return tuple(
-			message("{problem}. Pushes go out without this setting", problem=problem.message)
+			message("{problem}. Pushes continue without this setting", problem=problem.message)
 			for problem in self.problems
 			if problem.key and problem.key not in keys
 		)
@@ -169,7 +169,7 @@ def _effective(
 	"""Return a setting's value and source: the environment, then the file, then the default."""
 	in_environment = environ.get(setting.variable)
 	if in_environment == "":
-		warnings.append(message("{variable} is empty and counts as unset", variable=setting.variable))
+		warnings.append(message("{variable} is empty and treated as unset", variable=setting.variable))
 	if in_environment:
 		raw, source = setting.kind.from_text(in_environment), setting.variable
 	elif setting.name in in_file:
@@ -231,7 +231,7 @@ def _is_hardened(environ: Mapping[str, str], problems: list[Problem]) -> bool:
 def _unused_in_hardened_mode(in_file: Mapping[str, object], file: str) -> list[Message]:
 	return [
 		message(
-			"{setting} in {file} is not used: in the hardened mode it comes from {variable} alone",
+			"{setting} in {file} is not used: in hardened mode only {variable} sets it",
 			setting=setting.name,
 			file=file,
 			variable=setting.variable,
@@ -280,7 +280,7 @@ def _judge_together(
 	if not 60 <= interval <= 300:
 		warnings.append(
 			message(
-				"push_interval = {seconds} ({source}) is outside the runbook's 60 to 300 seconds",
+				"push_interval = {seconds} ({source}) is outside the recommended 60 to 300 seconds",
 				seconds=f"{interval:g}",
 				source=sources["push_interval"],
 			)
@@ -292,6 +292,7 @@ def _judge_together(
 	if node_id != node_id.strip():
 		warnings.append(
 			message(
-				"node_id = {node} begins or ends with a space, and is sent so", node=_refused_value(node_id)
+				"node_id = {node} begins or ends with a space, and is sent that way",
+				node=_refused_value(node_id),
 			)
 		)

@@ -204,13 +204,14 @@ def _count_and_send(
 
 	Returns how it ended, the state so far, and that the state's file system hangs, if it does.
 	"""
+	from prego_metrics.agent.base.formatting import duration
 	from prego_metrics.agent.http.retry import ATTEMPTS
 	from prego_metrics.agent.push.delivery import scheduled_attempts, send
 	from prego_metrics.agent.push.read_back import read_when_changed
 
 	max_attempts = scheduled_attempts(state.pace.failures) if request.if_due else ATTEMPTS
 	asked = schedule.seconds_asked(at, state.not_before)
-	asked_to_wait = [coded("asked_to_wait", seconds=round(asked))] if asked else []
+	asked_to_wait = [coded("asked_to_wait", seconds=duration(asked))] if asked else []
 	began = time.monotonic()
 	try:
 		require_settings_file(config, state)

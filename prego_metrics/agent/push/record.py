@@ -89,6 +89,6 @@ def record_push(
 		return result.unrecorded(not_written)
 	not_appended = folder.append_history(push)
 	if not_appended:
-		lost = message("{reason}. Only this push's line in the history is lost", reason=not_appended)
+		lost = message("{reason}. Only this push is missing from the history", reason=not_appended)
 		return result._replace(warnings=(*result.warnings, lost))
 	return result

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from prego_metrics.agent.base.formatting import iso_utc, percent_word
+from prego_metrics.agent.base.formatting import iso_utc, percent_word, tenants_word
 from prego_metrics.agent.base.messages import Message, joined, message
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.light_typing import Any, NamedTuple
@@ -51,7 +51,7 @@ class Result(NamedTuple):
 		"""Return the result of a push that the state does not know of. Of a delivered one that is the error."""
 		if self.outcome == DELIVERED:
 			return self._replace(not_written=why, error=why)
-		warning = message("{reason}. Until that is fixed, failures are not counted", reason=why)
+		warning = message("{reason}. Failures are not counted until this is fixed", reason=why)
 		return self._replace(not_written=why, warnings=(*self.warnings, warning))
 
 	def as_dict(self) -> dict[str, Any]:
@@ -79,7 +79,7 @@ def summary(result: Result) -> Message:
 		if not result.error:
 			return sentence
 		return message(
-			"{sentence}. But it was not recorded, so each run of each trigger pushes: {error}",
+			"{sentence}. It was not recorded, so every run of a trigger pushes again: {error}",
 			sentence=sentence,
 			error=result.error,
 		)
@@ -102,9 +102,9 @@ def _metrics(result: Result) -> Message:
 	payload = result.payload or {}
 	metrics = [
 		message(
-			"{node} has {tenants} tenants",
+			"{node} has {tenants}",
 			node=sanitize(str(payload.get("node_id"))),
-			tenants=payload.get("tenant_count"),
+			tenants=tenants_word(payload.get("tenant_count", 0)),
 		),
 		message(
 			"cpu {cpu}, memory {memory}, disk {disk}",

@@ -32,8 +32,8 @@ def outcome_word(outcome: str) -> str:
 		DELIVERED: message("delivered"),
 		REFUSED: message("refused"),
 		FAILED: message("failed"),
-		NOT_SENT: message("not_sent"),
-		NOT_DUE: message("not_due"),
+		NOT_SENT: message("not sent"),
+		NOT_DUE: message("not due"),
 		BUSY: message("busy"),
 	}
 	return known.get(outcome) or sanitize(outcome, 40)

@@ -40,7 +40,7 @@ def parse_state(content: str) -> State:
 	if type(version) is not int or version not in READ_VERSIONS:
 		raise ValueError(
 			message(
-				"has version {version}, and this prego_metrics writes {ours}",
+				"has version {version}, but this prego_metrics writes {ours}",
 				version=sanitize(str(version), 20),
 				ours=VERSION,
 			)
@@ -78,7 +78,7 @@ def parse_object(content: str) -> dict[str, Any]:
 	except (ValueError, RecursionError):
 		raise ValueError(message("is not valid JSON")) from None
 	if not isinstance(written, dict):
-		raise ValueError(message("is no JSON object"))
+		raise ValueError(message("is not a JSON object"))
 	return written
 
 
@@ -204,7 +204,7 @@ class Fields:
 	def _wrong(self, name: str) -> ValueError:
 		return ValueError(
 			message(
-				"is not ours: {name} in {place} is not what it should be",
+				"has an unexpected value for {name} in {place} (damaged, or written by another program)",
 				name=sanitize(name, 40),
 				place=self._where,
 			)

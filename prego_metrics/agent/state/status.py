@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from prego_metrics.agent.base.formatting import duration, iso_utc
+from prego_metrics.agent.base.formatting import duration, interval_word, iso_utc, tenants_word
 from prego_metrics.agent.base.messages import Message, code_of, first_line, message
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.installed_frappe import scheduler_tick
@@ -142,25 +142,25 @@ def judge_status(
 	if delivered is None or age is None:
 		verdict = NEVER
 		node = sanitize(config.node_id) or message("this node")
-		headline = message("never delivered a push as {node}", node=node)
+		headline = message("no push as {node} was ever delivered", node=node)
 		reason = failure or unrecorded or _nothing_yet(state, tick)
 	elif age < 0:
 		verdict = STALE
 		headline = message(
-			"the last delivered push lies {seconds} s in the future: the clock went back",
-			seconds=f"{-age:.0f}",
+			"the last delivered push is {seconds} in the future: the clock was set back",
+			seconds=duration(-age),
 		)
 	elif unrecorded:
 		verdict, reason = STALE, unrecorded
-		headline = message("last delivered {age} ago, as far as was recorded", age=duration(age))
+		headline = message("last recorded delivery {age} ago", age=duration(age))
 	elif age > max_age:
 		verdict = STALE
 		headline = message(
-			"last delivered {age} ago, which is more than {seconds} s",
+			"last delivered {age} ago (limit: {seconds})",
 			age=duration(age),
-			seconds=f"{max_age:.0f}",
+			seconds=interval_word(max_age),
 		)
-		reason = failure or asked or message("no trigger has pushed since: see `prego-metrics doctor`")
+		reason = failure or asked or message("no trigger has pushed since: run `prego-metrics doctor`")
 	else:
 		# A node that only waits as it was asked to does not fail.
 		verdict = FAILING if failure and not asked else FRESH
@@ -192,11 +192,11 @@ def _failure(state: State, now: float, deadline: float) -> Message | None:
 	last = state.last
 	if state.unfinished and state.last_attempt_at and now - state.last_attempt_at > deadline:
 		# The next push records it as killed; none may come.
-		return message("the attempt that began at {at} has not ended", at=iso_utc(state.last_attempt_at))
+		return message("the push started at {at} has not finished", at=iso_utc(state.last_attempt_at))
 	if last is None or last.outcome == DELIVERED:
 		return None
 	return message(
-		"the last attempt ({at}, {trigger}) was not delivered: {error}",
+		"the last push ({at}, {trigger}) was not delivered: {error}",
 		at=iso_utc(last.at),
 		trigger=trigger_word(last.trigger),
 		error=first_line(last.error, 300) if last.error else outcome_word(last.outcome),
@@ -206,44 +206,46 @@ def _failure(state: State, now: float, deadline: float) -> Message | None:
 def _asked(state: State, now: float) -> Message | None:
 	if not seconds_asked(now, state.not_before):
 		return None
-	return message("the control plane asks to wait until {time}", time=iso_utc(state.not_before or now))
+	return message("the control plane asked to wait until {time}", time=iso_utc(state.not_before or now))
 
 
 def _delivered(push: Push, age: float, interval: float, tick: float | None) -> Message:
-	tenants = push.payload["tenant_count"] if push.payload else "?"
+	tenants = tenants_word(push.payload["tenant_count"]) if push.payload else message("unknown")
 	if push.trigger == "frappe" and tick and tick > interval + MAX_SLACK_SECONDS:
 		return message(
-			"delivered {age} ago, every {tick} s as Frappe's scheduler runs, {tenants} tenants",
+			"delivered {age} ago, every {tick} (Frappe's scheduler), {tenants}",
 			age=duration(age),
-			tick=f"{tick:g}",
+			tick=interval_word(tick),
 			tenants=tenants,
 		)
 	return message(
-		"delivered {age} ago, every {interval} s, {tenants} tenants",
+		"delivered {age} ago, every {interval}, {tenants}",
 		age=duration(age),
-		interval=f"{interval:g}",
+		interval=interval_word(interval),
 		tenants=tenants,
 	)
 
 
 def _nothing_yet(state: State, tick: float | None) -> Message:
 	if state.unfinished:
-		return message("an attempt was begun and did not end")
+		return message("a push was started but did not finish")
 	other = state.last_delivered
 	if other and other.payload:
 		return message(
-			"the last delivered one ({at}) was pushed as {node}",
+			"the last delivered push ({at}) was for {node}",
 			at=iso_utc(other.at),
 			node=sanitize(str(other.payload["node_id"])),
 		)
 	if tick:
 		return message(
-			"no push was tried yet. Frappe's scheduler runs every {seconds} s; if that passes without a push, see "
-			"`prego-metrics doctor`",
+			(
+				"no push has run yet. Frappe's scheduler runs every {seconds} s; if no push follows, "
+				"run `prego-metrics doctor`"
+			),
 			seconds=f"{tick:g}",
 		)
 	return message(
-		"no push was tried yet. Try `prego-metrics push`, and see `prego-metrics doctor` for what triggers it"
+		"no push has run yet. Run `prego-metrics push`, then `prego-metrics doctor` to see which triggers run"
 	)
 
 

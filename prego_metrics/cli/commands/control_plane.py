@@ -39,13 +39,13 @@ Ctrl-C stops it.
 @click.option("--database", default=":memory:", metavar="FILE", help="SQLite file. Default: in memory.")
 @click.option("--node", "nodes", multiple=True, metavar="ID", help="Register a node (repeatable).")
 @click.option("--register-unknown", is_flag=True, help="Accept nodes that are not registered.")
-@click.option("--without-snapshots", is_flag=True, help="Leave the snapshots' migration out.")
+@click.option("--without-snapshots", is_flag=True, help="Omit the table of snapshots.")
 def control_plane(
 	port: int, database: str, nodes: tuple[str, ...], register_unknown: bool, without_snapshots: bool
 ) -> None:
 	"""Run a local control plane, for development. Never for production.
 
-	The key comes from INTERNAL_API_KEY; without it, a new one is made and printed.
+	The key comes from INTERNAL_API_KEY; if that is not set, a new key is made and printed.
 	"""
 	given_key = os.environ.get(KEY_VARIABLE)  # an empty one counts as unset
 	key = given_key or secrets.token_urlsafe(24)

@@ -44,7 +44,7 @@ _NOT_NAMED = ("bench_not_found", "not_a_bench", "bench_name_empty", "working_dir
 )
 @bench_option
 @click.option("--offline", is_flag=True, help="Skip all network checks.")
-@click.option("--only", multiple=True, metavar="NAME", help="Make this check alone (repeatable).")
+@click.option("--only", multiple=True, metavar="NAME", help=("Run only this check (repeatable)."))
 @click.option("--verbose", "-v", is_flag=True, help="Show every check, not only the problems.")
 @json_option
 def doctor(
@@ -60,7 +60,7 @@ def doctor(
 	unknown = sorted(set(only) - set(NAMES))
 	if unknown:
 		raise click.BadParameter(
-			f"{', '.join(unknown)}: there is no such check. There are {', '.join(NAMES)}",
+			f"{', '.join(unknown)}: no such check. Checks: {', '.join(NAMES)}",
 			param_hint="'--only'",
 		)
 	progress = Status("", console=Console(stderr=True, highlight=False), spinner="line")
@@ -119,7 +119,7 @@ def _print_group(group: str, checks: Sequence[Check], *, verbose: bool) -> None:
 	for check in checks:
 		if verbose or check.state in (WARN, FAIL):
 			seen = Text.assemble((f"{check.name}: ", "bold"), check.seen)
-			_print_hanging(Text(f"  {check.state:<4} ", style=_STYLES[check.state]), seen)
+			_print_hanging(Text.assemble((f"  {check.state:<4} ", _STYLES[check.state])), seen)
 			if check.action:
 				_print_hanging(Text(" " * 7), Text(f"→ {check.action}"))
 

@@ -35,9 +35,12 @@ _FILE = click.Path(dir_okay=False)
 def _source_options(command: Command) -> Command:
 	for option in (
 		json_option,
-		click.option("--failing", is_flag=True, help="List only the nodes with which something is wrong."),
+		click.option("--failing", is_flag=True, help="List only failing nodes."),
 		click.option(
-			"--api-key-file", metavar="FILE", type=_FILE, help="Where INTERNAL_API_KEY is not set: its file."
+			"--api-key-file",
+			metavar="FILE",
+			type=_FILE,
+			help=("File with INTERNAL_API_KEY, if that is not in the environment."),
 		),
 		click.option(
 			"--control-plane-url", "url", metavar="URL", help="Ask GET /internal/nodes, with the key."
@@ -50,7 +53,7 @@ def _source_options(command: Command) -> Command:
 
 @click.group()
 def fleet() -> None:
-	"""Judge the whole fleet, off the nodes.
+	"""Judge the whole fleet from a machine outside it.
 
 	FILE is what `wrangler d1 execute --json` prints, a JSON list of rows, or CSV with commas.
 
@@ -65,12 +68,17 @@ def fleet() -> None:
 )
 @click.option("--nodes", metavar="FILE", type=_FILE, help="Export of nodes.")
 @_source_options
-@click.option("--tenants", metavar="FILE", type=_FILE, help="Export of tenants_master: is a zero true?")
+@click.option(
+	"--tenants",
+	metavar="FILE",
+	type=_FILE,
+	help=("Export of tenants_master, to tell a real 0 from a wrong one."),
+)
 @click.option(
 	"--max-age",
 	type=Seconds(min=1),
 	metavar="S",
-	help="Seconds up to which a push is fresh. Default: 300, or 2 × push_interval + 60 where it is exported.",
+	help=("Seconds for which a push is fresh. Default: 300, or 2 × push_interval + 60 if that is exported."),
 )
 def freshness(
 	nodes: str | None,
@@ -82,10 +90,10 @@ def freshness(
 	failing: bool,
 	as_json: bool,
 ) -> None:
-	"""Say which nodes deliver: fresh, or why not.
+	"""Show which nodes deliver, and why others don't.
 
-	Either --nodes and --metrics, or --control-plane-url. Of several verdicts the first holds: unregistered,
-	bad_region, never, stale, zero, fresh.
+	Either --nodes and --metrics, or --control-plane-url. The first verdict that applies counts:
+	unregistered, bad_region, never, stale, zero, fresh.
 
 	Exit codes: 0 all is well, 1 something is not, 2 it cannot be judged.
 	"""
@@ -136,7 +144,7 @@ def _threshold(rows: Collection[Metrics], max_age: float | None) -> str:
 @_source_options
 @click.option("--tenants", metavar="FILE", type=_FILE, required=True, help="Export of tenants_master.")
 @click.option(
-	"--tolerance", type=click.IntRange(0), default=0, show_default=True, help="Difference that agrees."
+	"--tolerance", type=click.IntRange(0), default=0, show_default=True, help=("Allowed difference.")
 )
 @statuses_option
 def reconcile(
@@ -151,7 +159,7 @@ def reconcile(
 ) -> None:
 	"""Compare each node's count with where tenants are placed.
 
-	Either --metrics or --control-plane-url, and --tenants. What the Hetzner sidecar pushed is not compared.
+	Either --metrics or --control-plane-url, and --tenants. Rows of the Hetzner sidecar are not compared.
 
 	Exit codes: 0 all agree, 1 some differ, 2 it cannot be judged.
 	"""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.group(short_help="Push for nodes that cannot push for themselves.")
 def hetzner() -> None:
-	"""Push for nodes that cannot push for themselves, from the Hetzner Cloud API. Runs off the nodes."""
+	"""Push for nodes that cannot push for themselves, from the Hetzner Cloud API. Runs on another machine."""
 
 
 @hetzner.command(
@@ -31,20 +31,22 @@ def hetzner() -> None:
 		"hetzner.md", "prego-metrics hetzner push --tenants tenants.json --metrics metrics.json --dry-run"
 	),
 )
-@click.option("--label", metavar="KEY", help="Map by this label of the servers. Default: prego-node-id.")
+@click.option("--label", metavar="KEY", help=("Map servers to nodes by this label. Default: prego-node-id."))
 @click.option("--mapping", metavar="FILE", help='Map by a file: {"nodes": {NODE_ID: SERVER, …}}.')
-@click.option("--selector", metavar="TEXT", help="Look only at servers that this label selector chooses.")
+@click.option("--selector", metavar="TEXT", help=("Consider only servers that match this label selector."))
 @click.option("--counts", metavar="FILE", help="Tenant counts: rows of node_id and tenant_count.")
 @click.option("--tenants", metavar="FILE", help="Export of tenants_master, counted by node_id.")
 @statuses_option
 @click.option(
-	"--metrics", metavar="FILE", help="Export of server_metrics, at most 300 s old: who pushes for itself."
+	"--metrics",
+	metavar="FILE",
+	help=("Export of server_metrics, at most 300 s old: which nodes push for themselves."),
 )
 @click.option(
 	"--max-age",
 	type=Seconds(min=1),
 	metavar="S",
-	help="Seconds up to which a row is fresh. Default: 300, or 2 × push_interval + 60 where it is exported.",
+	help=("Seconds for which a row is fresh. Default: 300, or 2 × push_interval + 60 if that is exported."),
 )
 @click.option(
 	"--control-plane-url",
@@ -64,7 +66,7 @@ def hetzner() -> None:
 	type=Seconds(min=1, max=86400),
 	default=240.0,
 	metavar="S",
-	help="Seconds that the run may last. Default: 240.",
+	help="Time limit of the run in seconds. Default: 240.",
 )
 @click.option("--save-snapshot", is_flag=True, help="Ask the control plane to keep snapshots as well.")
 @click.option("--dry-run", is_flag=True, help="Read everything, send nothing; needs no key.")

@@ -23,11 +23,11 @@ from prego_metrics.cli.ui.options import bench_option, help_end, json_option
 )
 @bench_option
 @click.option("--dry-run", is_flag=True, help="Print what would be sent. Sends and records nothing.")
-@click.option("--if-due", is_flag=True, help="Push only if the interval is over: for timers and cron.")
+@click.option("--if-due", is_flag=True, help=("Push only if the interval is over, for timers and cron."))
 @click.option(
 	"--on-change",
 	is_flag=True,
-	help="Push only if the tenant count is not the delivered one, 15 s after the last push: for a path unit.",
+	help=("Push only if the tenant count has changed, at least 15 s after the last push. For a path unit."),
 )
 @click.option("--save-snapshot", is_flag=True, help="Ask the control plane to keep a snapshot as well.")
 @click.option(
@@ -46,7 +46,7 @@ def push(
 	channel: str | None,
 	as_json: bool,
 ) -> None:
-	"""Push once: count, sample, send, record.
+	"""Push once: count the tenants, sample the host, send, and record the result.
 
 	Exit codes: 0 delivered or nothing to do, 1 not delivered or not recorded, 2 nothing could be counted or configured.
 	"""

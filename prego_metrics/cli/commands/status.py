@@ -45,7 +45,7 @@ _NO_STATUS = {
 	epilog=help_end("troubleshooting.md", "prego-metrics status", "prego-metrics status --watch"),
 )
 @bench_option
-@click.option("--max-age", type=Seconds(min=1), metavar="S", help="Seconds up to which a push is fresh.")
+@click.option("--max-age", type=Seconds(min=1), metavar="S", help=("Seconds for which a push is fresh."))
 @click.option(
 	"--watch",
 	type=Seconds(min=0.2, max=3600),
@@ -57,9 +57,9 @@ _NO_STATUS = {
 )
 @json_option
 def status(bench_path: str | None, max_age: float | None, watch: float | None, as_json: bool) -> None:
-	"""Say whether this node is delivering, as a monitoring plugin does.
+	"""Say whether this node is delivering, in the form of monitoring plugins.
 
-	With --watch, a terminal is redrawn; elsewhere there is a line each time.
+	With --watch it redraws a terminal; elsewhere it prints a line each time.
 
 	Exit codes: 0 fresh, 1 fresh but the last attempt failed, 2 stale, 3 never pushed.
 	"""

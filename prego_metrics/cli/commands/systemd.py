@@ -42,7 +42,7 @@ _SYSTEM_FOLDER = "/etc/systemd/system"
 @click.option(
 	"--hardened",
 	is_flag=True,
-	help="Push as a user of its own. Needs --node-id and --control-plane-url, and an installation of root's.",
+	help=("Push as a separate user. Needs --node-id, --control-plane-url and an installation owned by root."),
 )
 @click.option("--node-id", metavar="TEXT", help="With --hardened: this node, exactly nodes.node_id.")
 @click.option("--control-plane-url", metavar="TEXT", help="With --hardened: base URL of the control plane.")
@@ -53,9 +53,13 @@ _SYSTEM_FOLDER = "/etc/systemd/system"
 	"--metrics-textfile", metavar="FILE", help="With --hardened: metrics_textfile, written after each push."
 )
 @click.option(
-	"--key-file", default=DEFAULT_KEY_FILE, show_default=True, metavar="FILE", help="Holds the bearer key."
+	"--key-file",
+	default=DEFAULT_KEY_FILE,
+	show_default=True,
+	metavar="FILE",
+	help=("File with the bearer key."),
 )
-@click.option("--instance", metavar="NAME", help=f"Call them {NAME}-NAME.*, for a second node_id.")
+@click.option("--instance", metavar="NAME", help=f"Name the units {NAME}-NAME.*, for a second node_id.")
 def systemd(
 	bench_path: str | None,
 	output: str | None,
@@ -64,7 +68,7 @@ def systemd(
 	instance: str | None,
 	**given: str | None,
 ) -> None:
-	"""Make the systemd units that push for this bench every minute and when sites change, and say how to enable them.
+	"""Make the systemd units that push every minute and when sites change, and print how to enable them.
 
 	Exit codes: 0 printed or written, 2 refused.
 	"""
@@ -104,7 +108,7 @@ def _units(
 	program = os.path.join(os.path.dirname(sys.executable), "prego-metrics")
 	if not os.access(program, os.X_OK):
 		raise UnitError(
-			f"{sanitize(program)} is not there: run this with the prego-metrics of a virtual environment or bench"
+			f"{sanitize(program)} does not exist: run this with the prego-metrics of a virtual environment or bench"
 		)
 	refuse_untrusted(os.path.abspath(key_file), "the key file")
 	if settings is not None:
@@ -176,7 +180,7 @@ def _next_steps(units: Units, names: list[str], output: str | None) -> str:
 			f"  {our_command()} configure --scheduler-pushes false --unset api_key_file    # as the bench's user",
 		]
 	if output is None:
-		steps.append("Write them with --output DIR, and look at them. Then:")
+		steps.append("Write them with --output DIR and review them. Then:")
 	else:
 		steps.append("Written: " + ", ".join(names) + ". Enable them:")
 	if output is not None and os.path.realpath(output) == _SYSTEM_FOLDER:

@@ -39,9 +39,9 @@ _LARGEST_FIRST = {"files": "files_bytes", "backups": "backups_bytes", "database"
 	),
 )
 @bench_option
-@click.option("--sizes", is_flag=True, help="Also walk each site's files and backups, as du does.")
+@click.option("--sizes", is_flag=True, help=("Also measure each site's files and backups, as du does."))
 @click.option(
-	"--database", is_flag=True, help="Also ask each site's database, by the site's own credentials."
+	"--database", is_flag=True, help=("Also query each site's database with the site's own credentials.")
 )
 @click.option(
 	"--sort",
@@ -50,11 +50,16 @@ _LARGEST_FIRST = {"files": "files_bytes", "backups": "backups_bytes", "database"
 	show_default=True,
 	help="Largest or oldest first.",
 )
-@click.option("--top", type=click.IntRange(min=1), metavar="N", help="Show the first N; totals are of all.")
+@click.option(
+	"--top", type=click.IntRange(min=1), metavar="N", help=("Show the first N; the totals include all.")
+)
 @click.option(
 	"--scan",
 	is_flag=True,
-	help="Read all of it into the usage store, one site after the other, at low priority; continues where it was killed.",
+	help=(
+		"Scan everything into the usage store, one site at a time at low priority; resumes "
+		"where it was killed."
+	),
 )
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV for a spreadsheet.")
 @json_option
@@ -70,7 +75,7 @@ def tenants(
 ) -> None:
 	"""Show every site, counted or not, and why; with --sizes and --database also its usage.
 
-	Exit codes: 0 shown, 1 another process is scanning, 2 the sites cannot be counted.
+	Exit codes: 0 shown, 1 another usage scan is running, 2 the sites cannot be counted.
 	"""
 	detailed = sizes or database
 	shaped = bool(as_csv or top or sort != "name")

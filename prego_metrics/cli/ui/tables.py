@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from rich.text import Text
 
 from prego_metrics.agent.base.errors import NotSent
+from prego_metrics.agent.base.formatting import sites_word, tenants_word
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.common_site_config import FILE_NAME, config_file
 from prego_metrics.agent.collectors.census import Census
@@ -34,7 +35,9 @@ def print_census(census: Census) -> None:
 	if census.not_sites:
 		entries = "; ".join(f"{entry.name} ({entry.reason})" for entry in census.not_sites)
 		screen.print(Text(f"Not sites: {entries}", style="dim"))
-	screen.print(Text(f"{census.tenant_count} tenants of {len(census.sites)} sites", style="bold"))
+	screen.print(
+		Text(f"{tenants_word(census.tenant_count)} of {sites_word(len(census.sites))}", style="bold")
+	)
 
 
 def print_settings(config: Config, environ: Mapping[str, str]) -> None:

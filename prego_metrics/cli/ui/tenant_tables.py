@@ -9,7 +9,7 @@ from dataclasses import asdict
 
 from rich.text import Text
 
-from prego_metrics.agent.base.formatting import size_text
+from prego_metrics.agent.base.formatting import sites_word, size_text, tenants_word
 from prego_metrics.agent.base.sanitize import spreadsheet_cell
 from prego_metrics.cli.ui.console import console
 from prego_metrics.cli.ui.long_table import print_long_table
@@ -38,7 +38,7 @@ def _quota_text(tenant: Tenant) -> str:
 
 def _site_totals(tenants: Sequence[Tenant]) -> str:
 	counted = sum(tenant.site.counted for tenant in tenants)
-	return f"{counted} tenants of {len(tenants)} sites"
+	return f"{tenants_word(counted)} of {sites_word(len(tenants))}"
 
 
 def print_tenants(

@@ -12,6 +12,7 @@ from frappe.model.document import Document
 from frappe.utils import add_days, get_datetime, now_datetime
 
 from prego_metrics.agent.base.errors import PregoMetricsError
+from prego_metrics.agent.base.formatting import sites_word, tenants_word
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.processes import how_to_restart
 from prego_metrics.agent.collectors.tenant_count import count_tenants
@@ -40,7 +41,7 @@ def after_install() -> None:
 		click.secho(f"prego_metrics cannot count this bench yet: {error}", fg="yellow")
 		return
 	click.echo(
-		f"prego_metrics counts {census.tenant_count} tenants of {len(census.sites)} sites on this bench."
+		f"prego_metrics counts {tenants_word(census.tenant_count)} of {sites_word(len(census.sites))} on this bench."
 	)
 	if any(entry.name == site and entry.counted for entry in census.sites):
 		click.echo(f"This site, {site}, is one of them. If it is not a tenant: bench prego-metrics configure")

@@ -73,7 +73,7 @@ def read_backups(site_folder: str, folder: object = None, *, sizes: bool = False
 						files[match["part"]] = match, status.st_mtime
 	except FileNotFoundError:
 		if os.path.islink(named):
-			return Backups(error=message("it is a link that leads nowhere"))
+			return Backups(error=message("it is a broken link"))
 		return Backups(bytes=0 if sizes else None)
 	except (OSError, ValueError) as error:
 		reason = (error.strerror if isinstance(error, OSError) else None) or "no folder has such a name"

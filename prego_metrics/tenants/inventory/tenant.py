@@ -81,7 +81,7 @@ def warnings_of(tenant: Tenant, now: float) -> list[str]:
 		if tenant.disk.all_unreadable:
 			warnings.append(
 				message(
-					"{count} entries cannot be read: its size is a lower bound",
+					"{count} entries cannot be read, so the size is a lower bound",
 					count=tenant.disk.all_unreadable,
 				)
 			)
@@ -93,8 +93,10 @@ def _of_quota(tenant: Tenant) -> list[Message]:
 	if quota.refused is not None:
 		return [
 			message(
-				'"{key}" is {value} in its site_config.json, and must be a number of GB from 0.001 to 100000, or 0 '
-				"for no quota: until then it has none",
+				(
+					'"{key}" is {value} in its site_config.json and is ignored: it must be a number of '
+					"GB from 0.001 to 100000, or 0 for no quota"
+				),
 				key=SITE_KEY,
 				value=quota.refused,
 			)
@@ -104,7 +106,7 @@ def _of_quota(tenant: Tenant) -> list[Message]:
 	size = size_text(used.bytes)
 	return [
 		message(
-			"over its quota: {used} of {quota} ({percent} %)",
+			"over quota: {used} of {quota} ({percent} %)",
 			used=message("at least {size}", size=size) if used.lower_bound else size,
 			quota=size_text(quota.bytes),
 			percent=f"{100 * used.bytes / quota.bytes:.0f}",
@@ -122,7 +124,7 @@ def _of_backups(backups: Backups, age: float | None) -> list[Message]:
 		warnings.append(message("the newest backup is {days} days old", days=f"{age / 86400:.1f}"))
 	if not backups.newest_complete:
 		warnings.append(
-			message("the newest backup is not complete: files, private files or tables are missing")
+			message("the newest backup is incomplete: files, private files or tables are missing")
 		)
 	return warnings
 
@@ -133,10 +135,10 @@ def _of_database(database: DatabaseUsage) -> list[Message]:
 		warnings.append(message("database: {error}", error=database.error))
 	if database.failed_jobs_day:
 		warnings.append(
-			message("{count} scheduled jobs failed in the last day", count=database.failed_jobs_day)
+			message("failed scheduled jobs in the last day: {count}", count=database.failed_jobs_day)
 		)
 	if database.stuck_mails:
-		warnings.append(message("{count} mails stuck for more than an hour", count=database.stuck_mails))
+		warnings.append(message("mails stuck for more than an hour: {count}", count=database.stuck_mails))
 	return warnings
 
 

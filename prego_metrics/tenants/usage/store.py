@@ -69,7 +69,7 @@ class UsageStore:
 			# Two processes may open it at once; a symlink in its place would be followed.
 			if os.path.islink(self.path):
 				raise StoreError(
-					message("{path} is a symlink, and is not followed", path=sanitize(self.path))
+					message("{path} is a symlink, which is not followed", path=sanitize(self.path))
 				)
 			uri = f"file:{quote(os.fsencode(self.path))}?mode=rw"
 			self._connection = sqlite3.connect(
@@ -104,7 +104,7 @@ class UsageStore:
 		if version not in (0, _VERSION):
 			raise StoreError(
 				message(
-					"{path} is of another version ({version}): move it away",
+					"{path} has another version ({version}): move it away",
 					path=sanitize(self.path),
 					version=version,
 				)
@@ -127,8 +127,10 @@ class UsageStore:
 			if type(error) is sqlite3.DatabaseError:
 				raise CorruptStore(
 					message(
-						"{path}: {error}. Run `prego-metrics tenants --scan`: it sets the file aside and starts "
-						"a new one",
+						(
+							"{path}: {error}. Run `prego-metrics tenants --scan`, which moves the file aside and "
+							"starts a new one"
+						),
 						path=path,
 						error=reason,
 					)

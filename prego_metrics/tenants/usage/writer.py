@@ -85,6 +85,6 @@ def set_aside_if_corrupt(sites: str) -> str | None:
 			os.replace(f"{writer.path}-journal", os.path.join(folder, f"{name}-journal"))
 	except OSError as error:
 		raise StoreError(
-			f"{sanitize(writer.path)} is damaged and cannot be set aside: {error.strerror}"
+			f"{sanitize(writer.path)} is damaged and cannot be moved aside: {error.strerror}"
 		) from None
-	return f"{sanitize(writer.path)} was damaged: it was set aside as {name}, and a new one was started"
+	return f"{sanitize(writer.path)} was damaged: moved to {name}, and a new file was started"

@@ -67,7 +67,7 @@ def test_an_alert_is_posted_once_after_the_push_that_caused_it(bench: Path) -> N
 	(alert,) = posted(hook)
 	assert (alert["code"], alert["status"], alert["node"]) == ("failing", "firing", "node-1")
 	assert (alert["link"], alert["reminder"]) == (None, 0)
-	assert alert["title"] == "Node node-1: pushes fail"
+	assert alert["title"] == "Node node-1: pushes are failing"
 	assert "Connection refused" in alert["text"]
 
 
@@ -97,7 +97,7 @@ def test_maintenance_holds_it_and_the_next_run_after_posts_it_and_then_its_remin
 		for hours in (2.01, 2.02, 4.02, 4.03):
 			assert post(bench, hours * HOUR) == ()
 	assert codes(hook) == [("failing", 0), ("failing", 1), ("failing", 2)]
-	assert posted(hook)[1]["title"] == "Reminder: Node node-1: pushes fail"
+	assert posted(hook)[1]["title"] == "Reminder: Node node-1: pushes are failing"
 
 
 def echo_path(exchange: Exchange) -> None:
@@ -200,7 +200,7 @@ def test_slack_gets_text_with_its_signs_escaped(bench: Path, make_site: Callable
 	(message,) = posted(hook)
 	assert list(message) == ["text"]
 	first, text, link = message["text"].split("\n")
-	assert first == "*Node &lt;!channel&gt; &amp; co: pushes fail*"
+	assert first == "*Node &lt;!channel&gt; &amp; co: pushes are failing*"
 	assert "Connection refused" in text and link == "<https://ops.example/app/prego-node>"
 
 
@@ -233,7 +233,7 @@ def test_ntfy_gets_the_text_as_the_message_and_the_rest_in_the_query(bench: Path
 	assert target.path == "/a-topic"
 	assert parse_qs(target.query) == {
 		"auth": ["abc"],
-		"title": ["Node 노드: pushes fail"],
+		"title": ["Node 노드: pushes are failing"],
 		"tags": ["warning"],
 	}
 	assert "Connection refused" in body.decode()

@@ -70,7 +70,7 @@ def test_a_coded_sentence_has_its_code_its_parameters_and_english() -> None:
 
 def test_a_list_of_sentences_is_shown_a_line_each_and_translated_each() -> None:
 	first, second = NESTED.split("\n")
-	assert first.startswith("node_id is not set") and second.endswith("429, and the server says: slow down")
+	assert first.startswith("node_id is not set") and second.endswith("HTTP 429: slow down)")
 	assert translated(NESTED, lambda template: f"<{template}>").count("<") == 4
 
 

@@ -277,7 +277,7 @@ def test_root_obeys_no_bench_that_is_planted_in_a_shared_folder(
 	(shared / "work").mkdir()
 	ended = run_agent("push", cwd=shared / "work", uid=0)
 	assert ended.returncode == 2
-	assert ended.stderr.startswith("Not sent: the bench is not used: ")
+	assert ended.stderr.startswith("Not sent: the bench is not trusted: ")
 	assert control_plane.answers == []
 
 
@@ -371,5 +371,5 @@ def test_the_mode_of_a_read_only_mount_is_set_elsewhere(bench: Path) -> None:
 		(["unshare", "-m", "sh", "-c", mounted, "sh", bench], "read-only"),
 	):
 		ended = subprocess.run([*before, *command], capture_output=True, text=True, check=False)
-		assert ended.returncode == 2 and "can be written by everybody" in ended.stderr
+		assert ended.returncode == 2 and "is writable by everybody" in ended.stderr
 		assert remedy in ended.stderr and ("chmod" in ended.stderr) == (not before)

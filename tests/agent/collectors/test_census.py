@@ -146,8 +146,8 @@ def test_a_link_as_site_config_counts_if_it_leads_to_a_file(
 		(lambda path: path.write_bytes(b'{"db_name": '), "is not valid JSON (line 1, column 13)"),
 		(lambda path: path.write_bytes(b"[" * 100_000), "cannot be parsed"),
 		(lambda path: path.write_bytes(b'{"a": ' + b"9" * 5000 + b"}"), ""),
-		(lambda path: path.write_bytes(b"[]"), "does not hold a JSON object"),
-		(lambda path: path.write_bytes(b"null"), "does not hold a JSON object"),
+		(lambda path: path.write_bytes(b"[]"), "does not contain a JSON object"),
+		(lambda path: path.write_bytes(b"null"), "does not contain a JSON object"),
 	],
 )
 def test_a_site_config_that_cannot_be_understood_counts_with_a_warning(
@@ -159,7 +159,7 @@ def test_a_site_config_that_cannot_be_understood_counts_with_a_warning(
 	census = counted(bench_folder)
 	assert census.tenant_count == 4
 	if text:
-		expected = f"counted, though its site_config.json {text}: it occupies the node"
+		expected = f"counted although its site_config.json {text}, because it occupies the node"
 		assert reason(census, "broken.example") == expected
 		assert census.warnings == [f"site broken.example: {expected}"]
 
@@ -195,7 +195,7 @@ def test_what_may_not_be_read_counts_with_a_warning_and_a_readable_site_beside_i
 		census = counted(bench_folder, "pool-*")
 		return [(site.name, site.counted, site.reason) for site in census.sites]
 
-	denied = "counted, though its site_config.json cannot be read (Permission denied): it occupies the node"
+	denied = "counted although its site_config.json cannot be read (Permission denied), because it occupies the node"
 	assert as_user(OTHER_USER, take) == [
 		["closed.example", True, denied],
 		["open.example", True, "tenant"],

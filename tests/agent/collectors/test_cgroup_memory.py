@@ -150,7 +150,7 @@ def test_the_setting_decides_which_figure_is_sent(cgroups: Cgroups) -> None:
 	cgroups.of_process("0::/gone")
 	unknown = sample_host(None, ["/"], "cgroup", read_cpu=lambda: None)
 	assert unknown.memory_pct is None
-	assert sum(warning.startswith("memory_pct is unknown") for warning in unknown.warnings) == 1
+	assert sum(warning.startswith("memory_pct is left out") for warning in unknown.warnings) == 1
 
 
 # The kernel's own

@@ -81,7 +81,7 @@ def test_an_empty_variable_is_unset_with_a_warning(
 	config = load_config(open_bench(str(bench_folder)), environ)
 	key, warnings = load_api_key(config.api_key_file, environ)
 	assert key.reveal() == "from-the-file"
-	assert warnings == ["INTERNAL_API_KEY is empty and counts as unset"]
+	assert warnings == ["INTERNAL_API_KEY is empty and treated as unset"]
 
 
 def test_without_any_the_error_names_both_ways(bench_folder: Path) -> None:

@@ -123,8 +123,8 @@ def test_an_empty_variable_is_unset_with_a_warning(bench_folder: Path, settings:
 	config = loaded(bench_folder, {"PREGO_METRICS_NODE_ID": "", "PREGO_METRICS_TIMEOUT": ""})
 	assert (config.node_id, config.timeout, config.problems) == ("sg-1", 10, ())
 	assert config.warnings == (
-		"PREGO_METRICS_NODE_ID is empty and counts as unset",
-		"PREGO_METRICS_TIMEOUT is empty and counts as unset",
+		"PREGO_METRICS_NODE_ID is empty and treated as unset",
+		"PREGO_METRICS_TIMEOUT is empty and treated as unset",
 	)
 
 

@@ -261,7 +261,7 @@ def test_two_heartbeats_are_one_too_many() -> None:
 def test_an_interval_outside_the_runbooks_range_is_a_warning(interval: float, warned: bool) -> None:
 	config = judged({**GOOD, "push_interval": interval})
 	assert config.problems == ()
-	assert [("outside the runbook's 60 to 300 seconds" in text) for text in config.warnings] == [
+	assert [("outside the recommended 60 to 300 seconds" in text) for text in config.warnings] == [
 		True
 	] * warned
 

@@ -245,7 +245,7 @@ def test_a_state_of_a_future_version_says_which(folder: StateFolder) -> None:
 	write_raw(folder, b'{"version": 7}')
 	(warning,) = folder.read()[1]
 	assert warning.code == "state_invalid"
-	assert warning.params["problem"] == "has version 7, and this prego_metrics writes 2"
+	assert warning.params["problem"] == "has version 7, but this prego_metrics writes 2"
 
 
 def test_names_of_fields_that_a_later_version_may_add_are_no_reason_to_start_anew(

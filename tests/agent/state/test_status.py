@@ -124,7 +124,7 @@ def test_a_fresh_row_after_a_failed_attempt_is_a_warning(config: Config) -> None
 	assert (status.verdict, status.exit_code, status.failures_in_a_row) == ("failing", 1, 1)
 	assert status.plugin_line.startswith("PREGO WARNING - delivered 70 s ago")
 	assert (
-		"the last attempt (2027-01-15T07:59:50Z, Frappe scheduler) was not delivered: no connection"
+		"the last push (2027-01-15T07:59:50Z, Frappe scheduler) was not delivered: no connection"
 		in status.sentence
 	)
 	assert perfdata(status)["failures"] == "1;;;0"
@@ -142,7 +142,7 @@ def test_a_node_that_waits_as_it_was_asked_to_does_not_fail_until_its_row_is_sta
 	state = after(pushed(NOW - 70), busy)._replace(not_before=NOW + 290)
 	status = judge_status(state, config, NOW)
 	assert (status.verdict, status.exit_code, status.not_before) == ("fresh", 0, NOW + 290)
-	assert status.sentence.endswith("; the control plane asks to wait until 2027-01-15T08:04:50Z")
+	assert status.sentence.endswith("; the control plane asked to wait until 2027-01-15T08:04:50Z")
 	assert status.as_dict()["not_before"] == "2027-01-15T08:04:50Z"
 	stale = judge_status(state, config, NOW + 231)
 	assert (stale.verdict, stale.exit_code) == ("stale", 2)
@@ -162,12 +162,14 @@ def test_the_tick_of_frappes_scheduler_is_known_before_and_after_its_first_push(
 	status = judge_status(State(), config, NOW)
 	assert status.tick_seconds == 240
 	assert "Frappe's scheduler runs every 240 s" in status.sentence
-	assert "every 240 s as Frappe" in judge_status(after(pushed(NOW - 24)), config, NOW).sentence
+	assert "every 4 min (Frappe" in judge_status(after(pushed(NOW - 24)), config, NOW).sentence
 	assert "every 60 s, 42" in judge_status(after(pushed(NOW - 24, trigger="timer")), config, NOW).sentence
 
 
 @pytest.mark.usefixtures("slow_frappe")
-@pytest.mark.parametrize(("interval", "every"), [(60, "240"), (224, "240"), (225, "225"), (300, "300")])
+@pytest.mark.parametrize(
+	("interval", "every"), [(60, "4 min"), (224, "4 min"), (225, "225 s"), (300, "5 min")]
+)
 def test_the_tick_is_said_where_it_is_longer_than_the_interval_and_its_slack(
 	config: Config, interval: float, every: str
 ) -> None:
@@ -186,8 +188,7 @@ def test_an_old_row_is_critical_and_says_that_no_driver_pushed_since(config: Con
 	status = judge_status(after(pushed(NOW - 301)), config, NOW)
 	assert (status.verdict, status.exit_code) == ("stale", 2)
 	assert status.sentence == (
-		"last delivered 5 min ago, which is more than 300 s; no trigger has pushed since: "
-		"see `prego-metrics doctor`"
+		"last delivered 5 min ago (limit: 5 min); no trigger has pushed since: run `prego-metrics doctor`"
 	)
 
 
@@ -221,7 +222,7 @@ def test_an_old_row_after_failures_is_critical_and_says_why(config: Config) -> N
 def test_a_node_that_never_pushed_is_unknown(config: Config) -> None:
 	status = judge_status(State(), config, NOW)
 	assert (status.verdict, status.exit_code, status.age_seconds) == ("never", 3, None)
-	assert "no push was tried yet. Try `prego-metrics push`" in status.sentence
+	assert "no push has run yet. Run `prego-metrics push`" in status.sentence
 	assert perfdata(status) == {"age": "U;;300;0", "failures": "0;;;0"}
 
 
@@ -230,12 +231,14 @@ def test_a_node_whose_pushes_all_failed_is_unknown_and_says_why(config: Config) 
 		after(pushed(NOW - 5, "not_sent", error="there is no key", payload=None)), config, NOW
 	)
 	assert (status.verdict, status.exit_code) == ("never", 3)
-	assert status.sentence.startswith("never delivered a push as node-1; the last attempt")
+	assert status.sentence.startswith("no push as node-1 was ever delivered; the last push")
 	assert status.sentence.endswith("there is no key")
 
 
 def test_an_attempt_that_was_begun_and_never_ended_is_said(config: Config) -> None:
-	assert "was begun and did not end" in judge_status(State(last_attempt_at=NOW - 9), config, NOW).sentence
+	assert (
+		"was started but did not finish" in judge_status(State(last_attempt_at=NOW - 9), config, NOW).sentence
+	)
 
 
 def test_an_attempt_that_did_not_end_within_its_deadline_is_a_failure(config: Config) -> None:
@@ -243,7 +246,7 @@ def test_an_attempt_that_did_not_end_within_its_deadline_is_a_failure(config: Co
 	assert judge_status(state, config, NOW + 8).verdict == "fresh"
 	status = judge_status(state, config, NOW + 9)
 	assert (status.verdict, status.exit_code) == ("failing", 1)
-	assert "has not ended" in status.sentence
+	assert "has not finished" in status.sentence
 
 
 def test_several_problems_are_told_by_their_first_line(config: Config) -> None:
@@ -313,7 +316,7 @@ def test_a_lock_that_is_stuck_is_the_last_attempt_since_it_is(
 def test_a_push_in_the_future_is_stale_since_nobody_knows_its_age(config: Config) -> None:
 	status = judge_status(after(pushed(NOW + 3600)), config, NOW)
 	assert (status.verdict, status.exit_code) == ("stale", 2)
-	assert "lies 3600 s in the future: the clock went back" in status.sentence
+	assert "is 60 min in the future: the clock was set back" in status.sentence
 	perfdata(status)
 
 
@@ -324,13 +327,13 @@ def test_what_was_delivered_under_another_node_id_says_nothing_of_this_one(confi
 	assert "tenants" not in perfdata(status)
 	assert status.sentence.params["reason"].params["node"] == "node-2"
 	begun = after(pushed(NOW - 5, payload=other))._replace(last_attempt_at=NOW - 4)
-	assert "did not end" in judge_status(begun, config, NOW).sentence
+	assert "did not finish" in judge_status(begun, config, NOW).sentence
 
 
 def test_without_settings_the_last_push_is_still_judged(bench_folder: Path) -> None:
 	config = load_config(open_bench(str(bench_folder)), {})
 	assert judge_status(after(pushed(NOW - 5)), config, NOW).verdict == "fresh"
-	assert "never delivered a push as this node" in judge_status(State(), config, NOW).sentence
+	assert "no push as this node was ever delivered" in judge_status(State(), config, NOW).sentence
 
 
 # --- hostile contents --------------------------------------------------------------------------------
@@ -463,7 +466,7 @@ def test_a_state_that_is_not_ours_is_said_and_counts_as_none(
 	(folder / "state.json").write_bytes(content)
 	ended = run_agent("status", "--bench", bench)
 	assert ended.returncode == 3
-	assert ended.stdout.startswith("PREGO UNKNOWN - never delivered a push as node-1")
+	assert ended.stdout.startswith("PREGO UNKNOWN - no push as node-1 was ever delivered")
 	assert re.fullmatch(r"Warning: [^\n]+/\.prego-metrics/state\.json [^\n]+\n", ended.stderr)
 	assert "\x1b" not in ended.stdout + ended.stderr
 	assert (folder / "state.json").read_bytes() == content

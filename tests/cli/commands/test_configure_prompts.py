@@ -55,7 +55,7 @@ def test_json_shows_values_with_sources_and_of_the_key_the_source_alone(
 	assert shown["settings"]["exclude_sites"] == {"value": [], "source": "default"}
 	assert shown["settings"]["benches"]["value"] == [str(bench_folder / "sites")]
 	assert (shown["api_key"], shown["problems"]) == ("INTERNAL_API_KEY", [])
-	assert "outside the runbook's 60 to 300 seconds" in shown["warnings"][0]
+	assert "outside the recommended 60 to 300 seconds" in shown["warnings"][0]
 
 
 def test_show_of_wrong_settings_names_every_problem_and_exits_2(

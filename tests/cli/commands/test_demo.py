@@ -99,7 +99,7 @@ def test_it_shows_each_kind_of_entry_with_its_verdict(demos: Demos) -> None:
 	for reason in (
 		"tenant, in maintenance mode",
 		"tenant, scheduler paused",
-		"is not valid JSON (line 3, column 2): it occupies",
+		"is not valid JSON (line 3, column 2), because it occupies",
 		"excluded by exclude_sites: pool-*",
 		'"prego_tenant" is false',
 	):
@@ -123,7 +123,7 @@ def test_pushes_arrive_are_refused_recover_and_are_not_sent_in_this_order(demos:
 
 def test_the_wrong_key_alerts_once_and_so_does_its_end(demos: Demos) -> None:
 	alerts = re.findall(r"^Node demo-1: (.*)$", demos.plain.stdout, re.MULTILINE)
-	assert alerts == ["pushes fail", "pushes are delivered again"]
+	assert alerts == ["pushes are failing", "pushes are delivered again"]
 
 
 def test_the_lost_mount_names_the_site_that_lay_there(demos: Demos) -> None:

@@ -57,7 +57,7 @@ def test_push_json_has_the_shape_of_the_design(
 def test_a_refused_push_exits_1_and_speaks_on_stderr(run_agent: Run, bench: Path) -> None:
 	ended = run_agent("push", "--bench", bench, INTERNAL_API_KEY="a-wrong-key-987654321")
 	assert (ended.returncode, ended.stdout) == (1, "")
-	assert re.fullmatch(r"Refused: the control plane refuses the key: it answers 401[^\n]*\n", ended.stderr)
+	assert re.fullmatch(r"Refused: the control plane refuses the key \(HTTP 401[^\n]*\n", ended.stderr)
 	assert "987654321" not in ended.stderr
 
 
@@ -100,7 +100,7 @@ def test_a_push_without_a_key_exits_2_and_says_where_it_belongs(
 ) -> None:
 	ended = run_agent("push", "--bench", bench)
 	assert (ended.returncode, ended.stdout) == (2, "")
-	assert ended.stderr.startswith("Not sent: there is no key: set INTERNAL_API_KEY")
+	assert ended.stderr.startswith("Not sent: there is no key: set api_key_file")
 	assert control_plane.answers == []
 
 

@@ -67,7 +67,7 @@ def test_tenants_of_a_bench_without_sites_is_null_and_exit_2(
 	assert written["error_code"] == "no_site"
 	ended = run_agent("tenants", "--bench", empty)
 	assert (ended.returncode, ended.stdout) == (2, "")
-	assert ended.stderr.startswith("Error: ") and "holds no site at all" in ended.stderr
+	assert ended.stderr.startswith("Error: ") and "has no sites" in ended.stderr
 
 
 def test_tenants_of_no_bench_is_null_too(run_agent: Run, tmp_path: Path) -> None:

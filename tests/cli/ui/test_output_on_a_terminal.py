@@ -49,7 +49,7 @@ def test_hostile_names_are_shown_and_not_obeyed(
 		names = {site["site"] for site in json.loads(ended.stdout)["sites"]}
 		assert {"red\\x1b[31m.example", "two\\x0alines.example", "bytes\\xff.example", KOREAN} <= names
 	if arguments == ["push"]:
-		assert "Warning: site two\\x0alines.example: counted, though" in ended.stderr
+		assert "Warning: site two\\x0alines.example: counted although" in ended.stderr
 	if arguments == ["configure", "--show"]:
 		assert KOREAN in ended.stdout
 

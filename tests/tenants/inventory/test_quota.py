@@ -72,13 +72,13 @@ def test_what_is_no_quota_is_named_and_the_nodes_is_not_taken_for_it(value: obje
 def test_files_and_database_count_and_backups_do_not() -> None:
 	assert quota_warnings(tenant(database_bytes=2 * GB)) == []
 	assert quota_warnings(tenant(database_bytes=2 * GB + 1)) == [
-		"over its quota: 5.0 GB of 5.0 GB (100 %)",
+		"over quota: 5.0 GB of 5.0 GB (100 %)",
 	]
 
 
 def test_a_lower_bound_above_the_quota_still_warns_and_says_so() -> None:
 	walked = replace(DISK, public_files_bytes=6 * GB, unreadable=3)
-	expected = ["over its quota: at least 7.0 GB of 5.0 GB (140 %)"]
+	expected = ["over quota: at least 7.0 GB of 5.0 GB (140 %)"]
 	assert quota_warnings(tenant(replace(walked, unreadable=0))) == expected  # without the database
 	assert quota_warnings(tenant(walked, database_bytes=0)) == expected
 
@@ -112,10 +112,10 @@ def test_every_warning_can_be_translated_and_is_english_in_json() -> None:
 	assert {
 		"database: refused",
 		"the newest backup is 3.0 days old",
-		"the newest backup is not complete: files, private files or tables are missing",
-		"2 entries cannot be read: its size is a lower bound",
-		"4 scheduled jobs failed in the last day",
-		"5 mails stuck for more than an hour",
+		"the newest backup is incomplete: files, private files or tables are missing",
+		"2 entries cannot be read, so the size is a lower bound",
+		"failed scheduled jobs in the last day: 4",
+		"mails stuck for more than an hour: 5",
 		"no backup",
 		"the backups cannot be read: Permission denied",
 	} < set(warnings)
@@ -176,7 +176,7 @@ def test_the_most_used_come_first_and_each_form_shows_the_share(
 	(files / "film").write_bytes(b"x" * 2_000_000)
 	options = ("tenants", "--sizes", "--sort", "quota", "--top", "1", "--bench", bench_folder)
 	shown = run_agent(*options).stdout
-	assert "Quota" in shown and "! big.example: over its quota: at least 2.0 MB of 1.0 MB (20" in shown
+	assert "Quota" in shown and "! big.example: over quota: at least 2.0 MB of 1.0 MB (20" in shown
 	[site] = json.loads(run_agent(*options, "--json").stdout)["sites"]
 	assert site["quota"]["bytes"] == 10**6 and site["quota"]["used_is_lower_bound"] is True
 	[row] = csv.DictReader(run_agent(*options, "--csv").stdout.splitlines())

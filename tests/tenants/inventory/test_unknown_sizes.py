@@ -103,7 +103,7 @@ def test_a_site_whose_files_lie_behind_a_symlink_has_a_lower_bound(
 	(bench_folder / "sites" / "acme.example" / "public").mkdir(exist_ok=True)
 	(bench_folder / "sites" / "acme.example" / "public" / "files").symlink_to(elsewhere)
 	ended = run_agent("tenants", "--sizes", "--bench", bench_folder)
-	assert "acme.example: 1 entries cannot be read: its size is a lower bound" in ended.stdout
+	assert "acme.example: 1 entries cannot be read, so the size is a lower bound" in ended.stdout
 
 
 def test_backups_behind_a_symlink_are_those_that_are_shown_and_have_their_size(
@@ -123,7 +123,7 @@ def test_backups_on_a_volume_that_is_not_mounted_are_an_error_and_no_zero(tmp_pa
 	assert read_backups(str(site), sizes=True).bytes == 0
 	(site / "private" / "backups").symlink_to(tmp_path / "lost")
 	found = read_backups(str(site), sizes=True)
-	assert (found.bytes, found.error) == (None, "it is a link that leads nowhere")
+	assert (found.bytes, found.error) == (None, "it is a broken link")
 
 
 def test_backups_that_cannot_be_read_whole_have_a_lower_bound(

@@ -104,7 +104,7 @@ def test_a_second_scan_says_that_one_is_going_on(
 ) -> None:
 	ended = run_agent("tenants", "--scan", "--bench", bench)
 	assert ended.returncode == 1
-	assert ended.stderr == "Busy: another process is scanning the tenants\n"
+	assert ended.stderr == "Busy: another usage scan is running\n"
 
 
 @pytest.mark.parametrize("kind", ["folder", "link"])

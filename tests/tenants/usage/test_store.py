@@ -43,7 +43,7 @@ def test_a_scan_sets_a_damaged_file_aside_and_says_so(scanned: Path, run_agent: 
 	journal = file_of(scanned).with_name("tenants.sqlite-journal")
 	journal.write_bytes(b"of the old file")
 	ended = run_agent("tenants", "--scan", "--bench", scanned)
-	assert ended.returncode == 0 and "was set aside as tenants.sqlite.set-aside" in ended.stderr
+	assert ended.returncode == 0 and "moved to tenants.sqlite.set-aside" in ended.stderr
 	assert file_of(scanned).with_name("tenants.sqlite.set-aside").read_bytes() == GARBAGE
 	assert not journal.exists()
 	assert len(stored_tenants(str(scanned / "sites"))) == 3
@@ -58,7 +58,7 @@ def test_a_second_damaged_file_leaves_the_first_as_it_was_and_no_more_than_three
 		file_of(scanned).write_bytes(GARBAGE + b"%d" % number)
 		last = run_agent("tenants", "--scan", "--bench", scanned)
 		assert last.returncode == 0
-	assert "set aside as tenants.sqlite.set-aside-3, and" in last.stderr
+	assert "moved to tenants.sqlite.set-aside-3, " in last.stderr
 	kept = {path.name: path.read_bytes()[-1:] for path in file_of(scanned).parent.glob("*set-aside*")}
 	assert kept == {
 		"tenants.sqlite.set-aside": b"1",

@@ -169,7 +169,7 @@ CASES = [
 		answer(503, b"", f"Retry-After: {http_date(7200)}"),
 		status=503,
 		attempts=1,
-		says="longer than this push may last",
+		says="longer than this push may take",
 	),
 	failed(
 		"429 with garbage in Retry-After",
