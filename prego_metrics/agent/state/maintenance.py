@@ -73,8 +73,8 @@ def write_maintenance(folder: StateFolder, maintenance: Maintenance) -> Message 
 
 def stop_maintenances(folder: StateFolder, records: list[Maintenance], now: float) -> Message | None:
 	"""End what holds alerts now; return what went wrong, or None. Frappe's mode, if still on, is not begun again."""
-	failed = [write_maintenance(folder, one._replace(until=now)) for one in records if one.holds(now)]
-	return next(filter(None, failed), None)
+	written = [write_maintenance(folder, one._replace(until=now)) for one in records if one.holds(now)]
+	return next((not_written for not_written in written if not_written), None)
 
 
 def maintenance_as_dict(maintenance: Maintenance) -> dict[str, Any]:
