@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-js faults test-ansible test-bench contract mutation lint format wheel release-check bench-speed settings-table translations fleet-simulation fleet-processes clean
+.PHONY: help demo test test-js faults test-ansible test-bench contract test-prometheus mutation lint format wheel release-check bench-speed settings-table translations fleet-simulation fleet-processes clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,9 @@ tests/contract/node_modules/.installed: tests/contract/package.json tests/contra
 	@node -e 'process.exit(process.versions.node.split(".")[0] < 20 ? 1 : 0)' || { echo "make contract needs Node 20 or later"; exit 2; }
 	@cd tests/contract && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
+
+test-prometheus: $(VENV)/dev ## Check the rules, and the metrics in a real Prometheus (needs Debian's prometheus, prometheus-node-exporter and redis-server)
+	@$(BIN)/python -m pytest -m "slow or not slow" tests/exporters tests/deploy/test_prometheus.py tests/agent/bench/test_queues.py
 
 mutation: $(VENV)/dev ## Change 200 places of the push's code, one at a time: a test must fail for 90 % of them
 	@$(PIP) install --editable '.[dev,mutation]'
