@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec
 
 from prego_metrics.agent.base.errors import ConfigurationError
 from prego_metrics.agent.base.files import UnfitFile, read_limited
@@ -84,20 +85,20 @@ def is_app_in(bench: Bench) -> bool:
 
 def our_command() -> str:
 	"""Return what our command line is called here: bench has it only where this is a bench's Python."""
-	try:
-		has_frappe = importlib.util.find_spec("frappe") is not None
-	except (ImportError, ValueError):
-		has_frappe = False
-	return "bench prego-metrics" if has_frappe else "prego-metrics"
+	return "bench prego-metrics" if _frappe_spec() else "prego-metrics"
 
 
 def is_frappe_at_hand(bench: Bench) -> bool:
 	"""Tell whether this Python is that of the bench, and so can import the Frappe that serves it."""
-	try:
-		spec = importlib.util.find_spec("frappe")
-	except (ImportError, ValueError):
-		return False
+	spec = _frappe_spec()
 	if spec is None or not spec.origin:
 		return False
 	apps = os.path.realpath(os.path.join(bench.root, "apps"))
 	return os.path.realpath(spec.origin).startswith(apps + os.sep)
+
+
+def _frappe_spec() -> ModuleSpec | None:
+	try:
+		return importlib.util.find_spec("frappe")
+	except (ImportError, ValueError):
+		return None

@@ -66,16 +66,17 @@ class NoAnswer(NamedTuple):
 
 
 class Bearer(requests.auth.AuthBase):
-	"""Puts the key into the request at the last moment, and shows nothing of it.
+	"""Puts the key, if there is one, into the request at the last moment, and shows nothing of it.
 
-	An auth object also keeps a .netrc entry from replacing the header.
+	An auth object also keeps a .netrc entry from adding the header or replacing it.
 	"""
 
-	def __init__(self, key: Secret) -> None:
+	def __init__(self, key: Secret | None) -> None:
 		self._key = key
 
 	def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-		request.headers["Authorization"] = f"Bearer {self._key.reveal()}"
+		if self._key:
+			request.headers["Authorization"] = f"Bearer {self._key.reveal()}"
 		return request
 
 	def __repr__(self) -> str:
@@ -178,7 +179,7 @@ class Client:
 					self._base_url + (path.reveal() if isinstance(path, Secret) else path),
 					data=body,
 					headers=headers,
-					auth=Bearer(self._key) if self._key else _NoAuth(),
+					auth=Bearer(self._key),
 					timeout=timeout_seconds,
 					allow_redirects=False,
 					stream=True,
@@ -285,13 +286,6 @@ class Client:
 		is_tls = any(isinstance(cause, urllib3.exceptions.SSLError) for cause in causes)
 		innermost = excerpt(str(causes[-1]) or type(causes[-1]).__name__)
 		return coded("tls_failed" if is_tls else "no_connection", url=url, reason=innermost)
-
-
-class _NoAuth(requests.auth.AuthBase):
-	"""Adds nothing; being there, it keeps .netrc out."""
-
-	def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-		return request
 
 
 def no_answer(url: str, seconds: float) -> Message:

@@ -30,7 +30,7 @@ class Connection:
 	"""
 
 	def __init__(self) -> None:
-		self._lock = threading.Lock()
+		self._lock = threading.RLock()
 		self._socket: socket.socket | None = None
 		self._abandoned = False
 		self.cut = False
@@ -42,10 +42,9 @@ class Connection:
 			self.cut = False
 			# On a connection that was kept, the request is sent at once.
 			self.reached = self._socket is not None
-			self._refuse_if_over()
+			self.refuse_if_over()
 
 	def end(self) -> None:
-		"""Forget the attempt's connection."""
 		with self._lock:
 			if self._socket:
 				self._socket.close()
@@ -54,7 +53,7 @@ class Connection:
 	def opened(self, opened: socket.socket) -> None:
 		"""Note a connection before TLS or a proxy's tunnel begin on it; refuse it if its time is over."""
 		with self._lock:
-			self._refuse_if_over()
+			self.refuse_if_over()
 			if self._socket:
 				self._socket.close()  # of a connection that was kept for a next attempt, and broke
 			# A second handle on the same connection: TLS takes the first one apart.
@@ -63,7 +62,7 @@ class Connection:
 	def connected(self) -> None:
 		"""Note that the request follows now; refuse it if its time is over."""
 		with self._lock:
-			self._refuse_if_over()
+			self.refuse_if_over()
 			self.reached = True
 
 	def abandon(self) -> None:
@@ -99,11 +98,8 @@ class Connection:
 	def refuse_if_over(self) -> None:
 		"""Raise OSError if this attempt's time is over."""
 		with self._lock:
-			self._refuse_if_over()
-
-	def _refuse_if_over(self) -> None:
-		if self._abandoned or self.cut:
-			raise OSError("too late")
+			if self._abandoned or self.cut:
+				raise OSError("too late")
 
 
 class _WholeLines:

@@ -175,7 +175,7 @@ def _push_if_due(config: Config, folder: StateFolder, request: Request, environ:
 			if request.within_seconds is not None:
 				give_up_at = min(give_up_at, began_waiting + request.within_seconds)
 			if no_lock is None:
-				write_in_time(lambda: folder.begin(begun), folder, give_up_at)
+				write_in_time(lambda: folder.make_mark(begun.file_name), folder, give_up_at)
 			result, state, state_hangs = _count_and_send(
 				config, folder, state, request, environ, begun.at, give_up_at, wait.regular
 			)

@@ -36,7 +36,7 @@ def read_under_lock(
 			killed = Push(begun.id, begun.at, begun.trigger, FAILED, None, None, 0, 0, error)
 			state, not_written = _with_earlier(config, folder, state, killed)
 			if not not_written:
-				folder.end(begun)
+				folder.remove(begun.file_name)
 		stuck, not_written = stuck_push(folder), None
 		if stuck:
 			state, not_written = _with_earlier(config, folder, state, stuck)
@@ -84,7 +84,7 @@ def record_push(
 		who=sanitize(request.who, MAX_WHO) if request.who else None,
 	)
 	not_written = folder.write(_recorded(config, folder, state, push))
-	folder.end(begun)
+	folder.remove(begun.file_name)
 	if not_written:
 		return result.unrecorded(not_written)
 	not_appended = folder.append_history(push)

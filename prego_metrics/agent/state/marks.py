@@ -72,19 +72,11 @@ class MarkFolder:
 			return self.unwritten(error)
 		return None
 
-	def begin(self, push: BegunPush) -> Message | None:
-		"""Mark that a push begins; return what went wrong, or None. The caller holds the lock."""
-		return self.make_mark(push.file_name)
-
 	def begun(self) -> list[BegunPush]:
 		"""Return the pushes that began and did not end, oldest first. Who holds the lock knows that they are gone."""
 		from prego_metrics.agent.state.begun_push import begun_push_of
 
 		return sorted(begun for name in self.names() if (begun := begun_push_of(name)))[-_MAX_BEGUN:]
-
-	def end(self, push: BegunPush) -> None:
-		"""Take the mark of a push away."""
-		self.remove(push.file_name)
 
 	def create_receipt(self, name: str, at: float | None = None) -> bool:
 		"""Create a receipt of an alert sent at `at`, or now, and tell whether this process did it. Raises OSError."""
@@ -107,7 +99,6 @@ class MarkFolder:
 			return None
 
 	def receipts(self) -> list[str]:
-		"""Return the names of the receipts."""
 		names = self.names()
 		return [name.removeprefix(RECEIPT_PREFIX) for name in names if name.startswith(RECEIPT_PREFIX)]
 
@@ -116,7 +107,6 @@ class MarkFolder:
 		self.remove(RECEIPT_PREFIX + name)
 
 	def remove_old_receipts(self, older_than_seconds: float) -> None:
-		"""Remove the receipts that are older than this."""
 		oldest = time.time() - older_than_seconds
 		try:
 			with self.opened() as folder:

@@ -6,23 +6,11 @@ from prego_metrics.agent.base.messages import message
 from prego_metrics.agent.base.sanitize import sanitize
 
 DELIVERED = "delivered"
-
-
 REFUSED = "refused"
-
-
 FAILED = "failed"
-
-
 NOT_SENT = "not_sent"
-
-
 NOT_DUE = "not_due"
-
-
 BUSY = "busy"
-
-
 DRY_RUN = "dry_run"
 
 

@@ -83,11 +83,9 @@ class StateFolder(MarkFolder):
 			return State(), [coded("state_invalid", file=file, problem=message_of(error), fate=fate)]
 
 	def write(self, state: State) -> Message | None:
-		"""Replace the state atomically; return what went wrong, or None."""
 		return self._write(STATE_NAME, json.dumps(state_as_stored(state)).encode("ascii"), locked=True)
 
 	def write_tick(self, tick: Tick) -> Message | None:
-		"""Leave a trigger's sign of life; return what went wrong, or None."""
 		tick = tick.after(self._tick(tick.trigger))
 		return self.write_record(f"tick-{tick.trigger}.json", as_stored(tick))
 
@@ -100,7 +98,6 @@ class StateFolder(MarkFolder):
 			return None
 
 	def write_count(self, count: Count) -> Message | None:
-		"""Keep a tenant count; return what went wrong, or None."""
 		return self.write_record(COUNT_NAME, count._asdict())
 
 	def read_record(self, name: str) -> Fields | None:

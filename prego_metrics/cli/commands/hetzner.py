@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -131,7 +132,7 @@ def _print_outcomes(outcomes: list[Outcome], unread: list[str], *, as_json: bool
 				"left_alone": len(left_alone),
 				"not_pushed": len(failed),
 				"unread": unread,
-				"nodes": [outcome.as_dict() for outcome in outcomes],
+				"nodes": [asdict(outcome) for outcome in outcomes],
 			}
 		)
 		return code

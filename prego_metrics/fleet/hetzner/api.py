@@ -74,7 +74,6 @@ class HetznerApi:
 		self._pace_seconds = 0.0
 
 	def close(self) -> None:
-		"""Close the connections."""
 		self._client.close()
 
 	def list_servers(self, selector: str | None) -> tuple[list[HetznerServer], list[str]]:

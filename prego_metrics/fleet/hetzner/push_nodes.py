@@ -34,13 +34,6 @@ class LastRow(NamedTuple):
 	max_age_seconds: float
 
 
-class Known(NamedTuple):
-	"""The tenant count of each node, and its last row, None without an export."""
-
-	counts: Mapping[str, int]
-	rows: Mapping[str, LastRow] | None
-
-
 @dataclass(frozen=True)
 class Outcome:
 	"""What became of a node, or of a server that is mapped to no node (node_id is None)."""
@@ -52,51 +45,49 @@ class Outcome:
 	payload: Mapping[str, Any] | None = None
 	warning: str | None = None
 
-	def as_dict(self) -> dict[str, Any]:
-		"""Return the outcome as `--json` prints it."""
-		return {
-			"node_id": self.node_id,
-			"server": self.server,
-			"outcome": self.outcome,
-			"reason": self.reason,
-			"warning": self.warning,
-			"payload": dict(self.payload) if self.payload else None,
-		}
-
 
 CpuOf = Callable[[HetznerServer], "float | None"]
 Send = Callable[[Payload], Delivery]
 
 
 def push_nodes(
-	nodes: Iterable[MappedNode], known: Known, cpu_of: CpuOf, send: Send | None, *, save_snapshot: bool
+	nodes: Iterable[MappedNode],
+	counts: Mapping[str, int],
+	rows: Mapping[str, LastRow] | None,
+	cpu_of: CpuOf,
+	send: Send | None,
+	*,
+	save_snapshot: bool,
 ) -> Iterator[Outcome]:
 	"""Push each node that is to be pushed, and yield the outcome of every one. Without `send`, nothing is sent.
 
+	counts has the tenants of each node, rows its last row; None without an export.
 	Where the token, the rate limit, the key or the time end the run, each node that remains gets that as its
 	reason, and nothing more is asked or sent.
 	"""
 	end_of_run: str | None = None
 	for node in nodes:
-		excluded = _exclude(node, known)
+		excluded = _exclude(node, counts, rows)
 		if excluded:
 			yield _outcome(node, *excluded)
 		elif end_of_run:
 			yield _outcome(node, NOT_PUSHED, end_of_run)
 		else:
-			outcome, end_of_run = _push_node(node, known, cpu_of, send, save_snapshot)
+			outcome, end_of_run = _push_node(node, counts[node.node_id], cpu_of, send, save_snapshot)
 			yield outcome
 
 
-def _exclude(node: MappedNode, known: Known) -> tuple[str, str] | None:
+def _exclude(
+	node: MappedNode, counts: Mapping[str, int], rows: Mapping[str, LastRow] | None
+) -> tuple[str, str] | None:
 	"""Return outcome and reason of a node that must not be pushed, or None if it may."""
 	if node.server.status != RUNNING:
 		return NOT_PUSHED, f"its {describe_server(node.server)} is {node.server.status}"
-	if node.node_id not in known.counts:
+	if node.node_id not in counts:
 		return NOT_PUSHED, "there is no tenant count for it, and an omitted one is read as 0"
-	row = known.rows.get(node.node_id) if known.rows is not None else None
+	row = rows.get(node.node_id) if rows is not None else None
 	if row is None or row.source == HETZNER_API:
-		if node.agentless or known.rows is not None:
+		if node.agentless or rows is not None:
 			return None
 		return (
 			NOT_PUSHED,
@@ -114,7 +105,7 @@ def _exclude(node: MappedNode, known: Known) -> tuple[str, str] | None:
 
 
 def _push_node(
-	node: MappedNode, known: Known, cpu_of: CpuOf, send: Send | None, save_snapshot: bool
+	node: MappedNode, tenant_count: int, cpu_of: CpuOf, send: Send | None, save_snapshot: bool
 ) -> tuple[Outcome, str | None]:
 	"""Push one node; return what became of it, and why nothing more can be pushed, if so."""
 	try:
@@ -127,7 +118,7 @@ def _push_node(
 		cpu_pct=cpu_pct,
 		memory_pct=None,
 		disk_pct=None,
-		tenant_count=known.counts[node.node_id],
+		tenant_count=tenant_count,
 		save_snapshot=save_snapshot,
 		source=HETZNER_API,
 	)

@@ -29,7 +29,7 @@ from prego_metrics.fleet.hetzner.mapping import (
 	map_by_label,
 	read_mapping_file,
 )
-from prego_metrics.fleet.hetzner.push_nodes import NOT_PUSHED, Known, LastRow, Outcome, Send, push_nodes
+from prego_metrics.fleet.hetzner.push_nodes import NOT_PUSHED, LastRow, Outcome, Send, push_nodes
 from prego_metrics.fleet.sources.exports import read_export
 from prego_metrics.fleet.sources.records import read_metrics, read_placement
 
@@ -103,7 +103,8 @@ def run_sidecar(
 		outcomes = [Outcome(node_id, NOT_PUSHED, reason) for node_id, reason in unmapped]
 		outcomes += push_nodes(
 			track(nodes),
-			Known(counts, rows),
+			counts,
+			rows,
 			api.cpu_percent,
 			send_payload,
 			save_snapshot=options.save_snapshot,

@@ -94,7 +94,6 @@ class UsageReader(UsageStore):
 		return Ages(sites, oldest_at, newest_at) if sites else None
 
 	def latest(self) -> list[Tenant]:
-		"""Return the latest usage of each tenant."""
 		return list(_tenants(self._rows("SELECT content FROM latest")))
 
 	def tenant(self, bench: str, site: str) -> Tenant | None:

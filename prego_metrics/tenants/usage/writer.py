@@ -32,7 +32,6 @@ class UsageWriter(UsageReader):
 				raise sqlite3.DatabaseError(verdict)
 
 	def begin_scan(self, now: float) -> None:
-		"""Note that a new scan begins."""
 		with self._limited(), self._connection:
 			self._connection.execute("REPLACE INTO scan VALUES (1, ?, NULL)", (now,))
 

@@ -131,7 +131,7 @@ def test_a_recorded_push_whose_mark_stayed_counts_once(bench: Path, control_plan
 	aim(bench, control_plane.url)
 	push_now(bench)
 	last = state_of(bench).last
-	assert folder_of(bench).begin(BegunPush(last.at, last.trigger, last.id)) is None
+	assert folder_of(bench).make_mark(BegunPush(last.at, last.trigger, last.id).file_name) is None
 	push_now(bench)
 	assert [outcome for _, outcome, _ in ends(bench)] == ["delivered", "delivered"]
 	assert marks(bench) == []
@@ -181,6 +181,6 @@ def test_the_lock_alone_says_that_an_attempt_is_under_way(
 	with PushLock(str(bench / "sites")) as lock:
 		assert lock.acquire()
 		attempt = BegunPush.of("timer")
-		assert folder.begin(attempt) is None and folder.begun() == [attempt]
+		assert folder.make_mark(attempt.file_name) is None and folder.begun() == [attempt]
 		assert push_now(bench, scheduled()).outcome == "busy"
 	assert folder.history() == [] and folder.begun() == [attempt]

@@ -40,10 +40,10 @@ def test_the_five_newest_pushes_that_began_are_the_ones_that_count(folder: State
 	assert folder.begun() == []
 	pushes = [BegunPush(1e9 + number, "cron", f"{number:016x}") for number in (3, 1, 6, 2, 5, 4)]
 	for push in pushes:
-		assert folder.begin(push) is None
+		assert folder.make_mark(push.file_name) is None
 	assert [push.at - 1e9 for push in folder.begun()] == [2, 3, 4, 5, 6]
 	for push in pushes:
-		folder.end(push)
+		folder.remove(push.file_name)
 	assert folder.names() == []
 
 
