@@ -59,6 +59,13 @@ def children_of(pid: int) -> list[int]:
 	return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+@pytest.fixture
+def readers_now() -> Callable[[], int]:
+	"""How many processes were started since the test began; others of the tests' own may be there."""
+	before = set(children_of(os.getpid()))
+	return lambda: len(set(children_of(os.getpid())) - before)
+
+
 def wait_until(true: Callable[[], bool], seconds: float = 10) -> None:
 	deadline = time.monotonic() + seconds
 	while not true():
@@ -99,17 +106,17 @@ class Slow:
 
 
 def test_several_processes_find_what_one_finds_and_du_says(
-	bench: Path, monkeypatch: pytest.MonkeyPatch
+	bench: Path, monkeypatch: pytest.MonkeyPatch, readers_now: Callable[[], int]
 ) -> None:
 	monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0})
 	alone = {located.folder: disk for located, disk in site_readers.read_sites(sites_of(bench), sizes=True)}
 	monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2})
-	assert not children_of(os.getpid())
+	assert not readers_now()
 	reading = site_readers.read_sites(sites_of(bench), sizes=True)
 	first, disk = next(reading)
-	assert len(children_of(os.getpid())) == 3
+	assert readers_now() == 3
 	assert {first.folder: disk, **{located.folder: disk for located, disk in reading}} == alone
-	assert not children_of(os.getpid())
+	assert not readers_now()
 	for folder, disk in alone.items():
 		du = subprocess.run(
 			["du", "-s", "--block-size=1", f"{folder}/public/files"],
@@ -132,7 +139,7 @@ def test_one_cpu_one_site_or_no_walk_starts_no_process(bench: Path, monkeypatch:
 
 @pytest.mark.parametrize("allowed", [0, 1])
 def test_where_no_more_processes_are_allowed_those_that_are_do_it(
-	bench: Path, monkeypatch: pytest.MonkeyPatch, allowed: int
+	bench: Path, monkeypatch: pytest.MonkeyPatch, readers_now: Callable[[], int], allowed: int
 ) -> None:
 	left = [os.fork] * allowed
 
@@ -144,15 +151,17 @@ def test_where_no_more_processes_are_allowed_those_that_are_do_it(
 	monkeypatch.setattr(os, "fork", refused)
 	monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2})
 	found = list(site_readers.read_sites(sites_of(bench), sizes=True))
-	assert len(found) == 12 and not children_of(os.getpid())
+	assert len(found) == 12 and not readers_now()
 
 
-def test_whoever_stops_listening_leaves_no_process(bench: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_whoever_stops_listening_leaves_no_process(
+	bench: Path, monkeypatch: pytest.MonkeyPatch, readers_now: Callable[[], int]
+) -> None:
 	monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
 	reading = site_readers.read_sites(sites_of(bench), sizes=True)
 	next(reading)
 	reading.close()
-	assert not children_of(os.getpid())
+	assert not readers_now()
 
 
 def test_a_reader_that_is_killed_is_one_clear_error_and_no_hang(bench: Path) -> None:
