@@ -100,7 +100,7 @@ def test_a_switch_of_the_site(variables: dict[str, str], switch: str) -> None:
 
 def test_a_database_that_does_not_answer_is_named_and_the_count_goes_on(variables: dict[str, str]) -> None:
 	with changed(site_config(SITE), db_host="127.0.0.1", db_port=9):
-		is_named("database", "cannot be asked", variables)
+		is_named("database", "does not answer", variables)
 		assert doctor_check("job", variables)["state"] == "skip"
 		assert doctor_check("tenants", variables)["state"] != "fail"
 		assert run_bench("prego-metrics", "push", **variables).returncode == 0
@@ -116,7 +116,7 @@ def test_a_redis_that_does_not_answer(variables: dict[str, str]) -> None:
 def test_a_job_row_that_is_missing(variables: dict[str, str]) -> None:
 	try:
 		in_site(SITE, f"frappe.db.delete('Scheduled Job Type', {{'method': {METHOD!r}}})")
-		is_named("job", "the row of the job is missing", variables)
+		is_named("job", "has no Scheduled Job Type", variables)
 	finally:
 		assert run_bench("--site", SITE, "migrate").returncode == 0
 	assert doctor_check("job", variables)["state"] == "pass"
@@ -150,7 +150,7 @@ def test_a_job_whose_last_execution_lies_in_the_future(variables: dict[str, str]
 	with job_at_rest():
 		try:
 			in_site(SITE, SET_EXECUTED.format(METHOD, 8))
-			is_named("job", "lies in the future", variables)
+			is_named("job", "is in the future", variables)
 		finally:
 			in_site(SITE, SET_EXECUTED.format(METHOD, -24))
 
@@ -246,7 +246,7 @@ def test_a_site_that_nobody_logs_in_to(variables: dict[str, str]) -> None:
 	with changed(site_config(SITE), developer_mode=0):
 		try:
 			in_site(SITE, logs.format("date_sub"))
-			is_named("dormant", "of late, or ever", variables)
+			is_named("dormant", "has logged in to", variables)
 		finally:
 			in_site(SITE, logs.format("date_add"))
 			# Frappe keeps its verdict for an hour: a scheduler that looked just now would run nothing until then.
@@ -272,7 +272,7 @@ def test_a_run_of_the_job_that_never_ended(variables: dict[str, str], started_ag
 	with changed(common_config(), pause_scheduler=1):
 		try:
 			run(["-c", redis + f"r.delete({job!r}); r.hset({job!r}, mapping={mark!r})"])
-			is_named("stuck_job", "marked as started", variables)
+			is_named("stuck_job", "marked as running", variables)
 		finally:
 			run(["-c", redis + f"r.delete({job!r})"])
 		assert doctor_check("stuck_job", variables)["state"] == "pass"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from configured_files import GOOD, SOURCE, URL, Run, common_file, rows, written
+from examining import tick, with_frappe
 from terminals import on_a_terminal
 
 from prego_metrics.agent.config.settings import SETTING_BY_NAME, SETTINGS
@@ -171,6 +172,40 @@ def test_the_volume_of_a_site_is_added_to_disk_paths_unless_it_is_denied(
 		assert paths[:2] == [str(bench_folder / "sites"), "/"] and "/dev/shm" in paths[2:]
 	else:
 		assert paths is None
+
+
+@pytest.mark.parametrize(
+	("answers", "interval", "every", "following"),
+	[
+		("n\n\ncron\n", 240, None, "* * * * * "),
+		("\nsystemd\n", None, 60, "systemd --output"),
+		("\nnone\n", None, 60, "restart the bench's processes"),
+	],
+	ids=["a longer interval and cron", "a faster scheduler and systemd", "a faster scheduler alone"],
+)
+def test_a_slow_scheduler_and_a_second_trigger_are_asked_about(
+	bench_folder: Path, answers: str, interval: int | None, every: int | None, following: str
+) -> None:
+	with_frappe(bench_folder, "16.4.0")
+	seen = on_a_terminal(
+		"configure",
+		"--bench",
+		bench_folder,
+		typed=f"sg-1\n{URL}\n\n{answers}",
+		columns=300,
+		INTERNAL_API_KEY="k",
+	)
+	assert seen.code == 0
+	assert written(bench_folder).get("push_interval") == interval
+	assert json.loads(common_file(bench_folder).read_text()).get("scheduler_tick_interval") == every
+	(last,) = [line for line in seen.screen.splitlines() if line.startswith("Next: ")]
+	assert following in last and last.endswith("doctor")
+
+
+def test_a_trigger_that_runs_already_is_not_proposed(bench_folder: Path) -> None:
+	tick(bench_folder, "timer")
+	seen = on_a_terminal("configure", "--bench", bench_folder, typed=f"sg-1\n{URL}\n\n", INTERNAL_API_KEY="k")
+	assert seen.code == 0 and "Set up" not in seen.screen
 
 
 def test_questions_do_not_end_up_among_the_results(bench_folder: Path) -> None:
