@@ -10,6 +10,8 @@ test("what failed stands alone under the headline, else what warned, else nothin
 	const report = { checks: [check("pass"), check("warn"), check("fail"), check("skip")] };
 	assert.deepEqual(names(sections.problems(report)), ["fail"]);
 	assert.match(sections.problems(report), /fix <code>it<\/code>/);
+	const failed = [check("fail", "last_push"), check("fail", "control_plane")];
+	assert.deepEqual(names(sections.problems({ checks: failed })), ["control_plane", "last_push"]);
 	assert.deepEqual(names(sections.problems({ checks: [check("pass"), check("warn")] })), ["warn"]);
 	assert.equal(sections.problems({ checks: [check("pass"), check("skip")] }), "");
 });

@@ -116,7 +116,7 @@ def _first_in_log(node_id: str) -> float | None:
 	if not node_id or not frappe.db.exists("DocType", DOCTYPE):
 		return None
 	first: float | None = frappe.db.get_value(
-		DOCTYPE, {"node_id": node_id, "outcome": DELIVERED}, "epoch_seconds", order_by="pushed_at"
+		DOCTYPE, {"node_id": node_id, "outcome": DELIVERED}, "epoch_seconds", order_by="pushed_at asc"
 	)
 	return first
 

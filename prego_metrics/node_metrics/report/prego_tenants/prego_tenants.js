@@ -13,6 +13,16 @@ frappe.query_reports["Prego Tenants"] = {
 		{ fieldname: "site", label: __("Site contains"), fieldtype: "Data" },
 		{ fieldname: "with_warnings", label: __("Only with warnings"), fieldtype: "Check" },
 	],
+	// Warnings are wrapped and not cut off: all rows are as high as the longest ones need.
+	get_datatable_options(options) {
+		const lines = (row) => Math.ceil((row.warnings || "").length / 36);
+		const most = (options.data || []).reduce((longest, row) => Math.max(longest, lines(row)), 1);
+		frappe.dom.set_style(
+			".query-report .dt-cell__content--col-3 { white-space: normal; line-height: 18px; }",
+			"prego-tenants-warnings"
+		);
+		return Object.assign(options, { cellHeight: 15 + 18 * most });
+	},
 	// Only where there are sites: elsewhere the one row says why nothing is shown.
 	after_datatable_render() {
 		const report = frappe.query_report;

@@ -76,13 +76,13 @@ def _tenant(site: Site, scanned: dict[tuple[str, str], Tenant]) -> Tenant:
 
 def _columns() -> Rows:
 	return [
-		_column("site", _("Site"), width=200),
-		_column("counted", _("Counted"), width=90),
-		_column("warnings", _("Warnings"), width=260),
-		_column("total_mb", _("Total (MB)"), "Float", 110, precision=2),
-		_column("files_mb", _("Files (MB)"), "Float", 110, precision=2),
+		_column("site", _("Site"), width=170),
+		_column("counted", _("Counted"), width=80),
+		_column("warnings", _("Warnings"), width=300),
+		_column("total_mb", _("Total (MB)"), "Float", 100, precision=2),
+		_column("files_mb", _("Files (MB)"), "Float", 100, precision=2),
 		_column("backups_mb", _("Backups (MB)"), "Float", 120, precision=2),
-		_column("database_mb", _("Database (MB)"), "Float", 150, precision=2),
+		_column("database_mb", _("Database (MB)"), "Float", 130, precision=2),
 		_column("quota_pct", _("Of Quota (%)"), "Float", 120, precision=1),
 		_column("backup_hours", _("Backup Age (h)"), "Float", 130, precision=1),
 		_column("backup_complete", _("Backup Complete"), width=140),
@@ -175,25 +175,29 @@ def _matches(tenant: Tenant, wanted: frappe._dict, now: float) -> bool:
 
 
 def _totals(tenants: list[Tenant], now: float) -> Rows:
-	"""Return the sums of the rows that are shown."""
-	sizes = (
+	"""Return the sums of the rows that are shown and counted; a sum that lacks a tenant says "at least"."""
+	counted = [tenant for tenant in tenants if tenant.site.counted]
+	scanned = sum(tenant.disk is not None for tenant in counted)
+	totals: Rows = [_total(_("Tenants"), len(counted), "Int")]
+	if scanned < len(counted):
+		totals.append(_total(_("Scanned"), _("{0} of {1} tenants").format(scanned, len(counted))))
+	for label, size in (
 		(_("Files"), "files_bytes"),
 		(_("Backups"), "backups_bytes"),
 		(_("Databases"), "database_bytes"),
-	)
-	return [
-		{
-			"label": _("Tenants"),
-			"value": sum(tenant.site.counted for tenant in tenants),
-			"datatype": "Int",
-		},
-		*(
-			{"label": label, "value": size_text(total_of(tenants, size)), "datatype": "Data"}
-			for label, size in sizes
-		),
-		{
-			"label": _("With warnings"),
-			"value": sum(bool(warnings_of(tenant, now)) for tenant in tenants),
-			"datatype": "Int",
-		},
-	]
+	):
+		totals.append(_total(label, _sum(counted, size)))
+	totals.append(_total(_("With warnings"), sum(bool(warnings_of(one, now)) for one in counted), "Int"))
+	return totals
+
+
+def _total(label: str, value: object, datatype: str = "Data") -> dict[str, Any]:
+	return {"label": label, "value": value, "datatype": datatype}
+
+
+def _sum(counted: list[Tenant], size: str) -> str:
+	total = total_of(counted, size)
+	if total is None:
+		return _("unknown")
+	is_complete = all(getattr(tenant, size) is not None for tenant in counted)
+	return size_text(total) if is_complete else _("at least {0}").format(size_text(total))

@@ -49,7 +49,9 @@ def _age(status: ScanStatus, *, under_way: bool) -> str:
 	age = translated(duration(status.age(time.time())), _)
 	started = users_time(status.begun_at)
 	if status.ended_at is not None:
-		return _("Sizes, backups and users as of {0} ({1} ago). The count is live.").format(started, age)
+		return _(
+			"Sizes, backups and users as of {0} ({1} ago). The count is live. Totals are those of the counted sites below."
+		).format(started, age)
 	read = _("Started at {0}, sites read {1}; the oldest data is {2} old.").format(started, status.read, age)
 	if under_way:
 		return f"{_('A scan is running.')} {read}"

@@ -130,28 +130,6 @@ prego_metrics.node_page.labels = {
 		);
 	},
 
-	// Returns what to do about the last push, or null if there is nothing to do or the failed checks say it.
-	advice(page) {
-		const last = page.last;
-		if (page.status === "fresh" || !last || last.outcome === "delivered") {
-			return null;
-		}
-		if ([401, 403].includes(last.status_code)) {
-			return __(
-				"The control plane does not accept this node's key. Put the right key into the file or variable named under Effective settings, then push now."
-			);
-		}
-		if (last.outcome === "refused") {
-			return __(
-				"The control plane was reached and refused the push. Compare node_id and control_plane_url under Effective settings with the control plane's own, then push now."
-			);
-		}
-		if (last.outcome === "not_sent") {
-			return __("Nothing was sent. Fix what the error names, then push now.");
-		}
-		return __("The control plane was not reached. The next push tries again.");
-	},
-
 	badge([label, tone, mark]) {
 		return `<span class="prego-badge prego-${tone}"><span aria-hidden="true">${mark}</span> ${this.html(
 			label

@@ -106,9 +106,9 @@ frappe.provide("prego_metrics.node_page");
 			return runs(values, (number) => number !== null).map(([first, last]) => {
 				const run = values.slice(first, last + 1).map((number, index) => `${x(first + index)},${y(number)}`);
 				// A single bucket between gaps is a dot: a line without length that has round ends.
-				const dot = run.length === 1 ? " h 0.01" : "";
+				const [dot, single] = run.length === 1 ? [" h 0.01", "prego-single "] : ["", ""];
 				return `${band ? this.band(band, first, last, x, y) : ""}
-					<path class="prego-line prego-line-${name}" d="M ${run.join(" ")}${dot}"/>`;
+					<path class="${single}prego-line prego-line-${name}" d="M ${run.join(" ")}${dot}"/>`;
 			});
 		}
 

@@ -22,12 +22,10 @@ prego_metrics.node_page.sections = (() => {
 					])
 			  )}</p>`
 			: "";
-		const advice = labels.advice(page);
 		return `<div class="prego-verdict">${labels.badge(labels.verdict(page.status))}
 			<p class="prego-sentence">${labels.sentence(capitalized(page.headline))}</p>
 			<p class="prego-next text-muted">${next_push(page)}</p></div>
 			${page.reasons.map(paragraph).join("")}${since}
-			${advice ? `<p>${what_to_do(advice)}</p>` : ""}
 			${page.why_no_push ? `<p class="text-muted">${labels.sentence(page.why_no_push)}</p>` : ""}
 			${warnings(page.warnings)}`;
 	}
@@ -184,9 +182,10 @@ prego_metrics.node_page.sections = (() => {
 			<details class="prego-more"><summary>${html(__("{0} checks passed", [passed.length]))}</summary>${check_list(passed)}</details>`;
 	}
 
-	// What stands under the headline: what failed; nothing where no check failed or warned.
+	// What stands under the headline: what failed; nothing where no check failed or warned. The check of the last push,
+	// which repeats the headline, comes last.
 	function problems(report) {
-		const failed = of_state(report, "fail");
+		const failed = of_state(report, "fail").sort((one, other) => (one.name === "last_push") - (other.name === "last_push"));
 		const warned = of_state(report, "warn");
 		if (!failed.length && !warned.length) {
 			return "";
