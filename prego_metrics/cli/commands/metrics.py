@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 
@@ -48,4 +49,7 @@ def metrics(bench_path: str | None, textfile: str | None) -> None:
 
 
 def _preload() -> None:
-	import prego_metrics.exporters.metrics  # noqa: F401
+
+	with contextlib.suppress(ImportError):  # a bench has it, and another Python may not
+		import redis.backoff
+		import redis.retry  # noqa: F401

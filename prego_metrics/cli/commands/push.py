@@ -14,12 +14,13 @@ from prego_metrics.cli.ui.options import bench_option, help_end, json_option
 
 
 @click.command(
+	short_help="Push once: count, sample the host, send, and record.",
 	epilog=help_end(
 		"payload.md",
 		"prego-metrics push",
 		"prego-metrics push --dry-run",
 		"prego-metrics push --if-due --alerts cron",
-	)
+	),
 )
 @bench_option
 @click.option("--dry-run", is_flag=True, help="Print what would be sent. Sends and records nothing.")

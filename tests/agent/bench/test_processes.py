@@ -44,7 +44,7 @@ def test_an_app_was_added_when_apps_txt_was_written(bench_folder: Path) -> None:
 		(["config/supervisor.conf", "config/systemd/", "Procfile"], "`bench restart`"),
 		(["config/systemd/", "Procfile"], "`bench restart --systemd`"),
 		(["Procfile"], "end `bench start`"),
-		([], "restart its web server"),
+		([], "its web server"),
 	],
 )
 def test_a_bench_is_restarted_by_what_runs_it(bench_folder: Path, files: list[str], beginning: str) -> None:
