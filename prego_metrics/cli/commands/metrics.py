@@ -49,6 +49,7 @@ def metrics(bench_path: str | None, textfile: str | None) -> None:
 
 
 def _preload() -> None:
+	import prego_metrics.exporters.metrics  # noqa: F401
 
 	with contextlib.suppress(ImportError):  # a bench has it, and another Python may not
 		import redis.backoff
