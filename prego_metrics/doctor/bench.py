@@ -63,7 +63,9 @@ def tenants(node: Examination) -> Finding:
 		return found(SKIP, "not counted, because a setting is wrong: see the check `configuration`")
 	if isinstance(census, NotSent):
 		problem = message_of(census)
-		return Finding(FAIL, problem, advice(problem, message("fix this first: pushes need a tenant count")))
+		return Finding(
+			FAIL, problem, advice(problem, message("fix it: nothing is pushed without a tenant count"))
+		)
 	count = message(
 		"{tenants} of {sites}", tenants=tenants_word(census.tenant_count), sites=sites_word(len(census.sites))
 	)
@@ -155,7 +157,7 @@ def lock(node: Examination) -> Finding:
 		try:
 			got = held.acquire(LOCK_WAIT_SECONDS)
 		except LockUnsupported as error:
-			return found(FAIL, message_of(error), "until then scheduled pushes don't run")
+			return found(FAIL, message_of(error), "fix this: without the lock scheduled pushes don't run")
 		except OSError as error:
 			failed = coded("lock_failed", folder=sanitize(node.bench.sites), reason=error.strerror)
 			return Finding(FAIL, failed, advice(failed, message("make it readable")))

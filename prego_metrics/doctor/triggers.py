@@ -42,7 +42,8 @@ def triggers(node: Examination) -> Finding:
 	"""Something asks for a push again and again."""
 	ticks = node.ticks
 	start = message(
-		"start one that runs `prego-metrics push --if-due` every minute: `prego-metrics systemd`, or cron"
+		"start one that runs `prego-metrics push --if-due` every minute: a timer "
+		"(`prego-metrics systemd`) or cron"
 	)
 	if node.has_app:
 		start = message(

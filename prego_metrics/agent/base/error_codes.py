@@ -75,7 +75,7 @@ ERRORS: Mapping[str, str] = {
 		"{paths}. Mount the volume, or remove a deleted bench's folder or link"
 	),
 	"no_config_readable": (
-		"none of the {sites} site_config.json files can be read, so nothing was counted. "
+		"none of the site_config.json files ({sites}) can be read, so nothing was counted. "
 		"Check their owner and mode, and which user runs this"
 	),
 	"other_instance": (

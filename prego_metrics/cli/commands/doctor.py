@@ -83,7 +83,7 @@ def doctor(
 	except PregoMetricsError as error:
 		action = message("name the bench with --bench PATH")
 		if error.message.code not in _NOT_NAMED:
-			action = advice(error.message, message("fix this first"))
+			action = advice(error.message, message("fix it"))
 		checks.append(Check("bench", "bench", FAIL, error.message, action))
 		progress.stop()
 		if not as_json:

@@ -345,7 +345,7 @@ def test_the_hardened_mode_asks_for_what_the_bench_may_not_say(
 	)
 	assert done.returncode == 2
 	assert (
-		"from --node-id alone" in done.stderr
+		"only --node-id sets it" in done.stderr
 		and 'control_plane_url = "http://far.example" (--control-plane-url)' in done.stderr
 	)
 

@@ -105,7 +105,7 @@ def test_at_most_a_little_of_an_endless_answer_is_read() -> None:
 def test_the_words_are_shown_cut_and_on_one_line() -> None:
 	with HostileServer(answer(400, "줄 하나\n".encode() * 5000)) as server:
 		ended = deliver(server.url)
-	assert "\n" not in ended.error and ended.error.endswith("…")
+	assert "\n" not in ended.error and ended.error.endswith("…)")
 	assert len(ended.error) < 500
 
 
