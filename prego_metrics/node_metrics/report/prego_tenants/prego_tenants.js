@@ -17,15 +17,12 @@ frappe.query_reports["Prego Tenants"] = {
 	get_datatable_options(options) {
 		const lines = (row) => Math.ceil((row.warnings || "").length / 36);
 		const most = (options.data || []).reduce((longest, row) => Math.max(longest, lines(row)), 1);
-		frappe.dom.set_style(
-			".query-report .dt-cell__content--col-3 { white-space: normal; line-height: 18px; }",
-			"prego-tenants-warnings"
-		);
 		return Object.assign(options, { cellHeight: 15 + 18 * most });
 	},
-	// Only where there are sites: elsewhere the one row says why nothing is shown.
-	after_datatable_render() {
+	// The button only where there are sites: elsewhere the one row says why nothing is shown.
+	after_datatable_render(datatable) {
 		const report = frappe.query_report;
+		datatable.style.setStyle(".dt-cell__content--col-3", { "white-space": "normal", "line-height": "18px" });
 		if (!report.data.some((row) => row.site)) return;
 		report.page.add_inner_button(__("Scan Now"), () =>
 			frappe

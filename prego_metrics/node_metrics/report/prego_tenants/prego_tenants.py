@@ -77,7 +77,7 @@ def _tenant(site: Site, scanned: dict[tuple[str, str], Tenant]) -> Tenant:
 def _columns() -> Rows:
 	return [
 		_column("site", _("Site"), width=170),
-		_column("counted", _("Counted"), width=80),
+		_column("counted", _("Counted"), width=95),
 		_column("warnings", _("Warnings"), width=300),
 		_column("total_mb", _("Total (MB)"), "Float", 100, precision=2),
 		_column("files_mb", _("Files (MB)"), "Float", 100, precision=2),
@@ -178,9 +178,9 @@ def _totals(tenants: list[Tenant], now: float) -> Rows:
 	"""Return the sums of the rows that are shown and counted; a sum that lacks a tenant says "at least"."""
 	counted = [tenant for tenant in tenants if tenant.site.counted]
 	scanned = sum(tenant.disk is not None for tenant in counted)
-	totals: Rows = [_total(_("Tenants"), len(counted), "Int")]
-	if scanned < len(counted):
-		totals.append(_total(_("Scanned"), _("{0} of {1} tenants").format(scanned, len(counted))))
+	is_complete = scanned == len(counted)
+	tenants_label = _("Tenants") if is_complete else _("Tenants ({0} scanned)").format(scanned)
+	totals: Rows = [_total(tenants_label, len(counted), "Int")]
 	for label, size in (
 		(_("Files"), "files_bytes"),
 		(_("Backups"), "backups_bytes"),
