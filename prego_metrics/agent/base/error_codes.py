@@ -13,10 +13,10 @@ from prego_metrics.agent.base.error_parts import PARTS
 ERRORS: Mapping[str, str] = {
 	# Settings.
 	"setting_missing": "{setting} is not set: run `prego-metrics configure`, or set {variable}",
-	"setting_missing_hardened": ("{setting} is not set: in hardened mode only {variable} sets it"),
+	"setting_missing_hardened": "{setting} is not set: in hardened mode only {variable} sets it",
 	"setting_invalid": "{setting} = {value} ({source}) {allowed}",
 	"setting_unknown": "{name} in {source} is not a setting: {hint}",
-	"setting_unexpanded": ("{setting} in {source} contains an unexpanded variable: write its value instead"),
+	"setting_unexpanded": "{setting} in {source} contains an unexpanded variable: write its value instead",
 	"settings_vanished": (
 		"{file} is missing, but existed at the last push. Restore it, or write an empty JSON "
 		"object into it to use the defaults"
@@ -92,7 +92,7 @@ ERRORS: Mapping[str, str] = {
 		"{folder} has been locked since {since} by {holder}, longer than a push may take. "
 		"Nothing is sent until that process ends"
 	),
-	"asked_to_wait": ("the control plane asked to wait another {seconds}; this manual push was sent anyway"),
+	"asked_to_wait": "the control plane asked to wait another {seconds}; this manual push was sent anyway",
 	"push_killed": (
 		"the push left no result: its process was killed (out of memory, time limit, signal, "
 		"reboot) or could not record it"
@@ -121,11 +121,11 @@ ERRORS: Mapping[str, str] = {
 		"{answer}). The key was not checked"
 	),
 	"login_required": "{host} asks for a login in front of the control plane (HTTP {answer})",
-	"proxy_refused": ("a proxy on the way to the control plane asks for a password (HTTP {answer})"),
+	"proxy_refused": "a proxy on the way to the control plane asks for a password (HTTP {answer})",
 	"node_unknown": (
 		"the control plane does not know this node_id, or control_plane_url is wrong (HTTP {answer})"
 	),
-	"redirected": ("control_plane_url redirects elsewhere, where the key is not sent (HTTP {answer})"),
+	"redirected": "control_plane_url redirects elsewhere, where the key is not sent (HTTP {answer})",
 	"payload_refused": (
 		"the control plane rejects this push: check control_plane_url and node_id (HTTP {answer})"
 	),
@@ -148,7 +148,7 @@ ERRORS: Mapping[str, str] = {
 	"tls_failed": "TLS to {url} failed: {reason}",
 	"no_answer": "no answer from {url} within {seconds} s",
 	# The state folder. A push goes out all the same.
-	"state_unreadable": ("the state in {folder} cannot be read ({reason}), so earlier pushes are unknown"),
+	"state_unreadable": "the state in {folder} cannot be read ({reason}), so earlier pushes are unknown",
 	"state_invalid": "{file} {problem}: {fate}",
 	"state_late": "{folder} did not answer within {seconds} s: its file system hangs",
 	"state_not_writable": "{folder} cannot be written: {reason}",

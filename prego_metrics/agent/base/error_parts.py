@@ -13,7 +13,7 @@ PARTS: Mapping[str, str] = {
 	"answer_leads_to": "{answer}, redirects to {place}",
 	"hetzner_limit_near": "the project's rate limit is nearly used up",
 	"answer_compressed": "[compressed: {coding}]",
-	"answer_asks_to_wait": ("{answer}; it asks to wait {seconds} s, longer than this push may take"),
+	"answer_asks_to_wait": "{answer}; it asks to wait {seconds} s, longer than this push may take",
 	"proxy_malformed": (
 		"its URL is malformed: use http://USER:PASSWORD@HOST:PORT, with special characters as %XX"
 	),
@@ -76,7 +76,7 @@ PARTS: Mapping[str, str] = {
 		"run this outside it"
 	),
 	"run_as_owner": "Run this as that user",
-	"owner_unmapped": ("That user is not in this user namespace: map it, or run this outside the namespace"),
+	"owner_unmapped": "That user is not in this user namespace: map it, or run this outside the namespace",
 	"trust_others": "is writable by everybody: {remedy}",
 	"trust_group": (
 		"is writable by the group {group}, which is not the primary group of {allowed}: {remedy}"
@@ -87,7 +87,7 @@ PARTS: Mapping[str, str] = {
 	"tenant": "tenant",
 	"tenant_in_maintenance": "tenant, in maintenance mode",
 	"tenant_paused": "tenant, scheduler paused",
-	"tenant_unreadable": ("counted although its site_config.json {problem}, because it occupies the node"),
+	"tenant_unreadable": "counted although its site_config.json {problem}, because it occupies the node",
 	"tenant_unclear": 'counted: "prego_tenant" is {value}, and only 0 or false excludes a site',
 	"excluded_by_pattern": "excluded by exclude_sites: {pattern}",
 	"excluded_by_site": '"prego_tenant" is false in its site_config.json',
@@ -132,7 +132,7 @@ PARTS: Mapping[str, str] = {
 		"It is on a read-only volume: set owner and mode where the volume is defined "
 		"(Kubernetes: fsGroup and defaultMode 0440; Docker: a secret under /run/secrets)"
 	),
-	"remedy_unmapped": ("Its owner is not in this user namespace: set owner and mode outside the namespace"),
+	"remedy_unmapped": "Its owner is not in this user namespace: set owner and mode outside the namespace",
 	"key_file_absent": (
 		"does not exist, so every run of the timer would fail. Store the key first: sudo "
 		"install -D -m 640 -o root -g {group} /dev/stdin {file}"

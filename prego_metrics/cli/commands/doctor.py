@@ -44,7 +44,7 @@ _NOT_NAMED = ("bench_not_found", "not_a_bench", "bench_name_empty", "working_dir
 )
 @bench_option
 @click.option("--offline", is_flag=True, help="Skip all network checks.")
-@click.option("--only", multiple=True, metavar="NAME", help=("Run only this check (repeatable)."))
+@click.option("--only", multiple=True, metavar="NAME", help="Run only this check (repeatable).")
 @click.option("--verbose", "-v", is_flag=True, help="Show every check, not only the problems.")
 @json_option
 def doctor(

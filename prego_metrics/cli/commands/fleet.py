@@ -40,7 +40,7 @@ def _source_options(command: Command) -> Command:
 			"--api-key-file",
 			metavar="FILE",
 			type=_FILE,
-			help=("File with INTERNAL_API_KEY, if that is not in the environment."),
+			help="File with INTERNAL_API_KEY, if that is not in the environment.",
 		),
 		click.option(
 			"--control-plane-url", "url", metavar="URL", help="Ask GET /internal/nodes, with the key."
@@ -72,13 +72,13 @@ def fleet() -> None:
 	"--tenants",
 	metavar="FILE",
 	type=_FILE,
-	help=("Export of tenants_master, to tell a real 0 from a wrong one."),
+	help="Export of tenants_master, to tell a real 0 from a wrong one.",
 )
 @click.option(
 	"--max-age",
 	type=Seconds(min=1),
 	metavar="S",
-	help=("Seconds for which a push is fresh. Default: 300, or 2 × push_interval + 60 if that is exported."),
+	help="Seconds for which a push is fresh. Default: 300, or 2 × push_interval + 60 if that is exported.",
 )
 def freshness(
 	nodes: str | None,
@@ -143,9 +143,7 @@ def _threshold(rows: Collection[Metrics], max_age: float | None) -> str:
 )
 @_source_options
 @click.option("--tenants", metavar="FILE", type=_FILE, required=True, help="Export of tenants_master.")
-@click.option(
-	"--tolerance", type=click.IntRange(0), default=0, show_default=True, help=("Allowed difference.")
-)
+@click.option("--tolerance", type=click.IntRange(0), default=0, show_default=True, help="Allowed difference.")
 @statuses_option
 def reconcile(
 	metrics: str | None,

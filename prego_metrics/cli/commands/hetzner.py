@@ -32,22 +32,22 @@ def hetzner() -> None:
 		"hetzner.md", "prego-metrics hetzner push --tenants tenants.json --metrics metrics.json --dry-run"
 	),
 )
-@click.option("--label", metavar="KEY", help=("Map servers to nodes by this label. Default: prego-node-id."))
+@click.option("--label", metavar="KEY", help="Map servers to nodes by this label. Default: prego-node-id.")
 @click.option("--mapping", metavar="FILE", help='Map by a file: {"nodes": {NODE_ID: SERVER, …}}.')
-@click.option("--selector", metavar="TEXT", help=("Consider only servers that match this label selector."))
+@click.option("--selector", metavar="TEXT", help="Consider only servers that match this label selector.")
 @click.option("--counts", metavar="FILE", help="Tenant counts: rows of node_id and tenant_count.")
 @click.option("--tenants", metavar="FILE", help="Export of tenants_master, counted by node_id.")
 @statuses_option
 @click.option(
 	"--metrics",
 	metavar="FILE",
-	help=("Export of server_metrics, at most 300 s old: which nodes push for themselves."),
+	help="Export of server_metrics, at most 300 s old: which nodes push for themselves.",
 )
 @click.option(
 	"--max-age",
 	type=Seconds(min=1),
 	metavar="S",
-	help=("Seconds for which a row is fresh. Default: 300, or 2 × push_interval + 60 if that is exported."),
+	help="Seconds for which a row is fresh. Default: 300, or 2 × push_interval + 60 if that is exported.",
 )
 @click.option(
 	"--control-plane-url",

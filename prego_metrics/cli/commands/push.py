@@ -24,11 +24,11 @@ from prego_metrics.cli.ui.options import bench_option, help_end, json_option
 )
 @bench_option
 @click.option("--dry-run", is_flag=True, help="Print what would be sent. Sends and records nothing.")
-@click.option("--if-due", is_flag=True, help=("Push only if the interval is over, for timers and cron."))
+@click.option("--if-due", is_flag=True, help="Push only if the interval is over, for timers and cron.")
 @click.option(
 	"--on-change",
 	is_flag=True,
-	help=("Push only if the tenant count has changed, at least 15 s after the last push. For a path unit."),
+	help="Push only if the tenant count has changed, at least 15 s after the last push. For a path unit.",
 )
 @click.option("--save-snapshot", is_flag=True, help="Ask the control plane to keep a snapshot as well.")
 @click.option(

@@ -45,7 +45,7 @@ _NO_STATUS = {
 	epilog=help_end("troubleshooting.md", "prego-metrics status", "prego-metrics status --watch"),
 )
 @bench_option
-@click.option("--max-age", type=Seconds(min=1), metavar="S", help=("Seconds for which a push is fresh."))
+@click.option("--max-age", type=Seconds(min=1), metavar="S", help="Seconds for which a push is fresh.")
 @click.option(
 	"--watch",
 	type=Seconds(min=0.2, max=3600),

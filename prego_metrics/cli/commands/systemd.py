@@ -42,7 +42,7 @@ _SYSTEM_FOLDER = "/etc/systemd/system"
 @click.option(
 	"--hardened",
 	is_flag=True,
-	help=("Push as a separate user. Needs --node-id, --control-plane-url and an installation owned by root."),
+	help="Push as a separate user. Needs --node-id, --control-plane-url and an installation owned by root.",
 )
 @click.option("--node-id", metavar="TEXT", help="With --hardened: this node, exactly nodes.node_id.")
 @click.option("--control-plane-url", metavar="TEXT", help="With --hardened: base URL of the control plane.")
@@ -57,7 +57,7 @@ _SYSTEM_FOLDER = "/etc/systemd/system"
 	default=DEFAULT_KEY_FILE,
 	show_default=True,
 	metavar="FILE",
-	help=("File with the bearer key."),
+	help="File with the bearer key.",
 )
 @click.option("--instance", metavar="NAME", help=f"Name the units {NAME}-NAME.*, for a second node_id.")
 def systemd(

@@ -39,9 +39,9 @@ _LARGEST_FIRST = {"files": "files_bytes", "backups": "backups_bytes", "database"
 	),
 )
 @bench_option
-@click.option("--sizes", is_flag=True, help=("Also measure each site's files and backups, as du does."))
+@click.option("--sizes", is_flag=True, help="Also measure each site's files and backups, as du does.")
 @click.option(
-	"--database", is_flag=True, help=("Also query each site's database with the site's own credentials.")
+	"--database", is_flag=True, help="Also query each site's database with the site's own credentials."
 )
 @click.option(
 	"--sort",
@@ -51,7 +51,7 @@ _LARGEST_FIRST = {"files": "files_bytes", "backups": "backups_bytes", "database"
 	help="Largest or oldest first.",
 )
 @click.option(
-	"--top", type=click.IntRange(min=1), metavar="N", help=("Show the first N; the totals include all.")
+	"--top", type=click.IntRange(min=1), metavar="N", help="Show the first N; the totals include all."
 )
 @click.option(
 	"--scan",
