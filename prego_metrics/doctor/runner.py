@@ -22,7 +22,13 @@ from prego_metrics.doctor.frappe_facts import Frappe
 FRAPPE = "frappe"
 # By group, in the order in which they are made. A check is called as its function.
 GROUPS: Mapping[str, tuple[Callable[[Examination], Finding], ...]] = {
-	"settings": (settings.configuration, settings.api_key, settings.shadowed, settings.heartbeat),
+	"settings": (
+		settings.configuration,
+		settings.api_key,
+		settings.shadowed,
+		settings.heartbeat,
+		settings.alert_url,
+	),
 	"bench": (
 		bench.instance,
 		bench.tenants,
@@ -62,6 +68,7 @@ _OF_SETTINGS = frozenset(
 	(
 		"shadowed",
 		"heartbeat",
+		"alert_url",
 		"instance",
 		"tenants",
 		"host",

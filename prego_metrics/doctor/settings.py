@@ -6,6 +6,7 @@ import os
 
 from prego_metrics.agent.base.errors import ConfigurationError
 from prego_metrics.agent.base.messages import Message, code_of, joined, message, message_of
+from prego_metrics.agent.base.redaction import Secret
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.common_site_config import config_file
 from prego_metrics.agent.config.api_key import load_api_key
@@ -199,16 +200,29 @@ def _keys_of_triggers(node: Examination) -> list[Message]:
 
 def heartbeat(node: Examination) -> Finding:
 	"""The dead man's switch, where there is one, has a URL that can be read. It is not pinged."""
-	from prego_metrics.agent.config.secret_urls import load_secret_url
-
-	try:
-		url = load_secret_url(node.config, "heartbeat_url")
-	except ConfigurationError as error:
-		return found(
-			WARN,
-			message_of(error),
-			"fix it: pushes continue, but nobody is alerted if the whole node goes down",
-		)
+	url = _secret_url(node, "heartbeat_url")
+	if isinstance(url, Message):
+		return found(WARN, url, "fix it: pushes continue, but nobody is alerted if the whole node goes down")
 	if url is None:
 		return found(PASS, "not set")
 	return found(PASS, "set, from {source}; pinged after each delivered push", source=url.source)
+
+
+def alert_url(node: Examination) -> Finding:
+	"""The webhook for alerts, where there is one, has a URL that can be read. Nothing is posted."""
+	url = _secret_url(node, "alert_url")
+	if isinstance(url, Message):
+		return found(WARN, url, "fix it: pushes continue, but alerts are not posted")
+	if url is None:
+		return found(PASS, "not set")
+	return found(PASS, "set, from {source}; gets each alert", source=url.source)
+
+
+def _secret_url(node: Examination, setting: str) -> Secret | Message | None:
+	"""Return the URL, None if there is none, or why it cannot be read."""
+	from prego_metrics.agent.config.secret_urls import load_secret_url
+
+	try:
+		return load_secret_url(node.config, setting)
+	except ConfigurationError as error:
+		return error.message

@@ -126,11 +126,20 @@ def test_a_credential_behind_the_environment_is_compared_too(idle_bench: Path, t
 	assert check.state == "warn" and "another key from $CREDENTIALS_DIRECTORY" in check.seen
 
 
-def test_a_heartbeat_that_cannot_be_read_is_a_warning(
-	idle_bench: Path, settings: Write, tmp_path: Path
+@pytest.mark.parametrize(("name", "setting"), [("heartbeat", "heartbeat_url"), ("alert_url", "alert_url")])
+def test_a_secret_url_that_cannot_be_read_is_a_warning_and_one_that_can_is_not_shown(
+	idle_bench: Path, settings: Write, tmp_path: Path, name: str, setting: str
 ) -> None:
-	settings(idle_bench, **GOOD, heartbeat_url_file=str(tmp_path / "none"))
-	assert examined(idle_bench, "heartbeat").state == "warn"
+	file = tmp_path / "url"
+	settings(idle_bench, **GOOD, **{f"{setting}_file": str(file)})
+	assert examined(idle_bench, name).state == "warn"
+	file.write_text("https://hook.example/s3cret\n")
+	assert examined(idle_bench, name).state == "warn"  # others could read it
+	file.chmod(0o600)
+	check = examined(idle_bench, name)
+	assert check.state == "pass" and f"{setting}_file" in check.seen and "s3cret" not in check.seen
+	settings(idle_bench, **GOOD)
+	assert examined(idle_bench, name).state == "pass"
 
 
 # --- the hardened mode, seen by the bench's user -----------------------------------------------------

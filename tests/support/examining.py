@@ -29,6 +29,7 @@ NAMES = [
 	"api_key",
 	"shadowed",
 	"heartbeat",
+	"alert_url",
 	"instance",
 	"tenants",
 	"host",

@@ -50,6 +50,9 @@ _SYSTEM_FOLDER = "/etc/systemd/system"
 	"--heartbeat-url-file", metavar="FILE", help=f"With --hardened: a 0600 file of the user {HARDENED_USER}."
 )
 @click.option(
+	"--alert-url-file", metavar="FILE", help=f"With --hardened: a 0600 file of the user {HARDENED_USER}."
+)
+@click.option(
 	"--metrics-textfile", metavar="FILE", help="With --hardened: metrics_textfile, written after each push."
 )
 @click.option(
@@ -76,7 +79,8 @@ def systemd(
 
 	if not hardened and any(given.values()):
 		raise click.UsageError(
-			"--node-id, --control-plane-url, --heartbeat-url-file and --metrics-textfile go with --hardened"
+			"--node-id, --control-plane-url, --heartbeat-url-file, --alert-url-file and --metrics-textfile go with "
+			"--hardened"
 		)
 	try:
 		settings = _checked_settings(given) if hardened else None
