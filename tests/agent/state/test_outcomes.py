@@ -20,7 +20,7 @@ from prego_metrics.agent.state.outcomes import (
 def test_a_known_outcome_is_a_word_that_can_be_translated(outcome: str) -> None:
 	word = outcome_word(outcome)
 	assert isinstance(word, Message)
-	assert (word, word.template) == (outcome, outcome)
+	assert word == word.template == outcome.replace("_", " ")
 
 
 @pytest.mark.parametrize(

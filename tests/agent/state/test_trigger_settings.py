@@ -60,7 +60,7 @@ def seen(bench: Path) -> Config:
 def test_a_push_within_its_units_own_interval_is_fresh(bench: Path, run_agent: Run) -> None:
 	ended = run_agent("status", "--bench", bench)
 	assert ended.returncode == 0, ended.stdout
-	assert "every 900 s" in ended.stdout and ";;1860;" in ended.stdout
+	assert "every 15 min" in ended.stdout and ";;1860;" in ended.stdout
 
 
 def test_without_a_tick_that_says_otherwise_the_files_interval_holds(bench: Path, run_agent: Run) -> None:
