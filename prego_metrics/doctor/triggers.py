@@ -13,6 +13,7 @@ from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.common_site_config import config_file
 from prego_metrics.agent.bench.installed_frappe import frappe_version, tick_seconds
 from prego_metrics.agent.bench.processes import how_to_restart
+from prego_metrics.agent.setup.systemd_units import installed_services, is_enabled
 from prego_metrics.agent.state.lock_contention import stuck_push
 from prego_metrics.agent.state.model import Tick
 from prego_metrics.agent.state.outcomes import DELIVERED, NOT_SENT, outcome_word
@@ -55,7 +56,7 @@ def triggers(node: Examination) -> Finding:
 		return found(SKIP, "runs cannot be recorded: see the check `state`")
 	if not ticks:
 		awaited = first_run_awaited(node, settings_changed_at(node))
-		return awaited or found(FAIL, "no trigger has ever run", start)
+		return awaited or _timer_awaited(node) or found(FAIL, "no trigger has ever run", start)
 	last_runs = joined(_last_run(tick) for tick in ticks)
 	if not alive:
 		return found(FAIL, "every trigger has stopped: {ticks}", start, ticks=last_runs)
@@ -100,6 +101,20 @@ def triggers(node: Examination) -> Finding:
 			PASS, "{ticks}. Only one run seen so far: {triggers}", ticks=last_runs, triggers=", ".join(once)
 		)
 	return Finding(PASS, last_runs)
+
+
+def _timer_awaited(node: Examination) -> Finding | None:
+	"""Return that a timer is enabled, which has yet to run for the first time, or to be started."""
+	for service in installed_services(node.bench):
+		timer = service.with_suffix(".timer")
+		if is_enabled(timer):
+			return found(
+				FAIL,
+				"no trigger has run yet; {timer} is enabled and runs within two minutes of its start",
+				"run the doctor again in 120 s; if it still fails, run: sudo systemctl start {timer}",
+				timer=sanitize(timer.name),
+			)
+	return None
 
 
 def second_trigger(node: Examination) -> Finding:

@@ -61,6 +61,8 @@ def test_problems_are_shown_below_their_group_and_the_first_to_fix_is_a_failure(
 	(bench / "sites/half.example/site_config.json").write_text("{}")
 	ended = run_agent("doctor", "--offline", "--bench", bench, **environ)
 	assert "\n1 problem, fix it: triggers (" in ended.stdout
+	ended = run_agent("doctor", "--bench", bench, **environ | {"INTERNAL_API_KEY": "wrong-key-of-the-node"})
+	assert "\n2 problems, fix the first: control_plane (" in ended.stdout
 
 
 def test_a_bench_without_the_app_sees_nothing_of_frappe(run_agent: Run, bench_folder: Path) -> None:

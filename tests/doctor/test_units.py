@@ -41,6 +41,16 @@ def test_units_that_are_not_enabled_are_a_warning(
 	assert examined(idle_bench, "units").seen == f"{unit_folder}/prego-metrics.path is not installed"
 
 
+def test_a_timer_that_has_yet_to_run_is_to_be_waited_for_or_started(
+	idle_bench: Path, unit_folder: Path, tmp_path: Path, enable: Callable[[str], None]
+) -> None:
+	install_units(unit_folder, idle_bench, tmp_path / "key")
+	assert "systemctl" not in examined(idle_bench, "triggers").action
+	enable("prego-metrics.timer")
+	check = examined(idle_bench, "triggers")
+	assert check.state == "fail" and check.action.endswith("sudo systemctl start prego-metrics.timer")
+
+
 def test_a_path_unit_has_to_watch_every_bench(
 	idle_bench: Path,
 	make_bench: Callable[..., Path],

@@ -102,6 +102,7 @@ def configure(
 	others = api_key_stdin or scheduler_tick_interval is not None or enable_scheduler
 	if show and (changes or unset or others):
 		raise click.UsageError("--show changes nothing: it goes with no setting and not with --unset")
+	is_sudo = os.getuid() == 0 and "SUDO_UID" in os.environ
 	try:
 		bench = open_bench_as_owner(bench_path)
 		config = load_config(bench, os.environ)
@@ -128,7 +129,7 @@ def configure(
 	if enable_scheduler:
 		notes.append(_enable_scheduler(bench, config))
 	row = onboarding.row(config) if "node_id" in changes or region or host else None
-	next_steps = "; then ".join(_next_steps(config, row, scheduler_tick_interval, trigger))
+	next_steps = "; then ".join(_next_steps(config, row, scheduler_tick_interval, trigger, is_sudo=is_sudo))
 	if as_json:
 		optional = {"notes": notes, "nodes_row": row and row.sql, "next": written and next_steps}
 		print_json(
@@ -139,7 +140,7 @@ def configure(
 	else:
 		_print_written(bench, [*changes, *_others_written(key, scheduler_tick_interval)], unset)
 		if row:
-			hint = "" if row.complete else " (replace REGION and HOST)"
+			hint = "" if row.complete else " (replace REGION and HOST, each in quotes)"
 			click.echo(f"Register the node, unless the control plane has it{hint}: {row.sql}")
 		elif changes or unset:
 			click.echo("Every trigger uses this from its next run on.")
@@ -165,24 +166,30 @@ def _print_written(bench: Bench, written: Sequence[str], removed: Sequence[str])
 
 
 def _next_steps(
-	config: Config, row: NodesRow | None, tick_seconds: int | None, trigger: str
+	config: Config, row: NodesRow | None, tick_seconds: int | None, trigger: str, *, is_sudo: bool
 ) -> Iterator[str]:
-	"""Yield what is left to do: the first problem alone, or what makes pushes run."""
+	"""Yield what is left to do: the first problem alone, or what makes pushes run.
+
+	With sudo each command names the bench: root takes none from the working directory.
+	"""
+	program, bench = our_command(), ""
+	if is_sudo:
+		program, bench = f"sudo {program}", f" --bench {sanitize(config.bench.root)}"
 	if config.problems:
 		yield f"{config.problems[0].message}"
 		return
 	if (config.scheduler_pushes or config.api_key_file) and not key_source(config, os.environ)[0]:
-		yield f"{our_command()} configure --api-key-file FILE --api-key-stdin"
+		yield f"{program} configure{bench} --api-key-file FILE --api-key-stdin"
 	if tick_seconds is not None:
 		yield f"restart the bench's processes ({how_to_restart(config.bench)})"
 	if row:
-		yield f"{our_command()} push"
+		yield f"{program} push{bench}"
 	if trigger == "systemd":
-		yield f"{our_command()} systemd --output /tmp/units"
+		yield f"{program} systemd{bench} --output /tmp/units"
 	elif trigger == "cron":
-		program = os.path.join(os.path.dirname(sys.executable), "prego-metrics")
-		yield f"add to crontab: * * * * * {program} push --if-due --alerts cron --bench {sanitize(config.bench.root)}"
-	yield f"{our_command()} doctor"
+		path = os.path.join(os.path.dirname(sys.executable), "prego-metrics")
+		yield f"add to crontab: * * * * * {path} push --if-due --alerts cron --bench {sanitize(config.bench.root)}"
+	yield f"{program} doctor{bench}"
 
 
 def _key_from_stdin() -> str:

@@ -15,7 +15,7 @@ from rich.status import Status
 from rich.text import Text
 
 from prego_metrics.agent.base.errors import PregoMetricsError
-from prego_metrics.agent.base.messages import message
+from prego_metrics.agent.base.messages import Message, message
 from prego_metrics.agent.bench.installed_frappe import is_frappe_at_hand
 from prego_metrics.cli.ui.bench import open_bench_as_owner
 from prego_metrics.cli.ui.console import console
@@ -35,6 +35,8 @@ _COUNTED = {FAIL: "failed", WARN: "warned", PASS: "passed", SKIP: "skipped"}
 _STYLES = {PASS: "green", WARN: "yellow", FAIL: "bold red", SKIP: "dim"}
 # Of these the name is the matter; of others the owner, the mode or the mount.
 _NOT_NAMED = ("bench_not_found", "not_a_bench", "bench_name_empty", "working_directory_gone")
+# These often fail because another check does, which is to be fixed before them.
+_FIXED_LAST = {"triggers": 1, "last_push": 2}
 
 
 @click.command(
@@ -82,7 +84,10 @@ def doctor(
 				_print_group(group, new, verbose=verbose)
 	except PregoMetricsError as error:
 		action = message("name the bench with --bench PATH")
-		if error.message.code not in _NOT_NAMED:
+		problem = error.message.params.get("problem")
+		if error.message.code not in _NOT_NAMED and not (
+			isinstance(problem, Message) and problem.code == "trust_found"
+		):
 			action = advice(error.message, message("fix it"))
 		checks.append(Check("bench", "bench", FAIL, error.message, action))
 		progress.stop()
@@ -125,8 +130,9 @@ def _print_group(group: str, checks: Sequence[Check], *, verbose: bool) -> None:
 
 
 def _print_summary(checks: Sequence[Check]) -> None:
-	"""Say how many problems there are, and which to fix first: a failure before a warning."""
-	problems = [check for check in checks if check.state == FAIL] + [c for c in checks if c.state == WARN]
+	"""Say how many problems there are, and which to fix first: a failure before a warning, a cause before its effect."""
+	problems = [check for check in checks if check.state in (FAIL, WARN)]
+	problems.sort(key=lambda check: (check.state != FAIL, _FIXED_LAST.get(check.name, 0)))
 	screen = console()
 	screen.print()
 	if not problems:

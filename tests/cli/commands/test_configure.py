@@ -37,6 +37,14 @@ def test_a_change_is_answered_in_three_lines_and_show_has_the_table(
 	assert shown["the key"] == ("set", f"api_key_file {key_file}")
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root is asked to name the bench")
+def test_with_sudo_the_next_commands_name_the_bench(run_agent: Run, bench_folder: Path) -> None:
+	ended = run_agent("configure", *GOOD, "--bench", bench_folder, SUDO_UID="1000", INTERNAL_API_KEY="k" * 20)
+	assert ended.stdout.splitlines()[-1] == (
+		f"Next: sudo prego-metrics push --bench {bench_folder}; then sudo prego-metrics doctor --bench {bench_folder}"
+	)
+
+
 def test_every_setting_has_an_option_and_a_row(run_agent: Run, bench_folder: Path) -> None:
 	words = run_agent("configure", "--help").stdout
 	shown = rows(run_agent("configure", "--show", "--bench", bench_folder).stdout)
