@@ -108,6 +108,18 @@ def test_uninstall_knows_every_record_of_the_module_by_name() -> None:
 	assert {doctype: set(names) for doctype, names in known.items()} == shipped
 
 
+def test_the_sidebar_of_frappe_17_has_the_workspaces_entries_each_with_an_icon_of_its_own() -> None:
+	package = ROOT / "prego_metrics"
+	sidebar = json.loads((package / "workspace_sidebar/prego_metrics.json").read_text())
+	workspace = json.loads((package / "node_metrics/workspace/prego_metrics/prego_metrics.json").read_text())
+	home, *entries = [(item["label"], item["link_type"], item["link_to"]) for item in sidebar["items"]]
+	# By this name and app Frappe's uninstall and its search for orphans find it.
+	assert (sidebar["name"], sidebar["app"], sidebar["standard"]) == (workspace["name"], "prego_metrics", 1)
+	assert home[1:] == ("Workspace", workspace["name"])
+	assert entries == [(entry["label"], entry["type"], entry["link_to"]) for entry in workspace["shortcuts"]]
+	assert len({item["icon"] for item in sidebar["items"]}) == len(sidebar["items"])
+
+
 def test_no_symlink_is_tracked_and_tests_are_no_package() -> None:
 	listed = subprocess.run(["git", "ls-files", "-s"], cwd=ROOT, capture_output=True, text=True, check=True)
 	assert not [line for line in listed.stdout.splitlines() if line.startswith("120000")]
