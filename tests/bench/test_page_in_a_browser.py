@@ -206,10 +206,15 @@ def test_the_page_asks_with_one_timer_and_stops_on_leaving(page: Page, settings:
 		page.wait(lambda: page.run("return window.node_form.node_page.timer === null"), "no timer")
 
 
-def test_the_workspace_shows_no_error(page: Page, settings: dict[str, Any]) -> None:
-	with real_bench.configured(**settings):
+def test_the_workspace_shows_the_state_and_is_red_where_the_page_says_stale(
+	page: Page, settings: dict[str, Any]
+) -> None:
+	with real_bench.configured(**{**settings, "node_id": "a-node-that-never-pushed"}):
 		page.open(MANAGER, "/app/prego-metrics")
-		page.wait_for("Prego Node")
+		page.wait_for("Never delivered")
+		colour = """return getComputedStyle([...document.querySelectorAll(".number span")]
+			.find((card) => card.innerText.includes("Never delivered"))).color"""
+		red, green, blue = map(int, re.findall(r"\d+", page.run(colour))[:3])
+		assert red > 2 * green and red > 2 * blue
 		page.wait(lambda: "failures in a row" in page.text().lower(), "a number card")
-		time.sleep(2)
 		assert page.errors() == []
