@@ -236,7 +236,16 @@ def test_in_the_hardened_mode_the_key_is_roots_and_the_unit_alone_says_where_it_
 ) -> None:
 	if subprocess.run(["getent", "passwd", "prego-metrics"], capture_output=True).returncode == 0:
 		pytest.skip("there is a user prego-metrics here, which this test would remove")
-	hardened = {"prego_metrics_trigger": "systemd", "prego_metrics_hardened": True}
+	of_unit = {
+		"alert_url_file": str(folder / "alert_url"),
+		"heartbeat_url_file": str(folder / "heartbeat_url"),
+		"metrics_textfile": str(folder / "node.prom"),
+	}
+	hardened = {
+		"prego_metrics_trigger": "systemd",
+		"prego_metrics_hardened": True,
+		"prego_metrics_settings": {"exclude_sites": ["pool-*"], "push_interval": 120, **of_unit},
+	}
 	before = listed(folder)
 	assert play(prego_metrics_trigger="systemd")[0] > 0
 	try:
@@ -246,10 +255,12 @@ def test_in_the_hardened_mode_the_key_is_roots_and_the_unit_alone_says_where_it_
 		assert (key.group(), key.stat().st_mode & 0o777) == ("root", 0o600)
 		settings = json.loads((bench / "sites/common_site_config.json").read_text())["prego_metrics"]
 		assert settings["scheduler_pushes"] is False and settings["push_interval"] == 120
-		assert not {"node_id", "control_plane_url", "api_key_file"} & settings.keys()
+		assert not {"node_id", "control_plane_url", "api_key_file", *of_unit} & settings.keys()
 		service = (folder / "units/prego-metrics.service").read_text()
 		assert "User=prego-metrics\n" in service
 		assert f'"PREGO_METRICS_CONTROL_PLANE_URL={control_plane.url}"' in service
+		for name, path in of_unit.items():
+			assert f'"PREGO_METRICS_{name.upper()}={path}"' in service
 	finally:
 		play(**hardened, prego_metrics_state="absent")
 	assert listed(folder) == before
