@@ -32,8 +32,7 @@ frappe.provide("prego_metrics.node_page");
 	//   value_text(bucket): the value in words; newest_text(bucket): the same, shorter, for the heading
 	//   headings, cells(bucket): the table's columns beside the times
 	//   when(bucket): the time beside the value; start_time(bucket) if it is left out
-	//   start_time(bucket), end_time(bucket); tick(bucket): the start as a label of the axis, which has fewer labels
-	//   with long_ticks
+	//   start_time(bucket), end_time(bucket); tick(bucket): the start as a label of the axis
 	prego_metrics.node_page.Plot = class Plot {
 		constructor(options, parent) {
 			this.options = options;
@@ -124,8 +123,7 @@ frappe.provide("prego_metrics.node_page");
 				return "";
 			}
 			const last = this.buckets.length - 1;
-			const parts = this.options.long_ticks ? [0, 0.5, 1] : [0, 0.25, 0.5, 0.75, 1];
-			const at = new Set(parts.map((part) => Math.round(part * last)));
+			const at = new Set([0, 0.5, 1].map((part) => Math.round(part * last)));
 			return [...at]
 				.map((index) => `<span>${this.labels.html(this.options.tick(this.buckets[index]))}</span>`)
 				.join("");

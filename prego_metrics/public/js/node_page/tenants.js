@@ -36,7 +36,6 @@ frappe.provide("prego_metrics.node_page");
 			start_time: (day) => labels.date(day.at),
 			end_time: (day) => labels.date(day.at),
 			tick: (day) => labels.date(day.at),
-			long_ticks: true,
 		};
 	}
 
