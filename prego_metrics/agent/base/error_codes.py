@@ -39,8 +39,8 @@ ERRORS: Mapping[str, str] = {
 	),
 	"key_out_of_reach": "Frappe cannot read the key here: {reason}",
 	"key_with_timer_only": (
-		"Frappe cannot read the key, as intended in hardened mode (scheduler_pushes is "
-		"false). To push now, start the timer's service on the node"
+		"there is no key here, as intended in hardened mode (scheduler_pushes is false). To push "
+		"now, start the timer's service on the node: sudo systemctl start prego-metrics"
 	),
 	"key_not_written": "the key was not written: {problem}",
 	# The bench and its sites.

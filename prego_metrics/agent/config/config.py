@@ -129,7 +129,7 @@ def judge_config(
 
 	in_file = section or {}
 	if hardened:
-		warnings += _unused_in_hardened_mode(in_file, file)
+		warnings += _unused_settings(in_file, file, environ)
 		in_file = {name: value for name, value in in_file.items() if name not in HARDENED_KEYS}
 
 	values: dict[str, Any] = {}
@@ -228,7 +228,7 @@ def _is_hardened(environ: Mapping[str, str], problems: list[Problem]) -> bool:
 	return value == "1"
 
 
-def _unused_in_hardened_mode(in_file: Mapping[str, object], file: str) -> list[Message]:
+def _unused_settings(in_file: Mapping[str, object], file: str, environ: Mapping[str, str]) -> list[Message]:
 	return [
 		message(
 			"{setting} in {file} is not used: in hardened mode only {variable} sets it",
@@ -237,7 +237,8 @@ def _unused_in_hardened_mode(in_file: Mapping[str, object], file: str) -> list[M
 			variable=setting.variable,
 		)
 		for setting in SETTINGS
-		if setting.name in HARDENED_KEYS and setting.name in in_file
+		if setting.name in HARDENED_KEYS
+		and in_file.get(setting.name) not in (None, environ.get(setting.variable))
 	]
 
 

@@ -47,7 +47,15 @@ def read_key(config: Config, environ: Mapping[str, str]) -> tuple[Secret, list[s
 	from prego_metrics.agent.config.api_key import load_api_key
 
 	late = coded("key_late", seconds=f"{FILE_SECONDS:g}")
-	return in_time(lambda: load_api_key(config.api_key_file, environ, config.problems), FILE_SECONDS, late)
+	try:
+		return in_time(
+			lambda: load_api_key(config.api_key_file, environ, config.problems), FILE_SECONDS, late
+		)
+	except ConfigurationError as error:
+		# A push beside the timer that has the key: an api_key_file would give the key to the bench again.
+		if error.code == "key_missing" and not (config.scheduler_pushes or config.hardened):
+			raise ConfigurationError([Problem("api_key_file", coded("key_with_timer_only"))]) from None
+		raise
 
 
 def require_settings_file(config: Config, state: State) -> None:

@@ -282,6 +282,9 @@ def test_in_the_hardened_mode_what_the_key_could_follow_comes_from_the_environme
 	config = judged(section, environ)
 	assert config.problems == ()
 	assert (config.node_id, config.control_plane_url) == ("sg-2", "https://unit.example")
+	assert any(text.startswith("node_id ") for text in config.warnings)
+	same = judged(section, environ | {"PREGO_METRICS_NODE_ID": section["node_id"]})
+	assert not any(text.startswith("node_id ") for text in same.warnings)
 
 
 @pytest.mark.parametrize("text", ["", "0"])

@@ -103,9 +103,18 @@ def test_without_an_earlier_reading_the_cpu_is_watched_for_a_second(bench: Path)
 		({"benches": ["/nowhere"]}, {}, "not_a_bench"),
 		({"api_key": "x"}, {}, "key_misplaced"),
 		({}, {"INTERNAL_API_KEY": ""}, "key_missing"),
+		({"scheduler_pushes": False}, {"INTERNAL_API_KEY": ""}, "key_with_timer_only"),
 		({}, {"INTERNAL_API_KEY": "two words"}, "key_invalid"),
 	],
-	ids=["no node_id", "clear text", "no bench", "key in the file", "no key", "bad key"],
+	ids=[
+		"no node_id",
+		"clear text",
+		"no bench",
+		"key in the file",
+		"no key",
+		"the key with the timer",
+		"bad key",
+	],
 )
 def test_without_count_key_or_settings_nothing_is_sent_and_no_attempt_stamped(
 	settings: dict[str, Any],
