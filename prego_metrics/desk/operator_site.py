@@ -50,13 +50,13 @@ def refusal() -> str:
 	"""
 	if guarded(_has_operator_site):
 		reason = message(
-			"This is not the operator's site, and the node is shown on that one alone. Whoever runs the node opens "
-			"that one. If this app is on this site by mistake, uninstall it here."
+			"This is not the operator site, and only that site shows the node. If this app was installed here by "
+			"mistake, uninstall it from this site."
 		)
 	else:
 		reason = message(
-			"No operator's site is configured yet, so the node is shown on no site. Whoever runs the node names "
-			"it there: bench prego-metrics configure --site SITE"
+			"No operator site is set yet, so no site shows the node. Run on the node: bench prego-metrics "
+			"configure --site SITE"
 		)
 	return translated(reason, frappe._)
 

@@ -92,7 +92,7 @@ def request_scan(config: Config) -> dict[str, Any]:
 		raise NotQueued(message("Redis does not answer, so nothing was queued")) from None
 	if is_waiting:
 		sentence = frappe._(
-			"Queued, but no worker takes jobs of the queue long: it waits until whoever runs the node starts one."
+			"Queued, but the queue long has no worker: the scan starts when one runs on the node."
 		)
 	elif queued:
 		sentence = frappe._(

@@ -151,7 +151,7 @@ def tls(node: Examination) -> Finding:
 	host, port, seconds = url.hostname or "", url.port or 443, node.config.timeout
 	expires_at = within_deadline(lambda: _expires_at(host, port, seconds), lambda: None, seconds + 1)
 	if not isinstance(expires_at, float):
-		return found(SKIP, "no connection to read the certificate from")
+		return found(SKIP, "the certificate cannot be read without a connection")
 	days = (expires_at - time.time()) / _DAY_SECONDS
 	expiry = message("the certificate is trusted and expires in {days} days", days=f"{days:.0f}")
 	if days < CERTIFICATE_DAYS:

@@ -179,8 +179,8 @@ def test_failure_and_recovery_arrive_once_each_in_the_language_of_who_reads_them
 	push_that_fails(node)
 	tick_and_flush()
 	for address, title, sentence in (
-		(ENGLISH, f"Node {NODE_ID}: pushes are failing", "1 push failed in a row since "),
-		(KOREAN, f"노드 {NODE_ID}: 푸시 실패", "푸시가 1회 연속 전달되지 않았습니다"),
+		(ENGLISH, f"Node {NODE_ID}: pushes are failing", "Pushes have failed since "),
+		(KOREAN, f"노드 {NODE_ID}: 푸시가 실패하고 있습니다", "부터 푸시가 실패하고 있습니다(푸시 1회)"),
 	):
 		mail = arrive(mails, address)
 		text, html = parts(mail)

@@ -276,9 +276,9 @@ def test_a_tenants_site_learns_nothing_of_the_node_or_other_tenants(
 def test_a_tenants_system_manager_is_told_why_there_is_nothing(tenants_people: dict[str, Visitor]) -> None:
 	answer = ask(tenants_people["manager"], "status")
 	assert answer.status_code == 403
-	assert "not the operator's site" in answer.text
+	assert "not the operator site" in answer.text
 	shown = tenants_people["manager"].get("/api/resource/Prego Node/Prego Node").json()["data"]
-	assert "not the operator's site" in shown["not_shown"]
+	assert "not the operator site" in shown["not_shown"]
 
 
 def test_nothing_of_the_node_is_written_into_a_tenants_database(

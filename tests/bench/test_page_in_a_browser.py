@@ -169,7 +169,7 @@ frappe.get_doc({{**{earlier!r}, "pushed_at": add_to_date(None, hours=-3), "epoch
 def test_another_site_shows_only_why_not(page: Page, settings: dict[str, Any]) -> None:
 	with real_bench.configured(**{**settings, "site": "the-operators.example"}):
 		page.open(MANAGER)
-		page.wait_for("This is not the operator's site")
+		page.wait_for("This is not the operator site")
 		shown = page.text()
 		assert "Effective settings" not in shown
 		assert "Push now" not in shown

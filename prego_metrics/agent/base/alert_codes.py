@@ -33,7 +33,7 @@ ALERTS: Mapping[str, AlertText] = {
 	FAILING: AlertText(
 		"Node {node}: pushes are failing",
 		(
-			"{failures} failed in a row since {since}: {error}. Run `{command} doctor` on the "
+			"Pushes have failed since {since} ({failures}): {error}. Run `{command} doctor` on the "
 			"node to see what to do."
 		),
 	),
@@ -50,7 +50,7 @@ ALERTS: Mapping[str, AlertText] = {
 	),
 	RECOVERED: AlertText(
 		"Node {node}: pushes are delivered again",
-		"Delivered at {at}, for the first time since {since}. In between {failures} failed.",
+		"Delivered at {at}, for the first time since {since}. {failures} failed in between.",
 		all_clear=True,
 	),
 	TENANTS_FELL: AlertText(

@@ -113,7 +113,7 @@ PARTS: Mapping[str, str] = {
 	"file_unreadable": "cannot be read ({reason})",
 	"file_unreadable_by": "cannot be read by {user} ({reason})",
 	"file_unwritable": "cannot be written ({reason})",
-	"file_name_impossible": "this is not a possible file name",
+	"file_name_impossible": "not a valid file name",
 	"file_irregular": "is not a regular file",
 	"file_too_large": "is larger than {bytes} bytes",
 	"file_dangling": "is a broken link",
@@ -134,8 +134,8 @@ PARTS: Mapping[str, str] = {
 	),
 	"remedy_unmapped": "Its owner is not in this user namespace: set owner and mode outside the namespace",
 	"key_file_absent": (
-		"does not exist, so every run of the timer would fail. Store the key first: sudo "
-		"install -D -m 640 -o root -g {group} /dev/stdin {file}"
+		"does not exist, so every run of the timer would fail. Name the key's file with "
+		"--key-file, or store the key: sudo install -D -m 640 -o root -g {group} /dev/stdin {file}"
 	),
 	"key_file_open": "is readable by everybody (mode {mode}): chmod o-rwx {file}",
 	"secret_in_sites": "is inside {folder}: move it outside sites/",

@@ -197,7 +197,7 @@ def _ask_file_system(path: str) -> FileSystem | str:
 	except OSError as error:
 		return error.strerror or str(error)
 	except ValueError:
-		return message("not a possible path")
+		return message("not a valid path")
 	used = sizes.f_blocks - sizes.f_bfree
 	used_pct = percent_of(used, used + sizes.f_bavail)
 	if used_pct is None:

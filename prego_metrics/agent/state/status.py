@@ -142,7 +142,7 @@ def judge_status(
 	if delivered is None or age is None:
 		verdict = NEVER
 		node = sanitize(config.node_id) or message("this node")
-		headline = message("no push as {node} was ever delivered", node=node)
+		headline = message("no push was ever delivered as {node}", node=node)
 		reason = failure or unrecorded or _nothing_yet(state, tick)
 	elif age < 0:
 		verdict = STALE

@@ -321,8 +321,8 @@ def test_one_device_under_several_paths_is_one() -> None:
 		("/nowhere/at/all", "No such file or directory"),
 		("/proc", "reports no size"),
 		("/etc/passwd/x", "Not a directory"),
-		("/bad\ud800name", "not a possible path"),
-		("/bad\x00name", "not a possible path"),
+		("/bad\ud800name", "not a valid path"),
+		("/bad\x00name", "not a valid path"),
 	],
 )
 def test_one_disk_that_cannot_be_read_makes_the_figure_unknown(

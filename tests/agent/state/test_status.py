@@ -231,7 +231,7 @@ def test_a_node_whose_pushes_all_failed_is_unknown_and_says_why(config: Config) 
 		after(pushed(NOW - 5, "not_sent", error="there is no key", payload=None)), config, NOW
 	)
 	assert (status.verdict, status.exit_code) == ("never", 3)
-	assert status.sentence.startswith("no push as node-1 was ever delivered; the last push")
+	assert status.sentence.startswith("no push was ever delivered as node-1; the last push")
 	assert status.sentence.endswith("there is no key")
 
 
@@ -333,7 +333,7 @@ def test_what_was_delivered_under_another_node_id_says_nothing_of_this_one(confi
 def test_without_settings_the_last_push_is_still_judged(bench_folder: Path) -> None:
 	config = load_config(open_bench(str(bench_folder)), {})
 	assert judge_status(after(pushed(NOW - 5)), config, NOW).verdict == "fresh"
-	assert "no push as this node was ever delivered" in judge_status(State(), config, NOW).sentence
+	assert "no push was ever delivered as this node" in judge_status(State(), config, NOW).sentence
 
 
 # --- hostile contents --------------------------------------------------------------------------------
@@ -466,7 +466,7 @@ def test_a_state_that_is_not_ours_is_said_and_counts_as_none(
 	(folder / "state.json").write_bytes(content)
 	ended = run_agent("status", "--bench", bench)
 	assert ended.returncode == 3
-	assert ended.stdout.startswith("PREGO UNKNOWN - no push as node-1 was ever delivered")
+	assert ended.stdout.startswith("PREGO UNKNOWN - no push was ever delivered as node-1")
 	assert re.fullmatch(r"Warning: [^\n]+/\.prego-metrics/state\.json [^\n]+\n", ended.stderr)
 	assert "\x1b" not in ended.stdout + ended.stderr
 	assert (folder / "state.json").read_bytes() == content

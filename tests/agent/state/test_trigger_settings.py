@@ -111,7 +111,7 @@ def test_a_copied_bench_is_the_new_node_from_its_first_tick_on(hardened: Path, r
 	tick(hardened, "timer", OWN_SECONDS, ago=1, node_id="node-2")
 	assert seen(hardened).node_id == "node-2"
 	ended = run_agent("status", "--bench", hardened)
-	assert ended.returncode == 3 and "no push as node-2 was ever delivered" in ended.stdout
+	assert ended.returncode == 3 and "no push was ever delivered as node-2" in ended.stdout
 
 
 def test_without_a_tick_the_last_delivered_push_tells_the_node(hardened: Path) -> None:

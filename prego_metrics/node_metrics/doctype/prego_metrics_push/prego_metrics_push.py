@@ -37,9 +37,7 @@ class PregoMetricsPush(Document):
 
 
 def _refuse() -> None:
-	frappe.throw(
-		_("The log of pushes is written by the node itself: it can only be read."), frappe.PermissionError
-	)
+	frappe.throw(_("The node itself writes the push log: it is read-only."), frappe.PermissionError)
 
 
 @frappe.whitelist(methods=["GET", "POST"])

@@ -39,8 +39,8 @@ def _how(config: Config) -> str:
 	if not config.scan_tenants:
 		return f"{_('The setting scan_tenants is false, so there is no nightly scan.')} {now}"
 	by_night = _(
-		"This site scans at night, the first time within the hour, if its scheduler is enabled and a worker takes "
-		"jobs of the queue long."
+		"This site scans every night, and for the first time within the hour, if its scheduler is enabled and the "
+		"queue long has a worker."
 	)
 	return f"{by_night} {now}"
 

@@ -41,7 +41,7 @@ frappe.provide("prego_metrics.node_page");
 			const folded = ([name, title]) => `<details class="prego-section" data-section="${name}">
 				<summary><h4>${labels.html(title)}</h4> <span class="prego-gist text-muted"></span></summary>
 				<div data-part="${name}"></div></details>`;
-			const not_run = __("They test the settings, the key, the triggers, the host and the control plane, in up to 20 s.");
+			const not_run = __("The checks test the settings, the key, the triggers, the host and the control plane, and take up to 20 s.");
 			this.$root = $(`<div class="prego-node">
 				<div data-part="verdict"></div>
 				<div data-part="problems" aria-live="polite"></div>

@@ -100,8 +100,8 @@ prego_metrics.node_page.sections = (() => {
 	function drivers(page) {
 		if (!page.drivers.length) {
 			const awaited = page.tick_seconds
-				? __("No trigger has run yet. Frappe's scheduler runs every {0} s; if that passes, run the checks.", [page.tick_seconds])
-				: __("No trigger has run yet: nothing pushes this node by itself.");
+				? __("No trigger has run yet. Frappe's scheduler runs every {0} s; if no push follows, run the checks.", [page.tick_seconds])
+				: __("No trigger has run yet: nothing pushes automatically.");
 			return { gist: __("none yet"), body: `<p class="text-muted">${html(awaited)}</p>` };
 		}
 		return {

@@ -147,7 +147,7 @@ frappe.provide("prego_metrics.node_page");
 			this.$root.find(".prego-notes").html(sizes.notes.map((note) => this.note(note)).join(""));
 			this.largest.draw(
 				sizes.largest.map((row) => this.size_row(row)),
-				sizes.largest.length ? "" : __("No site's name contains that.")
+				sizes.largest.length ? "" : __("No site name contains this text.")
 			);
 			this.fastest.draw(
 				sizes.growth.fastest.map((row) => this.growth_row(row)),
@@ -193,7 +193,7 @@ frappe.provide("prego_metrics.node_page");
 			// The last night may not be over yet.
 			if (growth.known_days < growth.days - 1) {
 				sentences.push(
-					__("Scans go back {0} days, not {1}: growth is over these.", [growth.known_days, growth.days])
+					__("Scans go back only {0} days, not {1}: growth is over {0} days.", [growth.known_days, growth.days])
 				);
 			}
 			if (!growth.fastest.length) {
