@@ -13,8 +13,8 @@ test("sizes are decimal, with one place below 100", () => {
 
 test("what is unknown is never shown as 0", () => {
 	assert.ok(![labels.size(null), labels.size(undefined), labels.percent(null)].some((text) => /\d/.test(text)));
-	assert.equal(labels.percent(0), "0.0 %");
-	assert.equal(labels.percent(12.345), "12.3 %");
+	assert.equal(labels.percent(0), "0.0\u00a0%");
+	assert.equal(labels.percent(12.345), "12.3\u00a0%");
 });
 
 test("times are those of the user's zone, from seconds and from ISO alike", () => {

@@ -98,6 +98,10 @@ def test_texts_are_found_in_each_kind_of_source() -> None:
 		"Site contains",
 		"Pushed at",
 	} <= set(texts)
-	assert {"This Node", "not_sent", "Failures in a Row", "Node Metrics", "Local time of this site"} <= set(
-		texts
-	)
+	assert {
+		"This Node",
+		"not_sent",
+		"Failures in a Row",
+		"Node Metrics",
+		"Empty: unknown, and not sent",
+	} <= set(texts)

@@ -80,7 +80,7 @@ prego_metrics.node_page.labels = {
 	percent(value) {
 		return value === null || value === undefined
 			? __("unknown")
-			: __("{0} %", [Number(value).toFixed(1)]);
+			: __("{0} %", [Number(value).toFixed(1)]).replace(" ", "\u00a0");
 	},
 
 	verdict(status) {
