@@ -55,9 +55,11 @@ def take_unsent(
 	pushed, sent = as_pushed(config, folder, state), _sent(folder)
 	events = current_events(folder, state, pushed, now, records)
 	lasting = lasting_events(folder, state, pushed, now)
+	# What was held, or could not be sent, is sent with the figures of now.
+	figures_of_now = {_name(channel, event): event for event in lasting}
+	events = [figures_of_now.get(_name(channel, event), event) for event in events]
 	if config.alert_repeat:
-		known_names = {_name(channel, event) for event in events}
-		events += [event for event in lasting if _name(channel, event) not in known_names]
+		events += [event for event in lasting if event not in events]
 	if not_written:
 		events = [event for event in events if event.kind != STALE]
 	for event in came_and_went(state, records, lambda event: _name(channel, event) in sent):

@@ -76,6 +76,15 @@ def test_an_alert_is_held_and_sent_at_the_end_if_it_still_lasts(bench: Path) -> 
 	assert sent(bench, after=HOUR + 2) == []
 
 
+def test_an_alert_that_was_held_has_the_figures_of_when_it_is_sent(bench: Path) -> None:
+	maintain(bench)
+	for _ in range(3):
+		fail(bench)
+	config = load_config(open_bench(str(bench)), {})
+	(alert,) = take_unsent(folder_of(bench), "mail", config, clock=lambda: time.time() + HOUR + 1)
+	assert (alert.kind, alert.failures, alert.since) == ("failing", 3, state_of(bench).failing_since)
+
+
 def test_an_alert_that_came_and_went_meanwhile_is_never_sent(
 	bench: Path, control_plane: LocalControlPlane
 ) -> None:
