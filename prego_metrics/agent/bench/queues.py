@@ -56,7 +56,7 @@ def redis_connection(common: Mapping[str, object], key: str) -> Any:
 
 
 def read_queues(bench: Bench, common: Mapping[str, object]) -> list[RqQueue]:
-	"""Return the queues that have ever had a job, without this bench's prefix in their names.
+	"""Return the queues that have ever had a job, each of another name: without this bench's prefix where that is free.
 
 	Raises TooLate, ImportError without redis-py, ValueError without a usable `redis_queue`, and OSError if
 	Redis does not answer.
@@ -75,7 +75,12 @@ def read_queues(bench: Bench, common: Mapping[str, object]) -> list[RqQueue]:
 	finally:
 		connection.connection_pool.disconnect()
 	prefix = f"{common.get('bench_id') or os.path.realpath(bench.root).strip('/').replace('/', '-')}:"
-	return [queue._replace(name=queue.name.removeprefix(prefix)) for queue in queues]
+	# Older Frappe's queues have no prefix and stay in Redis; two of one name are one series twice.
+	taken = {queue.name for queue in queues}
+	return [
+		queue._replace(name=name) if (name := queue.name.removeprefix(prefix)) not in taken else queue
+		for queue in queues
+	]
 
 
 def read_queue(name: str, connection: Any) -> RqQueue:

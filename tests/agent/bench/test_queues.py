@@ -52,6 +52,16 @@ def worker(connection: Any, name: str, queue: Any, **fields: object) -> None:
 	connection.sadd(f"rq:workers:{queue.name}", f"rq:worker:{name}")
 
 
+def test_a_queue_of_before_the_prefix_is_another_series(bench: Bench, redis_url: str) -> None:
+	"""Prometheus drops what has the same name and labels twice; node_exporter refuses the file."""
+	connection = redis.from_url(redis_url)
+	prefixed = os.path.realpath(bench.root).strip("/").replace("/", "-") + ":default"
+	connection.sadd("rq:queues", "rq:queue:default", f"rq:queue:{prefixed}")
+	connection.rpush(f"rq:queue:{prefixed}", "job")
+	read = read_queues(bench, {"redis_queue": redis_url})
+	assert {queue.name: queue.waiting for queue in read} == {"default": 0, prefixed: 1}
+
+
 def test_the_queues_are_as_rq_wrote_them(bench: Bench, redis_url: str) -> None:
 	rq = pytest.importorskip("rq", reason="rq is not installed")
 	connection = redis.from_url(redis_url)
