@@ -85,10 +85,11 @@ def push(bench: Bench, request: Request, environ: Mapping[str, str] | None = Non
 		if not_written and not result.not_written:
 			result = result._replace(not_written=not_written)
 			warnings += (not_written,)
-	if config.bench_in_maintenance and code_of(result.not_written) != "state_late":
+	notes_mode = config.bench_in_maintenance or result.outcome != NOT_DUE
+	if notes_mode and code_of(result.not_written) != "state_late":
 		from prego_metrics.agent.state.maintenance import note_frappe_mode
 
-		write_in_time(lambda: note_frappe_mode(folder, time.time()), folder)
+		write_in_time(lambda: note_frappe_mode(folder, config.bench_in_maintenance, time.time()), folder)
 	if result.outcome != NOT_DUE and (config.heartbeat_url or config.heartbeat_url_file):
 		from prego_metrics.agent.push.heartbeat import beat
 

@@ -56,9 +56,9 @@ def maintenances(
 	return [one for one in (_read(folder, OPERATOR, now), frappe) if one]
 
 
-def note_frappe_mode(folder: StateFolder, now: float) -> None:
-	"""Record that Frappe's mode is on: it holds alerts for no longer than a day from when it was first seen."""
-	maintenances(folder, True, now)
+def note_frappe_mode(folder: StateFolder, bench_in_maintenance: bool | None, now: float) -> None:
+	"""Record that Frappe's mode was switched on, which holds alerts for a day at most, or off again."""
+	maintenances(folder, bench_in_maintenance, now)
 
 
 def holding(records: list[Maintenance], now: float) -> Maintenance | None:

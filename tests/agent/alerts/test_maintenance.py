@@ -199,6 +199,18 @@ def test_frappes_mode_left_on_ends_a_day_after_it_was_first_seen_and_is_not_begu
 	assert held_until(bench, after=2 * MAX_SECONDS + 2) == MAX_SECONDS
 
 
+def test_a_push_notes_the_end_of_frappes_mode_so_that_the_next_one_holds_alerts_for_its_own_day(
+	bench: Path,
+) -> None:
+	"""Where no channel looks for alerts while all is well, as with systemd's OnFailure=, nobody else sees its end."""
+	for mode in (1, 0):
+		frappe_mode(bench, mode)
+		push_now(bench)
+	fail(bench)
+	frappe_mode(bench, 1)
+	assert sent(bench, after=2 * MAX_SECONDS) == []
+
+
 def test_frappes_mode_that_cannot_be_noted_holds_nothing(bench: Path) -> None:
 	fail(bench)
 	frappe_mode(bench, 1)
