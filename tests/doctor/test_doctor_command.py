@@ -8,7 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+from click.testing import CliRunner
 from examining import NAMES, SKIPPED, Run, checks
+
+from prego_metrics.agent.base.errors import TooLate
+from prego_metrics.agent.base.messages import coded
+from prego_metrics.cli.commands.doctor import doctor
+from prego_metrics.doctor import runner, settings, triggers
+from prego_metrics.doctor.check import Examination, Finding
 
 # --- all of it ---------------------------------------------------------------------------------------
 
@@ -119,6 +127,24 @@ def test_what_is_no_bench_fails_that_check_and_exits_1(run_agent: Run, tmp_path:
 	assert (check["name"], check["state"]) == ("bench", "fail")
 	assert "is not a bench" in check["seen"] and "--bench PATH" in check["action"]
 	assert "\n  fail bench: " in run_agent("doctor", cwd=tmp_path).stdout
+
+
+def test_what_stops_the_doctor_comes_after_the_checks_it_made(
+	monkeypatch: pytest.MonkeyPatch, bench: Path, environ: dict[str, str]
+) -> None:
+	def stops(_: Examination) -> Finding:
+		raise TooLate(coded("state_late", folder="/mnt", seconds="5"))
+
+	groups = {"settings": (settings.configuration,), "triggers": (triggers.last_push, stops)}
+	monkeypatch.setattr(runner, "GROUPS", groups)
+	arguments = ["--offline", "--bench", str(bench)]
+	ended = CliRunner().invoke(doctor, [*arguments, "--json"], env=environ)
+	made = [(check["group"], check["name"], check["code"]) for check in json.loads(ended.stdout)["checks"]]
+	assert [name for _, name, _ in made] == ["configuration", "last_push", "bench"]
+	assert (ended.exit_code, made[-1]) == (1, ("bench", "bench", "state_late"))
+	lines = CliRunner().invoke(doctor, arguments, env=environ).stdout.splitlines()
+	assert [line.split()[0] for line in lines if line[:1].isupper()] == ["Settings", "Triggers", "Bench"]
+	assert [line.split()[1:3] for line in lines if line.startswith("Bench")] == [["1", "failed"]]
 
 
 def test_the_doctor_sends_no_metrics_and_leaves_the_state_as_it_was(

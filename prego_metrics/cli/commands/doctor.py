@@ -6,7 +6,7 @@ import itertools
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -73,26 +73,13 @@ def doctor(
 		progress.start()
 
 	try:
-		bench = open_bench_as_owner(bench_path)
-		connect = _frappe_of(bench)
-		made = examine(bench, os.environ, online=not offline, only=only, connect=connect, announce=announce)
+		made = _made(bench_path, online=not offline, only=only, announce=announce)
 		for group, of_group in itertools.groupby(made, lambda check: check.group):
 			new = list(of_group)
 			checks += new
 			progress.stop()
 			if not as_json:
 				_print_group(group, new, verbose=verbose)
-	except PregoMetricsError as error:
-		action = message("name the bench with --bench PATH")
-		problem = error.message.params.get("problem")
-		if error.message.code not in _NOT_NAMED and not (
-			isinstance(problem, Message) and problem.code == "trust_found"
-		):
-			action = advice(error.message, message("fix it"))
-		checks.append(Check("bench", "bench", FAIL, error.message, action))
-		progress.stop()
-		if not as_json:
-			_print_group("bench", checks, verbose=verbose)
 	finally:
 		progress.stop()
 	healthy = all(check.state != FAIL for check in checks)
@@ -101,6 +88,25 @@ def doctor(
 	else:
 		_print_summary(checks)
 	sys.exit(0 if healthy else 1)
+
+
+def _made(
+	bench_path: str | None, *, online: bool, only: Collection[str], announce: Callable[[str], None]
+) -> Iterator[Check]:
+	"""Yield the checks as they are made, and last what keeps them from being made."""
+	try:
+		bench = open_bench_as_owner(bench_path)
+		yield from examine(
+			bench, os.environ, online=online, only=only, connect=_frappe_of(bench), announce=announce
+		)
+	except PregoMetricsError as error:
+		action = message("name the bench with --bench PATH")
+		problem = error.message.params.get("problem")
+		if error.message.code not in _NOT_NAMED and not (
+			isinstance(problem, Message) and problem.code == "trust_found"
+		):
+			action = advice(error.message, message("fix it"))
+		yield Check("bench", "bench", FAIL, error.message, action)
 
 
 def _frappe_of(bench: Bench) -> Callable[[Examination], Frappe] | None:
