@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 
@@ -11,6 +10,7 @@ import click
 from prego_metrics.agent.base.errors import PregoMetricsError
 from prego_metrics.agent.config.kinds import MetricsFile
 from prego_metrics.agent.push.steps import read_settings
+from prego_metrics.cli.commands.scheduled import preload_metrics
 from prego_metrics.cli.ui.bench import open_bench_as_owner
 from prego_metrics.cli.ui.options import bench_option, help_end
 from prego_metrics.cli.ui.output import fail, print_line
@@ -36,7 +36,7 @@ def metrics(bench_path: str | None, textfile: str | None) -> None:
 	if path is not None and MetricsFile().accept(path) is None:
 		raise click.BadParameter(MetricsFile.allowed, param_hint="--textfile")
 	try:
-		content, _ = node_metrics(read_settings(open_bench_as_owner(bench_path, _preload), os.environ))
+		content, _ = node_metrics(read_settings(open_bench_as_owner(bench_path, preload_metrics), os.environ))
 		if path is not None:
 			write_metrics_file(path, content)
 	except MetricsNotWritten as error:
@@ -46,11 +46,3 @@ def metrics(bench_path: str | None, textfile: str | None) -> None:
 		fail(error)
 	if path is None:
 		click.echo(content, nl=False)
-
-
-def _preload() -> None:
-	import prego_metrics.exporters.metrics  # noqa: F401
-
-	with contextlib.suppress(ImportError):  # a bench has it, and another Python may not
-		import redis.backoff
-		import redis.retry  # noqa: F401

@@ -70,10 +70,11 @@ def push(
 	from prego_metrics.agent.base.errors import PregoMetricsError
 	from prego_metrics.agent.push import push as pushes
 	from prego_metrics.agent.push.result import Result
+	from prego_metrics.cli.commands.scheduled import preload_metrics
 	from prego_metrics.cli.ui.push_result import print_result
 
 	try:
-		bench = open_bench_as_owner(bench_path)
+		bench = open_bench_as_owner(bench_path, preload_metrics)
 		if dry_run:
 			result = pushes.dry_run(bench)
 		elif if_due:

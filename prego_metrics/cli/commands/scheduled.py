@@ -66,7 +66,7 @@ def scheduled_push(bench_path: str | None, channel: str | None = None, *, on_cha
 			from prego_metrics.agent.alerts.outbox import check_channel
 
 			check_channel(channel)
-		bench = open_bench_as_owner(bench_path)
+		bench = open_bench_as_owner(bench_path, preload_metrics)
 		result = push_on_change(bench) if on_change else push(bench, scheduled_request(os.environ))
 		if result.metrics_textfile:
 			from prego_metrics.exporters.textfile import write_after_push
@@ -81,6 +81,18 @@ def scheduled_push(bench_path: str | None, channel: str | None = None, *, on_cha
 		return 130
 	print_result(result)
 	return result.exit_code
+
+
+def preload_metrics() -> None:
+	"""Import what writes the metrics, which root's interpreter may keep from the bench's owner."""
+	import contextlib
+
+	import prego_metrics.exporters.metrics
+	import prego_metrics.exporters.textfile  # noqa: F401
+
+	with contextlib.suppress(ImportError):  # a bench has it, and another Python may not
+		import redis.backoff
+		import redis.retry  # noqa: F401
 
 
 def print_unsent_alerts(bench_path: str | None, channel: str) -> int:

@@ -298,6 +298,28 @@ def test_root_has_imported_all_that_a_command_needs_before_it_is_the_owner(
 	assert ended.stdout or ended.stderr
 
 
+@pytest.mark.parametrize("options", [(), ("--if-due",), ("--if-due", "--alerts", "cron")])
+def test_root_has_imported_what_writes_the_metrics_file_after_a_push(
+	owned_bench: Path, shared_folder: Path, settings: Run, options: tuple[str, ...]
+) -> None:
+	file = shared_folder / "metrics" / "node.prom"
+	file.parent.mkdir()
+	settings(
+		owned_bench, node_id="node-1", control_plane_url="http://127.0.0.1:1", metrics_textfile=str(file)
+	)
+	give(owned_bench, OWNER)
+	give(file.parent, OWNER)
+	ended = subprocess.run(
+		[sys.executable, "-c", UNREADABLE, "push", *options, "--bench", str(owned_bench)],
+		capture_output=True,
+		text=True,
+		env={**os.environ, "INTERNAL_API_KEY": "k"},
+		check=False,
+	)
+	assert "Traceback" not in ended.stderr
+	assert "prego_push_consecutive_failures 1.0" in file.read_text()
+
+
 def test_whatever_the_agent_imports_late_was_imported_as_root() -> None:
 	package = Path(prego_metrics.__file__).parent / "agent"
 	late = {
