@@ -53,6 +53,7 @@ events = st.builds(
 	tenants_before=st.none() | counts,
 	tenants=st.none() | counts,
 	disk_pct=st.none() | percents,
+	repeat=counts,
 )
 readings = st.builds(
 	CpuReading,
