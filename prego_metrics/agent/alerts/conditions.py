@@ -60,7 +60,8 @@ def lasting_events(folder: StateFolder, state: State, config: Config, now: float
 	if state.alerted:
 		failing, delivered = _open_event(state, FAILING), state.last_delivered
 		if failing:
-			error = state.last.error if state.last else failing.error
+			# The alert that no push is recorded is younger than the last push, and says more than its error.
+			error = state.last.error if state.last and state.last.at >= failing.at else failing.error
 			failing = failing._replace(failures=state.failures_in_a_row, error=error)
 		elif delivered:
 			failing = AlertEvent(delivered.id, delivered.at, STALE, since=delivered.at)
