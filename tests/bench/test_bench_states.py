@@ -193,7 +193,10 @@ def test_a_verdict_that_frappe_keeps_though_somebody_has_logged_in(variables: di
 	try:
 		in_site(SITE, f"frappe.cache.set_value({VERDICT!r}, False, expires_in_sec=3600)")
 		made = doctor_check("dormant", variables)
-		assert (made["code"], made["action"]) == ("verdict_kept", f"bench --site {SITE} clear-cache")
+		assert (made["code"], made["action"]) == (
+			"verdict_kept",
+			f"clear the cache: bench --site {SITE} clear-cache",
+		)
 		page = "from prego_metrics import api\nprint(api.status()['warnings'])"
 		assert "clear-cache" in in_site(SITE, page)
 	finally:
@@ -293,7 +296,7 @@ def test_a_tick_that_is_too_slow(variables: dict[str, str]) -> None:
 	with changed(common_config(), scheduler_tick_interval=240):
 		made = doctor_check("interval", variables)
 		if made["state"] != "skip":  # no trigger ticks on this bench
-			assert "cannot keep an interval of 60 s" in made["seen"]
+			assert "too slow for a push_interval of 60 s" in made["seen"]
 
 
 def test_every_check_at_once_says_something_of_use(variables: dict[str, str]) -> None:

@@ -184,7 +184,7 @@ def test_few_days_are_said_to_be_few(store: Path, open_page: Callable[..., Page]
 	save_usage(Path(BENCH) / "sites", ends)
 	give_to_owner(store)
 	page = open_page()
-	page.wait_for("Scans go back 2 days, not 30: growth is over 2 days.", FASTEST)
+	page.wait_for("Scans go back only 2 days, not 30: growth is over 2 days.", FASTEST)
 
 
 def test_before_the_first_scan_the_page_says_how_to_scan(store: Path, open_page: Callable[..., Page]) -> None:
