@@ -12,7 +12,7 @@ test("a bar's parts follow each other, and the longest row takes the whole width
 	assert.deepEqual(drawn, [[0, 15], [15, 5], [20, 30]]);
 });
 
-test("sites of the same name on two benches are told apart", () => {
+test("sites of the same name on two benches stay separate", () => {
 	const bars = Object.create(Bars.prototype);
 	assert.equal(bars.name({ site: "a.example", bench: "one" }), "a.example");
 	bars.has_several_benches = true;

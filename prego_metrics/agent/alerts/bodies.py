@@ -6,28 +6,11 @@ import json
 from collections.abc import Callable, Mapping
 from urllib.parse import urlencode
 
-from prego_metrics.agent.base.alert_codes import (
-	ALERTS,
-	DISK_FREED,
-	DISK_FULL,
-	FAILING,
-	LOCK_STUCK,
-	RECOVERED,
-	STALE,
-	STATE_NOT_WRITABLE,
-	STATE_WRITABLE,
-	TENANTS_FELL,
-)
+from prego_metrics.agent.base.alert_codes import ALERTS, ENDED_BY, TENANTS_FELL
 from prego_metrics.agent.base.formatting import iso_utc
 from prego_metrics.agent.base.redaction import Secret
 from prego_metrics.agent.light_typing import Any, NamedTuple
 
-# Which alerts an all-clear ends: to Alertmanager it is an alert of the same labels with an end.
-_ENDED = {
-	RECOVERED: (FAILING, STALE, LOCK_STUCK),
-	DISK_FREED: (DISK_FULL,),
-	STATE_WRITABLE: (STATE_NOT_WRITABLE,),
-}
 _WEEK_SECONDS = 7 * 86400.0
 _HOUR_SECONDS = 3600.0
 
@@ -93,7 +76,10 @@ def _escaped(text: str) -> str:
 
 
 def _alertmanager(alert: Alert, path: Secret, now: float) -> Post:
-	"""POST /api/v2/alerts. Alertmanager forgets what nobody repeats, so each alert says how long it holds."""
+	"""POST /api/v2/alerts. Alertmanager forgets what nobody repeats, so each alert says how long it holds.
+
+	An all-clear is an alert of the same labels with an end.
+	"""
 	if alert.resolved:
 		ends_at = now
 	elif alert.code == TENANTS_FELL:
@@ -111,7 +97,7 @@ def _alertmanager(alert: Alert, path: Secret, now: float) -> Post:
 				"endsAt": iso_utc(ends_at),
 				**link,
 			}
-			for code in _ENDED.get(alert.code, (alert.code,))
+			for code in ENDED_BY.get(alert.code, (alert.code,))
 		],
 	)
 

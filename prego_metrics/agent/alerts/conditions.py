@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from prego_metrics.agent.base.alert_codes import (
-	DISK_FREED,
-	DISK_FULL,
-	FAILING,
-	LOCK_STUCK,
-	RECOVERED,
-	STALE,
-	TENANTS_FELL,
-)
+from prego_metrics.agent.base.alert_codes import DISK_FULL, ENDED_BY, FAILING, LOCK_STUCK, STALE, TENANTS_FELL
 from prego_metrics.agent.config.config import Config
 from prego_metrics.agent.state.events import AlertEvent
 from prego_metrics.agent.state.lock_contention import stuck_push
@@ -23,8 +15,6 @@ from prego_metrics.agent.state.store import StateFolder
 
 # Nothing older is sent: a channel that was down for days, or is new, begins with today.
 ALERT_WITHIN_SECONDS = 86400.0
-# Which event of the state ends which.
-_ENDS = {RECOVERED: FAILING, DISK_FREED: DISK_FULL}
 
 
 def current_events(
@@ -79,7 +69,7 @@ def _open_event(state: State, kind: str) -> AlertEvent | None:
 	for event in reversed(state.events):
 		if event.kind == kind:
 			return event
-		if _ENDS.get(event.kind) == kind:
+		if kind in ENDED_BY.get(event.kind, ()):
 			return None
 	return None
 
@@ -91,9 +81,9 @@ def came_and_went(
 	found: list[AlertEvent] = []
 	begun: dict[str, AlertEvent] = {}
 	for event in state.events:
-		if event.kind in _ENDS:
-			beginning = begun.pop(_ENDS[event.kind], None)
-			pair = [beginning, event] if beginning else []
+		if event.kind in ENDED_BY:
+			beginnings = [begun.pop(kind) for kind in ENDED_BY[event.kind] if kind in begun]
+			pair = [*beginnings, event] if beginnings else []
 		else:
 			begun[event.kind] = event
 			pair = [event] if event.kind == TENANTS_FELL and not _is_still_fallen(state, event) else []

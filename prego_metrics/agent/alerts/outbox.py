@@ -14,7 +14,7 @@ from collections.abc import Callable
 from prego_metrics.agent.alerts.fallback_folder import folder_to_read
 from prego_metrics.agent.alerts.receipts import node_id_of_pushes, take_unsent, withdraw_receipt
 from prego_metrics.agent.alerts.rendering import description, title
-from prego_metrics.agent.base.alert_codes import FAILING, LOCK_STUCK, RECOVERED, STALE
+from prego_metrics.agent.base.alert_codes import ENDED_BY, FAILING, RECOVERED
 from prego_metrics.agent.base.errors import LockUnsupported, PregoMetricsError
 from prego_metrics.agent.base.formatting import iso_utc
 from prego_metrics.agent.base.messages import Message, coded
@@ -28,7 +28,7 @@ from prego_metrics.agent.state.store import StateFolder
 
 CHANNEL_FORM = "1 to 32 of a-z, 0-9 and -"
 _CHANNEL = re.compile(r"[a-z0-9-]{1,32}")
-_DELIVERY = (FAILING, STALE, LOCK_STUCK, RECOVERED)
+_DELIVERY = (*ENDED_BY[RECOVERED], RECOVERED)
 _LOCK_WAIT_SECONDS = 2.0
 
 

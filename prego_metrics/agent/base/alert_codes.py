@@ -20,6 +20,13 @@ DISK_FREED = "disk_freed"
 STATE_NOT_WRITABLE = "state_not_writable"
 STATE_WRITABLE = "state_writable"
 
+# Which alerts each all-clear ends.
+ENDED_BY: Mapping[str, tuple[str, ...]] = {
+	RECOVERED: (FAILING, STALE, LOCK_STUCK),
+	DISK_FREED: (DISK_FULL,),
+	STATE_WRITABLE: (STATE_NOT_WRITABLE,),
+}
+
 
 class AlertText(NamedTuple):
 	"""What people read. all_clear: it ends an alert rather than raising one."""
