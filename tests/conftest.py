@@ -45,6 +45,11 @@ _CLEARED = {
 _BENCH_VARIABLES = ("PREGO_TEST_BENCH", "PREGO_TEST_SITE", "PREGO_TEST_TENANT_SITE", "PREGO_TEST_URL")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+	"""Run two workers per processor: most tests wait for a server, a lock or a time limit."""
+	return 2 * len(os.sched_getaffinity(0))
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
 	"""Run what needs a bench one after the other, and skip it where no bench is named; leave out what is slow.
 
