@@ -98,6 +98,7 @@ def test_hostile_names_of_sites_are_parsed_back_as_they_are_shown_everywhere(
 	folder = tmp_path_factory.mktemp("hostile")
 	(folder / "sites").mkdir()
 	(folder / "sites" / "apps.txt").write_text("frappe\n")
+	(folder / "sites" / "common_site_config.json").write_text("{}")
 	for name in names:
 		site = os.path.join(folder, "sites", name)
 		if os.path.exists(site):
