@@ -315,3 +315,8 @@ def test_no_depth_of_nesting_in_the_file_is_more_than_an_error(bench_folder: Pat
 def test_a_refused_value_is_shown_up_to_120_characters() -> None:
 	(problem,) = judged({**GOOD, "node_id": "x" * 300}).problems
 	assert problem.message.params["value"] == '"' + "x" * 118 + "…"
+
+
+def test_a_refused_value_is_shown_in_its_own_script() -> None:
+	(problem,) = judged({**GOOD, "push_interval": "일 분"}).problems
+	assert problem.message.params["value"] == '"일 분"'
