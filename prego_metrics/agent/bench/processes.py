@@ -35,13 +35,15 @@ def _scheduler_lock(bench: Bench) -> str:
 def how_to_restart(bench: Bench) -> Message:
 	"""Return how the web server, the scheduler and the workers of this bench are restarted, as a part of a sentence.
 
-	`bench restart` succeeds and does nothing where neither supervisor nor systemd runs the bench.
+	`bench restart` succeeds and does nothing without supervisor. `bench restart --systemd` does nothing either where
+	restart_systemd_on_update is false, and `bench setup systemd` itself sets it to false.
 	"""
 	config = os.path.join(bench.root, "config")
 	if os.path.exists(os.path.join(config, "supervisor.conf")):
 		return message("`bench restart`")
 	if os.path.isdir(os.path.join(config, "systemd")):
-		return message("`bench restart --systemd`")
+		name = os.path.basename(bench.root)
+		return message("`sudo systemctl restart {name}-web.target {name}-workers.target`", name=name)
 	if os.path.exists(os.path.join(bench.root, "Procfile")):
 		return message("end `bench start` with Ctrl-C and start it again")
 	return message("its web server, scheduler and workers, in their containers or services")

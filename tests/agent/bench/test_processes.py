@@ -42,7 +42,10 @@ def test_an_app_was_added_when_apps_txt_was_written(bench_folder: Path) -> None:
 	("files", "beginning"),
 	[
 		(["config/supervisor.conf", "config/systemd/", "Procfile"], "`bench restart`"),
-		(["config/systemd/", "Procfile"], "`bench restart --systemd`"),
+		(
+			["config/systemd/", "Procfile"],
+			"`sudo systemctl restart frappe-bench-web.target frappe-bench-workers.target`",
+		),
 		(["Procfile"], "end `bench start`"),
 		([], "its web server"),
 	],
