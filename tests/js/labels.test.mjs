@@ -41,6 +41,16 @@ test("a sentence of the node shows its times in the user's zone, and commands as
 	assert.equal(labels.sentence("one ` alone"), "one ` alone");
 });
 
+test("a bucket is named by its start and end, with the day where the chart has several", () => {
+	assert.equal(labels.span(AT, 600, false), "01:30–01:40");
+	assert.equal(labels.span(AT, 4 * 3600, true), "11-26 01:30–05:30");
+});
+
+test("the legend counts in hours from one hour on", () => {
+	const means = [120, 600, 2700, 3600, 4 * 3600].map((seconds) => labels.legend(seconds).match(/Line: (.*) mean/)[1]);
+	assert.deepEqual(means, ["2-minute", "10-minute", "45-minute", "1-hour", "4-hour"]);
+});
+
 test("an age has the unit that people say", () => {
 	assert.deepEqual([5, 119, 120, 2040, 7199, 7200, 172_800].map((age) => labels.age(age)), ["5 s", "119 s", "2 min", "34 min", "120 min", "2 h", "2 days"]);
 });

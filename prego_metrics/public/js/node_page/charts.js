@@ -56,12 +56,7 @@ frappe.provide("prego_metrics.node_page");
 			value_text,
 			headings: [label],
 			cells: (bucket) => [value_text(bucket)],
-			when: (bucket) =>
-				series().period === "month"
-					? labels.time(bucket.at)
-					: `${series().period === "week" ? `${labels.day(bucket.at)} ` : ""}${labels.clock(bucket.at)}–${labels.clock(
-							bucket.at + series().bucket_seconds
-					  )}`,
+			when: (bucket) => labels.span(bucket.at, series().bucket_seconds, series().period !== "day"),
 			start_time: (bucket) => labels.time(bucket.at),
 			end_time: (bucket) => labels.time(bucket.at + series().bucket_seconds),
 			tick: (bucket) => (series().period === "day" ? labels.clock(bucket.at) : labels.day(bucket.at)),
@@ -120,12 +115,10 @@ frappe.provide("prego_metrics.node_page");
 			}
 			this.series = series;
 			const is_known = series.buckets.some((bucket) => bucket.tenant_count);
-			const minutes = Math.round(series.bucket_seconds / 60);
-			const legend = __("Line: {0}-minute mean. Band: minimum to maximum. Grey: no data.", [minutes]);
 			const nothing = this.latest
 				? __("No push was delivered in this time.")
 				: __("The charts begin with the first delivered push.");
-			this.$legend.text(is_known ? legend : nothing);
+			this.$legend.text(is_known ? labels.legend(series.bucket_seconds) : nothing);
 			this.$charts.toggle(is_known);
 			this.plots.forEach((plot) => plot.draw(series.buckets));
 		}

@@ -44,6 +44,18 @@ prego_metrics.node_page.labels = {
 		return this.moment(at).format("MM-DD");
 	},
 
+	// From when to when a bucket of a chart goes.
+	span(at, seconds, with_day) {
+		const clocks = `${this.clock(at)}–${this.clock(at + seconds)}`;
+		return with_day ? `${this.day(at)} ${clocks}` : clocks;
+	},
+
+	legend(bucket_seconds) {
+		return bucket_seconds % 3600
+			? __("Line: {0}-minute mean. Band: minimum to maximum. Grey: no data.", [Math.round(bucket_seconds / 60)])
+			: __("Line: {0}-hour mean. Band: minimum to maximum. Grey: no data.", [bucket_seconds / 3600]);
+	},
+
 	// A day of the history is a day in UTC: in the user's time zone it could be the day before.
 	date(at) {
 		return moment.utc(at * 1000).format(frappe.datetime.get_user_date_fmt().toUpperCase());
