@@ -52,3 +52,33 @@ test("a band runs along the maxima and back along the minima", () => {
 	const svg = shapes([50, 60], { band: (value) => [value - 10, value + 10] });
 	assert.match(svg, /prego-band" points="250,40 750,30 750,50 250,60"/);
 });
+
+// A chart of ten buckets, 100 pixels wide, that only remembers which bucket is chosen.
+function chart() {
+	const plot = Object.create(Plot.prototype);
+	return Object.assign(plot, {
+		at: null,
+		buckets: Array(10).fill(1),
+		$canvas: [{ getBoundingClientRect: () => ({ left: 0, width: 100 }) }],
+		select: (index) => (plot.at = index),
+	});
+}
+
+test("the focus of the keyboard begins at the newest bucket, that of a click stays where it points", () => {
+	const plot = chart();
+	plot.focus();
+	assert.equal(plot.at, 9);
+	plot.point_at({ clientX: 35 });
+	plot.focus();
+	assert.equal(plot.at, 3);
+});
+
+test("a lifted finger leaves its value, a mouse that goes away does not", () => {
+	const plot = chart();
+	plot.point_at({ clientX: 35 });
+	plot.leave({ pointerType: "touch" });
+	plot.focus();
+	assert.equal(plot.at, 3);
+	plot.leave({ pointerType: "mouse" });
+	assert.equal(plot.at, null);
+});

@@ -51,11 +51,13 @@ frappe.provide("prego_metrics.node_page");
 			</section>`).appendTo(parent);
 			this.$canvas = this.$root.find(".prego-canvas");
 			this.$canvas.on("pointermove pointerdown", (event) => this.point_at(event));
-			this.$canvas.on("pointerleave blur", () => this.select(null));
-			this.$canvas.on("focus", () => this.select(this.buckets.length - 1));
+			this.$canvas.on("pointerleave", (event) => this.leave(event));
+			this.$canvas.on("blur", () => this.select(null));
+			this.$canvas.on("focus", () => this.focus());
 			this.$canvas.on("keydown", (event) => this.press(event));
 			this.$root.find("details").on("toggle", () => this.fill_table());
 			this.buckets = [];
+			this.at = null;
 		}
 
 		draw(buckets) {
@@ -133,6 +135,18 @@ frappe.provide("prego_metrics.node_page");
 			const box = this.$canvas[0].getBoundingClientRect();
 			const index = Math.floor(((event.clientX - box.left) / box.width) * this.buckets.length);
 			this.select(Math.min(Math.max(index, 0), this.buckets.length - 1));
+		}
+
+		// A lifted finger leaves the value that it chose, until the focus goes elsewhere.
+		leave(event) {
+			if (event.pointerType !== "touch") {
+				this.select(null);
+			}
+		}
+
+		// The focus that follows a click or a tap keeps what was pointed at.
+		focus() {
+			this.select(this.at ?? this.buckets.length - 1);
 		}
 
 		press(event) {
