@@ -85,6 +85,8 @@ def summary(result: Result) -> Message:
 		)
 	if result.outcome == NOT_DUE:
 		return message("Not due yet: nothing sent")
+	if result.outcome == DRY_RUN:
+		return message("Dry run: nothing was sent")
 	if result.outcome == BUSY:
 		return message("Busy: {error}", error=result.error)
 	if result.outcome == NOT_SENT:

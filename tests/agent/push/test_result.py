@@ -47,6 +47,10 @@ def test_what_was_never_sent_has_no_figures(outcome: str, code: int) -> None:
 	assert ended.exit_code == code and ended.not_written is None
 
 
+def test_a_dry_run_did_not_fail() -> None:
+	assert summary(Result("dry_run", 1e9, PAYLOAD)) == "Dry run: nothing was sent"
+
+
 def test_a_delivered_push_that_is_not_recorded_is_an_error_and_any_other_a_warning() -> None:
 	delivered = Result("delivered", 1e9, PAYLOAD, 200, 1, 12, warnings=("w",)).unrecorded(ERROR)
 	assert (delivered.exit_code, delivered.error, delivered.not_written) == (1, ERROR, ERROR)
