@@ -58,7 +58,12 @@ def triggers(node: Examination) -> Finding:
 		awaited = first_run_awaited(node, settings_changed_at(node))
 		return awaited or _timer_awaited(node) or found(FAIL, "no trigger has ever run", start)
 	last_runs = joined(_last_run(tick) for tick in ticks)
+	# What ran by hand once, and not since, is no trigger that stopped.
+	stopped = [tick.trigger for tick in ticks if tick not in alive and tick.is_repeated]
+	timer = _enabled_timer(node) if "timer" in stopped else None
 	if not alive:
+		if timer:
+			start = message("run: sudo systemctl start {timer}. Also: {start}", timer=timer, start=start)
 		return found(FAIL, "every trigger has stopped: {ticks}", start, ticks=last_runs)
 	if not any(tick.is_repeated for tick in alive):
 		return found(
@@ -68,13 +73,15 @@ def triggers(node: Examination) -> Finding:
 			ticks=last_runs,
 			seconds=f"{_repeat_seconds(node, alive):.0f}",
 		)
-	# What ran by hand once, and not since, is no trigger that stopped.
-	stopped = [tick.trigger for tick in ticks if tick not in alive and tick.is_repeated]
 	if stopped:
+		start = message("start it again")
+		if timer:
+			start = message("run: sudo systemctl start {timer}", timer=timer)
 		return found(
 			WARN,
 			"stopped: {triggers} ({ticks})",
-			"start it again. If it was removed for good, delete its file tick-TRIGGER.json in {folder}",
+			"{start}. If it was removed for good, delete its file tick-TRIGGER.json in {folder}",
+			start=start,
 			triggers=", ".join(stopped),
 			ticks=last_runs,
 			folder=sanitize(node.folder.path),
@@ -105,15 +112,23 @@ def triggers(node: Examination) -> Finding:
 
 def _timer_awaited(node: Examination) -> Finding | None:
 	"""Return that a timer is enabled, which has yet to run for the first time, or to be started."""
+	timer = _enabled_timer(node)
+	if timer is None:
+		return None
+	return found(
+		FAIL,
+		"no trigger has run yet; {timer} is enabled and runs within two minutes of its start",
+		"run the doctor again in 120 s; if it still fails, run: sudo systemctl start {timer}",
+		timer=timer,
+	)
+
+
+def _enabled_timer(node: Examination) -> str | None:
+	"""Return the name of a timer that is enabled for this bench; whether it is started, no file shows."""
 	for service in installed_services(node.bench):
 		timer = service.with_suffix(".timer")
 		if is_enabled(timer):
-			return found(
-				FAIL,
-				"no trigger has run yet; {timer} is enabled and runs within two minutes of its start",
-				"run the doctor again in 120 s; if it still fails, run: sudo systemctl start {timer}",
-				timer=sanitize(timer.name),
-			)
+			return sanitize(timer.name)
 	return None
 
 

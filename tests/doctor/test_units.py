@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from examining import GOOD, Write, examined, install_units
+from examining import GOOD, Write, examined, install_units, tick
 
 
 @pytest.fixture
@@ -49,6 +49,26 @@ def test_a_timer_that_has_yet_to_run_is_to_be_waited_for_or_started(
 	enable("prego-metrics.timer")
 	check = examined(idle_bench, "triggers")
 	assert check.state == "fail" and check.action.endswith("sudo systemctl start prego-metrics.timer")
+
+
+def test_a_timer_that_stopped_is_to_be_started(
+	idle_bench: Path, unit_folder: Path, tmp_path: Path, enable: Callable[[str], None]
+) -> None:
+	install_units(unit_folder, idle_bench, tmp_path / "key")
+	tick(idle_bench, "timer", ago=4000)
+	assert "systemctl" not in examined(idle_bench, "triggers").action
+	enable("prego-metrics.timer")
+	check = examined(idle_bench, "triggers")
+	assert check.state == "fail"
+	assert check.action.startswith("run: sudo systemctl start prego-metrics.timer. Also: ")
+	tick(idle_bench, "cron")
+	check = examined(idle_bench, "triggers")
+	assert check.seen.startswith("stopped: timer (")
+	assert check.action.startswith(
+		"run: sudo systemctl start prego-metrics.timer. If it was removed for good"
+	)
+	(unit_folder / "timers.target.wants/prego-metrics.timer").unlink()
+	assert examined(idle_bench, "triggers").action.startswith("start it again. If it was removed for good")
 
 
 def test_a_path_unit_has_to_watch_every_bench(
