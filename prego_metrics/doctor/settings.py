@@ -16,6 +16,7 @@ from prego_metrics.agent.config.settings import SETTINGS
 from prego_metrics.agent.setup.systemd_units import installed_key_files
 from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Examination, Finding, found, living_ticks
 from prego_metrics.doctor.file_errors import advice, reason_in
+from prego_metrics.doctor.triggers import settings_changed_at
 
 
 def configuration(node: Examination) -> Finding:
@@ -180,13 +181,17 @@ def _keys_of_units(node: Examination) -> list[Message]:
 
 def _keys_of_triggers(node: Examination) -> list[Message]:
 	"""Compare where the triggers take the key from, each with its own environment, as they noted it."""
+	changed_at = settings_changed_at(node)
 	places = {
 		tick.trigger: tick.key_from
 		for tick in living_ticks(node)
 		if tick.key_from is not None and (tick.trigger != "frappe" or node.config.scheduler_pushes)
 	}
 	differing = [
-		message("{trigger} has no key", trigger=trigger) for trigger in places if not places[trigger]
+		message("{trigger} has no key", trigger=tick.trigger)
+		for tick in living_ticks(node)
+		# Before the settings named a file, nobody had a key.
+		if places.get(tick.trigger) == "" and tick.at >= changed_at
 	]
 	# Which file a unit's credential is made of, the unit says.
 	places = {trigger: place for trigger, place in places.items() if place and not place.startswith("$")}

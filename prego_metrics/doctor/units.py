@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from pathlib import Path
 
 from prego_metrics.agent.base.errors import BenchError
-from prego_metrics.agent.base.messages import joined, message
+from prego_metrics.agent.base.messages import Message, joined, message
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import open_benches
-from prego_metrics.agent.setup.systemd_units import installed_services, is_enabled, watched_folders
+from prego_metrics.agent.setup.systemd_units import installed_services, is_enabled, may_write, watched_folders
 from prego_metrics.doctor.check import PASS, SKIP, WARN, Examination, Finding, found
 
 
 def units(node: Examination) -> Finding:
-	"""The timer and the path unit are installed and enabled, and the path unit watches every bench."""
-	services = [unit for unit in installed_services(node.bench) if not unit.stem.endswith("-change")]
+	"""The timer and the path unit are installed and enabled, watch every bench, and may write the metrics."""
+	texts = installed_services(node.bench)
+	services = [unit for unit in texts if not unit.stem.endswith("-change")]
 	if not services:
 		return found(SKIP, "no systemd unit pushes for this bench")
 	try:
@@ -35,6 +38,7 @@ def units(node: Examination) -> Finding:
 					message("{unit} does not watch {folder}", unit=name, folder=sanitize(folder))
 					for folder in sorted(folders - watched)
 				]
+	faults += _that_cannot_write_metrics(node, texts)
 	if faults:
 		return found(
 			WARN,
@@ -47,3 +51,15 @@ def units(node: Examination) -> Finding:
 		units=", ".join(sanitize(str(service.with_suffix(""))) for service in services),
 		count=len(folders),
 	)
+
+
+def _that_cannot_write_metrics(node: Examination, texts: Mapping[Path, str]) -> list[Message]:
+	"""Name the services that were made before metrics_textfile was set. A hardened one has a file of its own."""
+	file = node.config.metrics_textfile
+	if not file or node.config.hardened:
+		return []
+	return [
+		message("{unit} may not write {file}", unit=sanitize(str(unit)), file=sanitize(file))
+		for unit, text in texts.items()
+		if "PREGO_METRICS_HARDENED=1" not in text and not may_write(text, os.path.dirname(file))
+	]

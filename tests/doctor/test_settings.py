@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from examining import GOOD, URL, Run, Write, checks, examined, install_units, judge, tick
+from examining import GOOD, URL, Run, Write, checks, examined, install_units, judge, settings_of, tick
 
 # --- configuration and key ---------------------------------------------------------------------------
 
@@ -172,11 +172,17 @@ def test_what_a_hardened_timer_has_alone_is_not_missing_here(idle_bench: Path, s
 def test_triggers_that_take_the_key_from_different_places_are_a_warning(
 	idle_bench: Path, places: dict[str, str | None], words: list[str]
 ) -> None:
+	settings_of(idle_bench, 60)
 	for trigger, place in places.items():
 		tick(idle_bench, trigger, key_from=place)
 	check = examined(idle_bench, "shadowed")
 	assert check.state == ("warn" if words else "pass")
 	assert all(word in check.seen for word in words)
+
+
+def test_a_run_before_the_settings_were_written_had_no_key_and_is_no_warning(idle_bench: Path) -> None:
+	tick(idle_bench, "frappe", key_from="")
+	assert examined(idle_bench, "shadowed").state == "pass"
 
 
 def test_the_place_of_frappes_key_is_no_matter_where_its_scheduler_does_not_push(

@@ -91,3 +91,32 @@ def test_a_path_unit_has_to_watch_every_bench(
 	drop_in.mkdir()
 	(drop_in / "more.conf").write_text(f"[Path]\nPathChanged={other}/sites\n")
 	assert examined(idle_bench, "units").state == "pass"
+
+
+def test_units_that_were_made_before_the_metrics_file_was_set_are_a_warning(
+	idle_bench: Path,
+	settings: Write,
+	unit_folder: Path,
+	tmp_path: Path,
+	enable: Callable[[str], None],
+) -> None:
+	file = tmp_path / "metrics" / "node.prom"
+	settings(idle_bench, **GOOD, metrics_textfile=str(file))
+	install_units(unit_folder, idle_bench, tmp_path / "key")
+	enable("prego-metrics.timer")
+	enable("prego-metrics.path")
+	check = examined(idle_bench, "units")
+	assert check.state == "warn" and "prego-metrics systemd" in check.action
+	names = ("prego-metrics.service", "prego-metrics-change.service")
+	assert check.seen == "; ".join(f"{unit_folder}/{name} may not write {file}" for name in names)
+	for name in names:
+		drop_in = unit_folder / f"{name}.d"
+		drop_in.mkdir()
+		(drop_in / "more.conf").write_text(f"[Service]\nReadWritePaths={tmp_path}\n")
+	assert examined(idle_bench, "units").state == "pass"
+	install_units(unit_folder, idle_bench, tmp_path / "key", hardened={})
+	for name in names:
+		(unit_folder / f"{name}.d" / "more.conf").unlink()
+	assert examined(idle_bench, "units").state == "pass"
+	install_units(unit_folder, idle_bench, tmp_path / "key", metrics_textfile=str(file))
+	assert examined(idle_bench, "units").state == "pass"

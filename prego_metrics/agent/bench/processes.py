@@ -45,5 +45,8 @@ def how_to_restart(bench: Bench) -> Message:
 		name = os.path.basename(bench.root)
 		return message("`sudo systemctl restart {name}-web.target {name}-workers.target`", name=name)
 	if os.path.exists(os.path.join(bench.root, "Procfile")):
-		return message("end `bench start` with Ctrl-C and start it again")
+		# Every bench has this file, one that the operator's own services run too.
+		return message(
+			"end `bench start` with Ctrl-C and start it again, or restart the services that run the bench"
+		)
 	return message("its web server, scheduler and workers, in their containers or services")

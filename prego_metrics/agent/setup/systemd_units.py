@@ -252,6 +252,15 @@ def watched_folders(path_unit: Path) -> set[str]:
 	return set(re.findall(r"^PathChanged=(\S+)", unit_text(path_unit), re.MULTILINE))
 
 
+def may_write(service_text: str, folder: str) -> bool:
+	"""Tell whether a service may write in a folder, as far as its sandbox is ours."""
+	if not re.search(r"^ProtectSystem=strict", service_text, re.MULTILINE):
+		return True
+	lines = re.findall(r"^ReadWritePaths=(.*)", service_text, re.MULTILINE)
+	paths = (os.path.realpath(path.lstrip("-+")) for line in lines for path in line.split())
+	return any(Path(os.path.realpath(folder)).is_relative_to(path) for path in paths)
+
+
 def unit_text(unit: Path) -> str:
 	"""Return the text of a unit and its drop-ins; empty where it cannot be read."""
 	return "\n".join(_content(path) for path in (unit, *sorted(Path(f"{unit}.d").glob("*.conf"))))

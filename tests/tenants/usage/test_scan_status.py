@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +13,7 @@ import pytest
 
 from prego_metrics.agent.bench.locate import open_bench
 from prego_metrics.agent.config.config import load_config
+from prego_metrics.doctor import tenant_usage
 from prego_metrics.doctor.check import Check
 from prego_metrics.doctor.runner import examine
 from prego_metrics.tenants.inventory.site_folder import LocatedSite
@@ -112,19 +114,39 @@ def check(bench_folder: Path, settings: Callable[..., Path]) -> Callable[..., Ch
 
 	def run(**values: object) -> Check:
 		settings(bench_folder, node_id="node-1", control_plane_url="https://x.example", **values)
-		(made,) = examine(open_bench(str(bench_folder)), {}, online=False, only=["tenant_figures"])
-		return made
+		return check_again(bench_folder)
 
 	return run
 
 
+def check_again(bench_folder: Path) -> Check:
+	(made,) = examine(open_bench(str(bench_folder)), {}, online=False, only=["tenant_figures"])
+	return made
+
+
 def test_a_scan_that_never_ran_is_a_warning_where_it_should_have_run(
-	check: Callable[..., Check],
+	check: Callable[..., Check], monkeypatch: pytest.MonkeyPatch
 ) -> None:
 	assert check().state == "skip"
 	assert check(site="acme.example", scan_tenants=False).state == "skip"
+	monkeypatch.setattr(tenant_usage, "FIRST_SCAN_SECONDS", 0.0)
 	made = check(site="acme.example")
 	assert made.state == "warn" and "prego-metrics tenants --scan" in made.action
+
+
+def test_the_first_scan_is_awaited_for_two_hours_after_the_installation(
+	bench_folder: Path, check: Callable[..., Check], monkeypatch: pytest.MonkeyPatch
+) -> None:
+	made = check(site="acme.example")
+	assert made.state == "skip" and "within an hour" in made.seen and not made.action
+	common, apps = bench_folder / "sites/common_site_config.json", bench_folder / "sites/apps.txt"
+	apps.touch()
+	for path in (common, apps):
+		os.utime(path, (NOW, NOW))
+	monkeypatch.setattr(time, "time", lambda: NOW + 1.9 * HOUR)
+	assert check_again(bench_folder).state == "skip"
+	monkeypatch.setattr(time, "time", lambda: NOW + 2.1 * HOUR)
+	assert check_again(bench_folder).state == "warn"
 
 
 def test_a_site_scanned_two_days_ago_is_a_warning(bench_folder: Path, check: Callable[..., Check]) -> None:
