@@ -13,7 +13,7 @@ from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.common_site_config import config_file
 from prego_metrics.agent.bench.installed_frappe import frappe_version, tick_seconds
 from prego_metrics.agent.bench.processes import how_to_restart
-from prego_metrics.agent.setup.systemd_units import installed_services, is_enabled
+from prego_metrics.agent.setup.systemd_units import enabled_timer
 from prego_metrics.agent.state.lock_contention import stuck_push
 from prego_metrics.agent.state.model import Tick
 from prego_metrics.agent.state.outcomes import DELIVERED, NOT_SENT, outcome_word
@@ -60,10 +60,12 @@ def triggers(node: Examination) -> Finding:
 	last_runs = joined(_last_run(tick) for tick in ticks)
 	# What ran by hand once, and not since, is no trigger that stopped.
 	stopped = [tick.trigger for tick in ticks if tick not in alive and tick.is_repeated]
-	timer = _enabled_timer(node) if "timer" in stopped else None
+	again = message("start it again")
+	timer = enabled_timer(node.bench) if "timer" in stopped else None
+	if timer:
+		again = message("run: sudo systemctl start {timer}", timer=timer)
+		start = message("{again}. Also: {start}", again=again, start=start)
 	if not alive:
-		if timer:
-			start = message("run: sudo systemctl start {timer}. Also: {start}", timer=timer, start=start)
 		return found(FAIL, "every trigger has stopped: {ticks}", start, ticks=last_runs)
 	if not any(tick.is_repeated for tick in alive):
 		return found(
@@ -74,14 +76,11 @@ def triggers(node: Examination) -> Finding:
 			seconds=f"{_repeat_seconds(node, alive):.0f}",
 		)
 	if stopped:
-		start = message("start it again")
-		if timer:
-			start = message("run: sudo systemctl start {timer}", timer=timer)
 		return found(
 			WARN,
 			"stopped: {triggers} ({ticks})",
-			"{start}. If it was removed for good, delete its file tick-TRIGGER.json in {folder}",
-			start=start,
+			"{again}. If it was removed for good, delete its file tick-TRIGGER.json in {folder}",
+			again=again,
 			triggers=", ".join(stopped),
 			ticks=last_runs,
 			folder=sanitize(node.folder.path),
@@ -112,7 +111,7 @@ def triggers(node: Examination) -> Finding:
 
 def _timer_awaited(node: Examination) -> Finding | None:
 	"""Return that a timer is enabled, which has yet to run for the first time, or to be started."""
-	timer = _enabled_timer(node)
+	timer = enabled_timer(node.bench)
 	if timer is None:
 		return None
 	return found(
@@ -121,15 +120,6 @@ def _timer_awaited(node: Examination) -> Finding | None:
 		"run the doctor again in 120 s; if it still fails, run: sudo systemctl start {timer}",
 		timer=timer,
 	)
-
-
-def _enabled_timer(node: Examination) -> str | None:
-	"""Return the name of a timer that is enabled for this bench; whether it is started, no file shows."""
-	for service in installed_services(node.bench):
-		timer = service.with_suffix(".timer")
-		if is_enabled(timer):
-			return sanitize(timer.name)
-	return None
 
 
 def second_trigger(node: Examination) -> Finding:

@@ -247,6 +247,12 @@ def is_enabled(unit: Path) -> bool:
 	)
 
 
+def enabled_timer(bench: Bench) -> str | None:
+	"""Return the name of a timer that is enabled for `bench`; whether it is started, no file shows."""
+	timers = (service.with_suffix(".timer") for service in installed_services(bench))
+	return next((sanitize(timer.name) for timer in timers if is_enabled(timer)), None)
+
+
 def watched_folders(path_unit: Path) -> set[str]:
 	"""Return the folders that a path unit watches, its drop-ins included."""
 	return set(re.findall(r"^PathChanged=(\S+)", unit_text(path_unit), re.MULTILINE))
