@@ -109,6 +109,7 @@ class SampleNode:
 			"/home/frappe/benches": str(self.bench.parent),
 			"/home/frappe/frappe-bench": str(self.bench),
 			"/opt/prego_metrics/bin": str(Path(sys.executable).parent),
+			"/usr/local/bin/prego-metrics": str(Path(sys.executable).with_name("prego-metrics")),
 			"ops.example": OPERATOR_SITE,
 		}
 		for file in (key_file, self.bench / "key"):

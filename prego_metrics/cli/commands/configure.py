@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
@@ -174,7 +175,7 @@ def _next_steps(
 	"""
 	program, bench = our_command(), ""
 	if is_sudo:
-		program, bench = f"sudo {program}", f" --bench {sanitize(config.bench.root)}"
+		program, bench = f"sudo {_program_for_sudo()}", f" --bench {sanitize(config.bench.root)}"
 	if config.problems:
 		yield f"{config.problems[0].message}"
 		return
@@ -190,6 +191,18 @@ def _next_steps(
 		path = os.path.join(os.path.dirname(sys.executable), "prego-metrics")
 		yield f"add to crontab: * * * * * {path} push --if-due --alerts cron --bench {sanitize(config.bench.root)}"
 	yield f"{program} doctor{bench}"
+
+
+def _program_for_sudo() -> str:
+	"""Return our command as sudo finds it again: its secure_path may lack the folder that we were called from."""
+	called = sys.argv[0]
+	if (
+		os.path.isabs(called)
+		and os.path.basename(called) == "prego-metrics"
+		and not shutil.which("prego-metrics")
+	):
+		return sanitize(called)
+	return our_command()
 
 
 def _key_from_stdin() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from configured_files import GOOD, SOURCE, URL, Run, common_file, rows, written
 
 from prego_metrics.agent.config.settings import SETTINGS
+from prego_metrics.cli.commands import configure
 
 # --- options -----------------------------------------------------------------------------------------
 
@@ -43,6 +45,21 @@ def test_with_sudo_the_next_commands_name_the_bench(run_agent: Run, bench_folder
 	assert ended.stdout.splitlines()[-1] == (
 		f"Next: sudo prego-metrics push --bench {bench_folder}; then sudo prego-metrics doctor --bench {bench_folder}"
 	)
+
+
+def test_a_program_that_sudo_does_not_find_is_named_by_its_path(
+	tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	program = tmp_path / "prego-metrics"
+	program.touch(0o755)
+	monkeypatch.setenv("PATH", "/usr/bin:/bin")
+	monkeypatch.setattr(sys, "argv", [str(program)])
+	assert configure._program_for_sudo() == str(program)
+	monkeypatch.setenv("PATH", f"/usr/bin:{tmp_path}")
+	assert configure._program_for_sudo() == "prego-metrics"
+	monkeypatch.setenv("PATH", "/usr/bin:/bin")
+	monkeypatch.setattr(sys, "argv", ["prego-metrics"])
+	assert configure._program_for_sudo() == "prego-metrics"
 
 
 def test_every_setting_has_an_option_and_a_row(run_agent: Run, bench_folder: Path) -> None:
