@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 
 from prego_metrics.agent.base.errors import LockUnsupported, NotSent, TooLate
 from prego_metrics.agent.base.messages import Message, code_of, coded
@@ -20,14 +20,13 @@ from prego_metrics.agent.base.redaction import HiddenEnvironment
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.base.time_limits import folder_in_time
 from prego_metrics.agent.bench.locate import Bench
-from prego_metrics.agent.config.config import DRY_RUN_KEYS, PUSH_KEYS, Config
+from prego_metrics.agent.config.config import DRY_RUN_KEYS, Config
 from prego_metrics.agent.config.key_place import key_place
-from prego_metrics.agent.push.due import Wait, is_due, keep_count, may_have_alerts, wait_before_push
-from prego_metrics.agent.push.request import MANUAL, ON_CHANGE, Request
+from prego_metrics.agent.push.due import Wait, is_due, may_have_alerts, wait_before_push
+from prego_metrics.agent.push.request import ON_CHANGE, Request
 from prego_metrics.agent.push.result import Result
 from prego_metrics.agent.push.steps import (
 	collect,
-	read_key,
 	read_settings,
 	read_state,
 	require_settings_file,
@@ -35,8 +34,8 @@ from prego_metrics.agent.push.steps import (
 	write_in_time,
 )
 from prego_metrics.agent.state import schedule
-from prego_metrics.agent.state.model import OUTCOMES, State, Tick
-from prego_metrics.agent.state.outcomes import BUSY, DELIVERED, DRY_RUN, NOT_DUE, NOT_SENT, REFUSED
+from prego_metrics.agent.state.model import OUTCOMES, Tick
+from prego_metrics.agent.state.outcomes import BUSY, DELIVERED, DRY_RUN, NOT_DUE, NOT_SENT
 from prego_metrics.agent.state.store import StateFolder
 
 # The last push on a change may begin so late: its unit has three minutes.
@@ -53,10 +52,9 @@ def preload() -> None:
 	import prego_metrics.agent.collectors.lost_sites
 	import prego_metrics.agent.collectors.tenant_count
 	import prego_metrics.agent.config.api_key
+	import prego_metrics.agent.push.attempt
 	import prego_metrics.agent.push.busy
-	import prego_metrics.agent.push.delivery
 	import prego_metrics.agent.push.heartbeat
-	import prego_metrics.agent.push.read_back
 	import prego_metrics.agent.push.record
 	import prego_metrics.agent.state.lock  # noqa: F401
 
@@ -76,7 +74,7 @@ def push(bench: Bench, request: Request, environ: Mapping[str, str] | None = Non
 		result = _push_if_due(config, folder, request, environ)
 	except TooLate as error:
 		result = _late(error, request)
-	warnings = (*config.warnings, *config.defaults_applied(_needed_keys(request)), *result.warnings)
+	warnings = (*config.warnings, *config.defaults_applied(request.needed_settings), *result.warnings)
 	if request.is_tick and code_of(result.not_written) != "state_late":
 		outcome = result.outcome
 		not_written = write_in_time(
@@ -146,8 +144,6 @@ def _push_if_due(config: Config, folder: StateFolder, request: Request, environ:
 	if request.if_due:
 		time.sleep(wait.seconds)
 	from prego_metrics.agent.push.busy import busy, lock_wait_seconds
-	from prego_metrics.agent.push.record import read_under_lock, record_push
-	from prego_metrics.agent.state.begun_push import BegunPush
 	from prego_metrics.agent.state.lock import PushLock
 
 	began_waiting = time.monotonic()
@@ -161,121 +157,52 @@ def _push_if_due(config: Config, folder: StateFolder, request: Request, environ:
 		except OSError as error:
 			failed = coded("lock_failed", folder=sanitize(config.bench.sites), reason=error.strerror)
 			return Result(NOT_SENT, time.time(), error=failed, not_written=failed)
-		state, state_warnings = folder_in_time(
-			lambda: read_under_lock(config, folder, exclusive=no_lock is None), folder.path
-		)
-		begun = BegunPush.of(request.trigger)
-		state_hangs: Message | None = None
-		if no_lock and request.if_due:
-			# A person may push without the lock, but triggers could do it at the same time.
-			result = Result(NOT_SENT, time.time(), error=no_lock)
-		elif request.if_due and not is_due(config, folder, state, request, wait):
-			return Result(NOT_DUE, time.time())
-		else:
-			give_up_at = time.monotonic() + schedule.deadline_seconds(config.push_interval)
-			if request.within_seconds is not None:
-				give_up_at = min(give_up_at, began_waiting + request.within_seconds)
-			if no_lock is None:
-				write_in_time(lambda: folder.make_mark(begun.file_name), folder, give_up_at)
-			result, state, state_hangs = _count_and_send(
-				config, folder, state, request, environ, begun.at, give_up_at, wait.regular
-			)
-		result = result._replace(warnings=(*result.warnings, *state_warnings))
-		if state_hangs:
-			return result.unrecorded(state_hangs)
-		try:
-			return folder_in_time(
-				lambda: record_push(config, folder, state, request, result, begun), folder.path
-			)
-		except TooLate as error:
-			return result.unrecorded(error.message)
+		give_up_at = time.monotonic() + schedule.deadline_seconds(config.push_interval)
+		if request.within_seconds is not None:
+			give_up_at = min(give_up_at, began_waiting + request.within_seconds)
+		return _push_under_lock(config, folder, request, environ, wait, give_up_at, no_lock)
 
 
-def _count_and_send(
+def _push_under_lock(
 	config: Config,
 	folder: StateFolder,
-	state: State,
 	request: Request,
 	environ: Mapping[str, str],
-	at: float,
+	wait: Wait,
 	give_up_at: float,
-	regular: bool,
-) -> tuple[Result, State, Message | None]:
-	"""Count, sample and send; `give_up_at` is of the monotonic clock, `regular` not only for a changed count.
+	no_lock: Message | None,
+) -> Result:
+	"""Read the state, judge again whether the push is due, mark it as begun, try it and record how it ended.
 
-	Returns how it ended, the state so far, and that the state's file system hangs, if it does.
+	`give_up_at` is of the monotonic clock; `no_lock` says why the file system gave no lock.
 	"""
-	from prego_metrics.agent.base.formatting import duration
-	from prego_metrics.agent.http.retry import ATTEMPTS
-	from prego_metrics.agent.push.delivery import scheduled_attempts, send
-	from prego_metrics.agent.push.read_back import read_when_changed
+	from prego_metrics.agent.push.attempt import attempt
+	from prego_metrics.agent.push.record import read_under_lock, record_push
+	from prego_metrics.agent.state.begun_push import BegunPush
 
-	max_attempts = scheduled_attempts(state.pace.failures) if request.if_due else ATTEMPTS
-	asked = schedule.seconds_asked(at, state.not_before)
-	asked_to_wait = [coded("asked_to_wait", seconds=duration(asked))] if asked else []
-	began = time.monotonic()
+	state, state_warnings = folder_in_time(
+		lambda: read_under_lock(config, folder, exclusive=no_lock is None), folder.path
+	)
+	begun = BegunPush.of(request.trigger)
+	state_hangs: Message | None = None
+	if no_lock and request.if_due:
+		# A person may push without the lock, but triggers could do it at the same time.
+		result = Result(NOT_SENT, time.time(), error=no_lock)
+	elif request.if_due and not is_due(config, folder, state, request, wait):
+		return Result(NOT_DUE, time.time())
+	else:
+		if no_lock is None:
+			write_in_time(lambda: folder.make_mark(begun.file_name), folder, give_up_at)
+		result, state, state_hangs = attempt(
+			config, folder, state, request, environ, at=begun.at, give_up_at=give_up_at, regular=wait.regular
+		)
+	result = result._replace(warnings=(*result.warnings, *state_warnings))
+	if state_hangs:
+		return result.unrecorded(state_hangs)
 	try:
-		require_settings_file(config, state)
-		config.require(_needed_keys(request))
-		key, key_warnings = read_key(config, environ)
-		seconds = give_up_at - time.monotonic()
-		collected = collect(config, state, at, seconds, save_snapshot=request.save_snapshot)
-	except NotSent as error:
-		return Result(NOT_SENT, at, error=error.message, duration_ms=_milliseconds_since(began)), state, None
-
-	# Stamped before sending: a process that is killed from here on must not make the next one believe that
-	# nothing was tried, nor ask for a second snapshot. A push that was not sent stamps nothing, so that a
-	# trigger without the key cannot starve one that has it.
-	last_snapshot_at = state.last_snapshot_at
-	snapshot_at = at if collected.payload.save_snapshot else last_snapshot_at
-	state = state.attempted(at, regular)._replace(
-		last_snapshot_at=snapshot_at,
-		cpu=collected.cpu,
-		settings_file_seen=not config.file_absent,
-		site_marks=collected.site_marks,
-	)
-	not_stamped = write_in_time(lambda: folder.write(state), folder, give_up_at)
-	state_hangs = not_stamped if code_of(not_stamped) == "state_late" else None
-	delivery = send(
-		config.control_plane_url,
-		key,
-		collected.payload,
-		push_interval=config.push_interval,
-		attempt_seconds=config.timeout,
-		deadline_seconds=max(0.1, give_up_at - time.monotonic()),
-		max_attempts=request.max_attempts or max_attempts,
-	)
-	keep_count(folder, collected.stamp, collected.payload.tenant_count)
-	if not delivery.snapshot_taken:
-		state = state._replace(last_snapshot_at=last_snapshot_at)
-	if delivery.status_code is not None:
-		state = state._replace(not_before=schedule.not_before(time.time(), delivery.asked_seconds))
-	result = Result(
-		outcome=delivery.outcome,
-		at=at,
-		payload=delivery.payload.as_dict(),
-		status_code=delivery.status_code,
-		attempts=delivery.attempts,
-		duration_ms=_milliseconds_since(began),
-		error=delivery.error,
-		warnings=(*asked_to_wait, *key_warnings, *collected.warnings),
-	)
-	if result.outcome != DELIVERED:
-		asks = schedule.seconds_asked(time.time(), state.not_before) > 0
-		return result._replace(asked_to_wait=asks), state, state_hangs
-	row, mark = read_when_changed(
-		config.control_plane_url,
-		key,
-		delivery.payload.as_dict(),
-		state.row_mark,
-		request.trigger == MANUAL,
-		lambda: min(config.timeout, give_up_at - time.monotonic()),
-	)
-	if row and row.fault:
-		result = result._replace(outcome=REFUSED, error=row.fault)
-	elif row:
-		result = result._replace(warnings=(*result.warnings, *row.warnings))
-	return result._replace(duration_ms=_milliseconds_since(began)), state._replace(row_mark=mark), state_hangs
+		return folder_in_time(lambda: record_push(config, folder, state, request, result, begun), folder.path)
+	except TooLate as error:
+		return result.unrecorded(error.message)
 
 
 def _late(error: TooLate, request: Request) -> Result:
@@ -288,12 +215,3 @@ def _late(error: TooLate, request: Request) -> Result:
 def _tick(config: Config, trigger: str, outcome: str, environ: Mapping[str, str]) -> Tick:
 	key_from = key_place(config.api_key_file, environ)
 	return Tick(trigger, time.time(), config.push_interval, config.node_id, outcome, key_from=key_from)
-
-
-def _needed_keys(request: Request) -> Collection[str]:
-	"""Return the settings that must be right for this push; `scheduler_pushes` matters to those of Frappe's scheduler."""
-	return PUSH_KEYS | {"scheduler_pushes"} if request.trigger == "frappe" else PUSH_KEYS
-
-
-def _milliseconds_since(monotonic: float) -> int:
-	return int((time.monotonic() - monotonic) * 1000)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
+from prego_metrics.agent.config.config import PUSH_KEYS
 from prego_metrics.agent.light_typing import NamedTuple
 from prego_metrics.agent.push.triggers import started_by_a_person, started_by_systemd
 
@@ -34,6 +35,11 @@ class Request(NamedTuple):
 		A person who runs `push --if-due` is none, nor is a change: neither says anything about a timer or cron.
 		"""
 		return self.if_due and not self.on_change and self.trigger != MANUAL
+
+	@property
+	def needed_settings(self) -> Collection[str]:
+		"""The settings that must be right for it; `scheduler_pushes` matters to Frappe's scheduler alone."""
+		return PUSH_KEYS | {"scheduler_pushes"} if self.trigger == "frappe" else PUSH_KEYS
 
 
 ON_CHANGE = Request("timer", if_due=True, spread=True, on_change=True)

@@ -17,6 +17,7 @@ from watched_control_plane import WatchedControlPlane
 from prego_metrics.agent.bench.locate import open_bench
 from prego_metrics.agent.collectors.census import Census
 from prego_metrics.agent.config.config import Config
+from prego_metrics.agent.push import attempt
 from prego_metrics.agent.push.push import push_on_change
 from prego_metrics.agent.push.request import ON_CHANGE, Request
 from prego_metrics.agent.push.result import Result
@@ -329,16 +330,14 @@ def test_what_changes_while_it_pushes_is_pushed_15_s_later(
 		if seconds > 10:
 			rewind(pool, seconds)
 
-	from prego_metrics.agent.push import push as pushes
-
-	send = pushes.keep_count
+	keep = attempt.keep_count
 
 	def changing(*arguments: object) -> None:
-		send(*arguments)  # type: ignore[arg-type]
+		keep(*arguments)  # type: ignore[arg-type]
 		if (pool / "sites/pool-b").exists():
 			assign(pool, "pool-b", "other.example.com")
 
-	monkeypatch.setattr(pushes, "keep_count", changing)
+	monkeypatch.setattr(attempt, "keep_count", changing)
 	monkeypatch.setattr("prego_metrics.agent.push.push.time.sleep", sleep)
 	assert tenants(on_change(pool)) == 5
 	assert delivered(pool) == [3, 4, 5]
