@@ -177,9 +177,9 @@ def run_agent(commands: Commands) -> Callable[..., subprocess.CompletedProcess[s
 		**environ: str,
 	) -> subprocess.CompletedProcess[str]:
 		given, variables = list(map(str, arguments)), {**os.environ, **environ}
-		ended = commands.run(given, variables, cwd=cwd, uid=uid or 0, timeout=timeout)
-		if ended:
-			return ended
+		result = commands.run(given, variables, cwd=cwd, uid=uid or 0, timeout=timeout)
+		if result:
+			return result
 		program = ["-m", "prego_metrics.cli"] if uid is None else ["-c", RUN_AS, str(uid)]
 		return subprocess.run(
 			[sys.executable, *program, *given],

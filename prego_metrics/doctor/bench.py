@@ -110,8 +110,8 @@ def host(node: Examination) -> Finding:
 		"; ",
 	)
 	if sample.warnings:
-		seen = joined([percentages, joined(sample.warnings)], "; ")
-		return found(WARN, seen, "fix this to send the value; pushes continue without it")
+		measured = joined([percentages, joined(sample.warnings)], "; ")
+		return found(WARN, measured, "fix this to send the value; pushes continue without it")
 	unwatched = [] if isinstance(node.census, NotSent) else unwatched_volumes(node.config, node.census)
 	if unwatched:
 		paths = [*node.config.disk_paths, *unwatched]

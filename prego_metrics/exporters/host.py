@@ -84,10 +84,10 @@ def _pressure() -> Iterable[Metric]:
 	for resource in ("cpu", "memory", "io"):
 		try:
 			with open(f"{_PRESSURE_FOLDER}/{resource}", encoding="ascii") as file:
-				found = _SOME_AVG60.search(file.read(4096))
+				average = _SOME_AVG60.search(file.read(4096))
 		except (OSError, ValueError):
 			continue  # a kernel without PSI, or with psi=0
-		if found:
-			family.add_metric([resource], round(float(found[1]) / 100, 4))
+		if average:
+			family.add_metric([resource], round(float(average[1]) / 100, 4))
 	if family.samples:
 		yield family

@@ -65,13 +65,13 @@ def _stopped_together(verdicts: Sequence[Verdict]) -> list[Verdict]:
 	missed.sort(key=lambda verdict: verdict.updated)
 	changes = [(verdict.updated, 1) for verdict in missed]
 	changes += [(verdict.updated + verdict.overdue_seconds, -1) for verdict in missed]
-	count = most = 0
+	count = largest = 0
 	moment = 0.0
 	for at, change in sorted(changes, key=lambda each: (each[0], -each[1])):
 		count += change
-		if count > most:
-			most, moment = count, at
+		if count > largest:
+			largest, moment = count, at
 	pushed = sum(verdict.updated_at_seconds is not None for verdict in verdicts)
-	if 2 * most <= pushed:
+	if 2 * largest <= pushed:
 		return []
 	return [verdict for verdict in missed if abs(verdict.updated - moment) <= verdict.max_age_seconds]

@@ -91,5 +91,5 @@ def test_modules_with_named_tuples_keep_annotations_as_strings() -> None:
 def test_a_run_that_is_not_due_imports_none_of_the_heavy_modules() -> None:
 	imports = "prego_metrics.agent.push.push, prego_metrics.cli.ui.bench, prego_metrics.cli.ui.push_result"
 	program = f"import sys, {imports}\nprint(*sorted(sys.modules.keys() & {set(HEAVY)}))"
-	ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-	assert ended.stdout.split() == []
+	result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+	assert result.stdout.split() == []

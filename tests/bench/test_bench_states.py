@@ -78,8 +78,8 @@ def test_configure_enables_a_scheduler_that_is_disabled(variables: dict[str, str
 	before = common_config().read_bytes()
 	try:
 		run_bench("--site", SITE, "disable-scheduler")
-		ended = run_bench("prego-metrics", "configure", "--enable-scheduler", **variables)
-		assert f"the scheduler of {SITE} is enabled" in ended.stdout, ended.stderr
+		result = run_bench("prego-metrics", "configure", "--enable-scheduler", **variables)
+		assert f"the scheduler of {SITE} is enabled" in result.stdout, result.stderr
 		assert doctor_check("scheduler", variables)["state"] == "pass"
 	finally:
 		run_bench("--site", SITE, "enable-scheduler")
@@ -206,7 +206,7 @@ def test_a_verdict_that_frappe_keeps_though_somebody_has_logged_in(variables: di
 
 def test_the_login_that_ended_ten_days_without_one_is_remembered() -> None:
 	"""Whoever opens the page has logged in: the cause is gone, and the gap between two logins stays."""
-	ended = (
+	result = (
 		"from prego_metrics.desk.adapters.dormancy import ended_dormancy\n"
 		"began, ended = ended_dormancy()\nprint(round((ended - began) / 86400))"
 	)
@@ -220,7 +220,7 @@ def test_the_login_that_ended_ten_days_without_one_is_remembered() -> None:
 		"\tlog.db_set('creation', at, update_modified=False)\n"
 	)
 	with changed(site_config(SITE), developer_mode=0):
-		assert in_site(SITE, f"{print_days}{ended}\nfrappe.db.rollback()").strip() == "10"
+		assert in_site(SITE, f"{print_days}{result}\nfrappe.db.rollback()").strip() == "10"
 
 
 def test_a_worker_that_redis_has_forgotten(variables: dict[str, str]) -> None:
@@ -300,7 +300,7 @@ def test_a_tick_that_is_too_slow(variables: dict[str, str]) -> None:
 
 
 def test_every_check_at_once_says_something_of_use(variables: dict[str, str]) -> None:
-	ended = run_bench("prego-metrics", "doctor", "--json", **variables)
-	for made in json.loads(ended.stdout)["checks"]:
+	result = run_bench("prego-metrics", "doctor", "--json", **variables)
+	for made in json.loads(result.stdout)["checks"]:
 		assert made["seen"]
 		assert bool(made["action"]) == (made["state"] in ("warn", "fail")), made

@@ -61,14 +61,14 @@ def test_a_migrate_under_maintenance_twice_leaves_a_node_that_pushes(variables: 
 	switches = {"maintenance_mode": 1, "pause_scheduler": 1}
 	with changed(site_config(SITE), **switches):
 		for _time in range(2):
-			ended = run_bench("--site", SITE, "migrate")
-			assert ended.returncode == 0, ended.stderr
+			result = run_bench("--site", SITE, "migrate")
+			assert result.returncode == 0, result.stderr
 		found = doctor_check("scheduler_switches", variables)
 		assert found["state"] in ("warn", "fail")
 		assert all(f"{switch} is set on {SITE}" in found["seen"] for switch in switches)
 		# It is counted meanwhile, and a push by hand goes out.
-		ended = run_bench("--site", SITE, "execute", "prego_metrics.prego_push.push", **variables)
-		assert json.loads(ended.stdout)["outcome"] == "delivered", ended.stderr
+		result = run_bench("--site", SITE, "execute", "prego_metrics.prego_push.push", **variables)
+		assert json.loads(result.stdout)["outcome"] == "delivered", result.stderr
 	assert doctor_check("scheduler_switches", variables)["state"] == "pass"
 	assert doctor_check("job", variables)["state"] == "pass"
 
@@ -86,8 +86,8 @@ def test_a_restored_backup_pushes_as_the_node_that_it_is_on_now(
 		)
 		before = in_site(SITE, CHART, **variables)
 		in_site(SITE, RUN_TICK, **{**variables, "PREGO_METRICS_PUSH_INTERVAL": "5"})
-		ended = run_bench("--site", SITE, "execute", "prego_metrics.prego_push.push", **variables)
-		assert json.loads(ended.stdout)["payload"]["node_id"] == "bench-test"
+		result = run_bench("--site", SITE, "execute", "prego_metrics.prego_push.push", **variables)
+		assert json.loads(result.stdout)["payload"]["node_id"] == "bench-test"
 		assert plane.store.server_metrics(old) is None
 		in_site(SITE, RUN_TICK, **variables)
 		assert int(in_site(SITE, LOGGED % old)) == 1
@@ -149,6 +149,6 @@ def test_without_redis_a_push_by_hand_goes_out(
 			("--site", SITE, "execute", "prego_metrics.prego_push.push"),
 			("prego-metrics", "push"),
 		):
-			ended = run_bench(*arguments, **variables)
-			assert ended.returncode == 0, ended.stderr
-			assert "elivered" in ended.stdout
+			result = run_bench(*arguments, **variables)
+			assert result.returncode == 0, result.stderr
+			assert "elivered" in result.stdout

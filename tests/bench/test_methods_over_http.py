@@ -97,9 +97,9 @@ def test_what_was_scanned_is_exported_as_numbers(people: dict[str, Visitor]) -> 
 
 def test_a_dry_run_sends_and_records_nothing(people: dict[str, Visitor]) -> None:
 	before = ask(people["manager"], "status").json()["message"]["last"]
-	ended = people["manager"].post("/api/method/prego_metrics.api.push", dry_run=1).json()["message"]
-	assert ended["outcome"] == "dry_run"
-	assert ended["payload"]["node_id"] == NODE_ID
+	result = people["manager"].post("/api/method/prego_metrics.api.push", dry_run=1).json()["message"]
+	assert result["outcome"] == "dry_run"
+	assert result["payload"]["node_id"] == NODE_ID
 	assert ask(people["manager"], "status").json()["message"]["last"] == before
 
 

@@ -43,24 +43,24 @@ def execute(method: str, kwargs: dict[str, object] | None = None, **variables: s
 
 
 def sql(query: str) -> list[list[object]]:
-	ended = execute("frappe.db.sql", {"query": query})
-	assert ended.returncode == 0, ended.stderr
-	return json.loads(ended.stdout) if ended.stdout.strip() else []
+	result = execute("frappe.db.sql", {"query": query})
+	assert result.returncode == 0, result.stderr
+	return json.loads(result.stdout) if result.stdout.strip() else []
 
 
 def test_every_site_that_frappe_sees_is_counted_once(variables: dict[str, str]) -> None:
 	sites = json.loads(execute("frappe.utils.get_sites").stdout)
-	ended = run_bench("prego-metrics", "tenants", "--json", PREGO_METRICS_EXCLUDE_SITES="[]", **variables)
-	assert sorted(site["site"] for site in json.loads(ended.stdout)["sites"]) == sorted(sites)
-	assert json.loads(ended.stdout)["tenant_count"] == len(sites)
+	result = run_bench("prego-metrics", "tenants", "--json", PREGO_METRICS_EXCLUDE_SITES="[]", **variables)
+	assert sorted(site["site"] for site in json.loads(result.stdout)["sites"]) == sorted(sites)
+	assert json.loads(result.stdout)["tenant_count"] == len(sites)
 
 
 def test_a_push_by_bench_execute_arrives_with_the_count_of_the_bench(
 	plane: LocalControlPlane, variables: dict[str, str]
 ) -> None:
-	ended = execute(METHOD, {"save_snapshot": True}, **variables)
-	assert ended.returncode == 0, ended.stderr
-	result = json.loads(ended.stdout)
+	outcome = execute(METHOD, {"save_snapshot": True}, **variables)
+	assert outcome.returncode == 0, outcome.stderr
+	result = json.loads(outcome.stdout)
 	count = json.loads(run_bench("prego-metrics", "tenants", "--json", **variables).stdout)["tenant_count"]
 	row = plane.store.server_metrics("bench-test")
 	assert result["outcome"] == "delivered"
@@ -71,8 +71,8 @@ def test_a_push_by_bench_execute_arrives_with_the_count_of_the_bench(
 def test_a_dry_run_by_bench_execute_shows_the_payload_and_sends_nothing(
 	plane: LocalControlPlane, variables: dict[str, str]
 ) -> None:
-	ended = execute(METHOD, {"dry_run": True}, **variables)
-	assert json.loads(ended.stdout)["outcome"] == "dry_run"
+	result = execute(METHOD, {"dry_run": True}, **variables)
+	assert json.loads(result.stdout)["outcome"] == "dry_run"
 	assert plane.store.server_metrics("bench-test") is None
 
 
@@ -93,12 +93,12 @@ def test_a_dry_run_by_bench_execute_shows_the_payload_and_sends_nothing(
 def test_a_failed_push_by_bench_execute_says_why_and_exits_as_the_command_line_does(
 	variables: dict[str, str], changed: dict[str, str], code: int, words: str
 ) -> None:
-	ended = execute(METHOD, **{**variables, **changed})
-	assert ended.returncode == code
-	assert words in ended.stderr
-	assert "NameError" not in ended.stdout + ended.stderr
-	assert "Traceback" not in ended.stdout + ended.stderr
-	assert PROCESS_KEY not in ended.stdout + ended.stderr
+	result = execute(METHOD, **{**variables, **changed})
+	assert result.returncode == code
+	assert words in result.stderr
+	assert "NameError" not in result.stdout + result.stderr
+	assert "Traceback" not in result.stdout + result.stderr
+	assert PROCESS_KEY not in result.stdout + result.stderr
 
 
 def test_the_job_row_is_due_at_every_tick_and_logs_nothing() -> None:
@@ -116,9 +116,9 @@ def test_migrate_leaves_the_job_row_right() -> None:
 
 def test_the_apps_own_tests_pass_in_the_bench() -> None:
 	with changed(site_config(SITE), allow_tests=True):
-		ended = run_bench("--site", SITE, "run-tests", "--app", "prego_metrics")
-	expected = ended.stdout + ended.stderr
-	assert ended.returncode == 0, expected[-3000:]
+		result = run_bench("--site", SITE, "run-tests", "--app", "prego_metrics")
+	expected = result.stdout + result.stderr
+	assert result.returncode == 0, expected[-3000:]
 	assert sum(int(number) for number in re.findall(r"Ran (\d+) tests?", expected)) > 0, expected[-3000:]
 
 

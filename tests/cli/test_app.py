@@ -20,24 +20,24 @@ from prego_metrics.cli.app import cli
 
 
 def test_help_names_every_command_and_the_exit_codes(run_agent: Run) -> None:
-	ended = run_agent("--help")
-	assert (ended.returncode, ended.stderr) == (0, "")
+	result = run_agent("--help")
+	assert (result.returncode, result.stderr) == (0, "")
 	for command in COMMANDS:
 		# click cuts what does not fit; half a sentence says nothing.
-		assert re.search(rf"^  {command} [^\n]*[^.]\.$", ended.stdout, re.MULTILINE), ended.stdout
-	assert "Exit codes: 0 done or nothing to do, 1 not delivered, 2 nothing could be" in ended.stdout
+		assert re.search(rf"^  {command} [^\n]*[^.]\.$", result.stdout, re.MULTILINE), result.stdout
+	assert "Exit codes: 0 done or nothing to do, 1 not delivered, 2 nothing could be" in result.stdout
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_help_of_a_command_says_what_it_does_within_80_columns(run_agent: Run, command: str) -> None:
-	ended = run_agent(command, "--help")
-	assert (ended.returncode, ended.stderr) == (0, "")
-	assert max(map(len, ended.stdout.splitlines())) <= 80
-	assert f"Usage: prego-metrics {command} " in ended.stdout
-	assert COMMANDS[command] in ended.stdout
-	for option in re.findall(r"^  (--[a-z-]+)(?: [A-Z]+)?$", ended.stdout, re.MULTILINE):
+	result = run_agent(command, "--help")
+	assert (result.returncode, result.stderr) == (0, "")
+	assert max(map(len, result.stdout.splitlines())) <= 80
+	assert f"Usage: prego-metrics {command} " in result.stdout
+	assert COMMANDS[command] in result.stdout
+	for option in re.findall(r"^  (--[a-z-]+)(?: [A-Z]+)?$", result.stdout, re.MULTILINE):
 		# An option without its help alone on a line would be one without words.
-		assert re.search(rf"^  {option}[^\n]*\n {{6,}}\S", ended.stdout, re.MULTILINE)
+		assert re.search(rf"^  {option}[^\n]*\n {{6,}}\S", result.stdout, re.MULTILINE)
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "fleet freshness", "fleet reconcile", "hetzner push"])
@@ -64,9 +64,9 @@ def test_every_command_that_looks_at_a_bench_takes_bench_and_json(run_agent: Run
 
 
 def test_without_a_command_the_help_is_shown(run_agent: Run) -> None:
-	ended = run_agent()
-	assert "Usage: prego-metrics" in ended.stdout + ended.stderr
-	assert no_traceback(ended)
+	result = run_agent()
+	assert "Usage: prego-metrics" in result.stdout + result.stderr
+	assert no_traceback(result)
 
 
 def test_the_version_is_the_packages(run_agent: Run) -> None:
@@ -92,12 +92,12 @@ def test_the_version_is_the_packages(run_agent: Run) -> None:
 def test_a_wrong_command_line_is_one_error_with_a_hint_and_exit_2(
 	run_agent: Run, bench: Path, arguments: list[str]
 ) -> None:
-	ended = run_agent(*arguments, cwd=bench)
-	assert (ended.returncode, ended.stdout) == (2, "")
-	assert len(re.findall(r"^Error: ", ended.stderr, re.MULTILINE)) == 1
+	result = run_agent(*arguments, cwd=bench)
+	assert (result.returncode, result.stdout) == (2, "")
+	assert len(re.findall(r"^Error: ", result.stderr, re.MULTILINE)) == 1
 	# click gives no hint where an option lacks its value.
-	assert "--help' for help." in ended.stderr or "requires an argument" in ended.stderr
-	assert no_traceback(ended)
+	assert "--help' for help." in result.stderr or "requires an argument" in result.stderr
+	assert no_traceback(result)
 
 
 @pytest.mark.parametrize(
@@ -108,12 +108,12 @@ def test_a_wrong_command_line_is_one_error_with_a_hint_and_exit_2(
 def test_a_wrong_command_line_with_json_is_json_too(
 	run_agent: Run, bench: Path, arguments: list[str]
 ) -> None:
-	ended = run_agent(*arguments, "--json", cwd=bench)
-	assert ended.returncode == 2
-	written = json.loads(ended.stdout)
+	result = run_agent(*arguments, "--json", cwd=bench)
+	assert result.returncode == 2
+	written = json.loads(result.stdout)
 	assert list(written) == ["error", "error_code"]
 	assert written["error_code"] == "option_invalid"
-	assert f"Error: {written['error']}" in ended.stderr
+	assert f"Error: {written['error']}" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -131,8 +131,8 @@ def test_the_bench_is_found_from_the_working_directory_and_its_parents(
 	run_agent: Run, bench: Path, place: str
 ) -> None:
 	(bench / place).mkdir(parents=True, exist_ok=True)
-	ended = run_agent("tenants", "--json", cwd=bench / place)
-	assert json.loads(ended.stdout)["tenant_count"] == 3
+	result = run_agent("tenants", "--json", cwd=bench / place)
+	assert json.loads(result.stdout)["tenant_count"] == 3
 
 
 @pytest.mark.parametrize("name", ["", "sites/"])
@@ -141,10 +141,10 @@ def test_bench_names_the_bench_or_its_sites_folder_after_any_command(
 	run_agent: Run, bench: Path, key: str, tmp_path: Path, command: str, name: str
 ) -> None:
 	(tmp_path / "elsewhere").mkdir()
-	ended = run_agent(command, "--json", "--bench", f"{bench}/{name}", cwd=tmp_path / "elsewhere")
-	assert json.loads(ended.stdout)
-	assert ended.returncode in ({"status": (3,), "doctor": (0, 1)}.get(command, (0,)))
-	assert no_traceback(ended)
+	result = run_agent(command, "--json", "--bench", f"{bench}/{name}", cwd=tmp_path / "elsewhere")
+	assert json.loads(result.stdout)
+	assert result.returncode in ({"status": (3,), "doctor": (0, 1)}.get(command, (0,)))
+	assert no_traceback(result)
 
 
 @pytest.mark.parametrize(
@@ -168,11 +168,11 @@ def test_what_is_no_bench_is_one_error_and_exit_2(
 		(["--bench", tmp_path], "is not a bench"),
 		(["--bench", tmp_path / "no\x1b[31mwhere"], "no\\x1b[31mwhere is not a bench"),
 	):
-		ended = run_agent(*arguments, *extra, cwd=tmp_path)
-		assert (ended.returncode, ended.stdout) == (2, "")
-		assert words in ended.stderr
-		assert len(ended.stderr.splitlines()) == 1
-		assert no_traceback(ended)
+		result = run_agent(*arguments, *extra, cwd=tmp_path)
+		assert (result.returncode, result.stdout) == (2, "")
+		assert words in result.stderr
+		assert len(result.stderr.splitlines()) == 1
+		assert no_traceback(result)
 	assert list(tmp_path.iterdir()) == []
 
 
@@ -183,10 +183,10 @@ def test_a_working_directory_that_is_gone_is_one_error(bench: Path, tmp_path: Pa
 	)
 	for arguments in (["push", "--if-due"], ["tenants"]):
 		(tmp_path / "gone").mkdir(exist_ok=True)
-		ended = subprocess.run(["sh", "-c", script, "sh", *arguments], capture_output=True, text=True)
-		assert (ended.returncode, ended.stdout) == (2, "")
-		assert "--bench" in ended.stderr
-		assert no_traceback(ended)
+		result = subprocess.run(["sh", "-c", script, "sh", *arguments], capture_output=True, text=True)
+		assert (result.returncode, result.stdout) == (2, "")
+		assert "--bench" in result.stderr
+		assert no_traceback(result)
 
 
 @pytest.mark.parametrize(
@@ -210,10 +210,10 @@ def test_a_working_directory_that_is_gone_is_one_error(bench: Path, tmp_path: Pa
 def test_who_asked_for_json_gets_it_where_there_is_no_bench_too(
 	run_agent: Run, tmp_path: Path, arguments: list[str], code: int
 ) -> None:
-	ended = run_agent(*arguments, "--json", cwd=tmp_path)
-	assert ended.returncode == code
-	(line,) = ended.stdout.splitlines()
+	result = run_agent(*arguments, "--json", cwd=tmp_path)
+	assert result.returncode == code
+	(line,) = result.stdout.splitlines()
 	written = json.loads(line)
 	error_code = written["checks"][0]["code"] if arguments == ["doctor"] else written["error_code"]
 	assert error_code in ("bench_not_found", "export_invalid", "option_missing")
-	assert no_traceback(ended)
+	assert no_traceback(result)

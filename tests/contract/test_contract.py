@@ -111,9 +111,9 @@ def push(plane: Plane, run_agent: RunAgent, bench_folder: Path, settings: Callab
 
 
 def test_the_node_s_push_is_delivered_and_its_row_is_what_it_said(plane: Plane, push: RunAgent) -> None:
-	ended = push("push", "--save-snapshot", "--json")
-	result = json.loads(ended.stdout)
-	assert (ended.returncode, result["outcome"], result["status_code"]) == (0, "delivered", 200)
+	outcome = push("push", "--save-snapshot", "--json")
+	result = json.loads(outcome.stdout)
+	assert (outcome.returncode, result["outcome"], result["status_code"]) == (0, "delivered", 200)
 	row = row_of(plane)
 	assert row and row["tenant_count"] == 3 and row["source"] == "node_push"
 	for name in ("cpu_pct", "memory_pct", "disk_pct"):
@@ -126,9 +126,9 @@ def test_the_node_s_push_is_delivered_and_its_row_is_what_it_said(plane: Plane, 
 def test_a_push_that_is_refused_says_why(
 	plane: Plane, push: RunAgent, options: dict[str, str], status: int
 ) -> None:
-	ended = push("push", "--json", **options)
-	result = json.loads(ended.stdout)
-	assert (ended.returncode, result["outcome"], result["status_code"]) == (1, "refused", status)
+	outcome = push("push", "--json", **options)
+	result = json.loads(outcome.stdout)
+	assert (outcome.returncode, result["outcome"], result["status_code"]) == (1, "refused", status)
 	assert row_of(plane) is None
 
 
@@ -189,17 +189,17 @@ def test_the_fleet_is_judged_the_same_from_exports_and_live(plane: Plane, tmp_pa
 		run_fleet("freshness", "--nodes", exports["nodes"], "--metrics", exports["server_metrics"], *tenants),
 		run_fleet("freshness", *live, *tenants, INTERNAL_API_KEY=KEY),
 	]
-	for ended in freshness:
-		assert (ended.code, ended.stderr) == (1, "")
-		assert ended.verdicts() == {
+	for result in freshness:
+		assert (result.code, result.stderr) == (1, "")
+		assert result.verdicts() == {
 			"fresh": "fresh", "sg-1": "never", "sidecar": "fresh", "stale": "stale", "zero": "zero",
 		}  # fmt: skip
 	reconciled = [
 		run_fleet("reconcile", "--metrics", exports["server_metrics"], *tenants),
 		run_fleet("reconcile", *live, *tenants, INTERNAL_API_KEY=KEY),
 	]
-	for ended in reconciled:
-		assert ended.code == 1 and ended.json["not_compared"] == ["sidecar"]
+	for result in reconciled:
+		assert result.code == 1 and result.json["not_compared"] == ["sidecar"]
 	assert reconciled[0].verdicts() == {"fresh": "agrees", "stale": "agrees", "zero": "differs"}
 	assert reconciled[1].verdicts() == reconciled[0].verdicts()
 
@@ -286,7 +286,7 @@ def test_a_live_reconciliation_counts_a_node_that_never_pushed(plane: Plane, tmp
 	plane.sql("INSERT INTO tenants_master (node_id, status) VALUES ('sg-1', 'active')")
 	tenants = tmp_path / "tenants.json"
 	tenants.write_text(json.dumps(plane.sql("SELECT * FROM tenants_master")))
-	ended = run_fleet(
+	result = run_fleet(
 		"reconcile", "--control-plane-url", plane.url, "--tenants", tenants, "--json", INTERNAL_API_KEY=KEY
 	)
-	assert (ended.code, ended.verdicts()) == (1, {"sg-1": "never"})
+	assert (result.code, result.verdicts()) == (1, {"sg-1": "never"})

@@ -17,7 +17,7 @@ def test_the_sidecar_pushes_a_registered_node_and_names_one_that_is_not(
 	(tmp_path / "counts.csv").write_text("node_id,tenant_count\nsg-1,9\nhz-2,3\n")
 	(tmp_path / "metrics.json").write_text(json.dumps(plane.sql("SELECT * FROM server_metrics")))
 	with HetznerFake([server(1, prego_node_id="sg-1"), server(2, prego_node_id="hz-2")]) as api:
-		ended = run_agent(
+		result = run_agent(
 			*("hetzner", "push", "--json"),
 			*("--counts", tmp_path / "counts.csv", "--metrics", tmp_path / "metrics.json"),
 			HCLOUD_TOKEN=TOKEN,
@@ -25,8 +25,8 @@ def test_the_sidecar_pushes_a_registered_node_and_names_one_that_is_not(
 			INTERNAL_API_KEY=KEY,
 			PREGO_METRICS_CONTROL_PLANE_URL=plane.url,
 		)
-	assert ended.returncode == 1, ended.stderr
-	outcomes = {node["node_id"]: node["outcome"] for node in json.loads(ended.stdout)["nodes"]}
+	assert result.returncode == 1, result.stderr
+	outcomes = {node["node_id"]: node["outcome"] for node in json.loads(result.stdout)["nodes"]}
 	assert outcomes == {"sg-1": "pushed", "hz-2": "not_pushed"}
 	(row,) = plane.sql("SELECT * FROM server_metrics")[0]["results"]
 	assert (row["node_id"], row["tenant_count"], row["cpu_pct"]) == ("sg-1", 9, 20.0)

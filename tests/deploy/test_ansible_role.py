@@ -100,7 +100,7 @@ def play(folder: Path, bench: Path, wheel: Path, control_plane) -> Callable[...,
 	}
 
 	def run(*options: str, expect: int = 0, **variables: object) -> tuple[int, str]:
-		ended = subprocess.run(
+		result = subprocess.run(
 			[
 				f"{BIN}/ansible-playbook",
 				"--diff",
@@ -124,8 +124,8 @@ def play(folder: Path, bench: Path, wheel: Path, control_plane) -> Callable[...,
 			timeout=300,
 		)
 		shutil.rmtree(folder.parent / f"{folder.name}-home", ignore_errors=True)
-		printed = ended.stdout + ended.stderr
-		assert ended.returncode == expect, printed
+		printed = result.stdout + result.stderr
+		assert result.returncode == expect, printed
 		assert control_plane.key not in printed
 		found = re.search(r"changed=(\d+)", printed)
 		assert found, printed
@@ -335,7 +335,7 @@ def test_what_is_missing_or_wrong_is_said_before_a_push(variables, words: str, p
 
 
 def test_the_role_passes_ansible_lint_at_its_production_profile() -> None:
-	ended = subprocess.run(
+	result = subprocess.run(
 		[f"{BIN}/ansible-lint", "--offline", "--nocolor"],
 		cwd=ROLE,
 		env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"},
@@ -343,7 +343,7 @@ def test_the_role_passes_ansible_lint_at_its_production_profile() -> None:
 		text=True,
 		timeout=300,
 	)
-	assert ended.returncode == 0, ended.stdout + ended.stderr
+	assert result.returncode == 0, result.stdout + result.stderr
 
 
 @pytest.mark.parametrize("state", ["present", "absent"])

@@ -120,11 +120,11 @@ def test_a_tick_that_breaks_counts_as_failed_and_shows_no_site_the_node(
 	operators_site: str, log: Path
 ) -> None:
 	with real_bench.configured(node_id="n", control_plane_url="http://127.0.0.1:9", site=operators_site):
-		ended = real_bench.run_in_site(SITE, BREAK_AND_RUN)
-	assert ended.returncode == 0, ended.stderr
-	assert ended.stdout.count("raised Unforeseen") == 2
+		result = real_bench.run_in_site(SITE, BREAK_AND_RUN)
+	assert result.returncode == 0, result.stderr
+	assert result.stdout.count("raised Unforeseen") == 2
 	(found,) = [
-		line.removeprefix("found ") for line in ended.stdout.splitlines() if line.startswith("found ")
+		line.removeprefix("found ") for line in result.stdout.splitlines() if line.startswith("found ")
 	]
 	status, details, logs = json.loads(found)
 	assert status == "Failed"
@@ -132,6 +132,6 @@ def test_a_tick_that_breaks_counts_as_failed_and_shows_no_site_the_node(
 	assert "4711" not in found
 	of_ours = [one for one in logs if one["method"] == "Prego Metrics: a tick broke"]
 	assert len(of_ours) == (1 if operators_site == SITE else 0)
-	assert ended.stderr.count("prego_metrics: unforeseen KeyError at ") == 4
+	assert result.stderr.count("prego_metrics: unforeseen KeyError at ") == 4
 	assert log.read_text(errors="replace").count("unforeseen KeyError at ") >= 4
-	assert os.sep.join(("desk", "tick.py")) in ended.stderr
+	assert os.sep.join(("desk", "tick.py")) in result.stderr

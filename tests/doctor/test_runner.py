@@ -13,17 +13,17 @@ from prego_metrics.doctor.runner import NAMES, examine
 
 
 def test_only_makes_the_checks_that_were_named(run_agent: Run, idle_bench: Path) -> None:
-	ended = run_agent("doctor", "--only", "host", "--only", "configuration", "--json", "--bench", idle_bench)
-	assert ended.returncode == 0
-	assert [check["name"] for check in json.loads(ended.stdout)["checks"]] == ["configuration", "host"]
+	result = run_agent("doctor", "--only", "host", "--only", "configuration", "--json", "--bench", idle_bench)
+	assert result.returncode == 0
+	assert [check["name"] for check in json.loads(result.stdout)["checks"]] == ["configuration", "host"]
 
 
 def test_a_check_that_there_is_none_of_is_refused_with_those_there_are(
 	run_agent: Run, idle_bench: Path
 ) -> None:
-	ended = run_agent("doctor", "--only", "hosts", "--bench", idle_bench)
-	assert (ended.returncode, ended.stdout) == (2, "")
-	assert all(name in " ".join(ended.stderr.split()) for name in NAMES)
+	result = run_agent("doctor", "--only", "hosts", "--bench", idle_bench)
+	assert (result.returncode, result.stdout) == (2, "")
+	assert all(name in " ".join(result.stderr.split()) for name in NAMES)
 
 
 def test_on_a_terminal_a_line_says_what_is_looked_at_and_goes_away(idle_bench: Path) -> None:

@@ -29,9 +29,9 @@ def test_a_broken_common_configuration_fails_and_exits_1(
 	run_agent: Run, bench: Path, environ: dict[str, str], content: str
 ) -> None:
 	(bench / "sites" / "common_site_config.json").write_text(content)
-	ended = run_agent("doctor", "--json", "--bench", bench, **environ)
-	assert (ended.returncode, ended.stderr) == (1, "")
-	states = {check["name"]: check["state"] for check in json.loads(ended.stdout)["checks"]}
+	result = run_agent("doctor", "--json", "--bench", bench, **environ)
+	assert (result.returncode, result.stderr) == (1, "")
+	states = {check["name"]: check["state"] for check in json.loads(result.stdout)["checks"]}
 	assert [name for name, state in states.items() if state == "fail"] == ["configuration"]
 	for name in ("tenants", "control_plane", "instance", "shadowed", "operators_site", "scheduler_switches"):
 		assert states[name] == "skip"

@@ -274,13 +274,13 @@ class Node:
 			bench = [] if self.cwd else ["--bench", str(self.bench)]
 			environ = self.environment(faulty=faulty)
 			try:
-				ended = self.commands.run(
+				result = self.commands.run(
 					[*act, *bench], environ, cwd=self.cwd, uid=self.uid or 0, timeout=limit, errors="replace"
 				)
 			except subprocess.TimeoutExpired as late:
 				return Run(None, str(late.stdout), str(late.stderr), time.monotonic() - began)
-			if ended:
-				return Run(ended.returncode, ended.stdout, ended.stderr, time.monotonic() - began)
+			if result:
+				return Run(result.returncode, result.stdout, result.stderr, time.monotonic() - began)
 		command, environ = self.command(act, faulty=faulty)
 		process = subprocess.Popen(
 			command,

@@ -162,8 +162,8 @@ def test_no_count_lies_outside_the_bounds_that_truly_held(
 	assert len(censuses) > 100, f"too few censuses for a test; refused: {dict(refused)}"
 	assert "sites_lost" not in refused
 	outside = collections.Counter()
-	for began, ended, count in censuses:
-		low, high = _bounds(histories, began, ended)
+	for began, result, count in censuses:
+		low, high = _bounds(histories, began, result)
 		if not low <= count <= high:
 			outside[count - low if count < low else count - high] += 1
 	assert not outside, f"{sum(outside.values())} of {len(censuses)} counts were outside, by {dict(outside)}"

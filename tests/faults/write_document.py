@@ -33,7 +33,7 @@ The column names the promise that the fault endangers. A fault whose last column
 
 def results(report: Path) -> dict[str, str]:
 	"""Return how each fault of a report ended, by its name: holds, not yet, skipped or failed."""
-	ended = {}
+	outcome = {}
 	for case in ElementTree.parse(report).iter("testcase"):
 		name = case.attrib["name"]
 		if not name.startswith(_TEST):
@@ -45,8 +45,8 @@ def results(report: Path) -> dict[str, str]:
 			result = "holds"
 		else:
 			result = "not yet" if skipped.get("type") == "pytest.xfail" else "skipped"
-		ended[name.removeprefix(_TEST)[1:-1]] = result
-	return ended
+		outcome[name.removeprefix(_TEST)[1:-1]] = result
+	return outcome
 
 
 def line(fault: Fault, result: str) -> str:
@@ -54,18 +54,18 @@ def line(fault: Fault, result: str) -> str:
 
 
 def main() -> None:
-	ended: dict[str, str] = {}
+	result: dict[str, str] = {}
 	for report in sys.argv[1:]:
-		ended.update(results(Path(report)))
-	unseen = [fault.name for fault in FAULTS if ended.get(fault.name) not in ("holds", "not yet")]
+		result.update(results(Path(report)))
+	unseen = [fault.name for fault in FAULTS if result.get(fault.name) not in ("holds", "not yet")]
 	if unseen:
 		sys.exit(
 			f"{DOCUMENT.name} was not written, since these faults failed or did not run: {', '.join(unseen)}"
 		)
-	rows = [line(fault, ended[fault.name]) for fault in FAULTS]
+	rows = [line(fault, result[fault.name]) for fault in FAULTS]
 	table = ["| fault | command | must end as | promise | seen |", "| --- | --- | --- | --- | --- |", *rows]
 	DOCUMENT.write_text("\n".join((_HEAD, *table, "")))
-	gaps = sum(ended[fault.name] == "not yet" for fault in FAULTS)
+	gaps = sum(result[fault.name] == "not yet" for fault in FAULTS)
 	print(f"{DOCUMENT.name}: {len(rows)} faults, {gaps} known gaps")
 
 

@@ -37,10 +37,10 @@ def judge(tmp_path: Path) -> Judge:
 
 
 def test_a_fleet_that_delivers_is_well(judge: Judge) -> None:
-	ended = judge([node("sg-1"), node("us-1", "us")], [metrics("sg-1"), metrics("us-1")])
-	assert (ended.code, ended.stderr) == (0, "")
-	assert ended.json["ok"] is True and ended.json["alerts"] == []
-	assert ended.verdicts() == {"sg-1": "fresh", "us-1": "fresh"}
+	result = judge([node("sg-1"), node("us-1", "us")], [metrics("sg-1"), metrics("us-1")])
+	assert (result.code, result.stderr) == (0, "")
+	assert result.json["ok"] is True and result.json["alerts"] == []
+	assert result.verdicts() == {"sg-1": "fresh", "us-1": "fresh"}
 
 
 @pytest.mark.parametrize(
@@ -61,10 +61,10 @@ def test_a_fleet_that_delivers_is_well(judge: Judge) -> None:
 def test_what_is_wrong_with_a_node_is_its_verdict_and_exit_1(
 	judge: Judge, nodes: list[Any], pushed: list[Any], verdict: str
 ) -> None:
-	ended = judge(nodes, pushed)
-	assert ended.code == 1
-	assert ended.verdicts()["sg-1"] == verdict
-	assert any("sg-1" in alert["node_ids"] for alert in ended.json["alerts"])
+	result = judge(nodes, pushed)
+	assert result.code == 1
+	assert result.verdicts()["sg-1"] == verdict
+	assert any("sg-1" in alert["node_ids"] for alert in result.json["alerts"])
 
 
 def test_of_several_verdicts_the_first_holds(judge: Judge) -> None:
@@ -77,8 +77,8 @@ def test_of_several_verdicts_the_first_holds(judge: Judge) -> None:
 		metrics("fresh"),
 	]
 	tenants = [tenant(name) for name in ("unregistered", "bad", "never", "stale", "zero", "fresh")]
-	ended = judge(nodes, pushed, tenants)
-	assert ended.verdicts() == {
+	result = judge(nodes, pushed, tenants)
+	assert result.verdicts() == {
 		"bad": "bad_region",
 		"fresh": "fresh",
 		"never": "never",
@@ -89,24 +89,24 @@ def test_of_several_verdicts_the_first_holds(judge: Judge) -> None:
 
 
 def test_without_placement_a_zero_is_shown_and_no_failure(judge: Judge) -> None:
-	ended = judge([node("sg-1")], [metrics("sg-1", tenant_count=0)])
-	assert (ended.code, ended.json["ok"], ended.verdicts()) == (0, True, {"sg-1": "zero"})
+	result = judge([node("sg-1")], [metrics("sg-1", tenant_count=0)])
+	assert (result.code, result.json["ok"], result.verdicts()) == (0, True, {"sg-1": "zero"})
 
 
 def test_with_placement_a_zero_fails_where_tenants_are_and_is_fresh_where_none_are(judge: Judge) -> None:
 	pushed = [metrics("sg-1", tenant_count=0), metrics("sg-2", tenant_count=0)]
-	ended = judge([node("sg-1"), node("sg-2")], pushed, [tenant("sg-1"), tenant("sg-2", "data_purged")])
-	assert (ended.code, ended.verdicts()) == (1, {"sg-1": "zero", "sg-2": "fresh"})
+	result = judge([node("sg-1"), node("sg-2")], pushed, [tenant("sg-1"), tenant("sg-2", "data_purged")])
+	assert (result.code, result.verdicts()) == (1, {"sg-1": "zero", "sg-2": "fresh"})
 
 
 def test_a_count_that_is_missing_is_a_zero_where_tenants_are_placed(judge: Judge) -> None:
-	ended = judge([node("a"), node("b")], [metrics("a", tenant_count=None), metrics("b")], [tenant("a")])
-	assert (ended.code, ended.verdicts()) == (1, {"a": "zero", "b": "fresh"})
+	result = judge([node("a"), node("b")], [metrics("a", tenant_count=None), metrics("b")], [tenant("a")])
+	assert (result.code, result.verdicts()) == (1, {"a": "zero", "b": "fresh"})
 
 
 def test_tenants_on_a_node_that_nobody_registered_are_named(judge: Judge) -> None:
-	ended = judge([node("sg-1")], [metrics("sg-1")], [tenant("sg-1"), tenant("gone")])
-	assert (ended.code, ended.verdicts()["gone"]) == (1, "unregistered")
+	result = judge([node("sg-1")], [metrics("sg-1")], [tenant("sg-1"), tenant("gone")])
+	assert (result.code, result.verdicts()["gone"]) == (1, "unregistered")
 
 
 def test_max_age_is_300_s_unless_it_is_given(judge: Judge) -> None:
@@ -126,17 +126,17 @@ def test_an_interval_that_is_exported_is_the_node_s_own_limit(judge: Judge) -> N
 		metrics("e", 310, push_interval=""),
 	]
 	nodes = [node(name) for name in names]
-	ended = judge(nodes, pushed)
-	assert ended.verdicts() == {"a": "fresh", "b": "stale", "c": "stale", "d": "stale", "e": "stale"}
-	assert [row["max_age_seconds"] for row in ended.json["nodes"]] == [660, 660, 300, 300, 300]
+	result = judge(nodes, pushed)
+	assert result.verdicts() == {"a": "fresh", "b": "stale", "c": "stale", "d": "stale", "e": "stale"}
+	assert [row["max_age_seconds"] for row in result.json["nodes"]] == [660, 660, 300, 300, 300]
 	assert judge(nodes, pushed, None, "--max-age", 60).verdicts()["a"] == "stale"
 
 
 @pytest.mark.parametrize("interval", [0, -60, "often", True, [], "nan", 10**400])
 def test_an_interval_that_is_none_is_an_error_that_names_the_row(judge: Judge, interval: Any) -> None:
-	ended = judge([node("a"), node("b")], [metrics("b"), metrics("a", push_interval=interval)])
-	assert ended.code == 2
-	assert "row 2: push_interval is" in ended.json["error"]
+	result = judge([node("a"), node("b")], [metrics("b"), metrics("a", push_interval=interval)])
+	assert result.code == 2
+	assert "row 2: push_interval is" in result.json["error"]
 
 
 def stopped(
@@ -158,17 +158,17 @@ def test_a_control_plane_that_is_down_is_one_alert_whatever_the_interval(
 	limit = max(300, 2 * interval + 60)
 	more = {"push_interval": interval} if knows == "the column" else {}
 	options = ("--max-age", limit) if knows == "--max-age" else ()
-	ended = stopped(judge, interval, limit - (interval + 60) * (1 - stale_share), more, *options)
-	assert [alert["about"] for alert in ended.json["alerts"]] == ["control_plane"]
-	assert len(ended.json["alerts"][0]["node_ids"]) == list(ended.verdicts().values()).count("stale") > 0
+	result = stopped(judge, interval, limit - (interval + 60) * (1 - stale_share), more, *options)
+	assert [alert["about"] for alert in result.json["alerts"]] == ["control_plane"]
+	assert len(result.json["alerts"][0]["node_ids"]) == list(result.verdicts().values()).count("stale") > 0
 
 
 @pytest.mark.parametrize(("interval", "down_seconds"), [(60, 190), (60, 1000), (300, 60), (300, 1000)])
 def test_it_is_one_alert_also_where_nobody_knows_the_interval(
 	judge: Judge, interval: float, down_seconds: float
 ) -> None:
-	ended = stopped(judge, interval, down_seconds, {})
-	assert [alert["about"] for alert in ended.json["alerts"]] == ["control_plane"]
+	result = stopped(judge, interval, down_seconds, {})
+	assert [alert["about"] for alert in result.json["alerts"]] == ["control_plane"]
 
 
 def test_a_control_plane_that_is_down_stops_nodes_of_all_intervals_at_once(judge: Judge) -> None:
@@ -195,9 +195,9 @@ def test_a_few_that_stopped_beside_a_fleet_that_pushes_are_alerts_of_their_own(j
 def test_nodes_gone_in_the_same_minute_are_one_alert_about_the_control_plane(judge: Judge) -> None:
 	names = [f"sg-{number}" for number in range(6)]
 	pushed = [metrics(name, 1000 + 9 * number) for number, name in enumerate(names[:5])] + [metrics("sg-5")]
-	ended = judge([node(name) for name in names], pushed)
-	(alert,) = ended.json["alerts"]
-	assert ended.code == 1
+	result = judge([node(name) for name in names], pushed)
+	(alert,) = result.json["alerts"]
+	assert result.code == 1
 	assert (alert["about"], alert["node_ids"]) == ("control_plane", names[:5])
 	assert "5 of 6 nodes" in alert["sentence"]
 
@@ -215,15 +215,15 @@ def test_a_node_that_stopped_at_another_time_is_an_alert_of_its_own(judge: Judge
 @pytest.mark.parametrize("updated_at", [-(10**300), -62_135_596_800, 0, "0001-01-01T00:00:00+23:59"])
 def test_nodes_gone_before_any_calendar_are_told_all_the_same(judge: Judge, updated_at: Any) -> None:
 	pushed = [{**metrics(name), "updated_at": updated_at} for name in "abc"]
-	ended = judge([node(name) for name in "abc"], pushed)
-	assert (ended.code, set(ended.verdicts().values())) == (1, {"stale"})
+	result = judge([node(name) for name in "abc"], pushed)
+	assert (result.code, set(result.verdicts().values())) == (1, {"stale"})
 
 
 @pytest.mark.parametrize("ages", [[1000, 1010], [1000, 1310, 1620], [1000, 1010, 1020, 5, 5, 5]])
 def test_a_few_or_scattered_nodes_are_alerts_of_their_own(judge: Judge, ages: list[float]) -> None:
 	names = [f"n{number}" for number in range(len(ages))]
-	ended = judge([node(name) for name in names], [metrics(*pair) for pair in zip(names, ages, strict=True)])
-	assert {alert["about"] for alert in ended.json["alerts"]} == {"node"}
+	result = judge([node(name) for name in names], [metrics(*pair) for pair in zip(names, ages, strict=True)])
+	assert {alert["about"] for alert in result.json["alerts"]} == {"node"}
 
 
 @pytest.mark.parametrize(
@@ -243,9 +243,9 @@ def test_a_few_or_scattered_nodes_are_alerts_of_their_own(judge: Judge, ages: li
 def test_each_way_of_writing_a_time_is_understood(judge: Judge, written: Callable[[float], Any]) -> None:
 	for age, code in ((100, 0), (400, 1), (-3000, 1)):
 		row = {"node_id": "sg-1", "tenant_count": 1, "updated_at": written(time.time() - age)}
-		ended = judge([node("sg-1")], [row])
-		assert ended.code == code
-		assert abs(ended.json["nodes"][0]["age_seconds"] - age) < 5
+		result = judge([node("sg-1")], [row])
+		assert result.code == code
+		assert abs(result.json["nodes"][0]["age_seconds"] - age) < 5
 
 
 def test_csv_and_plain_json_say_the_same(tmp_path: Path) -> None:
@@ -256,20 +256,20 @@ def test_csv_and_plain_json_say_the_same(tmp_path: Path) -> None:
 			files.append(tmp_path / f"{name}.{suffix}")
 			lines = [",".join(rows[0]), *(",".join(map(str, row.values())) for row in rows), ""]
 			files[-1].write_text(json.dumps(rows) if suffix == "json" else "\r\n".join(lines))
-		ended = run_fleet("freshness", "--nodes", files[0], "--metrics", files[1], "--json")
-		assert (ended.code, ended.verdicts()) == (1, {"eu-1": "stale", "sg-1": "fresh"})
+		result = run_fleet("freshness", "--nodes", files[0], "--metrics", files[1], "--json")
+		assert (result.code, result.verdicts()) == (1, {"eu-1": "stale", "sg-1": "fresh"})
 
 
 def test_a_table_for_people_is_readable_without_colour(judge: Judge, tmp_path: Path) -> None:
 	judge([node("sg-1"), node("evil\x1b[31m\n", "sg")], [metrics("sg-1", 400)])
 	files = ["--nodes", tmp_path / "nodes.json", "--metrics", tmp_path / "metrics.json"]
-	ended = run_fleet("freshness", *files)
-	assert "\x1b" not in ended.stdout
-	assert "evil\\x1b[31m\\x0a" in ended.stdout
+	result = run_fleet("freshness", *files)
+	assert "\x1b" not in result.stdout
+	assert "evil\\x1b[31m\\x0a" in result.stdout
 	assert ["sg-1", "stale", "7", "min", "ago", "3"] in [
-		line.split()[:6] for line in ended.stdout.splitlines()
+		line.split()[:6] for line in result.stdout.splitlines()
 	]
-	lines = ended.stdout.splitlines()
+	lines = result.stdout.splitlines()
 	assert [line[:5] for line in lines[:2]] == ["Alert", "Alert"]
 	assert lines[2] == "2 nodes: 1 never, 1 stale"
 	assert lines[5].split() == ["Node", "Verdict", "Pushed", "Tenants", "Note"]
@@ -284,8 +284,8 @@ def test_either_files_or_the_control_plane_are_asked(tmp_path: Path) -> None:
 		["--metrics", "x"],
 		["--nodes", "x", "--metrics", "y", "--control-plane-url", "z"],
 	):
-		ended = run_fleet("freshness", *options)
-		assert ended.code == 2 and "give either" in ended.stderr
+		result = run_fleet("freshness", *options)
+		assert result.code == 2 and "give either" in result.stderr
 	assert run_fleet("freshness", "--nodes", "x", "--metrics", "y", "--max-age", "inf").code == 2
 
 
@@ -294,12 +294,12 @@ def test_the_threshold_and_where_it_came_from_are_said(judge: Judge, tmp_path: P
 	assert (expected["max_age_seconds"], expected["max_age_source"]) == (300.0, "default")
 	files = ["--nodes", tmp_path / "nodes.json", "--metrics", tmp_path / "metrics.json"]
 	assert "Threshold: 300 s (default)." in run_fleet("freshness", *files).stdout
-	ended = run_fleet("freshness", *files, "--max-age", 600)
-	assert "Threshold: 600 s (--max-age)." in ended.stdout
+	result = run_fleet("freshness", *files, "--max-age", 600)
+	assert "Threshold: 600 s (--max-age)." in result.stdout
 	judge([node("a"), node("b")], [metrics("a", push_interval=300), metrics("b")])
-	ended = run_fleet("freshness", *files)
+	result = run_fleet("freshness", *files)
 	own = "each node's 2 × push_interval + 60 s, at least 300 s"
-	assert f"Threshold: {own}; 300 s where it is not known (1 of 2)." in ended.stdout
+	assert f"Threshold: {own}; 300 s where it is not known (1 of 2)." in result.stdout
 	judge([node("a")], [metrics("a", push_interval=300)])
 	assert f"Threshold: {own}.\n" in run_fleet("freshness", *files).stdout
 	judge([node("sg-1")], [metrics("sg-1", 310)])
@@ -310,9 +310,9 @@ def test_failing_lists_what_is_wrong_and_nothing_else(judge: Judge, tmp_path: Pa
 	names = [f"n{number}" for number in range(30)]
 	pushed = [metrics(name, 1000 + 400 * at) for at, name in enumerate(names[:-1])] + [metrics("n29")]
 	nodes = [node(name) for name in names]
-	ended = judge(nodes, pushed, None, "--failing")
-	assert (ended.code, set(ended.verdicts())) == (1, {*names} - {"n29"})
-	assert ended.json["totals"] == {"stale": 29, "fresh": 1}
+	result = judge(nodes, pushed, None, "--failing")
+	assert (result.code, set(result.verdicts())) == (1, {*names} - {"n29"})
+	assert result.json["totals"] == {"stale": 29, "fresh": 1}
 	files = ["--nodes", tmp_path / "nodes.json", "--metrics", tmp_path / "metrics.json"]
 	lines = run_fleet("freshness", *files, "--failing").stdout.splitlines()
 	assert lines[19].startswith("Alert: n2") and lines[20].startswith("Alert: 9 more nodes are failing")
@@ -328,6 +328,6 @@ def test_it_runs_as_a_process_of_its_own_where_there_is_no_bench(
 ) -> None:
 	nodes = wrangler(tmp_path / "nodes.json", node("sg-1"))
 	pushed = wrangler(tmp_path / "metrics.json", metrics("sg-1"))
-	ended = run_agent("fleet", "freshness", "--nodes", nodes, "--metrics", pushed, cwd=tmp_path)
-	assert (ended.returncode, ended.stderr) == (0, "")
-	assert "1 node: 1 fresh" in ended.stdout
+	result = run_agent("fleet", "freshness", "--nodes", nodes, "--metrics", pushed, cwd=tmp_path)
+	assert (result.returncode, result.stderr) == (0, "")
+	assert "1 node: 1 fresh" in result.stdout

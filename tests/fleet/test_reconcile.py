@@ -25,15 +25,15 @@ def judge(tmp_path: Path) -> Judge:
 
 
 def test_counts_that_agree_are_well_however_old_they_are(judge: Judge) -> None:
-	ended = judge([metrics("a", 9999, 2), metrics("empty", 5, 0)], [tenant("a"), tenant("a"), tenant(None)])
-	assert (ended.code, ended.json["ok"]) == (0, True)
-	assert ended.verdicts() == {"a": "agrees", "empty": "agrees"}
+	result = judge([metrics("a", 9999, 2), metrics("empty", 5, 0)], [tenant("a"), tenant("a"), tenant(None)])
+	assert (result.code, result.json["ok"]) == (0, True)
+	assert result.verdicts() == {"a": "agrees", "empty": "agrees"}
 
 
 def test_a_count_that_differs_by_one_fails_either_way(judge: Judge) -> None:
-	ended = judge([metrics("a", 5, 2), metrics("b", 5, 0)], [tenant("a"), tenant("b")])
-	assert (ended.code, ended.verdicts()) == (1, {"a": "differs", "b": "differs"})
-	assert [row["note"] for row in ended.json["nodes"]] == [
+	result = judge([metrics("a", 5, 2), metrics("b", 5, 0)], [tenant("a"), tenant("b")])
+	assert (result.code, result.verdicts()) == (1, {"a": "differs", "b": "differs"})
+	assert [row["note"] for row in result.json["nodes"]] == [
 		"1 more than are placed here",
 		"1 fewer than are placed here",
 	]
@@ -47,14 +47,14 @@ def test_the_tolerance_is_the_largest_difference_that_agrees(judge: Judge) -> No
 
 
 def test_tenants_on_a_node_that_never_pushed_are_named(judge: Judge) -> None:
-	ended = judge([metrics("a", 5, 1)], [tenant("a"), tenant("gone")])
-	assert (ended.code, ended.verdicts()) == (1, {"a": "agrees", "gone": "never"})
+	result = judge([metrics("a", 5, 1)], [tenant("a"), tenant("gone")])
+	assert (result.code, result.verdicts()) == (1, {"a": "agrees", "gone": "never"})
 
 
 def test_what_the_sidecar_pushed_is_not_compared(judge: Judge) -> None:
 	pushed = [metrics("a", 5, 1, source="node_push"), metrics("b", 5, 99, source="hetzner_api")]
-	ended = judge(pushed, [tenant("a"), tenant("b")])
-	assert (ended.code, ended.verdicts(), ended.json["not_compared"]) == (0, {"a": "agrees"}, ["b"])
+	result = judge(pushed, [tenant("a"), tenant("b")])
+	assert (result.code, result.verdicts(), result.json["not_compared"]) == (0, {"a": "agrees"}, ["b"])
 	assert "nothing was compared" in judge(pushed[1:], [tenant("b")]).stderr
 
 
@@ -67,8 +67,8 @@ def test_by_default_tenants_without_a_site_do_not_count(judge: Judge) -> None:
 	counted = ["trial", "provisioning", "active", "Active", "suspended", "grace_period", "terminated"]
 	counted += ["Pending", "Pending_Deletion"]
 	gone = ["data_purged", "failed", "Deleted"]
-	ended = judge([metrics("a", 5, len(counted))], [tenant("a", status) for status in counted + gone])
-	assert ended.code == 0
+	result = judge([metrics("a", 5, len(counted))], [tenant("a", status) for status in counted + gone])
+	assert result.code == 0
 
 
 @pytest.mark.parametrize(
@@ -81,10 +81,10 @@ def test_the_statuses_that_count_can_be_chosen(judge: Judge, options: list[str])
 
 
 def test_without_a_status_all_count_with_a_warning(judge: Judge) -> None:
-	ended = judge([metrics("a", 5, 2)], [{"node_id": "a"}, {"node_id": "a"}])
-	assert ended.code == 0
-	assert "has no column status: every tenant in it counts" in ended.stderr
-	assert ended.json["warnings"]
+	result = judge([metrics("a", 5, 2)], [{"node_id": "a"}, {"node_id": "a"}])
+	assert result.code == 0
+	assert "has no column status: every tenant in it counts" in result.stderr
+	assert result.json["warnings"]
 
 
 @pytest.mark.parametrize(
@@ -109,8 +109,8 @@ def test_without_a_status_all_count_with_a_warning(judge: Judge) -> None:
 def test_what_cannot_be_compared_is_one_error_and_exit_2(
 	judge: Judge, pushed: list[Any], tenants: list[Any], options: list[str], words: str
 ) -> None:
-	ended = judge(pushed, tenants, *options)
-	assert ended.code == 2
-	assert words in ended.stderr
-	assert ended.stderr.startswith("Error: ") and ended.stderr.count("\n") == 1
-	assert (ended.json["ok"], ended.json["nodes"]) == (False, [])
+	result = judge(pushed, tenants, *options)
+	assert result.code == 2
+	assert words in result.stderr
+	assert result.stderr.startswith("Error: ") and result.stderr.count("\n") == 1
+	assert (result.json["ok"], result.json["nodes"]) == (False, [])

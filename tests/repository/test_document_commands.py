@@ -28,10 +28,10 @@ def test_every_command_that_needs_no_real_bench_does_what_the_page_shows(page: s
 		plane.store.register_node("sg-1", "sg", "203.0.113.7")
 		node = SampleNode(tmp_path, plane.url)
 		for command in RUNNING[page]:
-			ended = node.run(command.text)
-			assert ended.returncode == command.exit_code, f"{command.text}\n{ended.stdout}"
+			result = node.run(command.text)
+			assert result.returncode == command.exit_code, f"{command.text}\n{result.stdout}"
 			shown = tuple(map(node.translated, command.output))
-			assert missing_lines(shown, ended.stdout) == [], f"{command.text}\n{ended.stdout}"
+			assert missing_lines(shown, result.stdout) == [], f"{command.text}\n{result.stdout}"
 
 
 def test_every_other_command_is_known_to_need_something() -> None:

@@ -27,9 +27,9 @@ print(count, "frappe" in sys.modules)
 
 
 def test_nothing_in_the_agent_or_the_local_control_plane_imports_frappe() -> None:
-	ended = subprocess.run([sys.executable, "-c", _IMPORT_EVERYTHING], capture_output=True, text=True)
-	assert ended.stderr == ""
-	count, imported = ended.stdout.split()
+	result = subprocess.run([sys.executable, "-c", _IMPORT_EVERYTHING], capture_output=True, text=True)
+	assert result.stderr == ""
+	count, imported = result.stdout.split()
 	assert int(count) > 25
 	assert imported == "False"
 

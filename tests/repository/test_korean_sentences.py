@@ -182,16 +182,16 @@ def test_an_answer_is_korean_after_the_state_and_keeps_the_servers_words(
 ) -> None:
 	words = "the server's own words"
 	with HostileServer(answer(status, words.encode(), "Retry-After: 90")) as server:
-		ended = push_now(aim(bench_folder, server.url, alert_after=1))
-	assert ended.exit_code
+		result = push_now(aim(bench_folder, server.url, alert_after=1))
+	assert result.exit_code
 	state = state_of(bench_folder)
-	assert state.last and state.last.error == ended.error and words in in_korean(state.last.error)
+	assert state.last and state.last.error == result.error and words in in_korean(state.last.error)
 	(logged,) = folder_of(bench_folder).history()
 	for sentence in (
-		ended.error,
+		result.error,
 		state.last.error,
 		logged.error,
-		summary(ended),
+		summary(result),
 		description(state.events[0]),
 		judge_status(state, load_config(open_bench(str(bench_folder)), {}), time.time()).sentence,
 	):
@@ -205,20 +205,20 @@ def test_no_answer_is_korean_after_the_state(bench_folder: Path) -> None:
 		url = server.url
 	gone = push_now(aim(bench_folder, url), Request(max_attempts=1))
 	nowhere = push_now(aim(bench_folder, "https://nowhere.invalid"), Request(max_attempts=1))
-	for ended, pushed in zip((silent, gone, nowhere), folder_of(bench_folder).history(), strict=True):
-		assert ended.error and ended.error == pushed.error
+	for result, pushed in zip((silent, gone, nowhere), folder_of(bench_folder).history(), strict=True):
+		assert result.error and result.error == pushed.error
 		resolvers = ("Name or service not known", "Temporary failure in name resolution")
 		assert_korean(pushed.error, *resolvers, "No address associated with hostname")
-		assert_korean(summary(ended), *resolvers, "No address associated with hostname")
+		assert_korean(summary(result), *resolvers, "No address associated with hostname")
 
 
 def test_what_was_not_sent_is_korean_after_the_state(
 	bench_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
 	aim(bench_folder, "http://127.0.0.1:9", node_id=5, timeout="x", alert_after=1)
-	ended = push_now(bench_folder)
+	result = push_now(bench_folder)
 	state = state_of(bench_folder)
-	assert ended.outcome == "not_sent" and state.last and state.last.error == ended.error
+	assert result.outcome == "not_sent" and state.last and state.last.error == result.error
 	assert_korean(state.last.error)
 	config = load_config(open_bench(str(bench_folder)), {})
 	assert_korean(judge_status(state, config, time.time()).sentence)
@@ -243,10 +243,10 @@ def test_what_was_not_sent_is_korean_after_the_state(
 def test_a_summary_is_korean_however_a_push_ended() -> None:
 	payload = {"node_id": "node-1", "tenant_count": 3, "cpu_pct": 1.5, "save_snapshot": True}
 	for outcome in (*OUTCOMES, BUSY, NOT_DUE):
-		ended = Result(
+		result = Result(
 			outcome, time.time(), payload if outcome == DELIVERED else None, error=plain("x"), attempts=3
 		)
-		assert_korean(summary(ended))
+		assert_korean(summary(result))
 
 
 def test_silence_is_told_in_korean(bench_folder: Path, settings: Write) -> None:

@@ -52,5 +52,5 @@ def listing(folder: Path) -> dict[str, bytes]:
 	return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def no_traceback(ended: subprocess.CompletedProcess[str]) -> bool:
-	return "Traceback" not in ended.stdout + ended.stderr and "Exception" not in ended.stderr
+def no_traceback(result: subprocess.CompletedProcess[str]) -> bool:
+	return "Traceback" not in result.stdout + result.stderr and "Exception" not in result.stderr

@@ -164,8 +164,8 @@ def _owner_of(folder: Path) -> str | None:
 
 
 def _run(command: list[str], user: str | None) -> None:
-	ended = subprocess.run(command, user=user, capture_output=True, text=True, cwd="/")
-	assert ended.returncode == 0, ended.stdout + ended.stderr
+	result = subprocess.run(command, user=user, capture_output=True, text=True, cwd="/")
+	assert result.returncode == 0, result.stdout + result.stderr
 
 
 def _serve(server: Any, command: list[str], user: str | None) -> Iterator[Any]:

@@ -31,10 +31,10 @@ class Ended:
 
 def run_fleet(*arguments: object, **environ: str) -> Ended:
 	"""Run `prego-metrics fleet …` in this process; an exception that it lets out is raised here."""
-	ended = CliRunner().invoke(cli, ["fleet", *map(str, arguments)], env=environ)
-	if ended.exception is not None and not isinstance(ended.exception, SystemExit):
-		raise ended.exception
-	return Ended(ended.exit_code, ended.stdout, ended.stderr)
+	result = CliRunner().invoke(cli, ["fleet", *map(str, arguments)], env=environ)
+	if result.exception is not None and not isinstance(result.exception, SystemExit):
+		raise result.exception
+	return Ended(result.exit_code, result.stdout, result.stderr)
 
 
 def ago(seconds: float) -> str:

@@ -2,7 +2,7 @@
 
 Its answers have the shapes that the API describes: servers in pages of at most 50 with `meta.pagination`,
 metrics as pairs of a timestamp and a text, errors as `{"error": {"code", "message"}}`, and the rate limit
-in headers. `trouble` makes a path fail: it maps `servers?page=2`, or a server's number, to what happens.
+in headers. `faults` makes a path fail: it maps `servers?page=2`, or a server's number, to what happens.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class HetznerFake(ThreadingHTTPServer):
 		super().__init__(("127.0.0.1", 0), _Handler)
 		self.servers = servers
 		self.cpu: dict[int, list[str]] = {}
-		self.trouble: dict[str, Answer] = {}
+		self.faults: dict[str, Answer] = {}
 		self.rate_limit: dict[str, str] = {"RateLimit-Limit": "3600", "RateLimit-Remaining": "3000"}
 		self.requests: list[str] = []
 		self.questions: list[dict[str, list[str]]] = []
@@ -86,10 +86,10 @@ class _Handler(BaseHTTPRequestHandler):
 		name = f"servers?page={query.get('page', ['1'])[0]}" if parts == ["servers"] else "/".join(parts[1:2])
 		self.server.requests.append(name)
 		self.server.questions.append(query)
-		trouble = self.server.trouble.get(name)
-		if trouble and trouble.times > 0:
-			self.server.trouble[name] = Answer(**{**vars(trouble), "times": trouble.times - 1})
-			self._fail(trouble)
+		fault = self.server.faults.get(name)
+		if fault and fault.times > 0:
+			self.server.faults[name] = Answer(**{**vars(fault), "times": fault.times - 1})
+			self._fail(fault)
 		elif self.headers["Authorization"] != f"Bearer {TOKEN}":
 			self._answer(401, _error("unauthorized", f"no access with {self.headers['Authorization']}"))
 		elif parts == ["servers"]:
@@ -127,20 +127,20 @@ class _Handler(BaseHTTPRequestHandler):
 			}
 		}
 
-	def _fail(self, trouble: Answer) -> None:
-		if trouble.drip:
+	def _fail(self, fault: Answer) -> None:
+		if fault.drip:
 			self.close_connection = True
 			with contextlib.suppress(OSError):
 				self._send(200, b"", 100)
 				for _ in range(100):
 					self.wfile.write(b" ")
 					time.sleep(0.1)
-		elif trouble.body is not None or trouble.cut:
-			content = (trouble.body or json.dumps(self._page(1, 50))).encode()
-			self._send(trouble.status, content[: len(content) // 2] if trouble.cut else content, len(content))
+		elif fault.body is not None or fault.cut:
+			content = (fault.body or json.dumps(self._page(1, 50))).encode()
+			self._send(fault.status, content[: len(content) // 2] if fault.cut else content, len(content))
 			self.close_connection = True
 		else:
-			self._answer(trouble.status, _error(trouble.code, "as the test wants it"), trouble.headers)
+			self._answer(fault.status, _error(fault.code, "as the test wants it"), fault.headers)
 
 	def _answer(self, status: int, content: dict[str, Any], headers: dict[str, str] | None = None) -> None:
 		body = json.dumps(content).encode()

@@ -43,9 +43,9 @@ for statement in {list(statements)!r}:
 	cursor.execute(statement)
 print(json.dumps(cursor.fetchall(), default=str))
 """
-	ended = run(["-c", code])
-	assert ended.returncode == 0, ended.stderr
-	rows: list[list[object]] = json.loads(ended.stdout)
+	result = run(["-c", code])
+	assert result.returncode == 0, result.stderr
+	rows: list[list[object]] = json.loads(result.stdout)
 	return rows
 
 

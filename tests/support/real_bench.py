@@ -78,11 +78,11 @@ def run_bench(*arguments: str, **variables: str) -> subprocess.CompletedProcess[
 
 def bench(*arguments: str, **variables: str) -> str:
 	"""Run what `bench …` runs, see that it succeeds, and return what it prints."""
-	ended = run_bench(*arguments, **variables)
-	assert ended.returncode == 0, (
-		f"bench {' '.join(arguments)}: {ended.stdout[-1000:]} {ended.stderr[-2000:]}"
+	result = run_bench(*arguments, **variables)
+	assert result.returncode == 0, (
+		f"bench {' '.join(arguments)}: {result.stdout[-1000:]} {result.stderr[-2000:]}"
 	)
-	return ended.stdout
+	return result.stdout
 
 
 def execute(site: str, method: str, *args: object) -> str:
@@ -97,9 +97,9 @@ def run_in_site(site: str, code: str, **variables: str) -> subprocess.CompletedP
 
 def in_site(site: str, code: str, **variables: str) -> str:
 	"""Run statements in a site, see that they succeed, and return what they print."""
-	ended = run_in_site(site, code, **variables)
-	assert ended.returncode == 0, ended.stderr
-	return ended.stdout
+	result = run_in_site(site, code, **variables)
+	assert result.returncode == 0, result.stderr
+	return result.stdout
 
 
 @contextlib.contextmanager
@@ -114,10 +114,10 @@ def app_installed(site: str) -> Iterator[None]:
 
 def doctor_check(name: str, variables: dict[str, str]) -> dict[str, str]:
 	"""Let the doctor make one check; whatever it finds, it says what to do about it, and shows no traceback."""
-	ended = run_bench("prego-metrics", "doctor", "--json", "--only", name, **variables)
-	assert ended.stdout, ended.stderr
-	assert "Traceback" not in ended.stderr
-	(made,) = json.loads(ended.stdout)["checks"]
+	result = run_bench("prego-metrics", "doctor", "--json", "--only", name, **variables)
+	assert result.stdout, result.stderr
+	assert "Traceback" not in result.stderr
+	(made,) = json.loads(result.stdout)["checks"]
 	assert bool(made["action"]) == (made["state"] in ("warn", "fail"))
 	return dict(made)
 

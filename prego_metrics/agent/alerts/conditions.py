@@ -78,7 +78,7 @@ def came_and_went(
 	state: State, records: Sequence[Maintenance], was_sent: Callable[[AlertEvent], bool]
 ) -> list[AlertEvent]:
 	"""Return the unsent events whose condition began during a maintenance and is over, with those that ended them."""
-	found: list[AlertEvent] = []
+	events: list[AlertEvent] = []
 	begun: dict[str, AlertEvent] = {}
 	for event in state.events:
 		if event.kind in ENDED_BY:
@@ -89,8 +89,8 @@ def came_and_went(
 			pair = [event] if event.kind == TENANTS_FELL and not _is_still_fallen(state, event) else []
 		is_held = pair and any(one.holds(pair[0].at) for one in records)
 		if is_held and not was_sent(pair[0]):
-			found += pair
-	return found
+			events += pair
+	return events
 
 
 def _is_still_fallen(state: State, event: AlertEvent) -> bool:

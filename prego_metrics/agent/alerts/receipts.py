@@ -101,12 +101,12 @@ def _recording_events(
 	folder: StateFolder, channel: str, state: State, not_written: Message | None, now: float
 ) -> list[AlertEvent]:
 	"""Return that pushes cannot be recorded, or can be again. Only receipts know of it, and each channel has its own."""
-	alerted, ended = _ids_of_recording(folder, channel)
+	alerted, over = _ids_of_recording(folder, channel)
 	if not not_written:
-		return [AlertEvent(id, now, STATE_WRITABLE) for id in alerted - ended]
+		return [AlertEvent(id, now, STATE_WRITABLE) for id in alerted - over]
 	last_id = state.last.id if state.last else ""
-	id = last_id if last_id and last_id not in ended else f"{int(now):016x}"
-	return [AlertEvent(id, now, STATE_NOT_WRITABLE, error=not_written) for id in (alerted - ended) or {id}]
+	id = last_id if last_id and last_id not in over else f"{int(now):016x}"
+	return [AlertEvent(id, now, STATE_NOT_WRITABLE, error=not_written) for id in (alerted - over) or {id}]
 
 
 def are_held(folder: StateFolder, config: Config, now: float) -> bool:
@@ -116,8 +116,8 @@ def are_held(folder: StateFolder, config: Config, now: float) -> bool:
 
 def was_alerted_unrecorded(folder: StateFolder, channel: str) -> bool:
 	"""Return whether `channel` has sent that pushes cannot be recorded, and not yet that they can be."""
-	alerted, ended = _ids_of_recording(folder, channel)
-	return bool(alerted - ended)
+	alerted, over = _ids_of_recording(folder, channel)
+	return bool(alerted - over)
 
 
 def _ids_of_recording(folder: StateFolder, channel: str) -> list[set[str]]:

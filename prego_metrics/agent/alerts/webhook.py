@@ -69,8 +69,8 @@ def _post_all(
 	link = folder_in_time(lambda: _link(config), config.bench.sites)
 	for event in events:
 		if failed is None:
-			words = (title(event, node), description(event), sanitize(node, 255), link)
-			alert = Alert(event.kind, *words, event.at, event.repeat, config.alert_repeat)
+			fields = (title(event, node), description(event), sanitize(node, 255), link)
+			alert = Alert(event.kind, *fields, event.at, event.repeat, config.alert_repeat)
 			post = post_of(config.alert_template, alert, path, now)
 			seconds = max(0.1, give_up_at - time.monotonic())
 			failed = exchange(

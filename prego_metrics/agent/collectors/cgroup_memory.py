@@ -61,10 +61,10 @@ def read_cgroup_memory(host_bytes: int) -> CgroupMemory | None:
 
 def _limit(path: str) -> int | None:
 	try:
-		text = _read(path).strip()
+		limit = _read(path).strip()
 	except FileNotFoundError:
 		return None  # the topmost cgroup of v2 has no limit, nor has one without the memory controller
-	return None if text == "max" else int(text)
+	return None if limit == "max" else int(limit)
 
 
 def _cgroups() -> tuple[_Files, list[str]]:

@@ -142,8 +142,8 @@ def disk_percents(
 	paths: Iterable[str], limit_seconds: float = DISK_SECONDS
 ) -> tuple[dict[str, float], list[str]]:
 	"""Return the use of the file system of each path, one path a device, and what could not be read."""
-	found, problems = file_systems(paths, limit_seconds)
-	return {path: one.used_pct for path, one in found.items()}, problems
+	systems, problems = file_systems(paths, limit_seconds)
+	return {path: one.used_pct for path, one in systems.items()}, problems
 
 
 def file_systems(
@@ -154,7 +154,7 @@ def file_systems(
 	A dead network mount can hold statvfs for ever, so each path gets a thread of its own, and all of them
 	one time limit.
 	"""
-	found: dict[str, FileSystem] = {}
+	systems: dict[str, FileSystem] = {}
 	problems: list[str] = []
 	devices: set[int] = set()
 	asked = [(path, _begin_to_ask(path)) for path in paths]
@@ -178,8 +178,8 @@ def file_systems(
 			problems.append(message("{path}: {reason}", path=safe_path, reason=answer))
 		elif answer.device not in devices:
 			devices.add(answer.device)
-			found[path] = answer
-	return found, problems
+			systems[path] = answer
+	return systems, problems
 
 
 def _begin_to_ask(path: str) -> Limited[FileSystem | str] | Message:

@@ -63,15 +63,15 @@ def read_sites(
 
 def _mounted(benches: Sequence[Bench]) -> set[tuple[str, str]]:
 	"""Return bench and name, as shown, of the entries of sites/ at or in which something is mounted."""
-	found = set()
+	mounted = set()
 	for bench in benches:
 		above = os.path.realpath(bench.sites) + "/"
 		# Without /proc nothing is known of mounts.
 		with contextlib.suppress(BenchError, ValueError), errors_of(bench):
 			points = [mount.point for mount in read_mounts()]
 			names = {point[len(above) :].split("/")[0] for point in points if point.startswith(above)}
-			found |= {(sanitize(bench.root), sanitize(name)) for name in names}
-	return found
+			mounted |= {(sanitize(bench.root), sanitize(name)) for name in names}
+	return mounted
 
 
 def _passes_until_one_stands(
@@ -124,8 +124,8 @@ def _one_pass(benches: Sequence[Bench], exclude: Exclusion, now: float) -> Pass:
 
 
 def _read_folders(result: Pass, links: list[_Link], listing: Listing) -> None:
-	with os.scandir(listing.bench.sites) as found:
-		entries = sorted(found, key=_name)
+	with os.scandir(listing.bench.sites) as listed:
+		entries = sorted(listed, key=_name)
 	for entry in entries:
 		name = entry.name
 		if name == STATE_FOLDER_NAME:

@@ -29,9 +29,9 @@ def pool_sites_counted(census: Census) -> dict[str, list[str]]:
 	return pool
 
 
-def names_shown(names: Sequence[str], most: int = _MAX_NAMED) -> str:
+def names_shown(names: Sequence[str], limit: int = _MAX_NAMED) -> str:
 	"""Return the first names, with an ellipsis where there are more."""
-	return ", ".join(names[:most]) + (" …" if len(names) > most else "")
+	return ", ".join(names[:limit]) + (" …" if len(names) > limit else "")
 
 
 def exclusion_notes(config: Config, census: Census) -> list[tuple[Message, Message]]:

@@ -43,10 +43,10 @@ def unknown_names(
 		prefix = next((prefix for prefix in _PREFIXES if variable.upper().startswith(prefix)), None)
 		if prefix is None:
 			continue
-		shown, name = variable[: len(prefix)], variable[len(prefix) :]
+		written, name = variable[: len(prefix)], variable[len(prefix) :]
 		is_misspelt = _is_misspelt(name)
-		if is_misspelt or shown == _PREFIX:
-			yield is_misspelt, unknown_setting(name, coded("environment"), shown)
+		if is_misspelt or written == _PREFIX:
+			yield is_misspelt, unknown_setting(name, coded("environment"), written)
 
 
 def _is_like_section(name: str) -> bool:
@@ -76,13 +76,13 @@ def unknown_setting(name: str, source: str, prefix: str = "") -> Problem:
 		return misplaced_key(prefix + name, source)
 	similar = _similar_setting(name)
 	if similar:
-		shown, hint = sanitize(name, 80), coded("similar_setting", setting=similar)
+		quoted, hint = sanitize(name, 80), coded("similar_setting", setting=similar)
 	else:
-		shown, hint = (
+		quoted, hint = (
 			shown_name(name),
 			coded("allowed_settings", settings=", ".join(SETTING_BY_NAME)),
 		)
-	return Problem("", coded("setting_unknown", name=prefix + shown, source=source, hint=hint))
+	return Problem("", coded("setting_unknown", name=prefix + quoted, source=source, hint=hint))
 
 
 def misplaced_key(name: str, source: str) -> Problem:

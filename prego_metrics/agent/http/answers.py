@@ -84,10 +84,12 @@ def error_code(answer: Answer) -> str:
 
 def summary_of(answer: Answer, secret: Secret) -> object:
 	"""Return status code and, where there are any, the server's words, fit to show: of a web page its title."""
-	words: str = secret.excerpt(_title_of(answer.body) if is_html(answer) else answer.body)
-	if not words and answer.broken and answer.broken.code == "answer_compressed":
-		words = answer.broken
-	return coded("answer_says", status_code=answer.status_code, words=words) if words else answer.status_code
+	summary: str = secret.excerpt(_title_of(answer.body) if is_html(answer) else answer.body)
+	if not summary and answer.broken and answer.broken.code == "answer_compressed":
+		summary = answer.broken
+	return (
+		coded("answer_says", status_code=answer.status_code, words=summary) if summary else answer.status_code
+	)
 
 
 def is_html(answer: Answer) -> bool:
@@ -120,8 +122,8 @@ def _first_members(text: str) -> dict[str, Any]:
 	name = re.compile(r"\s*[{,]\s*(\"(?:[^\"\\]|\\.)*\")\s*:\s*")
 	position = 0
 	with contextlib.suppress(ValueError, RecursionError):
-		while found := name.match(text, position):
-			members[decoder.decode(found[1])], position = decoder.raw_decode(text, found.end())
+		while match := name.match(text, position):
+			members[decoder.decode(match[1])], position = decoder.raw_decode(text, match.end())
 	return members
 
 
@@ -153,8 +155,8 @@ def _says_it_failed(members: Mapping[str, Any]) -> bool:
 def _title_of(page: str) -> str:
 	import html
 
-	found = re.search(_TITLE, page)
-	return " ".join(html.unescape(found[1]).split()) if found else ""
+	title = re.search(_TITLE, page)
+	return " ".join(html.unescape(title[1]).split()) if title else ""
 
 
 def _leads_to(answer: Answer) -> str:

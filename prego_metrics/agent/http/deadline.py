@@ -20,14 +20,14 @@ def within_deadline(
 	"""
 	try:
 		exchange = Limited(work)
-		ended = exchange.ends_within(deadline_seconds)
+		answered = exchange.ends_within(deadline_seconds)
 	except ThreadsExhausted:
 		return coded("no_threads")
 	except BaseException as interruption:  # noqa: BLE001 - it is passed on, only without its traceback
 		abandon()
 		interruption.__context__ = None
 		raise interruption.with_traceback(None) from None
-	if not ended:
+	if not answered:
 		abandon()
 		return None
 	if isinstance(exchange.error, ThreadsExhausted):

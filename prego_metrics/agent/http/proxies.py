@@ -35,16 +35,16 @@ def proxy_of(url: str) -> Proxy | None:
 	proxy = requests.utils.select_proxy(url, requests.utils.get_environ_proxies(url))
 	if not proxy:
 		return None
-	shown = redacted_url(str(proxy)).rpartition("…@")[2].rpartition("://")[2]
-	return Proxy(sanitize(shown or "…", 200), _fault(str(proxy)), _password(str(proxy)))
+	place = redacted_url(str(proxy)).rpartition("…@")[2].rpartition("://")[2]
+	return Proxy(sanitize(place or "…", 200), _fault(str(proxy)), _password(str(proxy)))
 
 
 def _password(proxy: str) -> Secret | None:
 	try:
-		text = urlsplit(proxy if "://" in proxy else f"http://{proxy}").password
+		password = urlsplit(proxy if "://" in proxy else f"http://{proxy}").password
 	except ValueError:
 		return None
-	return Secret(unquote(text), "the proxy's URL") if text else None
+	return Secret(unquote(password), "the proxy's URL") if password else None
 
 
 def _fault(proxy: str) -> Message | None:

@@ -111,10 +111,10 @@ class _Sending:
 			self._unclear = reply.unclear
 		if self.payload.save_snapshot and (outcome == DELIVERED or self._unclear):
 			self.snapshot_taken = True
-		ended = self._ended(outcome, status_code, error)
+		delivery = self._ended(outcome, status_code, error)
 		if outcome == DELIVERED or status_code in _ASKING:
-			ended = ended._replace(asked_seconds=asked_seconds)
-		return Attempt(ended, outcome == FAILED, asked_seconds)
+			delivery = delivery._replace(asked_seconds=asked_seconds)
+		return Attempt(delivery, outcome == FAILED, asked_seconds)
 
 	def abandon(self) -> None:
 		"""Let nothing more be sent, and note a snapshot that may be on its way."""

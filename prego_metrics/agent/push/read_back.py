@@ -157,9 +157,9 @@ def _metrics_in(answer: Answer, node_id: str) -> Mapping[str, Any]:
 
 	A time beside figures is theirs; one beside the node_id alone may be, too.
 	"""
-	found = [row for row in objects_in(content_of(answer.body)) if row.get("node_id", node_id) == node_id]
-	with_figures = [row for row in found if any(_is_number(row.get(name)) for name in _FIGURES)]
-	named = [row for row in found if "node_id" in row]
+	rows = [row for row in objects_in(content_of(answer.body)) if row.get("node_id", node_id) == node_id]
+	with_figures = [row for row in rows if any(_is_number(row.get(name)) for name in _FIGURES)]
+	named = [row for row in rows if "node_id" in row]
 	return next(iter(with_figures or named), {})
 
 

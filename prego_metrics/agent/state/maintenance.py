@@ -106,11 +106,11 @@ def _read(folder: StateFolder, source: str, now: float) -> Maintenance | None:
 			return None
 		reason = sanitize(fields.text("reason", required=False) or "", MAX_REASON)
 		over = fields.get("over", bool) or False
-		found = Maintenance(source, fields.number("since"), fields.number("until"), reason, over)
+		quiet = Maintenance(source, fields.number("since"), fields.number("until"), reason, over)
 	except ValueError:
 		return None
-	is_ours = 0 <= found.until - found.since <= MAX_SECONDS and found.since <= now + CLOCK_STEP_SECONDS
-	return found if is_ours else None
+	is_ours = 0 <= quiet.until - quiet.since <= MAX_SECONDS and quiet.since <= now + CLOCK_STEP_SECONDS
+	return quiet if is_ours else None
 
 
 def _name(source: str) -> str:

@@ -129,8 +129,8 @@ def _print_group(group: str, checks: Sequence[Check], *, verbose: bool) -> None:
 	_print_hanging(Text.assemble((f"{title:<14} ", "bold")), Text(figures, style=_STYLES[worst]))
 	for check in checks:
 		if verbose or check.state in (WARN, FAIL):
-			seen = Text.assemble((f"{check.name}: ", "bold"), check.seen)
-			_print_hanging(Text.assemble((f"  {check.state:<4} ", _STYLES[check.state])), seen)
+			finding = Text.assemble((f"{check.name}: ", "bold"), check.seen)
+			_print_hanging(Text.assemble((f"  {check.state:<4} ", _STYLES[check.state])), finding)
 			if check.action:
 				_print_hanging(Text(" " * 7), Text(f"→ {check.action}"))
 

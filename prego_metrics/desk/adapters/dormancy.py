@@ -49,8 +49,8 @@ def ended_dormancy() -> tuple[float, float] | None:
 	days = cint(frappe.get_system_settings("dormant_days")) or 4
 	if not login or not before or (login - before).total_seconds() < days * _DAY_SECONDS:
 		return None
-	began, ended = (time.time() - (now - at).total_seconds() for at in (before, login))
-	return began, ended
+	began, until = (time.time() - (now - at).total_seconds() for at in (before, login))
+	return began, until
 
 
 def _activity(condition: Any, order: str) -> datetime.datetime | None:

@@ -86,12 +86,12 @@ def _dormancy(config: Config, folder: StateFolder, now: float) -> list[Message]:
 	quiet = ended_dormancy() if version and version.goes_dormant else None
 	if quiet is None:
 		return []
-	began, ended = quiet
+	began, until = quiet
 	last = next(
-		(push.at for push in folder.history_newest_first() if push.trigger == "frappe" and push.at < ended),
+		(push.at for push in folder.history_newest_first() if push.trigger == "frappe" and push.at < until),
 		None,
 	)
-	if last is None or ended - last <= schedule.fresh_seconds(config.push_interval):
+	if last is None or until - last <= schedule.fresh_seconds(config.push_interval):
 		return []
 	return [
 		message(
@@ -99,7 +99,7 @@ def _dormancy(config: Config, folder: StateFolder, now: float) -> list[Message]:
 			"nothing from {last} on. Give the node a second trigger: a timer or cron",
 			site=site,
 			began=iso_utc(began),
-			ended=iso_utc(ended),
+			ended=iso_utc(until),
 			last=iso_utc(last),
 		)
 	]

@@ -37,7 +37,7 @@ def sizes(config: Config, now: float, *, days: int, top: int, contains: str) -> 
 	try:
 		usage = overview(config.bench.sites, now, days=days, count=top, name_contains=_stored(contains))
 	except StoreError as error:
-		return _nothing(_unreadable(error), trouble=True)
+		return _nothing(_unreadable(error), failed=True)
 	if usage is None:
 		return _nothing(
 			message(
@@ -47,7 +47,7 @@ def sizes(config: Config, now: float, *, days: int, top: int, contains: str) -> 
 		)
 	return {
 		"nothing": None,
-		"trouble": False,
+		"failed": False,
 		"sites": usage.ages.sites,
 		"newest_at": iso_utc(usage.ages.newest_at),
 		"newest_age_seconds": round(max(0.0, now - usage.ages.newest_at)),
@@ -69,12 +69,12 @@ def history(config: Config, now: float, *, bench: str, site: str) -> dict[str, A
 	try:
 		stored = tenant_days(config.bench.sites, _stored(bench), _stored(site), now)
 	except StoreError as error:
-		return _nothing(_unreadable(error), trouble=True)
+		return _nothing(_unreadable(error), failed=True)
 	if stored is None:
 		return _nothing(message("No usage of {site} is stored: it was never scanned.", site=_visible(site)))
 	return {
 		"nothing": None,
-		"trouble": False,
+		"failed": False,
 		"site": _visible(site),
 		"bench": _visible(bench),
 		**_verdict(stored.tenant),
@@ -83,8 +83,8 @@ def history(config: Config, now: float, *, bench: str, site: str) -> dict[str, A
 	}
 
 
-def _nothing(sentence: Message, *, trouble: bool = False) -> dict[str, Any]:
-	return {"nothing": translated(sentence, frappe._), "trouble": trouble}
+def _nothing(sentence: Message, *, failed: bool = False) -> dict[str, Any]:
+	return {"nothing": translated(sentence, frappe._), "failed": failed}
 
 
 def _unreadable(error: StoreError) -> Message:

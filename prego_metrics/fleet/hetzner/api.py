@@ -118,10 +118,10 @@ class HetznerApi:
 
 	def _get(self, path: str, read: Callable[[Any], Read]) -> Read:
 		"""Return what `read` takes from the JSON at `path`. Raises HetznerError."""
-		ended = with_retries(lambda _: self._attempt(path), self._seconds_left)
-		result = ended.last.result
+		tries = with_retries(lambda _: self._attempt(path), self._seconds_left)
+		result = tries.last.result
 		if isinstance(result, Message):
-			raise HetznerError(result) if ended.late_seconds is None else _too_late(result)
+			raise HetznerError(result) if tries.late_seconds is None else _too_late(result)
 		try:
 			return read(json.loads(result.body))
 		except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
@@ -154,9 +154,11 @@ class HetznerApi:
 		return Attempt(coded("hetzner_failed", answer=summary), retry=answer.status_code >= 500)
 
 	def _summary_of(self, answer: Answer) -> object:
-		words = self._token.excerpt(_error_in(answer.body))
+		reason = self._token.excerpt(_error_in(answer.body))
 		return (
-			coded("answer_says", status_code=answer.status_code, words=words) if words else answer.status_code
+			coded("answer_says", status_code=answer.status_code, words=reason)
+			if reason
+			else answer.status_code
 		)
 
 

@@ -172,8 +172,8 @@ def test_a_spare_folder_of_another_user_is_not_read(closed: Path, temporary: Pat
 def test_the_spare_holds_no_state_and_no_part_of_the_key(
 	closed: Path, control_plane: LocalControlPlane, temporary: Path
 ) -> None:
-	ended = push_now(aim(closed, control_plane.url))
-	assert (ended.outcome, ended.exit_code) == ("delivered", 1)
+	result = push_now(aim(closed, control_plane.url))
+	assert (result.outcome, result.exit_code) == ("delivered", 1)
 	kinds(closed, FULL)
 	files = [path for path in temporary.rglob("*") if path.is_file()]
 	assert files and all(path.stat().st_size == 0 and KEY not in path.name for path in files)

@@ -51,16 +51,16 @@ def codes(hook: HostileServer) -> list[tuple[str, int]]:
 	return [(alert["code"], alert["reminder"]) for alert in posted(hook)]
 
 
-def failures(ended: Result) -> list[str]:
+def failures(result: Result) -> list[str]:
 	"""The codes of a push's warnings; that the interval is short has none."""
-	return [warning.code for warning in ended.warnings if warning.code]
+	return [warning.code for warning in result.warnings if warning.code]
 
 
 def test_an_alert_is_posted_once_after_the_push_that_caused_it(bench: Path) -> None:
 	with HostileServer(answer(200, b"ok")) as hook:
-		ended = push_now(failing(bench, hook))
+		result = push_now(failing(bench, hook))
 		push_now(bench)
-	assert (ended.outcome, failures(ended)) == ("failed", [])
+	assert (result.outcome, failures(result)) == ("failed", [])
 	(request,) = hook.requests
 	assert request.startswith(f"POST {HOOK} HTTP/1.1\r\n".encode())
 	assert b"uthorization" not in request and not leaked(request.decode())
@@ -134,10 +134,10 @@ def test_what_fails_is_a_warning_without_the_url_and_is_posted_by_the_next_run(
 		bench_settings = bench / "sites/common_site_config.json"
 		bench_settings.write_text(bench_settings.read_text().replace('"alert_url": null, ', ""))
 		began = time.monotonic()
-		ended = push_now(bench)
-		assert (ended.outcome, time.monotonic() - began < 4) == ("failed", True)
-		assert failures(ended) == ["alerts_failed"]
-		assert not leaked("\n".join([*ended.warnings, kept(bench), repr(ended)]), HOOK)
+		result = push_now(bench)
+		assert (result.outcome, time.monotonic() - began < 4) == ("failed", True)
+		assert failures(result) == ["alerts_failed"]
+		assert not leaked("\n".join([*result.warnings, kept(bench), repr(result)]), HOOK)
 		again = push_now(bench, scheduled())
 		assert (again.outcome, failures(again)) == (NOT_DUE, [])
 		push_now(bench, scheduled())
@@ -211,16 +211,16 @@ def test_alertmanager_gets_the_same_labels_with_an_end_when_it_is_over(
 	with HostileServer(answer(200)) as hook:
 		push_now(failing(bench, hook, **settings))
 		push_now(aim(bench, control_plane.url, alert_url=hook.url + HOOK, **settings))
-	(begun,), ended = posted(hook)
+	(begun,), result = posted(hook)
 	assert begun["labels"] == {"alertname": "prego_failing", "node": "node-1", "severity": "warning"}
 	assert set(begun["annotations"]) == {"summary", "description"}
 	assert begun["startsAt"] < begun["endsAt"]
-	assert [alert["labels"]["alertname"] for alert in ended] == [
+	assert [alert["labels"]["alertname"] for alert in result] == [
 		"prego_failing",
 		"prego_stale",
 		"prego_lock_stuck",
 	]
-	assert ended[0]["labels"] == begun["labels"] and ended[0]["endsAt"] < begun["endsAt"]
+	assert result[0]["labels"] == begun["labels"] and result[0]["endsAt"] < begun["endsAt"]
 
 
 def test_ntfy_gets_the_text_as_the_message_and_the_rest_in_the_query(bench: Path) -> None:

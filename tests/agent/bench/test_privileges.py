@@ -286,16 +286,16 @@ def test_root_has_imported_all_that_a_command_needs_before_it_is_the_owner(
 	for name in ("한국.example", "c.example", "d.example"):
 		make_site(owned_bench, name, db_name="_x", db_password="x", db_port=1)
 	give(owned_bench, OWNER)
-	ended = subprocess.run(
+	result = subprocess.run(
 		[sys.executable, "-c", UNREADABLE, *command, "--bench", str(owned_bench)],
 		capture_output=True,
 		text=True,
 		env={**os.environ, "PYTHONUTF8": "1", "INTERNAL_API_KEY": "k"},
 		check=False,
 	)
-	assert "Traceback" not in ended.stderr and "No module" not in ended.stdout + ended.stderr
-	assert "Error)" not in ended.stdout  # a database that could not be asked for an error of Python's
-	assert ended.stdout or ended.stderr
+	assert "Traceback" not in result.stderr and "No module" not in result.stdout + result.stderr
+	assert "Error)" not in result.stdout  # a database that could not be asked for an error of Python's
+	assert result.stdout or result.stderr
 
 
 @pytest.mark.parametrize("options", [(), ("--if-due",), ("--if-due", "--alerts", "cron")])
@@ -309,14 +309,14 @@ def test_root_has_imported_what_writes_the_metrics_file_after_a_push(
 	)
 	give(owned_bench, OWNER)
 	give(file.parent, OWNER)
-	ended = subprocess.run(
+	result = subprocess.run(
 		[sys.executable, "-c", UNREADABLE, "push", *options, "--bench", str(owned_bench)],
 		capture_output=True,
 		text=True,
 		env={**os.environ, "INTERNAL_API_KEY": "k"},
 		check=False,
 	)
-	assert "Traceback" not in ended.stderr
+	assert "Traceback" not in result.stderr
 	assert "prego_push_consecutive_failures 1.0" in file.read_text()
 
 
@@ -344,15 +344,15 @@ def test_whatever_the_agent_imports_late_was_imported_as_root() -> None:
 
 def test_a_misspelt_setting_is_an_error_and_no_traceback_for_root_too(owned_bench: Path) -> None:
 	give(owned_bench, OWNER)
-	ended = subprocess.run(
+	result = subprocess.run(
 		[sys.executable, "-c", UNREADABLE, "push", "--json", "--bench", str(owned_bench)],
 		capture_output=True,
 		text=True,
 		env={**os.environ, "INTERNAL_API_KEY": "k", "PREGO_METRICS_TIMOUT": "3"},
 		check=False,
 	)
-	assert "Traceback" not in ended.stderr
-	assert json.loads(ended.stdout)["error_code"] in ("setting_unknown", "settings_invalid")
+	assert "Traceback" not in result.stderr
+	assert json.loads(result.stdout)["error_code"] in ("setting_unknown", "settings_invalid")
 
 
 def test_root_imports_nothing_for_a_bench_of_its_own(bench_folder: Path) -> None:

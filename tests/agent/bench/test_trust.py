@@ -275,9 +275,9 @@ def test_root_obeys_no_bench_that_is_planted_in_a_shared_folder(
 		os.chown(shared, 0, 0)
 	shared.chmod(0o1777)
 	(shared / "work").mkdir()
-	ended = run_agent("push", cwd=shared / "work", uid=0)
-	assert ended.returncode == 2
-	assert ended.stderr.startswith("Not sent: the bench is not trusted: ")
+	result = run_agent("push", cwd=shared / "work", uid=0)
+	assert result.returncode == 2
+	assert result.stderr.startswith("Not sent: the bench is not trusted: ")
 	assert control_plane.answers == []
 
 
@@ -321,11 +321,11 @@ def test_in_a_user_namespace_owners_that_are_not_mapped_are_no_obstacle(bench: P
 		pytest.skip("no user namespaces here")
 	command = ["unshare", "-U", sys.executable, "-m", "prego_metrics.cli", "tenants", "--json"]
 	for options, folder in ((["--bench", str(bench)], Path("/")), ([], bench)):
-		ended = subprocess.run([*command, *options], cwd=folder, capture_output=True, text=True)
-		assert (ended.returncode, ended.stderr) == (0, "")
+		result = subprocess.run([*command, *options], cwd=folder, capture_output=True, text=True)
+		assert (result.returncode, result.stderr) == (0, "")
 	(bench / "sites").chmod(0o777)
-	ended = subprocess.run([*command, "--bench", str(bench)], capture_output=True, text=True)
-	assert ended.returncode == 2 and "bench_untrusted" in ended.stdout + ended.stderr
+	result = subprocess.run([*command, "--bench", str(bench)], capture_output=True, text=True)
+	assert result.returncode == 2 and "bench_untrusted" in result.stdout + result.stderr
 
 
 @as_root
@@ -335,8 +335,8 @@ def test_in_a_user_namespace_without_the_owner_the_namespace_is_the_matter(bench
 	give(bench, OWNER)
 	command = ["unshare", "-Ur", sys.executable, "-m", "prego_metrics.cli", "doctor", "--json"]
 	for options, folder in (([], bench), (["--bench", str(bench)], Path("/"))):
-		ended = subprocess.run([*command, *options], cwd=folder, capture_output=True, text=True, check=False)
-		(check,) = json.loads(ended.stdout)["checks"]
+		result = subprocess.run([*command, *options], cwd=folder, capture_output=True, text=True, check=False)
+		(check,) = json.loads(result.stdout)["checks"]
 		assert (check["name"], check["state"]) == ("bench", "fail")
 		assert check["code"] == ("privileges" if options else "bench_untrusted")
 		assert "user namespace" in check["seen"]
@@ -352,11 +352,11 @@ def test_in_a_user_namespace_a_group_that_is_not_mapped_is_no_obstacle(bench: Pa
 	os.chown(bench / "sites", 0, grp.getgrnam("users").gr_gid)
 	(bench / "sites").chmod(0o775)
 	command = [sys.executable, "-m", "prego_metrics.cli", "tenants", "--json", "--bench", str(bench)]
-	ended = [
+	result = [
 		subprocess.run([*before, *command], capture_output=True, check=False).returncode
 		for before in ([], ["unshare", "-Ur"])
 	]
-	assert ended == [2, 0]
+	assert result == [2, 0]
 
 
 @as_root
@@ -370,6 +370,6 @@ def test_the_mode_of_a_read_only_mount_is_set_elsewhere(bench: Path) -> None:
 		([], "chmod o-w"),
 		(["unshare", "-m", "sh", "-c", mounted, "sh", bench], "read-only"),
 	):
-		ended = subprocess.run([*before, *command], capture_output=True, text=True, check=False)
-		assert ended.returncode == 2 and "is writable by everybody" in ended.stderr
-		assert remedy in ended.stderr and ("chmod" in ended.stderr) == (not before)
+		result = subprocess.run([*before, *command], capture_output=True, text=True, check=False)
+		assert result.returncode == 2 and "is writable by everybody" in result.stderr
+		assert remedy in result.stderr and ("chmod" in result.stderr) == (not before)

@@ -71,11 +71,11 @@ def test_a_boot_without_metadata_stops_no_healthy_node(
 
 def test_a_clone_sends_nothing_and_says_what_to_do(bench: Path, control_plane: Any, tmp_path: Path) -> None:
 	say(tmp_path, "222")
-	ended = push_now(bench, INTERNAL_API_KEY=control_plane.key)
-	assert (ended.outcome, ended.exit_code) == ("not_sent", 2)
-	assert ended.error.code == "other_instance"
-	assert ended.error.params == {"found": "222", "recorded": "111", "node": "node-1"}
-	assert "--node-id NODE" in ended.error and "--instance-id 222" in ended.error
+	result = push_now(bench, INTERNAL_API_KEY=control_plane.key)
+	assert (result.outcome, result.exit_code) == ("not_sent", 2)
+	assert result.error.code == "other_instance"
+	assert result.error.params == {"found": "222", "recorded": "111", "node": "node-1"}
+	assert "--node-id NODE" in result.error and "--instance-id 222" in result.error
 	assert control_plane.answers == []
 	assert state_of(bench).last_attempt_at is None
 	assert push_now(bench, scheduled(), INTERNAL_API_KEY=control_plane.key).outcome == "not_sent"

@@ -250,11 +250,11 @@ def test_a_bench_of_a_pattern_that_lost_its_volume_stops_the_count(
 def in_a_mount_namespace(script: str, *arguments: str) -> list[str]:
 
 	command = ["unshare", "--mount", sys.executable, "-c", script, *arguments]
-	ended = subprocess.run(command, capture_output=True, text=True, timeout=30)
-	if "unshare" in ended.stderr or "mount:" in ended.stderr:
+	result = subprocess.run(command, capture_output=True, text=True, timeout=30)
+	if "unshare" in result.stderr or "mount:" in result.stderr:
 		pytest.skip("no mount namespaces here")
-	assert ended.returncode == 0, ended.stderr
-	return ended.stdout.splitlines()
+	assert result.returncode == 0, result.stderr
+	return result.stdout.splitlines()
 
 
 @pytest.fixture

@@ -114,12 +114,12 @@ def test_a_bind_mount_of_a_site_is_an_alias_of_it(bench_folder: Path) -> None:
 	source = bench_folder / "sites" / "acme.example"
 	command = 'mount --bind "$1" "$2" && exec "$3" -m prego_metrics.cli tenants --bench "$4" --json'
 	arguments = [str(source), str(target), sys.executable, str(bench_folder)]
-	ended = subprocess.run(
+	result = subprocess.run(
 		["unshare", "--mount", "sh", "-c", command, "sh", *arguments], capture_output=True, text=True
 	)
-	if "unshare" in ended.stderr or "mount:" in ended.stderr:
+	if "unshare" in result.stderr or "mount:" in result.stderr:
 		pytest.skip("no mount namespaces here")
-	shown = json.loads(ended.stdout)
+	shown = json.loads(result.stdout)
 	assert shown["tenant_count"] == 3
 	assert [entry["alias_of"] for entry in shown["not_sites"] if entry["name"] == "bound.example"] == [
 		"acme.example"

@@ -101,9 +101,9 @@ def test_configure_takes_the_key_from_standard_input(bench_folder: Path, tmp_pat
 	path = tmp_path / "secrets" / "key"
 	command = [sys.executable, "-m", "prego_metrics.cli", "configure", "--bench", str(bench_folder)]
 	options = ["--node-id", "sg-1", "--api-key-file", str(path), "--api-key-stdin"]
-	ended = subprocess.run([*command, *options], input=KEY + "\n", capture_output=True, text=True)
-	assert (ended.returncode, ended.stderr) == (0, "")
-	assert not leaked(ended.stdout)
+	result = subprocess.run([*command, *options], input=KEY + "\n", capture_output=True, text=True)
+	assert (result.returncode, result.stderr) == (0, "")
+	assert not leaked(result.stdout)
 	assert read_secret_file(str(path)) == KEY
 	assert not leaked((bench_folder / "sites" / "common_site_config.json").read_text())
 	without = subprocess.run(
@@ -115,5 +115,5 @@ def test_configure_takes_the_key_from_standard_input(bench_folder: Path, tmp_pat
 def test_configure_without_a_place_for_the_key_says_so(
 	bench_folder: Path, run_agent: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
-	ended = run_agent("configure", "--api-key-stdin", "--bench", bench_folder)
-	assert ended.returncode == 2 and "--api-key-stdin needs api_key_file" in ended.stderr
+	result = run_agent("configure", "--api-key-stdin", "--bench", bench_folder)
+	assert result.returncode == 2 and "--api-key-stdin needs api_key_file" in result.stderr

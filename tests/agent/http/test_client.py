@@ -332,8 +332,8 @@ print(Client("http://plane.example").get("/", 60.0, 0.2).reason.code)
 
 def test_a_process_ends_while_a_resolver_hangs_that_it_gave_up_on() -> None:
 	began = time.monotonic()
-	ended = subprocess.run([sys.executable, "-c", _GIVES_UP], capture_output=True, text=True, timeout=50)
-	assert (ended.stdout, ended.stderr, ended.returncode) == ("no_answer\n", "", 0)
+	result = subprocess.run([sys.executable, "-c", _GIVES_UP], capture_output=True, text=True, timeout=50)
+	assert (result.stdout, result.stderr, result.returncode) == ("no_answer\n", "", 0)
 	assert time.monotonic() - began < 30
 
 

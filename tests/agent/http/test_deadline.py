@@ -49,9 +49,9 @@ def test_what_does_not_end_is_abandoned_at_the_deadline() -> None:
 
 def test_an_exception_comes_back_as_its_type_alone() -> None:
 	abandoned = Abandoned()
-	ended = within_deadline(lambda: raises(LookupError("the key")), abandoned, 5.0)
-	assert isinstance(ended, Message)
-	assert (ended.code, ended.params) == ("unexpected", {"error": "LookupError"})
+	result = within_deadline(lambda: raises(LookupError("the key")), abandoned, 5.0)
+	assert isinstance(result, Message)
+	assert (result.code, result.params) == ("unexpected", {"error": "LookupError"})
 	assert abandoned.times == 0
 
 

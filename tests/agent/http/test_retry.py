@@ -53,23 +53,23 @@ def failing(asked_seconds: float | None = None) -> Iterator[Attempt[int]]:
 
 def test_a_success_is_not_tried_again() -> None:
 	clock = Clock(100)
-	ended, numbers = run(clock, iter([Attempt(7)]))
-	assert (ended.last.result, ended.late_seconds, numbers, clock.pauses) == (7, None, [1], [])
+	result, numbers = run(clock, iter([Attempt(7)]))
+	assert (result.last.result, result.late_seconds, numbers, clock.pauses) == (7, None, [1], [])
 
 
 def test_attempts_are_numbered_and_the_last_one_counts() -> None:
 	clock = Clock(100)
-	ended, numbers = run(clock, failing())
+	result, numbers = run(clock, failing())
 	assert numbers == list(range(1, ATTEMPTS + 1))
-	assert (ended.last.result, ended.late_seconds) == (ATTEMPTS, None)
+	assert (result.last.result, result.late_seconds) == (ATTEMPTS, None)
 	assert len(clock.pauses) == ATTEMPTS - 1
 
 
 def test_one_attempt_is_a_policy_too() -> None:
 	clock = Clock(100)
-	ended, numbers = run(clock, failing(asked_seconds=5), max_attempts=1)
-	assert (numbers, clock.pauses, ended.late_seconds) == ([1], [], None)
-	assert ended.last.asked_seconds == 5
+	result, numbers = run(clock, failing(asked_seconds=5), max_attempts=1)
+	assert (numbers, clock.pauses, result.late_seconds) == ([1], [], None)
+	assert result.last.asked_seconds == 5
 
 
 def test_pauses_are_spread_over_a_range_that_doubles_up_to_a_cap() -> None:
@@ -92,17 +92,17 @@ def test_a_pause_that_the_server_asks_for_is_kept_exactly() -> None:
 @pytest.mark.parametrize(("asked", "pauses"), [(30, []), (29.9, [29.9])])
 def test_a_pause_that_ends_after_the_deadline_is_not_begun(asked: float, pauses: list[float]) -> None:
 	clock = Clock(30)
-	ended, numbers = run(clock, failing(asked_seconds=asked))
+	result, numbers = run(clock, failing(asked_seconds=asked))
 	assert clock.pauses == pauses
-	assert ended.late_seconds == asked
+	assert result.late_seconds == asked
 	assert len(numbers) == len(pauses) + 1
 
 
 def test_no_attempt_follows_once_the_time_is_over() -> None:
 	clock = Clock(0)
-	ended, numbers = run(clock, failing())
+	result, numbers = run(clock, failing())
 	assert (numbers, clock.pauses) == ([1], [])
-	assert ended.late_seconds is not None
+	assert result.late_seconds is not None
 
 
 @pytest.mark.parametrize(

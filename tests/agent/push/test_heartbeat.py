@@ -47,8 +47,8 @@ def test_a_heartbeat_follows_a_delivered_push_without_the_bearer(bench: Path) ->
 		answer(200)(exchange)
 
 	with HostileServer(look) as switch, HostileServer(answer(200)) as server:
-		ended = push_now(aim(bench, server.url, heartbeat_url=switch.url + BEAT))
-	assert ended.outcome == "delivered"
+		result = push_now(aim(bench, server.url, heartbeat_url=switch.url + BEAT))
+	assert result.outcome == "delivered"
 	(request,) = switch.requests
 	assert request.startswith(f"GET {BEAT} HTTP/1.1\r\n".encode())
 	assert b"uthorization" not in request and not leaked(request.decode())
@@ -109,15 +109,15 @@ def test_a_heartbeat_that_fails_is_a_warning_without_its_url(
 			aim(bench, control_plane.url, heartbeat_url_file=str(secret))
 		else:
 			aim(bench, control_plane.url, heartbeat_url=url)
-		ended = push_now(bench)
-	assert (ended.outcome, ended.exit_code) == ("delivered", 0)
-	warning = ended.warnings[-1]
+		result = push_now(bench)
+	assert (result.outcome, result.exit_code) == ("delivered", 0)
+	warning = result.warnings[-1]
 	reason = warning.params["reason"]
 	said = reason.params.get("status_code")
 	assert (warning.code, reason.code) == ("heartbeat_failed", code)
 	assert (said.params["status_code"] if isinstance(said, Message) else said) == status_code
 	assert reason.params["url"] == server_url
-	assert not leaked("\n".join([*ended.warnings, kept(bench), repr(ended)]), BEAT)
+	assert not leaked("\n".join([*result.warnings, kept(bench), repr(result)]), BEAT)
 
 
 @pytest.mark.parametrize("suffix", ["", "/", "?id=0aa1", "/a?b=c"])
@@ -162,9 +162,9 @@ def test_an_interrupted_heartbeat_passes_on_without_its_url(
 # --- a push that failed ------------------------------------------------------------------------------
 
 
-def codes(ended: Result) -> list[str]:
+def codes(result: Result) -> list[str]:
 	"""The codes of a push's warnings; that the interval is short has none."""
-	return [warning.code for warning in ended.warnings if warning.code]
+	return [warning.code for warning in result.warnings if warning.code]
 
 
 UUID = "/ping/8f0e3c5e-3b1a-4c1d-9d5b-0123456789ab"
@@ -186,8 +186,8 @@ def test_a_url_of_healthchecks_gets_the_code_of_a_failed_push_once(
 	path: str, target: str | None, bench: Path
 ) -> None:
 	with HostileServer(answer(200)) as switch, HostileServer(answer(400)) as server:
-		ended = push_now(aim(bench, server.url, heartbeat_url=switch.url + path))
-	assert (ended.outcome, codes(ended)) == ("refused", [])
+		result = push_now(aim(bench, server.url, heartbeat_url=switch.url + path))
+	assert (result.outcome, codes(result)) == ("refused", [])
 	requests = [request.partition(b"\r\n\r\n") for request in switch.requests]
 	lines = [head.split(b"\r\n")[0].decode() for head, _, _ in requests]
 	assert lines == ([] if target is None else [f"POST {target} HTTP/1.1"])
@@ -238,6 +238,6 @@ def test_what_fails_during_a_maintenance_is_held(bench: Path) -> None:
 
 def test_a_failure_that_cannot_be_reported_is_a_warning_without_the_url(bench: Path) -> None:
 	with HostileServer(answer(404, UUID.encode())) as switch, HostileServer(answer(400)) as server:
-		ended = push_now(aim(bench, server.url, heartbeat_url=switch.url + UUID))
-	assert codes(ended) == ["heartbeat_failed"]
-	assert not leaked("\n".join([*ended.warnings, kept(bench), repr(ended)]), UUID)
+		result = push_now(aim(bench, server.url, heartbeat_url=switch.url + UUID))
+	assert codes(result) == ["heartbeat_failed"]
+	assert not leaked("\n".join([*result.warnings, kept(bench), repr(result)]), UUID)

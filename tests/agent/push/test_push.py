@@ -39,21 +39,21 @@ from prego_metrics.sandbox.server import LocalControlPlane
 
 def test_a_push_counts_samples_sends_and_records(bench: Path, control_plane: LocalControlPlane) -> None:
 	before = time.time()
-	ended = push_now(bench)
-	assert (ended.outcome, ended.status_code, ended.attempts, ended.error) == ("delivered", 200, 1, None)
-	assert ended.exit_code == 0
+	result = push_now(bench)
+	assert (result.outcome, result.status_code, result.attempts, result.error) == ("delivered", 200, 1, None)
+	assert result.exit_code == 0
 	row = control_plane.store.server_metrics("node-1")
 	assert row["tenant_count"] == 3 and row["source"] == "node_push"
 	for name in ("cpu_pct", "memory_pct", "disk_pct"):
 		assert 0 <= row[name] <= 100
-		assert row[name] == ended.payload[name]
-	assert list(ended.payload) == ["node_id", "cpu_pct", "memory_pct", "disk_pct", "tenant_count", "source"]
+		assert row[name] == result.payload[name]
+	assert list(result.payload) == ["node_id", "cpu_pct", "memory_pct", "disk_pct", "tenant_count", "source"]
 
 	state = state_of(bench)
 	assert before <= state.last_attempt_at <= time.time()
 	assert state.last == state.last_delivered
-	assert state.last.payload == ended.payload
-	assert (state.last.trigger, state.last.at) == ("manual", ended.at)
+	assert state.last.payload == result.payload
+	assert (state.last.trigger, state.last.at) == ("manual", result.at)
 	assert state.totals == {"delivered": 1}
 	assert state.failures_in_a_row == 0 and not state.unfinished
 	assert folder_of(bench).history() == [state.last]
@@ -61,8 +61,8 @@ def test_a_push_counts_samples_sends_and_records(bench: Path, control_plane: Loc
 
 
 def test_the_result_is_the_same_json_everywhere(bench: Path) -> None:
-	ended = push_now(bench)
-	assert set(json.loads(json.dumps(ended.as_dict()))) == {
+	result = push_now(bench)
+	assert set(json.loads(json.dumps(result.as_dict()))) == {
 		"outcome",
 		"payload",
 		"status_code",
@@ -82,16 +82,16 @@ def test_the_cpu_is_the_mean_since_the_last_push(bench: Path, monkeypatch: pytes
 	waited = {name: reading.times[name] + 1000 for name in ("idle", "iowait") if name in reading.times}
 	busy = {**reading.times, **waited, "user": max(0.0, reading.times["user"] - 30)}
 	folder_of(bench).write(State(cpu=reading._replace(times=busy)))
-	ended = push(open_bench(str(bench)), Request(), ENVIRON)
-	assert (ended.outcome, ended.payload["cpu_pct"]) == ("delivered", 100.0)
+	result = push(open_bench(str(bench)), Request(), ENVIRON)
+	assert (result.outcome, result.payload["cpu_pct"]) == ("delivered", 100.0)
 	assert state_of(bench).cpu.boot_seconds > reading.boot_seconds
 
 
 def test_without_an_earlier_reading_the_cpu_is_watched_for_a_second(bench: Path) -> None:
 	folder_of(bench).write(State())
 	started = time.monotonic()
-	ended = push(open_bench(str(bench)), Request(), ENVIRON)
-	assert 0 <= ended.payload["cpu_pct"] <= 100
+	result = push(open_bench(str(bench)), Request(), ENVIRON)
+	assert 0 <= result.payload["cpu_pct"] <= 100
 	assert time.monotonic() - started >= 1.0
 
 
@@ -124,9 +124,9 @@ def test_without_count_key_or_settings_nothing_is_sent_and_no_attempt_stamped(
 	control_plane: LocalControlPlane,
 ) -> None:
 	aim(bench, control_plane.url, **settings)
-	ended = push_now(bench, **environ)
-	assert (ended.outcome, ended.exit_code, ended.attempts) == ("not_sent", 2, 0)
-	assert ended.error_code == code and "two words" not in ended.error
+	result = push_now(bench, **environ)
+	assert (result.outcome, result.exit_code, result.attempts) == ("not_sent", 2, 0)
+	assert result.error_code == code and "two words" not in result.error
 	assert control_plane.answers == []
 	state = state_of(bench)
 	assert state.last_attempt_at is None and state.last.outcome == "not_sent"
@@ -175,18 +175,18 @@ def test_a_dry_run_sends_nothing_and_records_nothing(
 	if state == "corrupt":
 		(bench_folder / "sites/.prego-metrics/state.json").write_text("{")
 	before = whole_tree(bench_folder)
-	ended = dry_run(open_bench(str(bench_folder)), {})
-	assert (ended.outcome, ended.exit_code, ended.payload["tenant_count"]) == ("dry_run", 0, 3)
-	assert "save_snapshot" not in ended.payload
+	result = dry_run(open_bench(str(bench_folder)), {})
+	assert (result.outcome, result.exit_code, result.payload["tenant_count"]) == ("dry_run", 0, 3)
+	assert "save_snapshot" not in result.payload
 	assert whole_tree(bench_folder) == before
 	assert control_plane.answers == []
 
 
 def test_a_dry_run_of_a_broken_bench_says_so(bench: Path) -> None:
 	aim(bench, "ftp://plane.example")
-	ended = dry_run(open_bench(str(bench)), {})
-	assert (ended.outcome, ended.exit_code) == ("not_sent", 2)
-	assert ended.error_code == "setting_invalid" and ended.error.params["setting"] == "control_plane_url"
+	result = dry_run(open_bench(str(bench)), {})
+	assert (result.outcome, result.exit_code) == ("not_sent", 2)
+	assert result.error_code == "setting_invalid" and result.error.params["setting"] == "control_plane_url"
 
 
 # --- failures -------------------------------------------------------------------------------------

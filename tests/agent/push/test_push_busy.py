@@ -72,12 +72,12 @@ def test_a_lock_that_is_held_for_longer_than_a_push_may_last_is_an_outcome(
 	later(bench, 17)
 	assert tick(bench).outcome == "busy"
 	later(bench, 3)
-	ended = tick(bench)
-	assert (ended.outcome, ended.error_code, ended.exit_code) == ("not_sent", "lock_stuck", 2)
-	assert ended.error and ended.error.params["holder"].params["pid"] == os.getpid()
+	result = tick(bench)
+	assert (result.outcome, result.error_code, result.exit_code) == ("not_sent", "lock_stuck", 2)
+	assert result.error and result.error.params["holder"].params["pid"] == os.getpid()
 	assert folder_of(bench).ticks()[0].outcome == "not_sent"
 	(line,) = folder_of(bench).history()
-	assert (line.outcome, line.trigger, line.error) == ("not_sent", "cron", ended.error)
+	assert (line.outcome, line.trigger, line.error) == ("not_sent", "cron", result.error)
 
 
 @pytest.mark.parametrize(
@@ -92,10 +92,10 @@ def test_a_push_that_waits_in_vain_says_since_when_the_other_one_runs(
 		last = Push("0" * 16, now - ended_ago, "cron", "failed", None, None, 1, 0, None)
 	began_at = now - began_ago if began_ago else None
 	folder_of(bench).write(state_of(bench)._replace(last=last, last_attempt_at=began_at))
-	ended = busy(load_config(open_bench(str(bench)), {}), folder_of(bench), Request(), 2.6)
-	assert (ended.outcome, ended.error_code, ended.exit_code) == ("busy", "push_running", 1)
-	assert (ended.duration_ms, ended.at) == (2600, pytest.approx(now, abs=1))
-	assert ended.error and ended.error.params == {"age": age, "waited": 3}
+	result = busy(load_config(open_bench(str(bench)), {}), folder_of(bench), Request(), 2.6)
+	assert (result.outcome, result.error_code, result.exit_code) == ("busy", "push_running", 1)
+	assert (result.duration_ms, result.at) == (2600, pytest.approx(now, abs=1))
+	assert result.error and result.error.params == {"age": age, "waited": 3}
 
 
 @pytest.mark.parametrize(
@@ -222,8 +222,8 @@ def test_a_clock_that_went_back_begins_anew(bench: Path, lock: PushLock) -> None
 
 def test_a_manual_push_says_so_too(bench: Path, lock: PushLock) -> None:
 	stick(bench)
-	ended = push(open_bench(str(bench)), Request(within_seconds=0.4), ENVIRON)
-	assert (ended.outcome, ended.error_code) == ("not_sent", "lock_stuck")
+	result = push(open_bench(str(bench)), Request(within_seconds=0.4), ENVIRON)
+	assert (result.outcome, result.error_code) == ("not_sent", "lock_stuck")
 
 
 def test_one_outage_is_not_told_as_stale_as_well(

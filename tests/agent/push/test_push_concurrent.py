@@ -34,9 +34,9 @@ from prego_metrics.sandbox.server import LocalControlPlane
 def test_twenty_processes_at_once_send_one_push(bench: Path, control_plane: LocalControlPlane) -> None:
 	aim(bench, control_plane.url, push_interval=60)
 	processes = [start(bench, "--if-due") for _ in range(20)]
-	ended = [finish(process) for process in processes]
+	result = [finish(process) for process in processes]
 	assert control_plane.pushes == [f"POST {ROUTE} 200"]
-	assert ended == [(0, "", "")] * 20
+	assert result == [(0, "", "")] * 20
 	assert len(folder_of(bench).history()) == 1
 
 
@@ -69,8 +69,8 @@ def test_a_scheduled_push_beside_another_has_nothing_to_do(
 	with PushLock(str(bench / "sites")) as lock:
 		assert lock.acquire()
 		started = time.monotonic()
-		ended = push_now(bench, scheduled())
-	assert (ended.outcome, ended.exit_code) == ("busy", 0)
+		result = push_now(bench, scheduled())
+	assert (result.outcome, result.exit_code) == ("busy", 0)
 	assert time.monotonic() - started < 3
 	assert control_plane.answers == []
 
@@ -81,9 +81,9 @@ def test_a_push_by_hand_waits_for_the_one_that_runs(bench: Path, control_plane: 
 		running = start(bench, "--if-due")
 		wait_until(lambda: server.requests)
 		aim(bench, control_plane.url)
-		ended = push(open_bench(str(bench)), Request(), ENVIRON)
+		result = push(open_bench(str(bench)), Request(), ENVIRON)
 		finish(running)
-	assert ended.outcome == "delivered"
+	assert result.outcome == "delivered"
 	assert [entry.outcome for entry in folder_of(bench).history()] == ["failed", "delivered"]
 
 
@@ -96,11 +96,11 @@ def test_a_push_by_hand_that_waited_in_vain_says_busy(
 	with PushLock(str(bench / "sites")) as lock:
 		assert lock.acquire()
 		started = time.monotonic()
-		ended = push(open_bench(str(bench)), Request(), ENVIRON)
-	assert (ended.outcome, ended.exit_code) == ("busy", 1)
+		result = push(open_bench(str(bench)), Request(), ENVIRON)
+	assert (result.outcome, result.exit_code) == ("busy", 1)
 	assert 0.4 <= time.monotonic() - started < 1.5
-	assert ended.error.code == "push_running"
-	assert 42 <= ended.error.params["age"] <= 44 and ended.error.params["waited"] <= 1
+	assert result.error.code == "push_running"
+	assert 42 <= result.error.params["age"] <= 44 and result.error.params["waited"] <= 1
 	assert control_plane.answers == []
 	assert folder_of(bench).history() == []
 
@@ -135,8 +135,8 @@ def test_a_process_killed_while_it_asks_for_a_snapshot_has_asked_for_it(
 		process.send_signal(signal.SIGKILL)
 		finish(process)
 	aim(bench, control_plane.url, snapshot_interval=3600)
-	ended = push_now(bench)
-	assert ended.outcome == "delivered" and "save_snapshot" not in ended.payload
+	result = push_now(bench)
+	assert result.outcome == "delivered" and "save_snapshot" not in result.payload
 
 
 def test_a_process_killed_while_it_holds_the_lock_blocks_nothing(

@@ -49,10 +49,10 @@ def test_a_count_that_does_not_end_is_named_and_recorded_and_nothing_is_sent(
 ) -> None:
 	hanging(monkeypatch, tenant_count, "count_tenants", hang)
 	began = time.monotonic()
-	ended = push_now(aim(bench, control_plane.url, push_interval=5))
+	result = push_now(aim(bench, control_plane.url, push_interval=5))
 	# A second of the deadline's four is left for sending, and no request begins in less.
 	assert 2.9 < time.monotonic() - began < 4
-	assert (ended.outcome, ended.error_code) == ("not_sent", "count_late")
+	assert (result.outcome, result.error_code) == ("not_sent", "count_late")
 	last = state_of(bench).last
 	assert last and last.error and (last.outcome, last.error.code) == ("not_sent", "count_late")
 	assert control_plane.answers == []
@@ -68,9 +68,9 @@ def test_a_state_that_cannot_be_written_in_time_does_not_stop_the_push(
 ) -> None:
 	hanging(monkeypatch, StateFolder, "write", hang)
 	began = time.monotonic()
-	ended = push(open_bench(str(bench)), Request(), ENVIRON)
+	result = push(open_bench(str(bench)), Request(), ENVIRON)
 	assert time.monotonic() - began < 4
-	assert (ended.outcome, ended.error_code, ended.exit_code) == ("delivered", "state_late", 1)
+	assert (result.outcome, result.error_code, result.exit_code) == ("delivered", "state_late", 1)
 	assert [answer.split()[0] for answer in control_plane.answers] == ["POST", "GET"]
 
 
@@ -96,8 +96,8 @@ def test_files_that_do_not_answer_at_all_end_the_push(
 	monkeypatch: pytest.MonkeyPatch,
 ) -> None:
 	monkeypatch.setattr(name, lambda *args, **kwargs: hang.wait(20))
-	ended = push(open_bench(str(bench)), Request(within_seconds=0.5), ENVIRON)
-	assert (ended.outcome, ended.error_code) == ("not_sent", "state_late")
+	result = push(open_bench(str(bench)), Request(within_seconds=0.5), ENVIRON)
+	assert (result.outcome, result.error_code) == ("not_sent", "state_late")
 	assert control_plane.answers == []
 
 
@@ -106,16 +106,16 @@ def test_files_that_do_not_answer_at_all_end_a_dry_run(
 	name: str, bench: Path, hang: threading.Event, impatient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
 	monkeypatch.setattr(name, lambda *args, **kwargs: hang.wait(20))
-	ended = dry_run(open_bench(str(bench)), ENVIRON)
-	assert (ended.outcome, ended.error_code) == ("not_sent", "state_late")
+	result = dry_run(open_bench(str(bench)), ENVIRON)
+	assert (result.outcome, result.error_code) == ("not_sent", "state_late")
 
 
 def test_a_count_that_does_not_end_ends_a_dry_run(
 	bench: Path, hang: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
 	hanging(monkeypatch, tenant_count, "count_tenants", hang)
-	ended = dry_run(open_bench(str(bench)), ENVIRON)
-	assert (ended.outcome, ended.error_code) == ("not_sent", "count_late")
+	result = dry_run(open_bench(str(bench)), ENVIRON)
+	assert (result.outcome, result.error_code) == ("not_sent", "count_late")
 
 
 def test_a_bench_that_does_not_answer_is_named(
@@ -135,9 +135,9 @@ def test_a_file_of_the_heartbeat_that_does_not_answer_fails_the_heartbeat_alone(
 	monkeypatch: pytest.MonkeyPatch,
 ) -> None:
 	monkeypatch.setattr("prego_metrics.agent.config.secret_urls.read_secret_file", lambda path: hang.wait(20))
-	ended = push_now(aim(bench, control_plane.url, heartbeat_url_file="/mnt/heartbeat"))
-	assert ended.outcome == "delivered"
-	(warning,) = [warning for warning in ended.warnings if warning.code]
+	result = push_now(aim(bench, control_plane.url, heartbeat_url_file="/mnt/heartbeat"))
+	assert result.outcome == "delivered"
+	(warning,) = [warning for warning in result.warnings if warning.code]
 	assert (warning.code, warning.params["reason"].params["folder"]) == ("heartbeat_failed", "/mnt/heartbeat")
 
 
@@ -158,8 +158,8 @@ def test_without_threads_a_push_fails_with_a_code_and_is_recorded(
 
 	with monkeypatch.context() as patched:
 		patched.setattr(threading.Thread, "start", refuse)
-		ended = push_now(bench)
-	assert (ended.outcome, ended.error_code) == ("failed", "no_threads")
+		result = push_now(bench)
+	assert (result.outcome, result.error_code) == ("failed", "no_threads")
 	last = state_of(bench).last
 	assert last and last.error and last.error.code == "no_threads"
 

@@ -42,8 +42,8 @@ STATE = "state.store:StateFolder.write"
 
 def killed_in(place: str, bench: Path, trigger: str = "cron") -> None:
 	command = [sys.executable, "-c", _KILLED_IN, str(bench), place, trigger]
-	ended = subprocess.run(command, env={**os.environ, **ENVIRON}, check=False, timeout=30)
-	assert ended.returncode == -signal.SIGKILL
+	result = subprocess.run(command, env={**os.environ, **ENVIRON}, check=False, timeout=30)
+	assert result.returncode == -signal.SIGKILL
 
 
 def marks(bench: Path) -> list[str]:

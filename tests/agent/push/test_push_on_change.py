@@ -269,8 +269,8 @@ def test_where_there_is_no_count_a_change_brings_nothing_forward(pool: Path) -> 
 		site.unlink()
 	time.sleep(0.02)
 	(pool / "sites/new").mkdir()
-	ended = push_now(pool, scheduled())
-	assert (ended.outcome, ended.warnings) == ("not_due", ())
+	result = push_now(pool, scheduled())
+	assert (result.outcome, result.warnings) == ("not_due", ())
 
 
 def test_a_count_of_another_node_says_nothing(pool: Path) -> None:

@@ -47,9 +47,9 @@ def test_a_manual_push_goes_out_and_says_what_was_asked(
 	asked: Path, control_plane: LocalControlPlane
 ) -> None:
 	aim(asked, control_plane.url, push_interval=60)
-	ended = push_now(asked)
-	assert ended.outcome == "delivered"
-	assert [code_of(warning) for warning in ended.warnings] == ["asked_to_wait"]
+	result = push_now(asked)
+	assert result.outcome == "delivered"
+	assert [code_of(warning) for warning in result.warnings] == ["asked_to_wait"]
 	# The answer to it asks for nothing.
 	assert state_of(asked).not_before is None
 	assert not any(code_of(warning) == "asked_to_wait" for warning in push_now(asked).warnings)

@@ -35,9 +35,9 @@ UNRECORDED = ("delivered", "state_not_writable", 1)
 def test_a_corrupt_state_is_set_aside_and_said_by_the_push_that_comes_next(bench: Path) -> None:
 	state_file = bench / "sites/.prego-metrics/state.json"
 	state_file.write_text("not ours")
-	ended = push(open_bench(str(bench)), scheduled(), ENVIRON)
-	assert ended.outcome == "delivered"
-	(warning,) = [warning for warning in ended.warnings if warning.code == "state_invalid"]
+	result = push(open_bench(str(bench)), scheduled(), ENVIRON)
+	assert result.outcome == "delivered"
+	(warning,) = [warning for warning in result.warnings if warning.code == "state_invalid"]
 	assert warning.params["fate"].code == "set_aside"
 	assert (bench / "sites/.prego-metrics/state.json.set-aside").read_text() == "not ours"
 	assert state_of(bench).last.outcome == "delivered"
@@ -58,10 +58,10 @@ def test_a_file_in_place_of_the_folder_does_not_stop_the_push(
 	aim(bench_folder, control_plane.url)
 	(bench_folder / "sites/.prego-metrics").write_text("in the way")
 	for number in range(2):
-		ended = push(open_bench(str(bench_folder)), scheduled(), ENVIRON)
-		assert (ended.outcome, ended.error_code, ended.exit_code) == UNRECORDED
+		result = push(open_bench(str(bench_folder)), scheduled(), ENVIRON)
+		assert (result.outcome, result.error_code, result.exit_code) == UNRECORDED
 		assert len(control_plane.pushes) == number + 1
-	assert "not recorded" in summary(ended) and ended.as_dict()["error_code"] == "state_not_writable"
+	assert "not recorded" in summary(result) and result.as_dict()["error_code"] == "state_not_writable"
 	assert (bench_folder / "sites/.prego-metrics").read_text() == "in the way"
 
 
@@ -77,12 +77,12 @@ def test_a_read_only_folder_does_not_stop_the_push(
 	before = kept(bench_folder)
 
 	def outcome() -> list[object]:
-		ended = push(open_bench(str(bench_folder)), Request(), ENVIRON)
+		result = push(open_bench(str(bench_folder)), Request(), ENVIRON)
 		return [
-			ended.outcome,
-			ended.error_code,
-			ended.exit_code,
-			ended.error and ended.error.params["reason"],
+			result.outcome,
+			result.error_code,
+			result.exit_code,
+			result.error and result.error.params["reason"],
 		]
 
 	folder.chmod(0o500)
@@ -90,12 +90,12 @@ def test_a_read_only_folder_does_not_stop_the_push(
 		if os.geteuid() == 0:
 			for path in [bench_folder, *bench_folder.rglob("*")]:
 				os.chown(path, NOBODY, NOBODY)
-			ended = request.getfixturevalue("as_user")(NOBODY, outcome)
+			result = request.getfixturevalue("as_user")(NOBODY, outcome)
 		else:
-			ended = outcome()
+			result = outcome()
 	finally:
 		folder.chmod(0o700)
-	assert ended == [*UNRECORDED, "Permission denied"]
+	assert result == [*UNRECORDED, "Permission denied"]
 	assert kept(bench_folder) == before
 	assert control_plane.pushes == [f"POST {ROUTE} 200"] * 2
 
@@ -131,9 +131,9 @@ def test_a_full_disk_does_not_stop_the_push(
 	assert push(open_bench(str(bench_folder)), scheduled(), ENVIRON).outcome == "delivered"
 	before = state_of(bench_folder)
 	fill(full_disk)
-	ended = push_now(bench_folder)
-	assert (ended.outcome, ended.error_code, ended.exit_code) == UNRECORDED
-	assert ended.error and ended.error.params["reason"] == "No space left on device"
+	result = push_now(bench_folder)
+	assert (result.outcome, result.error_code, result.exit_code) == UNRECORDED
+	assert result.error and result.error.params["reason"] == "No space left on device"
 	assert state_of(bench_folder) == before
 	os.unlink(full_disk / "ballast")
 	assert push_now(bench_folder).exit_code == 0
@@ -143,7 +143,7 @@ def test_a_full_disk_does_not_stop_the_push(
 def test_a_history_that_is_not_ours_does_not_stop_the_push(bench: Path) -> None:
 	history = bench / "sites/.prego-metrics/history.jsonl"
 	history.write_bytes(b"\xff\xfe" * (2 << 20))
-	ended = push_now(bench)
-	assert ended.outcome == "delivered"
+	result = push_now(bench)
+	assert result.outcome == "delivered"
 	assert history.stat().st_size < 2 << 20
-	assert [entry.at for entry in folder_of(bench).history()] == [ended.at]
+	assert [entry.at for entry in folder_of(bench).history()] == [result.at]

@@ -27,8 +27,8 @@ from prego_metrics.sandbox.server import LocalControlPlane
 
 def test_a_scheduled_push_waits_for_its_interval(bench: Path, control_plane: LocalControlPlane) -> None:
 	assert push_now(bench, scheduled()).outcome == "delivered"
-	ended = push_now(bench, scheduled())
-	assert (ended.outcome, ended.exit_code, ended.payload) == ("not_due", 0, None)
+	result = push_now(bench, scheduled())
+	assert (result.outcome, result.exit_code, result.payload) == ("not_due", 0, None)
 	rewind(bench, 3.0)
 	assert push_now(bench, scheduled()).outcome == "not_due"
 	rewind(bench, 0.9)
@@ -204,6 +204,6 @@ def test_what_became_undue_while_waiting_is_not_sent(
 	aim(bench, control_plane.url, spread=30)
 	with monkeypatch.context() as patch:
 		patch.setattr("prego_metrics.agent.push.push.time.sleep", lambda _: push_now(bench))
-		ended = push_now(bench, scheduled()._replace(spread=True))
-	assert ended.outcome == "not_due"
+		result = push_now(bench, scheduled()._replace(spread=True))
+	assert result.outcome == "not_due"
 	assert len(control_plane.pushes) == 1

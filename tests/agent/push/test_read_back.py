@@ -75,14 +75,14 @@ def pushed(bench: Path, *behaviours: Behaviour, request: Request | None = None) 
 def test_a_row_that_is_not_this_nodes_is_no_delivery(
 	bench: Path, behaviour: Behaviour, code: str, request_: Request
 ) -> None:
-	ended = pushed(bench, behaviour, request=request_)
-	assert (ended.outcome, ended.error_code, ended.exit_code) == ("refused", code, 1)
+	result = pushed(bench, behaviour, request=request_)
+	assert (result.outcome, result.error_code, result.exit_code) == ("refused", code, 1)
 	assert state_of(bench).row_mark is None and state_of(bench).failures_in_a_row == 1
 
 
 def test_a_404_beside_a_list_of_nodes_is_a_node_that_is_not_registered(bench: Path) -> None:
-	ended = pushed(bench, row(404, error="no"), answer(200, b'{"nodes": []}'))
-	assert (ended.outcome, ended.error_code) == ("refused", "node_unknown")
+	result = pushed(bench, row(404, error="no"), answer(200, b'{"nodes": []}'))
+	assert (result.outcome, result.error_code) == ("refused", "node_unknown")
 
 
 @pytest.mark.parametrize(
@@ -102,10 +102,10 @@ def test_a_row_that_cannot_be_read_is_said_and_is_no_failure(
 	bench: Path, behaviours: list[Behaviour], final: bool
 ) -> None:
 	started = time.monotonic()
-	ended = pushed(bench, *behaviours)
+	result = pushed(bench, *behaviours)
 	assert time.monotonic() - started < 4
-	assert ended.outcome == "delivered"
-	assert code_of(ended.warnings[-1]) == "row_unchecked"
+	assert result.outcome == "delivered"
+	assert code_of(result.warnings[-1]) == "row_unchecked"
 	assert bool(state_of(bench).row_mark) is final
 
 
@@ -134,14 +134,14 @@ def test_a_row_that_cannot_be_read_is_said_and_is_no_failure(
 def test_an_old_row_and_other_figures_are_warnings(
 	bench: Path, members: Callable[[], dict[str, Any]], codes: list[str]
 ) -> None:
-	ended = pushed(bench, row(**members()))
-	assert ended.outcome == "delivered"
-	assert [code for w in ended.warnings if (code := getattr(w, "code", "")).startswith("row_")] == codes
+	result = pushed(bench, row(**members()))
+	assert result.outcome == "delivered"
+	assert [code for w in result.warnings if (code := getattr(w, "code", "")).startswith("row_")] == codes
 
 
 def test_a_row_that_is_cut_off_after_its_node_is_read(bench: Path) -> None:
-	ended = pushed(bench, answer(200, b'{"node_id": "node-1", "tenant_count": 9,', length=99))
-	assert [code_of(warning) for warning in ended.warnings][-1:] == ["row_differs"]
+	result = pushed(bench, answer(200, b'{"node_id": "node-1", "tenant_count": 9,', length=99))
+	assert [code_of(warning) for warning in result.warnings][-1:] == ["row_differs"]
 	assert state_of(bench).row_mark
 
 
@@ -216,8 +216,8 @@ def test_a_row_that_comes_slowly_is_read_within_its_time(bench: Path) -> None:
 		time.sleep(0.2)
 		row(node_id="node-1")(exchange)
 
-	ended = pushed(bench, slowly)
-	assert "row_unchecked" not in [getattr(warning, "code", None) for warning in ended.warnings]
+	result = pushed(bench, slowly)
+	assert "row_unchecked" not in [getattr(warning, "code", None) for warning in result.warnings]
 	assert state_of(bench).row_mark
 
 

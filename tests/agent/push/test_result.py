@@ -17,24 +17,24 @@ PAYLOAD = {"node_id": "sg-1", "tenant_count": 3, "cpu_pct": 0.0, "disk_pct": 61.
 )
 @pytest.mark.parametrize("outcome", ["refused", "failed"])
 def test_the_attempts_are_said_from_the_second_on(outcome: str, attempts: int, sentence: str) -> None:
-	ended = Result(outcome, 1e9, attempts=attempts, error=coded("unexpected", error="y"))
-	expected = sentence.format(outcome=outcome.capitalize()).replace(": x", f": {ended.error}")
-	assert summary(ended) == expected
+	result = Result(outcome, 1e9, attempts=attempts, error=coded("unexpected", error="y"))
+	expected = sentence.format(outcome=outcome.capitalize()).replace(": x", f": {result.error}")
+	assert summary(result) == expected
 
 
 @pytest.mark.parametrize(
 	("snapshot", "end"), [({}, "disk 61.5 %"), ({"save_snapshot": True}, "disk 61.5 %, with a snapshot")]
 )
 def test_a_delivered_push_is_said_with_its_figures(snapshot: dict[str, bool], end: str) -> None:
-	ended = Result("delivered", 1e9, {**PAYLOAD, **snapshot}, 200, 1, 12)
-	assert summary(ended).startswith("Delivered in 12 ms: sg-1 has 3 tenants, cpu 0")
-	assert summary(ended).endswith(end)
+	result = Result("delivered", 1e9, {**PAYLOAD, **snapshot}, 200, 1, 12)
+	assert summary(result).startswith("Delivered in 12 ms: sg-1 has 3 tenants, cpu 0")
+	assert summary(result).endswith(end)
 
 
 @pytest.mark.parametrize(("outcome", "code"), [("not_due", 0), ("not_sent", 2), ("busy", 1)])
 def test_what_was_never_sent_has_no_figures(outcome: str, code: int) -> None:
-	ended = Result(outcome, 1e9)
-	assert ended.as_dict() == {
+	result = Result(outcome, 1e9)
+	assert result.as_dict() == {
 		"outcome": outcome,
 		"payload": None,
 		"status_code": None,
@@ -44,7 +44,7 @@ def test_what_was_never_sent_has_no_figures(outcome: str, code: int) -> None:
 		"error_code": None,
 		"at": "2001-09-09T01:46:40Z",
 	}
-	assert ended.exit_code == code and ended.not_written is None
+	assert result.exit_code == code and result.not_written is None
 
 
 def test_a_dry_run_did_not_fail() -> None:

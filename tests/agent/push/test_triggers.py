@@ -93,10 +93,10 @@ def test_the_names_of_the_processes_above_are_read_whatever_they_hold(tmp_path: 
 	shell = tmp_path / "s) R 1 (h"
 	shutil.copy(os.path.realpath("/bin/sh"), shell)
 	line = shlex.join([sys.executable, "-c", _ANCESTORS])
-	ended = subprocess.run(
+	result = subprocess.run(
 		[shell, "-c", f"set -m; {line}; true"], capture_output=True, check=True, start_new_session=True
 	)
-	found, above = json.loads(ended.stdout)
+	found, above = json.loads(result.stdout)
 	assert found[:2] == ["s) R 1 (h", above[1]]
 	assert found == above[:20]
 
@@ -119,10 +119,10 @@ def test_a_services_own_process_is_the_timers(environ: dict[str, str], is_system
 def test_a_person_has_a_terminal_for_input_output_or_errors(on_terminal: set[int]) -> None:
 	terminal, inside = pty.openpty()
 	stdin, stdout, stderr = (inside if number in on_terminal else subprocess.DEVNULL for number in range(3))
-	ended = subprocess.run([sys.executable, "-c", _IS_PERSON], stdin=stdin, stdout=stdout, stderr=stderr)
+	result = subprocess.run([sys.executable, "-c", _IS_PERSON], stdin=stdin, stdout=stdout, stderr=stderr)
 	os.close(terminal)
 	os.close(inside)
-	assert ended.returncode == len(on_terminal)
+	assert result.returncode == len(on_terminal)
 
 
 @pytest.mark.parametrize(("entered", "is_person"), [(False, False), (True, True)])

@@ -186,11 +186,11 @@ def test_without_flock_no_scheduled_push_is_sent_and_a_push_by_hand_is(
 	spare_the_sample(bench_folder)
 	with HostileServer(answer(200)) as server:
 		aim(bench_folder, server.url)
-		ended = push_now(bench_folder, scheduled("timer"))
-		assert (ended.outcome, ended.exit_code, server.connections) == ("not_sent", 2, 0)
-		assert ended.error_code == "lock_unsupported"
+		result = push_now(bench_folder, scheduled("timer"))
+		assert (result.outcome, result.exit_code, server.connections) == ("not_sent", 2, 0)
+		assert result.error_code == "lock_unsupported"
 		assert state_of(bench_folder).last.outcome == "not_sent"
 		assert state_of(bench_folder).last_attempt_at is None
 		assert [tick.outcome for tick in folder_of(bench_folder).ticks()] == ["not_sent"]
-		ended = push_now(bench_folder)
-		assert (ended.outcome, server.connections) == ("delivered", 1)
+		result = push_now(bench_folder)
+		assert (result.outcome, server.connections) == ("delivered", 1)

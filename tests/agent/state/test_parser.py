@@ -419,8 +419,8 @@ def test_a_symlink_in_place_of_the_folder_is_not_followed(folder: StateFolder, t
 	elsewhere.mkdir()
 	os.symlink(elsewhere, folder.path)
 	assert folder.read(set_aside=True)[1]
-	for trouble in (folder.write(State()), folder.append_history(PUSH), folder.unwritable()):
-		assert "cannot be written" in trouble
+	for problem in (folder.write(State()), folder.append_history(PUSH), folder.unwritable()):
+		assert "cannot be written" in problem
 	assert folder.write_tick(Tick("cron", 1.0, 60.0, "n", "not_due")) is not None
 	assert folder.history() == folder.ticks() == []
 	assert list(elsewhere.iterdir()) == []

@@ -389,17 +389,17 @@ def test_the_exit_code_is_the_verdict(
 ) -> None:
 	if ages:
 		write(bench, *(pushed(time.time() - age, outcome, error="it failed") for outcome, age in ages))
-	ended = run_agent("status", "--bench", bench)
-	assert (ended.returncode, ended.stderr) == (code, "")
-	assert ended.stdout.startswith(f"PREGO {word} - ")
-	assert len(ended.stdout.splitlines()) == 1
+	result = run_agent("status", "--bench", bench)
+	assert (result.returncode, result.stderr) == (code, "")
+	assert result.stdout.startswith(f"PREGO {word} - ")
+	assert len(result.stdout.splitlines()) == 1
 
 
 def test_json_says_the_same(run_agent: Run, bench: Path) -> None:
 	write(bench, pushed(time.time() - 80), pushed(time.time() - 20, "failed", error="it | \x1b failed"))
-	ended = run_agent("status", "--json", "--bench", bench)
-	assert (ended.returncode, ended.stderr) == (1, "")
-	written = json.loads(ended.stdout)
+	result = run_agent("status", "--json", "--bench", bench)
+	assert (result.returncode, result.stderr) == (1, "")
+	written = json.loads(result.stdout)
 	assert list(written) == STATUS_KEYS
 	assert (written["status"], written["failures_in_a_row"], written["max_age_seconds"]) == (
 		"failing",
@@ -430,9 +430,9 @@ def test_a_max_age_that_would_never_or_always_alarm_is_refused(
 	run_agent: Run, bench: Path, value: str
 ) -> None:
 	write(bench, pushed(time.time() - 8000))
-	ended = run_agent("status", f"--max-age={value}", "--bench", bench)
-	assert (ended.returncode, ended.stdout) == (2, "")
-	assert "Error: Invalid value for '--max-age'" in ended.stderr
+	result = run_agent("status", f"--max-age={value}", "--bench", bench)
+	assert (result.returncode, result.stdout) == (2, "")
+	assert "Error: Invalid value for '--max-age'" in result.stderr
 
 
 def test_status_reads_only(run_agent: Run, bench: Path) -> None:
@@ -464,11 +464,11 @@ def test_a_state_that_is_not_ours_is_said_and_counts_as_none(
 	folder = bench / "sites" / ".prego-metrics"
 	folder.mkdir(0o700)
 	(folder / "state.json").write_bytes(content)
-	ended = run_agent("status", "--bench", bench)
-	assert ended.returncode == 3
-	assert ended.stdout.startswith("PREGO UNKNOWN - no push was ever delivered as node-1")
-	assert re.fullmatch(r"Warning: [^\n]+/\.prego-metrics/state\.json [^\n]+\n", ended.stderr)
-	assert "\x1b" not in ended.stdout + ended.stderr
+	result = run_agent("status", "--bench", bench)
+	assert result.returncode == 3
+	assert result.stdout.startswith("PREGO UNKNOWN - no push was ever delivered as node-1")
+	assert re.fullmatch(r"Warning: [^\n]+/\.prego-metrics/state\.json [^\n]+\n", result.stderr)
+	assert "\x1b" not in result.stdout + result.stderr
 	assert (folder / "state.json").read_bytes() == content
 
 
@@ -476,8 +476,8 @@ def test_a_state_of_the_largest_numbers_is_shown(run_agent: Run, bench: Path) ->
 	push = pushed(9.9e10, "failed", error="x", attempts=10**11, duration_ms=10**11, status_code=10**11)
 	write(bench, pushed(9.9e10), push)
 	for option in ("--json", "--max-age=5"):
-		ended = run_agent("status", option, "--bench", bench)
-		assert (ended.returncode, ended.stderr) == (2, "")
+		result = run_agent("status", option, "--bench", bench)
+		assert (result.returncode, result.stderr) == (2, "")
 
 
 def test_a_link_in_place_of_the_state_is_not_followed(run_agent: Run, bench: Path, tmp_path: Path) -> None:
@@ -485,9 +485,9 @@ def test_a_link_in_place_of_the_state_is_not_followed(run_agent: Run, bench: Pat
 	folder = bench / "sites" / ".prego-metrics"
 	folder.rename(tmp_path / "elsewhere")
 	folder.symlink_to(tmp_path / "elsewhere")
-	ended = run_agent("status", "--bench", bench)
-	assert ended.returncode == 3
-	assert "cannot be read" in ended.stderr
+	result = run_agent("status", "--bench", bench)
+	assert result.returncode == 3
+	assert "cannot be read" in result.stderr
 
 
 def test_the_figures_of_the_host_are_performance_data_too(config: Config) -> None:
@@ -504,9 +504,9 @@ def test_the_figures_of_the_host_are_performance_data_too(config: Config) -> Non
 
 
 def test_json_without_a_bench_is_json_too(run_agent: Run, tmp_path: Path) -> None:
-	ended = run_agent("status", "--json", "--bench", tmp_path)
-	assert ended.returncode == 2
-	written = json.loads(ended.stdout)
+	result = run_agent("status", "--json", "--bench", tmp_path)
+	assert result.returncode == 2
+	written = json.loads(result.stdout)
 	assert list(written) == [*STATUS_KEYS, "error", "error_code"]
 	assert (written["status"], written["error_code"]) == ("unknown", "not_a_bench")
-	assert "is not a bench" in ended.stderr
+	assert "is not a bench" in result.stderr

@@ -277,12 +277,12 @@ def test_in_the_hardened_mode_bench_and_timer_write_in_turn(
 	def write_all() -> list[object]:
 		state, warnings = folder.read()
 		tick = Tick("cron", 1.0, 60.0, "n", "not_due")
-		trouble = [
+		problems = [
 			folder.write(state.recorded(PUSH, 3)),
 			folder.append_history(PUSH),
 			folder.write_tick(tick),
 		]
-		return [state.totals.get("delivered", 0), warnings, trouble]
+		return [state.totals.get("delivered", 0), warnings, problems]
 
 	for number, user in enumerate((timer_user, bench_user, timer_user)):
 		assert as_user(user, write_all, gid=group) == [number, [], [None] * 3]

@@ -58,9 +58,9 @@ def seen(bench: Path) -> Config:
 
 
 def test_a_push_within_its_units_own_interval_is_fresh(bench: Path, run_agent: Run) -> None:
-	ended = run_agent("status", "--bench", bench)
-	assert ended.returncode == 0, ended.stdout
-	assert "every 15 min" in ended.stdout and ";;1860;" in ended.stdout
+	result = run_agent("status", "--bench", bench)
+	assert result.returncode == 0, result.stdout
+	assert "every 15 min" in result.stdout and ";;1860;" in result.stdout
 
 
 def test_without_a_tick_that_says_otherwise_the_files_interval_holds(bench: Path, run_agent: Run) -> None:
@@ -110,8 +110,8 @@ def test_in_the_hardened_mode_the_units_ticks_tell_the_node(hardened: Path) -> N
 def test_a_copied_bench_is_the_new_node_from_its_first_tick_on(hardened: Path, run_agent: Run) -> None:
 	tick(hardened, "timer", OWN_SECONDS, ago=1, node_id="node-2")
 	assert seen(hardened).node_id == "node-2"
-	ended = run_agent("status", "--bench", hardened)
-	assert ended.returncode == 3 and "no push was ever delivered as node-2" in ended.stdout
+	result = run_agent("status", "--bench", hardened)
+	assert result.returncode == 3 and "no push was ever delivered as node-2" in result.stdout
 
 
 def test_without_a_tick_the_last_delivered_push_tells_the_node(hardened: Path) -> None:

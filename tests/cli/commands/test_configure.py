@@ -21,14 +21,14 @@ from prego_metrics.cli.commands import configure
 def test_a_change_is_answered_in_three_lines_and_show_has_the_table(
 	run_agent: Run, bench_folder: Path, key_file: Path
 ) -> None:
-	ended = run_agent("configure", *GOOD, "--api-key-file", key_file, "--bench", bench_folder, COLUMNS="400")
-	assert (ended.returncode, ended.stderr) == (0, "")
+	result = run_agent("configure", *GOOD, "--api-key-file", key_file, "--bench", bench_folder, COLUMNS="400")
+	assert (result.returncode, result.stderr) == (0, "")
 	assert written(bench_folder) == {
 		"node_id": "sg-1",
 		"control_plane_url": URL,
 		"api_key_file": str(key_file),
 	}
-	wrote, register, following = ended.stdout.splitlines()
+	wrote, register, following = result.stdout.splitlines()
 	assert wrote.startswith("Wrote node_id, control_plane_url, api_key_file. ")
 	assert "INSERT INTO nodes" in register and "sg-1" in register
 	assert following == "Next: prego-metrics push; then prego-metrics doctor"
@@ -41,8 +41,10 @@ def test_a_change_is_answered_in_three_lines_and_show_has_the_table(
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root is asked to name the bench")
 def test_with_sudo_the_next_commands_name_the_bench(run_agent: Run, bench_folder: Path) -> None:
-	ended = run_agent("configure", *GOOD, "--bench", bench_folder, SUDO_UID="1000", INTERNAL_API_KEY="k" * 20)
-	assert ended.stdout.splitlines()[-1] == (
+	result = run_agent(
+		"configure", *GOOD, "--bench", bench_folder, SUDO_UID="1000", INTERNAL_API_KEY="k" * 20
+	)
+	assert result.stdout.splitlines()[-1] == (
 		f"Next: sudo prego-metrics push --bench {bench_folder}; then sudo prego-metrics doctor --bench {bench_folder}"
 	)
 
@@ -82,8 +84,8 @@ def test_each_kind_of_setting_is_written_as_its_own_kind_of_json(run_agent: Run,
 		"--heartbeat-url-file": "/etc/heartbeat",
 	}
 	flags = [part for option in options.items() for part in option]
-	ended = run_agent("configure", *GOOD, *flags, "--bench", bench_folder)
-	assert (ended.returncode, ended.stderr) == (0, "")
+	result = run_agent("configure", *GOOD, *flags, "--bench", bench_folder)
+	assert (result.returncode, result.stderr) == (0, "")
 	assert written(bench_folder) == {
 		"node_id": "sg-1",
 		"control_plane_url": URL,
@@ -103,8 +105,8 @@ def test_lists_are_given_by_repeating_their_option_and_replace_the_old_list(
 ) -> None:
 	settings(bench_folder, node_id="sg-1", control_plane_url=URL, exclude_sites=["old"])
 	options = ["--exclude-sites", "pool-*", "--exclude-sites", "한국.example", "--disk-paths", "/"]
-	ended = run_agent("configure", *options, "--benches", ".", "--bench", bench_folder)
-	assert (ended.returncode, ended.stderr) == (0, "")
+	result = run_agent("configure", *options, "--benches", ".", "--bench", bench_folder)
+	assert (result.returncode, result.stderr) == (0, "")
 	assert written(bench_folder)["exclude_sites"] == ["pool-*", "한국.example"]
 	assert written(bench_folder)["disk_paths"] == ["/"]
 	assert written(bench_folder)["benches"] == ["."]
@@ -116,8 +118,8 @@ def test_a_name_that_is_no_unicode_can_be_excluded(
 	run_agent: Run, bench_folder: Path, make_site: Callable[..., Path]
 ) -> None:
 	make_site(bench_folder, os.fsdecode(b"bytes\xff.example"))
-	ended = run_agent("configure", "--exclude-sites", os.fsdecode(b"bytes\xff.*"), "--bench", bench_folder)
-	assert ended.returncode == 0
+	result = run_agent("configure", "--exclude-sites", os.fsdecode(b"bytes\xff.*"), "--bench", bench_folder)
+	assert result.returncode == 0
 	assert "bytes\\xff.*" in run_agent("configure", "--show", "--bench", bench_folder).stdout
 	census = json.loads(run_agent("tenants", "--json", "--bench", bench_folder).stdout)
 	assert census["tenant_count"] == 3
@@ -129,10 +131,10 @@ def test_unset_removes_a_setting_and_a_misspelt_one(
 	settings(bench_folder, node_id="sg-1", control_plane_url=URL, push_interval=120, push_intervall=30)
 	refused = run_agent("configure", "--push-interval", 90, "--bench", bench_folder)
 	assert refused.returncode == 2 and "push_intervall" in refused.stderr
-	ended = run_agent(
+	result = run_agent(
 		"configure", "--unset", "push_intervall", "--unset", "push_interval", "--bench", bench_folder
 	)
-	assert (ended.returncode, ended.stderr) == (0, "")
+	assert (result.returncode, result.stderr) == (0, "")
 	assert written(bench_folder) == {"node_id": "sg-1", "control_plane_url": URL}
 	unknown = run_agent("configure", "--unset", "intervals", "--bench", bench_folder)
 	assert unknown.returncode == 2 and "intervals" in unknown.stderr
@@ -141,8 +143,8 @@ def test_unset_removes_a_setting_and_a_misspelt_one(
 
 
 def test_a_wrong_value_is_said_to_come_from_the_command_line(run_agent: Run, bench_folder: Path) -> None:
-	ended = run_agent("configure", "--push-interval", "soon", "--bench", bench_folder)
-	assert ended.returncode == 2 and "(the command line)" in ended.stderr
+	result = run_agent("configure", "--push-interval", "soon", "--bench", bench_folder)
+	assert result.returncode == 2 and "(the command line)" in result.stderr
 	mistaken = run_agent("configure", "--api-key-file", "the-key-itself-123", "--bench", bench_folder)
 	assert mistaken.returncode == 2 and "123" not in mistaken.stderr
 
@@ -181,10 +183,10 @@ def test_a_wrong_value_is_refused_with_exit_2_and_nothing_is_written(
 	run_agent: Run, bench_folder: Path, options: list[str], words: str
 ) -> None:
 	before = common_file(bench_folder).read_bytes()
-	ended = run_agent("configure", *GOOD, *options, "--bench", bench_folder)
-	assert (ended.returncode, ended.stdout) == (2, "")
-	assert ended.stderr.startswith(f"Error: {words}")
-	assert "987654" not in ended.stderr
+	result = run_agent("configure", *GOOD, *options, "--bench", bench_folder)
+	assert (result.returncode, result.stdout) == (2, "")
+	assert result.stderr.startswith(f"Error: {words}")
+	assert "987654" not in result.stderr
 	assert common_file(bench_folder).read_bytes() == before
 	assert sorted(path.name for path in (bench_folder / "sites").iterdir()) == [
 		"acme.example",
@@ -196,19 +198,19 @@ def test_a_wrong_value_is_refused_with_exit_2_and_nothing_is_written(
 
 
 def test_all_wrong_values_are_told_in_one_go(run_agent: Run, bench_folder: Path) -> None:
-	ended = run_agent(
+	result = run_agent(
 		"configure", "--node-id", "..", "--timeout", "0", "--spread", "x", "--bench", bench_folder
 	)
-	assert ended.returncode == 2
+	assert result.returncode == 2
 	for name in ("node_id", "timeout", "spread"):
-		assert re.search(rf"^(Error: )?{name} = ", ended.stderr, re.MULTILINE)
+		assert re.search(rf"^(Error: )?{name} = ", result.stderr, re.MULTILINE)
 
 
 def test_a_file_that_is_no_json_is_refused_and_left_alone(run_agent: Run, bench_folder: Path) -> None:
 	common_file(bench_folder).write_text("{half")
-	ended = run_agent("configure", *GOOD, "--bench", bench_folder)
-	assert (ended.returncode, ended.stdout) == (2, "")
-	assert "is not valid JSON" in ended.stderr
+	result = run_agent("configure", *GOOD, "--bench", bench_folder)
+	assert (result.returncode, result.stdout) == (2, "")
+	assert "is not valid JSON" in result.stderr
 	assert common_file(bench_folder).read_text() == "{half"
 
 
@@ -221,10 +223,10 @@ def test_the_key_is_no_option_and_is_not_repeated(
 	run_agent: Run, bench_folder: Path, option: str, joined: bool
 ) -> None:
 	given = [f"{option}=secret-987654321"] if joined else [option, "secret-987654321"]
-	ended = run_agent("configure", *GOOD, *given, "--bench", bench_folder)
-	assert (ended.returncode, ended.stdout) == (2, "")
-	assert "No such option" in ended.stderr
-	assert "987654321" not in ended.stderr
+	result = run_agent("configure", *GOOD, *given, "--bench", bench_folder)
+	assert (result.returncode, result.stdout) == (2, "")
+	assert "No such option" in result.stderr
+	assert "987654321" not in result.stderr
 	assert written(bench_folder) == {}
 
 
@@ -233,12 +235,12 @@ def test_a_key_written_into_the_file_is_refused_and_not_shown(
 ) -> None:
 	settings(bench_folder, api_key="secret-987654321")
 	for options in (GOOD, ["--show"], ["--show", "--json"]):
-		ended = run_agent("configure", *options, "--bench", bench_folder)
-		assert ended.returncode == 2
-		assert "the key does not belong there" in " ".join((ended.stdout + ended.stderr).split())
-		assert "987654321" not in ended.stdout + ended.stderr
-	ended = run_agent("configure", *GOOD, "--unset", "api_key", "--bench", bench_folder)
-	assert (ended.returncode, written(bench_folder)) == (0, {"node_id": "sg-1", "control_plane_url": URL})
+		result = run_agent("configure", *options, "--bench", bench_folder)
+		assert result.returncode == 2
+		assert "the key does not belong there" in " ".join((result.stdout + result.stderr).split())
+		assert "987654321" not in result.stdout + result.stderr
+	result = run_agent("configure", *GOOD, "--unset", "api_key", "--bench", bench_folder)
+	assert (result.returncode, written(bench_folder)) == (0, {"node_id": "sg-1", "control_plane_url": URL})
 
 
 @pytest.mark.parametrize("option", [[], ["--json"]])
@@ -247,9 +249,9 @@ def test_the_key_itself_is_never_shown(
 ) -> None:
 	settings(bench_folder, node_id="sg-1", control_plane_url=URL, api_key_file=str(key_file))
 	for environ in ({}, {"INTERNAL_API_KEY": "another-key-987654321"}):
-		ended = run_agent("configure", "--show", *option, "--bench", bench_folder, **environ)
-		assert ended.returncode == 0
-		assert "987654321" not in ended.stdout + ended.stderr
+		result = run_agent("configure", "--show", *option, "--bench", bench_folder, **environ)
+		assert result.returncode == 0
+		assert "987654321" not in result.stdout + result.stderr
 
 
 @pytest.mark.parametrize("option", [[], ["--json"]])
@@ -257,10 +259,10 @@ def test_the_heartbeat_is_shown_without_its_path(
 	run_agent: Run, bench_folder: Path, option: list[str]
 ) -> None:
 	url = "https://hc.example:8443/ping/secret-987654321?also=987654321"
-	ended = run_agent("configure", *GOOD, "--heartbeat-url", url, *option, "--bench", bench_folder)
-	assert (ended.returncode, ended.stderr) == (0, "")
+	result = run_agent("configure", *GOOD, "--heartbeat-url", url, *option, "--bench", bench_folder)
+	assert (result.returncode, result.stderr) == (0, "")
 	assert written(bench_folder)["heartbeat_url"] == url
 	later = run_agent("configure", "--show", *option, "--bench", bench_folder)
-	assert "987654321" not in ended.stdout + later.stdout
+	assert "987654321" not in result.stdout + later.stdout
 	shown = "https://hc.example:8443/…"
 	assert (shown if not option else json.dumps(shown)) in later.stdout

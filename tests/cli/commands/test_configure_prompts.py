@@ -24,7 +24,7 @@ def test_show_says_where_each_value_comes_from(
 ) -> None:
 	settings(bench_folder, node_id="sg-1", control_plane_url=URL)
 	before = common_file(bench_folder).read_bytes()
-	ended = run_agent(
+	result = run_agent(
 		"configure",
 		"--show",
 		"--bench",
@@ -33,8 +33,8 @@ def test_show_says_where_each_value_comes_from(
 		PREGO_METRICS_NODE_ID="sg-2",
 		INTERNAL_API_KEY="k",
 	)
-	assert (ended.returncode, ended.stderr) == (0, "")
-	shown = rows(ended.stdout)
+	assert (result.returncode, result.stderr) == (0, "")
+	shown = rows(result.stdout)
 	assert shown["node_id"] == ("sg-2", "PREGO_METRICS_NODE_ID")
 	assert shown["control_plane_url"] == (URL, SOURCE)
 	assert shown["push_interval"] == ("90", "PREGO_METRICS_PUSH_INTERVAL")
@@ -47,8 +47,8 @@ def test_json_shows_values_with_sources_and_of_the_key_the_source_alone(
 	run_agent: Run, bench_folder: Path, settings: Callable[..., Path]
 ) -> None:
 	settings(bench_folder, node_id="sg-1", control_plane_url=URL, push_interval=30)
-	ended = run_agent("configure", "--show", "--json", "--bench", bench_folder, INTERNAL_API_KEY="k")
-	shown = json.loads(ended.stdout)
+	result = run_agent("configure", "--show", "--json", "--bench", bench_folder, INTERNAL_API_KEY="k")
+	shown = json.loads(result.stdout)
 	assert list(shown) == ["settings", "api_key", "problems", "problem_codes", "warnings"]
 	assert list(shown["settings"]) == [setting.name for setting in SETTINGS]
 	assert shown["settings"]["node_id"] == {"value": "sg-1", "source": str(common_file(bench_folder))}
@@ -63,10 +63,10 @@ def test_show_of_wrong_settings_names_every_problem_and_exits_2(
 	run_agent: Run, bench_folder: Path, settings: Callable[..., Path]
 ) -> None:
 	settings(bench_folder, node_id="..", timeout=0)
-	ended = run_agent("configure", "--show", "--bench", bench_folder)
-	assert ended.returncode == 2
+	result = run_agent("configure", "--show", "--bench", bench_folder)
+	assert result.returncode == 2
 	for words in ("Error: node_id = ", "Error: control_plane_url is not set", "Error: timeout = "):
-		assert words in ended.stdout
+		assert words in result.stdout
 	shown = json.loads(run_agent("configure", "--show", "--json", "--bench", bench_folder).stdout)
 	assert len(shown["problems"]) == 3
 	assert shown["problem_codes"] == ["setting_invalid", "setting_invalid", "setting_missing"]
@@ -75,15 +75,15 @@ def test_show_of_wrong_settings_names_every_problem_and_exits_2(
 
 def test_show_writes_nothing_even_beside_a_setting(run_agent: Run, bench_folder: Path) -> None:
 	for options in (GOOD, ["--unset", "node_id"]):
-		ended = run_agent("configure", "--show", *options, "--bench", bench_folder)
-		assert (ended.returncode, ended.stdout) == (2, "")
-		assert "--show changes nothing" in ended.stderr
+		result = run_agent("configure", "--show", *options, "--bench", bench_folder)
+		assert (result.returncode, result.stdout) == (2, "")
+		assert "--show changes nothing" in result.stderr
 	assert written(bench_folder) == {}
 
 
 def test_the_table_fits_80_columns(run_agent: Run, bench_folder: Path) -> None:
-	ended = run_agent("configure", "--show", "--bench", bench_folder)
-	assert max(map(len, ended.stdout.splitlines())) <= 80
+	result = run_agent("configure", "--show", "--bench", bench_folder)
+	assert max(map(len, result.stdout.splitlines())) <= 80
 
 
 # --- on a terminal -----------------------------------------------------------------------------------
@@ -273,9 +273,9 @@ def test_show_asks_nothing_on_a_terminal(bench_folder: Path) -> None:
 def test_without_a_terminal_nothing_is_asked_and_what_is_missing_is_named(
 	run_agent: Run, bench_folder: Path
 ) -> None:
-	ended = run_agent("configure", "--bench", bench_folder)
-	assert ended.returncode == 2
-	assert "Error: node_id is not set" in ended.stdout + ended.stderr
+	result = run_agent("configure", "--bench", bench_folder)
+	assert result.returncode == 2
+	assert "Error: node_id is not set" in result.stdout + result.stderr
 	assert written(bench_folder) == {}
 
 

@@ -131,10 +131,10 @@ def test_a_signal_ends_it_cleanly_even_with_a_client_that_stays(
 def test_a_taken_port_is_one_clear_error(run_agent: Run) -> None:
 	with socket.create_server(("127.0.0.1", 0)) as taken:
 		port = taken.getsockname()[1]
-		ended = run_agent("control-plane", "--port", port)
-	assert (ended.returncode, ended.stdout) == (2, "")
-	assert ended.stderr.count("\n") == 1
-	assert f"(port {port}, " in ended.stderr and "Address already in use" in ended.stderr
+		result = run_agent("control-plane", "--port", port)
+	assert (result.returncode, result.stdout) == (2, "")
+	assert result.stderr.count("\n") == 1
+	assert f"(port {port}, " in result.stderr and "Address already in use" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -152,18 +152,18 @@ def test_a_taken_port_is_one_clear_error(run_agent: Run) -> None:
 def test_what_it_cannot_start_with_is_one_error_and_exit_2(
 	run_agent: Run, options: list[str], environ: dict[str, str], words: str
 ) -> None:
-	ended = run_agent("control-plane", *options, **environ)
-	assert (ended.returncode, ended.stdout) == (2, "")
-	assert words in ended.stderr
-	assert ended.stderr.count("Error: ") == 1
-	assert "Traceback" not in ended.stderr and "987654" not in ended.stderr
+	result = run_agent("control-plane", *options, **environ)
+	assert (result.returncode, result.stdout) == (2, "")
+	assert words in result.stderr
+	assert result.stderr.count("Error: ") == 1
+	assert "Traceback" not in result.stderr and "987654" not in result.stderr
 
 
 def test_a_file_that_is_no_database_is_refused_and_left_alone(run_agent: Run, tmp_path: Path) -> None:
 	(tmp_path / "notes.txt").write_text("These are notes, and no database.\n" * 100)
-	ended = run_agent("control-plane", "--database", tmp_path / "notes.txt")
-	assert (ended.returncode, ended.stdout) == (2, "")
-	assert "file is not a database" in ended.stderr
+	result = run_agent("control-plane", "--database", tmp_path / "notes.txt")
+	assert (result.returncode, result.stdout) == (2, "")
+	assert "file is not a database" in result.stderr
 	assert (tmp_path / "notes.txt").read_text().startswith("These are notes")
 
 
@@ -231,7 +231,7 @@ def test_a_bench_can_be_pointed_at_it_as_it_says(
 ) -> None:
 	running = start("--node", "sg-1")
 	url = running.value("URL")
-	ended = run_agent("configure", "--bench", bench_folder, "--control-plane-url", url, "--node-id", "sg-1")
-	assert ended.returncode == 0
-	ended = run_agent("push", "--json", "--bench", bench_folder, INTERNAL_API_KEY=running.value("key"))
-	assert (ended.returncode, json.loads(ended.stdout)["outcome"]) == (0, "delivered")
+	result = run_agent("configure", "--bench", bench_folder, "--control-plane-url", url, "--node-id", "sg-1")
+	assert result.returncode == 0
+	result = run_agent("push", "--json", "--bench", bench_folder, INTERNAL_API_KEY=running.value("key"))
+	assert (result.returncode, json.loads(result.stdout)["outcome"]) == (0, "delivered")

@@ -192,11 +192,11 @@ def test_a_signal_ends_it_and_leaves_no_temporary_folder(tmp_path: Path, with_si
 def test_a_reader_that_has_gone_leaves_no_folder_and_no_traceback(tmp_path: Path) -> None:
 	reading, writing = os.pipe()
 	os.close(reading)
-	ended = subprocess.run(
+	result = subprocess.run(
 		DEMO, env={**os.environ, "TMPDIR": str(tmp_path)}, stdout=writing, stderr=subprocess.PIPE, text=True
 	)
 	os.close(writing)
-	assert ended.stderr == ""
+	assert result.stderr == ""
 	assert list(tmp_path.iterdir()) == []
 
 
@@ -209,6 +209,6 @@ def test_without_a_place_for_the_sample_bench_it_says_so() -> None:
 		"from prego_metrics.cli.__main__ import main\n"
 		"main()\n"
 	)
-	ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-	assert (ended.returncode, ended.stdout) == (2, "")
-	assert ended.stderr == "Error: no temporary folder can be made: No such file or directory\n"
+	result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+	assert (result.returncode, result.stdout) == (2, "")
+	assert result.stderr == "Error: no temporary folder can be made: No such file or directory\n"

@@ -18,12 +18,12 @@ from pushing import spare_the_sample, state_of
 def test_push_says_in_one_line_what_was_delivered(
 	run_agent: Run, bench: Path, key: str, control_plane: Any
 ) -> None:
-	ended = run_agent("push", "--bench", bench)
-	assert (ended.returncode, ended.stderr) == (0, "")
+	result = run_agent("push", "--bench", bench)
+	assert (result.returncode, result.stderr) == (0, "")
 	assert re.fullmatch(
 		r"Delivered in \d+ ms: node-1 has 3 tenants, cpu [\d.]+ %, memory [\d.]+ %, disk [\d.]+ %, "
 		r"with a snapshot\n",
-		ended.stdout,
+		result.stdout,
 	)
 	assert control_plane.pushes == ["POST /internal/server-metrics 200"]
 	assert control_plane.store.server_metrics("node-1")["tenant_count"] == 3
@@ -33,9 +33,9 @@ def test_push_says_in_one_line_what_was_delivered(
 def test_push_json_has_the_shape_of_the_design(
 	run_agent: Run, bench: Path, key: str, control_plane: Any
 ) -> None:
-	ended = run_agent("push", "--json", "--bench", bench)
-	assert (ended.returncode, ended.stderr) == (0, "")
-	written = json.loads(ended.stdout)
+	result = run_agent("push", "--json", "--bench", bench)
+	assert (result.returncode, result.stderr) == (0, "")
+	written = json.loads(result.stdout)
 	assert list(written) == RESULT_KEYS
 	assert (written["outcome"], written["status_code"], written["attempts"]) == ("delivered", 200, 1)
 	assert (written["error"], written["error_code"]) == (None, None)
@@ -55,31 +55,31 @@ def test_push_json_has_the_shape_of_the_design(
 
 
 def test_a_refused_push_exits_1_and_speaks_on_stderr(run_agent: Run, bench: Path) -> None:
-	ended = run_agent("push", "--bench", bench, INTERNAL_API_KEY="a-wrong-key-987654321")
-	assert (ended.returncode, ended.stdout) == (1, "")
-	assert re.fullmatch(r"Refused: the control plane refuses the key \(HTTP 401[^\n]*\n", ended.stderr)
-	assert "987654321" not in ended.stderr
+	result = run_agent("push", "--bench", bench, INTERNAL_API_KEY="a-wrong-key-987654321")
+	assert (result.returncode, result.stdout) == (1, "")
+	assert re.fullmatch(r"Refused: the control plane refuses the key \(HTTP 401[^\n]*\n", result.stderr)
+	assert "987654321" not in result.stderr
 
 
 def test_a_refused_push_as_json_names_the_status_code_and_says_nothing_else(
 	run_agent: Run, bench: Path
 ) -> None:
-	ended = run_agent("push", "--json", "--bench", bench, INTERNAL_API_KEY="a-wrong-key-987654321")
-	assert (ended.returncode, ended.stderr) == (1, "")
-	written = json.loads(ended.stdout)
+	result = run_agent("push", "--json", "--bench", bench, INTERNAL_API_KEY="a-wrong-key-987654321")
+	assert (result.returncode, result.stderr) == (1, "")
+	written = json.loads(result.stdout)
 	assert list(written) == RESULT_KEYS
 	assert (written["outcome"], written["status_code"]) == ("refused", 401)
 	assert "401" in written["error"]
 	assert written["error_code"] == "key_refused"
-	assert "987654321" not in ended.stdout
+	assert "987654321" not in result.stdout
 
 
 def test_a_push_that_reaches_nobody_exits_1_after_three_attempts(
 	run_agent: Run, bench: Path, key: str
 ) -> None:
-	ended = run_agent("push", "--bench", bench, PREGO_METRICS_CONTROL_PLANE_URL="http://127.0.0.1:9")
-	assert (ended.returncode, ended.stdout) == (1, "")
-	assert ended.stderr == (
+	result = run_agent("push", "--bench", bench, PREGO_METRICS_CONTROL_PLANE_URL="http://127.0.0.1:9")
+	assert (result.returncode, result.stdout) == (1, "")
+	assert result.stderr == (
 		"Failed: no connection to http://127.0.0.1:9: Connection refused (after 3 attempts)\n"
 	)
 
@@ -87,10 +87,10 @@ def test_a_push_that_reaches_nobody_exits_1_after_three_attempts(
 def test_a_push_without_settings_names_all_that_is_missing_and_exits_2(
 	run_agent: Run, bench_folder: Path, key: str
 ) -> None:
-	ended = run_agent("push", "--bench", bench_folder)
-	assert (ended.returncode, ended.stdout) == (2, "")
-	assert ended.stderr.startswith("Not sent: node_id is not set")
-	assert "control_plane_url is not set" in ended.stderr
+	result = run_agent("push", "--bench", bench_folder)
+	assert (result.returncode, result.stdout) == (2, "")
+	assert result.stderr.startswith("Not sent: node_id is not set")
+	assert "control_plane_url is not set" in result.stderr
 	written = json.loads(run_agent("push", "--json", "--bench", bench_folder).stdout)
 	assert (written["outcome"], written["payload"], written["status_code"]) == ("not_sent", None, None)
 
@@ -98,9 +98,9 @@ def test_a_push_without_settings_names_all_that_is_missing_and_exits_2(
 def test_a_push_without_a_key_exits_2_and_says_where_it_belongs(
 	run_agent: Run, bench: Path, control_plane: Any
 ) -> None:
-	ended = run_agent("push", "--bench", bench)
-	assert (ended.returncode, ended.stdout) == (2, "")
-	assert ended.stderr.startswith("Not sent: there is no key: set api_key_file")
+	result = run_agent("push", "--bench", bench)
+	assert (result.returncode, result.stdout) == (2, "")
+	assert result.stderr.startswith("Not sent: there is no key: set api_key_file")
 	assert control_plane.answers == []
 
 
@@ -108,9 +108,9 @@ def test_dry_run_prints_the_payload_alone_and_sends_and_records_nothing(
 	run_agent: Run, bench: Path, control_plane: Any
 ) -> None:
 	before = listing(bench)
-	ended = run_agent("push", "--dry-run", "--bench", bench)
-	assert (ended.returncode, ended.stderr) == (0, "")
-	written = json.loads(ended.stdout)
+	result = run_agent("push", "--dry-run", "--bench", bench)
+	assert (result.returncode, result.stderr) == (0, "")
+	written = json.loads(result.stdout)
 	assert written["node_id"] == "node-1" and written["tenant_count"] == 3
 	assert written["source"] == "node_push"
 	assert control_plane.answers == []
@@ -118,9 +118,9 @@ def test_dry_run_prints_the_payload_alone_and_sends_and_records_nothing(
 
 
 def test_dry_run_with_json_prints_the_result(run_agent: Run, bench: Path) -> None:
-	ended = run_agent("push", "--dry-run", "--json", "--bench", bench)
-	assert (ended.returncode, ended.stderr) == (0, "")
-	written = json.loads(ended.stdout)
+	result = run_agent("push", "--dry-run", "--json", "--bench", bench)
+	assert (result.returncode, result.stderr) == (0, "")
+	written = json.loads(result.stdout)
 	assert list(written) == RESULT_KEYS
 	assert (written["outcome"], written["attempts"], written["status_code"]) == ("dry_run", 0, None)
 	assert written["payload"]["tenant_count"] == 3
@@ -130,9 +130,9 @@ def test_dry_run_of_what_cannot_be_counted_exits_2_and_prints_no_payload(
 	run_agent: Run, bench: Path, settings: Callable[..., Path]
 ) -> None:
 	settings(bench, node_id="node-1", control_plane_url="https://c.example", benches=["/no/such/bench"])
-	ended = run_agent("push", "--dry-run", "--bench", bench)
-	assert (ended.returncode, ended.stdout) == (2, "")
-	assert ended.stderr.startswith("Not sent: ") and "/no/such/bench" in ended.stderr
+	result = run_agent("push", "--dry-run", "--bench", bench)
+	assert (result.returncode, result.stdout) == (2, "")
+	assert result.stderr.startswith("Not sent: ") and "/no/such/bench" in result.stderr
 
 
 def test_save_snapshot_asks_for_one_that_is_not_due(

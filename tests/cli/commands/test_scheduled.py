@@ -31,8 +31,8 @@ def test_a_scheduled_push_is_silent_when_delivered_and_when_nothing_is_due(
 	if order == "any other way in":
 		arguments = ["push", "--bench", bench, "--if-due"]
 	for _ in range(2):
-		ended = run_agent(*arguments)
-		assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")
+		result = run_agent(*arguments)
+		assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
 	assert control_plane.pushes == ["POST /internal/server-metrics 200"]
 	assert [tick.trigger for tick in folder_of(bench).ticks()] == ["cron"]
 
@@ -51,9 +51,9 @@ def test_under_systemd_a_scheduled_push_speaks_to_the_journal(
 
 def test_a_scheduled_push_as_json_says_not_due(run_agent: Run, bench: Path, key: str) -> None:
 	run_agent("push", "--bench", bench)
-	ended = run_agent("push", "--if-due", "--json", "--bench", bench)
-	written = json.loads(ended.stdout)
-	assert ended.returncode == 0
+	result = run_agent("push", "--if-due", "--json", "--bench", bench)
+	written = json.loads(result.stdout)
+	assert result.returncode == 0
 	assert list(written) == RESULT_KEYS
 	assert (written["outcome"], written["payload"], written["attempts"]) == ("not_due", None, 0)
 
@@ -63,9 +63,9 @@ def test_a_scheduled_push_beside_a_running_one_is_done(
 ) -> None:
 	with PushLock(str(bench / "sites")) as lock:
 		assert lock.acquire()
-		ended = run_agent("push", "--if-due", "--json", "--bench", bench)
+		result = run_agent("push", "--if-due", "--json", "--bench", bench)
 		silent = run_agent("push", "--if-due", "--bench", bench)
-	assert (ended.returncode, json.loads(ended.stdout)["outcome"]) == (0, "busy")
+	assert (result.returncode, json.loads(result.stdout)["outcome"]) == (0, "busy")
 	assert (silent.returncode, silent.stdout, silent.stderr) == (0, "", "")
 	assert control_plane.answers == []
 
@@ -78,10 +78,10 @@ def test_a_scheduled_push_that_is_not_sent_is_one_error_and_exit_2(
 		["--if-due", "--bench"] if order == "the quick way in" else ["--save-snapshot", "--if-due", "--bench"]
 	)
 	for folder, words in ((bench, "there is no key"), (tmp_path / "nowhere", "is not a bench")):
-		ended = run_agent("push", *flags, folder)
-		assert (ended.returncode, ended.stdout) == (2, "")
-		assert ended.stderr.startswith("Not sent: ") and words in ended.stderr
-		assert no_traceback(ended)
+		result = run_agent("push", *flags, folder)
+		assert (result.returncode, result.stdout) == (2, "")
+		assert result.stderr.startswith("Not sent: ") and words in result.stderr
+		assert no_traceback(result)
 
 
 @pytest.mark.parametrize("trigger", [{}, {"INVOCATION_ID": "0123"}], ids=["cron", "timer"])
@@ -96,13 +96,13 @@ def test_a_scheduled_push_asks_for_a_snapshot_only_when_one_is_due(
 
 def imported_by(*arguments: object) -> set[str]:
 	"""Run the command line and return the top-level packages that it imported."""
-	ended = subprocess.run(
+	result = subprocess.run(
 		[sys.executable, "-X", "importtime", "-m", "prego_metrics.cli", *map(str, arguments)],
 		capture_output=True,
 		text=True,
 		check=True,
 	)
-	modules = re.findall(r"^import time: .*\| +(\S+)$", ended.stderr, re.MULTILINE)
+	modules = re.findall(r"^import time: .*\| +(\S+)$", result.stderr, re.MULTILINE)
 	return {module.partition(".")[0] for module in modules}
 
 

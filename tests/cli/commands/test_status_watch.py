@@ -79,8 +79,8 @@ def test_a_state_that_does_not_answer_ends_the_status(
 	monkeypatch.setattr("prego_metrics.agent.base.time_limits.FILE_SECONDS", 0.3)
 	monkeypatch.setattr(StateFolder, "read", lambda folder: over.wait(20))
 	began = time.monotonic()
-	ended = CliRunner().invoke(status, ["--bench", str(bench), *(["--json"] if as_json else [])])
+	result = CliRunner().invoke(status, ["--bench", str(bench), *(["--json"] if as_json else [])])
 	over.set()
-	assert ended.exit_code == 2 and time.monotonic() - began < 10
+	assert result.exit_code == 2 and time.monotonic() - began < 10
 	if as_json:
-		assert json.loads(ended.stdout.splitlines()[0])["error_code"] == "state_late"
+		assert json.loads(result.stdout.splitlines()[0])["error_code"] == "state_late"

@@ -94,10 +94,10 @@ def test_a_scheduled_push_that_failed_speaks_up_on_stderr(
 def test_json_is_one_object_on_stdout_whatever_the_outcome(
 	outcome: str, scheduled: bool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-	ended = ENDED[outcome]._replace(scheduled=scheduled, warnings=("look here",))
-	print_result(ended, as_json=True)
+	result = ENDED[outcome]._replace(scheduled=scheduled, warnings=("look here",))
+	print_result(result, as_json=True)
 	written = capsys.readouterr()
-	assert json.loads(written.out) == ended.as_dict()
+	assert json.loads(written.out) == result.as_dict()
 	assert written.out.count("\n") == 1
 	assert written.err == "Warning: look here\n"
 
@@ -115,8 +115,8 @@ def test_a_dry_run_prints_the_payload_and_as_json_the_result(capsys: pytest.Capt
 
 
 def test_a_node_id_that_a_terminal_would_obey_is_shown_instead() -> None:
-	ended = DELIVERED._replace(payload={**PAYLOAD, "node_id": "sg\u202e-1\u200b"})
-	assert r"sg\u202e-1\u200b has 42 tenants" in summary(ended)
+	result = DELIVERED._replace(payload={**PAYLOAD, "node_id": "sg\u202e-1\u200b"})
+	assert r"sg\u202e-1\u200b has 42 tenants" in summary(result)
 
 
 # --- real processes --------------------------------------------------------------------------------

@@ -41,17 +41,17 @@ def hostile_bench(bench: Path, make_site: Callable[..., Path], settings: Callabl
 def test_hostile_names_are_shown_and_not_obeyed(
 	run_agent: Run, hostile_bench: Path, key: str, arguments: list[str]
 ) -> None:
-	ended = run_agent(*arguments, "--bench", hostile_bench)
+	result = run_agent(*arguments, "--bench", hostile_bench)
 	for raw in RAW:
-		assert raw not in ended.stdout + ended.stderr
-	assert no_traceback(ended)
+		assert raw not in result.stdout + result.stderr
+	assert no_traceback(result)
 	if arguments == ["tenants", "--json"]:
-		names = {site["site"] for site in json.loads(ended.stdout)["sites"]}
+		names = {site["site"] for site in json.loads(result.stdout)["sites"]}
 		assert {"red\\x1b[31m.example", "two\\x0alines.example", "bytes\\xff.example", KOREAN} <= names
 	if arguments == ["push"]:
-		assert "Warning: site two\\x0alines.example: counted although" in ended.stderr
+		assert "Warning: site two\\x0alines.example: counted although" in result.stderr
 	if arguments == ["configure", "--show"]:
-		assert KOREAN in ended.stdout
+		assert KOREAN in result.stdout
 
 
 def test_a_pipe_gets_no_colour_and_a_terminal_does(run_agent: Run, mixed_bench: Path) -> None:
@@ -102,16 +102,16 @@ def test_an_encoding_that_lacks_characters_costs_an_escape_and_not_the_output(
 		path = hostile_bench / "sites" / "common_site_config.json"
 		path.write_text(path.read_text().replace(f", {json.dumps(KOREAN)}", ""))
 	where = [] if "--help" in arguments else ["--bench", str(hostile_bench)]
-	ended = subprocess.run(
+	result = subprocess.run(
 		[sys.executable, "-m", "prego_metrics.cli", *arguments, *where],
 		env={**os.environ, **ENCODINGS[encoding]},
 		capture_output=True,
 	)
-	assert b"Traceback" not in ended.stderr and b"Error" not in ended.stderr
-	assert ended.returncode == (1 if "doctor" in arguments else 0)
-	assert ended.stdout
+	assert b"Traceback" not in result.stderr and b"Error" not in result.stderr
+	assert result.returncode == (1 if "doctor" in arguments else 0)
+	assert result.stdout
 	if arguments == ["tenants"]:
-		seen = ended.stdout.decode("latin-1" if encoding == "latin-1" else "utf-8")
+		seen = result.stdout.decode("latin-1" if encoding == "latin-1" else "utf-8")
 		shown = {"ascii": "\\ud55c\\uad6d", "latin-1": "\\ud55c\\uad6d", "the C locale": "한국"}
 		assert shown.get(encoding, "\\xed\\x95\\x9c") in seen
 		assert f"{9 if 'PYTHONUTF8' in ENCODINGS[encoding] else 8} tenants of 9 sites" in seen
@@ -128,7 +128,7 @@ def test_a_reader_that_has_gone_leaves_no_traceback(
 ) -> None:
 	reading, writing = os.pipe()
 	os.close(reading)
-	ended = subprocess.run(
+	result = subprocess.run(
 		[sys.executable, "-m", "prego_metrics.cli", *arguments],
 		cwd=bench,
 		env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
@@ -137,9 +137,9 @@ def test_a_reader_that_has_gone_leaves_no_traceback(
 		text=True,
 	)
 	os.close(writing)
-	assert ended.stderr == ""
+	assert result.stderr == ""
 	# How a push ended does not depend on who reads it.
-	assert ended.returncode == (0 if arguments[0] == "push" else 1)
+	assert result.returncode == (0 if arguments[0] == "push" else 1)
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
@@ -151,7 +151,7 @@ def test_a_full_disk_under_the_output_leaves_no_traceback(
 	bench: Path, key: str, control_plane: Any, arguments: list[str], unbuffered: str
 ) -> None:
 	with open("/dev/full", "w") as full:
-		ended = subprocess.run(
+		result = subprocess.run(
 			[sys.executable, "-m", "prego_metrics.cli", *arguments],
 			cwd=bench,
 			env={**os.environ, "PYTHONUNBUFFERED": unbuffered, "INVOCATION_ID": "0123"},
@@ -160,10 +160,10 @@ def test_a_full_disk_under_the_output_leaves_no_traceback(
 			text=True,
 		)
 	if arguments[0] == "push":
-		assert (ended.returncode, ended.stderr) == (0, "")
+		assert (result.returncode, result.stderr) == (0, "")
 		assert control_plane.pushes == ["POST /internal/server-metrics 200"]
 	else:
-		assert (ended.returncode, ended.stderr) == (1, "Error: No space left on device\n")
+		assert (result.returncode, result.stderr) == (1, "Error: No space left on device\n")
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
@@ -174,12 +174,12 @@ def test_closed_standard_streams_change_nothing_of_the_exit_code(
 	bench: Path, key: str, arguments: list[str], closed: str
 ) -> None:
 	script = f'exec "{sys.executable}" -m prego_metrics.cli "$@" {closed}'
-	ended = subprocess.run(["sh", "-c", script, "sh", *arguments], cwd=bench, capture_output=True, text=True)
-	assert ended.returncode == 0
-	assert no_traceback(ended)
+	result = subprocess.run(["sh", "-c", script, "sh", *arguments], cwd=bench, capture_output=True, text=True)
+	assert result.returncode == 0
+	assert no_traceback(result)
 
 
 def test_without_stderr_its_words_do_not_end_up_among_the_results(bench: Path) -> None:
 	script = f'exec "{sys.executable}" -m prego_metrics.cli push 2>&-'
-	ended = subprocess.run(["sh", "-c", script], cwd=bench, capture_output=True, text=True)
-	assert (ended.returncode, ended.stdout) == (2, "")
+	result = subprocess.run(["sh", "-c", script], cwd=bench, capture_output=True, text=True)
+	assert (result.returncode, result.stdout) == (2, "")

@@ -60,19 +60,19 @@ def test_the_local_control_plane_is_judged_live(control_plane: WatchedControlPla
 	store.sql("UPDATE server_metrics SET updated_at = ? WHERE node_id = 'stale'", ago(400))
 	tenants = wrangler(tmp_path / "tenants.json", tenant("zero"), tenant("fresh"), tenant("stale"))
 	options = ["--control-plane-url", control_plane.url + "/", "--tenants", tenants, "--json"]
-	ended = run_fleet("freshness", *options, INTERNAL_API_KEY=KEY)
-	assert (ended.code, ended.stderr) == (1, "")
-	assert ended.verdicts() == {"fresh": "fresh", "node-1": "never", "stale": "stale", "zero": "zero"}
-	ended = run_fleet("reconcile", *options, INTERNAL_API_KEY=KEY)
-	assert ended.verdicts()["fresh"] == "differs"
+	result = run_fleet("freshness", *options, INTERNAL_API_KEY=KEY)
+	assert (result.code, result.stderr) == (1, "")
+	assert result.verdicts() == {"fresh": "fresh", "node-1": "never", "stale": "stale", "zero": "zero"}
+	result = run_fleet("reconcile", *options, INTERNAL_API_KEY=KEY)
+	assert result.verdicts()["fresh"] == "differs"
 
 
 def test_hundreds_of_nodes_are_more_than_64_kib_and_all_are_read(control_plane: WatchedControlPlane) -> None:
 	for number in range(600):
 		control_plane.store.register_node(f"sg-{number}", "sg", "a-host-name-of-some-length.example")
 		control_plane.store.save(Metrics(f"sg-{number}", tenant_count=1))
-	ended = run_fleet("freshness", "--control-plane-url", control_plane.url, "--json", INTERNAL_API_KEY=KEY)
-	assert len(ended.json["nodes"]) == 601
+	result = run_fleet("freshness", "--control-plane-url", control_plane.url, "--json", INTERNAL_API_KEY=KEY)
+	assert len(result.json["nodes"]) == 601
 
 
 def test_the_key_may_come_from_a_file_and_is_never_shown(
@@ -83,14 +83,14 @@ def test_the_key_may_come_from_a_file_and_is_never_shown(
 	options = ["freshness", "--control-plane-url", control_plane.url]
 	assert run_fleet(*options, "--api-key-file", tmp_path / "key").code == 1
 	(tmp_path / "key").chmod(0o644)
-	for ended in (
+	for result in (
 		run_fleet(*options),
 		run_fleet(*options, "--api-key-file", tmp_path / "key"),
 		run_fleet(*options, INTERNAL_API_KEY="wrong-key-123456"),
 	):
-		assert ended.code == 2
-		assert ended.stderr.startswith("Error: ")
-		assert "wrong-key" not in ended.stderr and KEY not in ended.stderr
+		assert result.code == 2
+		assert result.stderr.startswith("Error: ")
+		assert "wrong-key" not in result.stderr and KEY not in result.stderr
 
 
 PUSHED = {"cpu_pct": 1, "tenant_count": 2, "source": "node_push"}
@@ -113,22 +113,22 @@ PUSHED = {"cpu_pct": 1, "tenant_count": 2, "source": "node_push"}
 	],
 )
 def test_an_answer_is_read_in_whatever_shape_it_has(answering: Callable[..., Ended], answer: Any) -> None:
-	ended = answering(answer)
-	assert (ended.code, ended.stderr) == (0, "")
-	assert ended.verdicts()["a"] == "fresh"
+	result = answering(answer)
+	assert (result.code, result.stderr) == (0, "")
+	assert result.verdicts()["a"] == "fresh"
 
 
 def test_the_time_of_a_registration_is_not_taken_for_that_of_a_push(answering: Callable[..., Ended]) -> None:
 	assert answering({"nodes": [node("a", updated_at=ago(5))]}).code == 2
-	ended = answering({"nodes": [node("a", updated_at=ago(5), metrics=None)]})
-	assert (ended.code, ended.verdicts()) == (1, {"a": "never"})
+	result = answering({"nodes": [node("a", updated_at=ago(5), metrics=None)]})
+	assert (result.code, result.verdicts()) == (1, {"a": "never"})
 
 
 def test_what_was_not_found_is_said(answering: Callable[..., Ended]) -> None:
-	ended = answering({"nodes": [{"node_id": "a", "metrics": {"updated_at": ago(5)}}]})
-	assert (ended.code, ended.verdicts()) == (0, {"a": "fresh"})
+	result = answering({"nodes": [{"node_id": "a", "metrics": {"updated_at": ago(5)}}]})
+	assert (result.code, result.verdicts()) == (0, {"a": "fresh"})
 	for name in ("region", "tenant_count", "source"):
-		assert f"has no {name}: it is not judged" in ended.stderr
+		assert f"has no {name}: it is not judged" in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -151,22 +151,22 @@ def test_what_was_not_found_is_said(answering: Callable[..., Ended]) -> None:
 def test_an_answer_that_tells_no_fleet_is_exit_2(
 	answering: Callable[..., Ended], answer: Any, status: int, words: str
 ) -> None:
-	ended = answering(answer, status)
-	assert (ended.code, words in ended.stderr) == (2, True), ended.stderr
-	assert KEY not in ended.stderr
+	result = answering(answer, status)
+	assert (result.code, words in result.stderr) == (2, True), result.stderr
+	assert KEY not in result.stderr
 
 
 @pytest.mark.parametrize(
 	"url", ["http://control-plane.example", "https://u:p@cp.example", "cp", "https://cp/?x=1"]
 )
 def test_a_url_that_would_leak_the_key_is_refused(url: str) -> None:
-	ended = run_fleet("freshness", "--control-plane-url", url, INTERNAL_API_KEY=KEY)
-	assert (ended.code, ended.stderr.startswith("Error: --control-plane-url must")) == (2, True)
+	result = run_fleet("freshness", "--control-plane-url", url, INTERNAL_API_KEY=KEY)
+	assert (result.code, result.stderr.startswith("Error: --control-plane-url must")) == (2, True)
 
 
 def test_nobody_listening_is_exit_2() -> None:
-	ended = run_fleet("freshness", "--control-plane-url", "http://127.0.0.1:9", INTERNAL_API_KEY=KEY)
-	assert (ended.code, "no connection" in ended.stderr) == (2, True)
+	result = run_fleet("freshness", "--control-plane-url", "http://127.0.0.1:9", INTERNAL_API_KEY=KEY)
+	assert (result.code, "no connection" in result.stderr) == (2, True)
 
 
 @given(json_values)

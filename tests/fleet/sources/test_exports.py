@@ -86,22 +86,22 @@ def judged(folder: Path, nodes: bytes | str | None = None, pushed: bytes | str |
 	],
 )
 def test_an_export_that_failed_is_an_error_and_exit_2(tmp_path: Path, which: str, content: Any) -> None:
-	ended = judged(tmp_path, **{which: content})
-	assert ended.code == 2
-	assert ended.stderr.startswith("Error: ") and ended.stderr.count("\n") == 1
-	assert (ended.json["ok"], ended.json["error_code"]) == (False, "export_invalid")
+	result = judged(tmp_path, **{which: content})
+	assert result.code == 2
+	assert result.stderr.startswith("Error: ") and result.stderr.count("\n") == 1
+	assert (result.json["ok"], result.json["error_code"]) == (False, "export_invalid")
 
 
 @pytest.mark.parametrize("content", ['[{"results": [], "success": true}]', "[]", "node_id,region\n"])
 def test_no_nodes_at_all_is_exit_2(tmp_path: Path, content: str) -> None:
-	ended = judged(tmp_path, nodes=content)
-	assert (ended.code, "holds no nodes" in ended.stderr) == (2, True)
+	result = judged(tmp_path, nodes=content)
+	assert (result.code, "holds no nodes" in result.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("content", ['[{"results": [], "success": true}]', "[]", "node_id,updated_at\n"])
 def test_no_metrics_at_all_is_never_for_every_node(tmp_path: Path, content: str) -> None:
-	ended = judged(tmp_path, pushed=content)
-	assert (ended.code, ended.verdicts()) == (1, {"sg-1": "never"})
+	result = judged(tmp_path, pushed=content)
+	assert (result.code, result.verdicts()) == (1, {"sg-1": "never"})
 
 
 @pytest.mark.parametrize(
@@ -120,14 +120,14 @@ def test_no_metrics_at_all_is_never_for_every_node(tmp_path: Path, content: str)
 	],
 )
 def test_a_row_that_cannot_be_understood_is_named(tmp_path: Path, which: str, rows: Any, words: str) -> None:
-	ended = judged(tmp_path, **{which: json.dumps(rows)})
-	assert (ended.code, words in ended.stderr) == (2, True)
+	result = judged(tmp_path, **{which: json.dumps(rows)})
+	assert (result.code, words in result.stderr) == (2, True)
 
 
 def test_without_a_count_zeros_are_not_judged_and_that_is_said(tmp_path: Path) -> None:
 	rows = json.dumps([{"node_id": "sg-1", "updated_at": ago(5)}])
-	ended = judged(tmp_path, pushed=rows)
-	assert (ended.code, "zeros are not judged" in ended.stderr) == (0, True)
+	result = judged(tmp_path, pushed=rows)
+	assert (result.code, "zeros are not judged" in result.stderr) == (0, True)
 	tenants = wrangler(tmp_path / "tenants", tenant("sg-1"))
 	files = ["--nodes", tmp_path / "nodes", "--metrics", tmp_path / "metrics", "--tenants", tenants]
 	assert run_fleet("freshness", *files).code == 2
@@ -150,8 +150,8 @@ def test_a_file_that_is_not_there_or_never_ends_is_exit_2(tmp_path: Path) -> Non
 )
 def test_a_banner_before_the_json_is_skipped(tmp_path: Path, banner: str) -> None:
 	exported = json.dumps([{"results": [node("sg-1")], "success": True}], indent=2)
-	ended = judged(tmp_path, nodes=banner + exported, pushed=banner + fresh_row())
-	assert (ended.code, ended.verdicts()) == (0, {"sg-1": "fresh"})
+	result = judged(tmp_path, nodes=banner + exported, pushed=banner + fresh_row())
+	assert (result.code, result.verdicts()) == (0, {"sg-1": "fresh"})
 
 
 def test_an_export_may_come_through_a_pipe(tmp_path: Path) -> None:
@@ -160,10 +160,10 @@ def test_an_export_may_come_through_a_pipe(tmp_path: Path) -> None:
 	os.write(writing, fresh_row().encode())
 	os.close(writing)
 	try:
-		ended = run_fleet("freshness", "--nodes", tmp_path / "nodes", "--metrics", f"/dev/fd/{reading}")
+		result = run_fleet("freshness", "--nodes", tmp_path / "nodes", "--metrics", f"/dev/fd/{reading}")
 	finally:
 		os.close(reading)
-	assert ended.code == 0
+	assert result.code == 0
 
 
 rows = st.lists(
@@ -210,17 +210,17 @@ def test_whatever_the_exports_hold_there_is_a_verdict_or_exit_2(
 		],
 		["reconcile", "--metrics", paths["metrics"], "--tenants", paths["tenants"]],
 	):
-		table, ended = run_fleet(*options), run_fleet(*options, "--json")
-		assert table.code == ended.code
-		answer = ended.json
-		if ended.code == 2:
+		table, result = run_fleet(*options), run_fleet(*options, "--json")
+		assert table.code == result.code
+		answer = result.json
+		if result.code == 2:
 			assert (answer["ok"], answer["nodes"]) == (False, []) and answer["error"]
 			assert table.stdout == "" and table.stderr.startswith("Error: ")
 			continue
-		assert answer["ok"] is (ended.code == 0)
+		assert answer["ok"] is (result.code == 0)
 		assert {entry["verdict"] for entry in answer["nodes"]} <= VERDICTS
 		assert answer["ok"] is not any(entry["failing"] for entry in answer["nodes"])
-		assert answer["nodes"] or "nothing was compared" in ended.stderr
+		assert answer["nodes"] or "nothing was compared" in result.stderr
 		assert not set(table.stdout) & set("\x00\x07\x1b\x7f\x9b\u202e\u2028")
 
 

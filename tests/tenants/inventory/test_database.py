@@ -229,9 +229,9 @@ def test_one_wrong_password_one_dropped_database_one_dead_server_and_the_rest_is
 	make_site(bench_folder, "wrong.example", **{**database, "db_password": "not-the-one-hunter2"})
 	make_site(bench_folder, "dropped.example", **dropped)
 	make_site(bench_folder, "down.example", **{**database, "db_port": 1})
-	ended = run_agent("tenants", "--database", "--json", "--bench", bench_folder)
-	assert ended.returncode == 0 and "hunter2" not in ended.stdout + ended.stderr
-	by_name = {site["site"]: site["database"] for site in json.loads(ended.stdout)["sites"]}
+	result = run_agent("tenants", "--database", "--json", "--bench", bench_folder)
+	assert result.returncode == 0 and "hunter2" not in result.stdout + result.stderr
+	by_name = {site["site"]: site["database"] for site in json.loads(result.stdout)["sites"]}
 	assert by_name["good.example"]["error"] is None and by_name["good.example"]["data_bytes"]
 	for name, why in {
 		"wrong.example": r"password authentication failed|Access denied",

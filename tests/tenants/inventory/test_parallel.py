@@ -196,7 +196,7 @@ def test_no_key_and_no_password_is_in_a_readers_arguments(
 
 def test_ctrl_c_ends_it_at_once_with_one_word_and_no_process(bench: Path) -> None:
 	began = time.monotonic()
-	ended = on_a_terminal(
+	result = on_a_terminal(
 		"tenants",
 		"--sizes",
 		"--bench",
@@ -207,7 +207,7 @@ def test_ctrl_c_ends_it_at_once_with_one_word_and_no_process(bench: Path) -> Non
 	)
 	# The screen is at its end when the last process that holds it is gone.
 	assert time.monotonic() - began < 10
-	assert ended.code == 1 and "Aborted!" in ended.screen and "Traceback" not in ended.screen
+	assert result.code == 1 and "Aborted!" in result.screen and "Traceback" not in result.screen
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")

@@ -153,17 +153,17 @@ def test_a_bad_quota_of_a_site_changes_no_count_and_one_of_the_node_is_an_error(
 	bench_folder: Path, make_site: Callable[..., Path], settings: Callable[..., Path], run_agent: Run
 ) -> None:
 	make_site(bench_folder, "own.example", prego_quota_gb="5")
-	ended = run_agent("tenants", "--json", "--bench", bench_folder)
-	assert json.loads(ended.stdout)["tenant_count"] == 4
-	ended = run_agent("tenants", "--sizes", "--bench", bench_folder)
-	assert ended.returncode == 0 and '! own.example: "prego_quota_gb" is "5"' in ended.stdout
+	result = run_agent("tenants", "--json", "--bench", bench_folder)
+	assert json.loads(result.stdout)["tenant_count"] == 4
+	result = run_agent("tenants", "--sizes", "--bench", bench_folder)
+	assert result.returncode == 0 and '! own.example: "prego_quota_gb" is "5"' in result.stdout
 	settings(bench_folder, node_id="node-1", control_plane_url="https://control.example")
 	payload = json.loads(run_agent("push", "--dry-run", "--bench", bench_folder).stdout)
 	assert payload["tenant_count"] == 4 and "quota" not in json.dumps(payload)
 	settings(bench_folder, tenant_quota_gb="5")
 	for option in ("--sizes", "--scan"):
-		ended = run_agent("tenants", option, "--bench", bench_folder)
-		assert ended.returncode == 2 and 'tenant_quota_gb = "5"' in ended.stderr
+		result = run_agent("tenants", option, "--bench", bench_folder)
+		assert result.returncode == 2 and 'tenant_quota_gb = "5"' in result.stderr
 	assert stored_tenants(str(bench_folder / "sites")) == []
 
 

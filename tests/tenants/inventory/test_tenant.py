@@ -85,8 +85,8 @@ def test_a_scan_that_was_killed_goes_on_where_it_was(
 	with pytest.raises(KeyboardInterrupt):
 		scan.scan_tenants(config, {})
 	monkeypatch.setattr(scan, "_read", genuine)
-	ended = scan.scan_tenants(config, {})
-	assert (ended.scanned, ended.scanned_before, ended.remaining) == (2, 1, 0)
+	result = scan.scan_tenants(config, {})
+	assert (result.scanned, result.scanned_before, result.remaining) == (2, 1, 0)
 	assert len(stored_tenants(str(bench_folder / "sites"))) == 3
 
 
@@ -112,9 +112,9 @@ def test_a_tenant_nobody_can_ask_fails_alone_and_without_its_password(
 	bench_folder: Path, make_site: Callable[..., Path], run_agent: Run
 ) -> None:
 	make_site(bench_folder, "shut.example", db_password="hunter2-hunter2", db_host="127.0.0.1", db_port=1)
-	ended = run_agent("tenants", "--database", "--json", "--bench", bench_folder)
-	assert ended.returncode == 0 and "hunter2" not in ended.stdout + ended.stderr
-	by_name = {site["site"]: site for site in json.loads(ended.stdout)["sites"]}
+	result = run_agent("tenants", "--database", "--json", "--bench", bench_folder)
+	assert result.returncode == 0 and "hunter2" not in result.stdout + result.stderr
+	by_name = {site["site"]: site for site in json.loads(result.stdout)["sites"]}
 	assert by_name["shut.example"]["database"]["error"]
 	assert "no db_password" in by_name["acme.example"]["database"]["error"]
 

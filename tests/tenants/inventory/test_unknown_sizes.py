@@ -38,10 +38,10 @@ def elsewhere(tmp_path: Path) -> Path:
 
 def du(tree: Path) -> int:
 	"""Return the bytes that `du` has for a tree, also where it could not read all of it."""
-	ended = subprocess.run(
+	result = subprocess.run(
 		["du", "-s", "--block-size=1", str(tree)], capture_output=True, text=True, check=False
 	)
-	return int(ended.stdout.split()[0])
+	return int(result.stdout.split()[0])
 
 
 def test_a_tree_that_a_symlink_stands_for_is_not_read_and_that_is_said(elsewhere: Path) -> None:
@@ -102,8 +102,8 @@ def test_a_site_whose_files_lie_behind_a_symlink_has_a_lower_bound(
 ) -> None:
 	(bench_folder / "sites" / "acme.example" / "public").mkdir(exist_ok=True)
 	(bench_folder / "sites" / "acme.example" / "public" / "files").symlink_to(elsewhere)
-	ended = run_agent("tenants", "--sizes", "--bench", bench_folder)
-	assert "acme.example: 1 entries cannot be read, so the size is a lower bound" in ended.stdout
+	result = run_agent("tenants", "--sizes", "--bench", bench_folder)
+	assert "acme.example: 1 entries cannot be read, so the size is a lower bound" in result.stdout
 
 
 def test_backups_behind_a_symlink_are_those_that_are_shown_and_have_their_size(
@@ -138,8 +138,8 @@ def test_a_fifo_in_place_of_the_scans_lock_holds_nobody_up(bench_folder: Path, r
 	folder = bench_folder / "sites" / ".prego-metrics"
 	folder.mkdir(mode=0o700)
 	os.mkfifo(folder / "tenants.lock")
-	ended = run_agent("tenants", "--scan", "--bench", bench_folder)
-	assert (ended.returncode, ended.stderr) == (0, "")
+	result = run_agent("tenants", "--scan", "--bench", bench_folder)
+	assert (result.returncode, result.stderr) == (0, "")
 
 
 def test_a_file_system_without_flock_is_one_clear_error(
@@ -158,8 +158,8 @@ def test_a_clock_that_went_back_leaves_no_site_that_is_never_scanned_again(bench
 	now = time.time()
 	ahead = now + 300 * DAY_SECONDS
 	scan_tenants(config, {}, clock=lambda: ahead)
-	ended = scan_tenants(config, {}, clock=lambda: now)
-	assert (ended.scanned, ended.scanned_before) == (3, 0)
+	result = scan_tenants(config, {}, clock=lambda: now)
+	assert (result.scanned, result.scanned_before) == (3, 0)
 	with UsageReader(str(bench_folder / "sites")) as store:
 		assert {tenant.read_at for tenant in store.latest()} == {now}
 	# Growth is reckoned from the first to the last day.

@@ -71,9 +71,9 @@ def test_the_next_scan_goes_on_where_a_killed_one_was(
 	assert scanning.wait() == -signal.SIGKILL
 	kept = read_at(bench)
 	assert list(kept) == NAMES[:3]
-	ended = run_agent("tenants", "--scan", "--bench", bench)
-	assert (ended.returncode, ended.stderr) == (0, "")
-	assert ended.stdout == "5 sites scanned, 3 already scanned by the run before.\n"
+	result = run_agent("tenants", "--scan", "--bench", bench)
+	assert (result.returncode, result.stderr) == (0, "")
+	assert result.stdout == "5 sites scanned, 3 already scanned by the run before.\n"
 	after = read_at(bench)
 	assert sorted(after) == NAMES and all(after[name] == at for name, at in kept.items())
 	with UsageReader(str(bench / "sites")) as store:
@@ -102,9 +102,9 @@ def test_a_push_in_the_middle_of_a_scan_is_on_time(
 def test_a_second_scan_says_that_one_is_going_on(
 	bench: Path, scanning: subprocess.Popen[str], run_agent: Run
 ) -> None:
-	ended = run_agent("tenants", "--scan", "--bench", bench)
-	assert ended.returncode == 1
-	assert ended.stderr == "Busy: another usage scan is running\n"
+	result = run_agent("tenants", "--scan", "--bench", bench)
+	assert result.returncode == 1
+	assert result.stderr == "Busy: another usage scan is running\n"
 
 
 @pytest.mark.parametrize("kind", ["folder", "link"])
@@ -119,6 +119,6 @@ def test_what_lies_in_place_of_the_lock_holds_no_scan_up(
 	else:
 		(tmp_path / "victim").write_text("precious")
 		lock.symlink_to(tmp_path / "victim")
-	ended = run_agent("tenants", "--scan", "--bench", bench)
-	assert ended.returncode == 2 and str(lock) in ended.stderr
-	assert "Traceback" not in ended.stderr
+	result = run_agent("tenants", "--scan", "--bench", bench)
+	assert result.returncode == 2 and str(lock) in result.stderr
+	assert "Traceback" not in result.stderr

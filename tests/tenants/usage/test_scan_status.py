@@ -103,8 +103,8 @@ def test_how_far_a_scan_came_is_known_from_outside(bench_folder: Path) -> None:
 	scan.scan_tenants(config, {}, progress=lambda total: contextlib.nullcontext(look))
 	assert [status.read for status, _ in seen if status and status.ended_at is None] == [1, 2, 3]
 	assert all(under_way for _, under_way in seen)
-	ended = last_scan(sites)
-	assert ended and ended.ended_at and ended.read == 3 and not is_under_way(sites)
+	result = last_scan(sites)
+	assert result and result.ended_at and result.read == 3 and not is_under_way(sites)
 
 
 @pytest.fixture

@@ -42,8 +42,8 @@ def test_a_scan_sets_a_damaged_file_aside_and_says_so(scanned: Path, run_agent: 
 	file_of(scanned).write_bytes(GARBAGE)
 	journal = file_of(scanned).with_name("tenants.sqlite-journal")
 	journal.write_bytes(b"of the old file")
-	ended = run_agent("tenants", "--scan", "--bench", scanned)
-	assert ended.returncode == 0 and "moved to tenants.sqlite.set-aside" in ended.stderr
+	result = run_agent("tenants", "--scan", "--bench", scanned)
+	assert result.returncode == 0 and "moved to tenants.sqlite.set-aside" in result.stderr
 	assert file_of(scanned).with_name("tenants.sqlite.set-aside").read_bytes() == GARBAGE
 	assert not journal.exists()
 	assert len(stored_tenants(str(scanned / "sites"))) == 3

@@ -133,8 +133,8 @@ frappe.provide("prego_metrics.node_page");
 			this.$root.find(".prego-details").toggle(!sizes.nothing);
 			const $age = this.$root.find(".prego-age");
 			if (sizes.nothing) {
-				this.$root.find(".prego-notes").html(sizes.trouble ? this.note(sizes.nothing) : "");
-				$age.html(sizes.trouble ? "" : labels.sentence(sizes.nothing));
+				this.$root.find(".prego-notes").html(sizes.failed ? this.note(sizes.nothing) : "");
+				$age.html(sizes.failed ? "" : labels.sentence(sizes.nothing));
 				return;
 			}
 			const age = labels.age(sizes.newest_age_seconds);
@@ -225,7 +225,7 @@ frappe.provide("prego_metrics.node_page");
 			try {
 				history = await this.fetch_history(chosen);
 			} catch (error) {
-				history = { nothing: error.message, trouble: true };
+				history = { nothing: error.message, failed: true };
 			}
 			if (chosen !== this.chosen) {
 				return;

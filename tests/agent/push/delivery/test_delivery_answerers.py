@@ -38,9 +38,9 @@ REFUSALS: dict[str, tuple[Behaviour, str]] = {
 @pytest.mark.parametrize(("behaviour", "code"), REFUSALS.values(), ids=REFUSALS)
 def test_only_the_control_plane_refuses_the_key(behaviour: Behaviour, code: str) -> None:
 	with HostileServer(behaviour) as server:
-		ended = deliver(server.url)
-	assert ended.error is not None
-	assert (ended.outcome, ended.error.code, ended.attempts) == ("refused", code, 1)
+		result = deliver(server.url)
+	assert result.error is not None
+	assert (result.outcome, result.error.code, result.attempts) == ("refused", code, 1)
 
 
 @pytest.mark.parametrize(
@@ -58,9 +58,9 @@ def test_only_the_control_plane_refuses_the_key(behaviour: Behaviour, code: str)
 )
 def test_a_redirect_is_named_with_where_it_leads(location: str, code: str, place: str) -> None:
 	with HostileServer(answer(302, b"", location)) as server:
-		ended = deliver(server.url)
-	assert ended.error is not None and (ended.outcome, ended.error.code) == ("refused", code)
-	params = ended.error.params
+		result = deliver(server.url)
+	assert result.error is not None and (result.outcome, result.error.code) == ("refused", code)
+	params = result.error.params
 	found = (
 		params["host"]
 		if code == "login_required"
@@ -91,8 +91,8 @@ def test_the_body_of_a_redirect_is_read_within_the_limits_of_any_other() -> None
 )
 def test_a_compressed_answer_is_read_or_called_compressed(body: bytes, coding: str, words: str) -> None:
 	with HostileServer(answer(400, body, f"Content-Encoding: {coding}")) as server:
-		ended = deliver(server.url)
-	assert ended.error is not None and ended.error.params["answer"].params["words"].startswith(words)
+		result = deliver(server.url)
+	assert result.error is not None and result.error.params["answer"].params["words"].startswith(words)
 
 
 def test_a_compressed_answer_is_read_within_the_same_limit() -> None:
@@ -102,8 +102,8 @@ def test_a_compressed_answer_is_read_within_the_same_limit() -> None:
 		answer(200, bomb, "Content-Encoding: gzip"), answer(200, failure, "Content-Encoding: gzip")
 	) as server:
 		assert deliver(server.url, attempt_seconds=2).outcome == "delivered"
-		ended = deliver(server.url)
-	assert ended.error is not None and ended.error.code == "reported_failure"
+		result = deliver(server.url)
+	assert result.error is not None and result.error.code == "reported_failure"
 
 
 @pytest.mark.parametrize("informational", [100, 102, 103, 199])
@@ -116,8 +116,8 @@ def test_informational_answers_are_read_past(informational: int, status: int, ou
 		answer(status, b"")(exchange)
 
 	with HostileServer(behave) as server:
-		ended = deliver(server.url, max_attempts=1)
-	assert (ended.outcome, ended.status_code) == (outcome, status)
+		result = deliver(server.url, max_attempts=1)
+	assert (result.outcome, result.status_code) == (outcome, status)
 
 
 @pytest.mark.parametrize("informational", [101, 103])
@@ -145,10 +145,10 @@ def test_a_proxy_that_refuses_is_named(
 	with HostileServer(behaviour) as proxy:
 		port = proxy.port
 		through_proxy(proxy.url.replace("http://", "http://me:a-proxy-password@"))
-		ended = deliver("https://plane.invalid", max_attempts=1)
-	assert ended.error is not None and (ended.outcome, ended.error.code) == ("failed", "proxy_failed")
-	assert ended.error.params["proxy"] == f"127.0.0.1:{port}" and reason in ended.error.params["reason"]
-	assert not leaked(repr(ended), "a-proxy-password")
+		result = deliver("https://plane.invalid", max_attempts=1)
+	assert result.error is not None and (result.outcome, result.error.code) == ("failed", "proxy_failed")
+	assert result.error.params["proxy"] == f"127.0.0.1:{port}" and reason in result.error.params["reason"]
+	assert not leaked(repr(result), "a-proxy-password")
 
 
 def test_a_proxy_that_is_down_or_unknown_is_named(through_proxy: Callable[[str], None]) -> None:
@@ -156,6 +156,6 @@ def test_a_proxy_that_is_down_or_unknown_is_named(through_proxy: Callable[[str],
 		port = listener.getsockname()[1]
 	for proxy in (f"127.0.0.1:{port}", "proxy.invalid:3128"):
 		through_proxy(f"http://{proxy}")
-		ended = deliver("https://plane.invalid", max_attempts=1)
-		assert ended.error is not None
-		assert (ended.error.code, ended.error.params["proxy"]) == ("proxy_failed", proxy)
+		result = deliver("https://plane.invalid", max_attempts=1)
+		assert result.error is not None
+		assert (result.error.code, result.error.params["proxy"]) == ("proxy_failed", proxy)

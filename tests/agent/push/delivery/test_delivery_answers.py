@@ -237,32 +237,32 @@ def test_each_kind_of_answer_ends_in_time_with_the_right_outcome_and_without_the
 	with HostileServer(*case.behaviours) as server:
 		aim(bench, server.url, **case.settings)
 		started = time.monotonic()
-		ended = push_now(bench)
+		result = push_now(bench)
 		seconds = time.monotonic() - started
-	print_result(ended)
+	print_result(result)
 	written = capfd.readouterr()
 
-	assert (ended.outcome, ended.status_code, ended.attempts) == (
+	assert (result.outcome, result.status_code, result.attempts) == (
 		case.outcome,
 		case.status_code,
 		case.attempts,
-	), ended.error
-	assert ended.error_code == case.code
-	assert ended.exit_code == (0 if case.outcome == "delivered" else 1)
-	assert case.says in (ended.error or "")
+	), result.error
+	assert result.error_code == case.code
+	assert result.exit_code == (0 if case.outcome == "delivered" else 1)
+	assert case.says in (result.error or "")
 	assert seconds < DEADLINE_SECONDS
 	assert server.connections == case.attempts
 	last = state_of(bench).last
 	assert (last.outcome, code_of(last.error) or None) == (case.outcome, case.code)
-	assert len(ended.error or "") < 1000
+	assert len(result.error or "") < 1000
 	assert "Traceback" not in written.out + written.err
 	assert all(character.isprintable() or character == "\n" for character in written.out + written.err)
 	everything = [
 		written.out,
 		written.err,
 		kept(bench),
-		repr(ended),
-		json.dumps(ended.as_dict()),
+		repr(result),
+		json.dumps(result.as_dict()),
 		caplog.text,
 	]
 	assert not leaked("\n".join(everything))
@@ -270,7 +270,7 @@ def test_each_kind_of_answer_ends_in_time_with_the_right_outcome_and_without_the
 
 def test_the_key_was_really_sent_and_nothing_else_than_the_payload(bench: Path) -> None:
 	with HostileServer(answer(200)) as server:
-		ended = push_now(aim(bench, server.url))
+		result = push_now(aim(bench, server.url))
 		(request,) = server.requests
 	lines = request.decode().split("\r\n")
 	headers = dict(line.lower().split(": ", 1) for line in lines[1 : lines.index("")])
@@ -281,5 +281,5 @@ def test_the_key_was_really_sent_and_nothing_else_than_the_payload(bench: Path) 
 	assert headers["accept-encoding"] == "identity"
 	assert headers["content-type"] == "application/json"
 	assert "cookie" not in headers
-	assert json.loads(server.bodies[0]) == ended.payload
-	assert ended.payload["tenant_count"] == 3
+	assert json.loads(server.bodies[0]) == result.payload
+	assert result.payload["tenant_count"] == 3

@@ -24,16 +24,16 @@ from prego_metrics.agent.push.delivery import scheduled_attempts
 def test_attempts_and_pauses_are_bounded() -> None:
 	pauses: list[float] = []
 	with HostileServer(answer(500)) as server:
-		ended = deliver(server.url, sleep=pauses.append, deadline_seconds=30)
-	assert ended.attempts == server.connections == 3
+		result = deliver(server.url, sleep=pauses.append, deadline_seconds=30)
+	assert result.attempts == server.connections == 3
 	assert len(pauses) == 2
 	assert all(0 <= pause <= 0.02 * 2**number for number, pause in enumerate(pauses, 1))
 
 
 def test_the_number_of_attempts_can_be_limited() -> None:
 	with HostileServer(answer(500)) as server:
-		ended = deliver(server.url, max_attempts=1)
-	assert ended.attempts == server.connections == 1
+		result = deliver(server.url, max_attempts=1)
+	assert result.attempts == server.connections == 1
 
 
 @pytest.mark.parametrize(
@@ -56,16 +56,16 @@ def test_retry_after_is_waited_for(value: str | Callable[[], str], least: float,
 	pauses: list[float] = []
 	text = value if isinstance(value, str) else value()
 	with HostileServer(answer(429, b"", f"Retry-After: {text}"), answer(200)) as server:
-		ended = deliver(server.url, sleep=pauses.append, deadline_seconds=30)
-	assert ended.outcome == "delivered"
+		result = deliver(server.url, sleep=pauses.append, deadline_seconds=30)
+	assert result.outcome == "delivered"
 	assert least <= pauses[0] <= most
 
 
 def test_a_push_with_no_time_left_for_a_pause_ends_at_once() -> None:
 	with HostileServer(answer(429, b"", "Retry-After: 2")) as server:
 		started = time.monotonic()
-		ended = deliver(server.url, deadline_seconds=1.0)
-	assert ended.attempts == 1 and ended.status_code == 429
+		result = deliver(server.url, deadline_seconds=1.0)
+	assert result.attempts == 1 and result.status_code == 429
 	assert time.monotonic() - started < 0.5
 
 
@@ -73,10 +73,10 @@ def test_a_push_with_no_time_left_for_a_pause_ends_at_once() -> None:
 @pytest.mark.parametrize(("status", "code"), [(429, "rate_limited"), (503, "server_error")])
 def test_a_pause_that_does_not_fit_is_said(asked: str, said: int | None, status: int, code: str) -> None:
 	with HostileServer(answer(status, b"busy", f"Retry-After: {asked}")) as server:
-		ended = deliver(server.url, deadline_seconds=30, max_attempts=1)
-	assert (ended.outcome, ended.asked_seconds) == ("failed", float(asked))
-	assert ended.error and ended.error.code == code
-	summary = ended.error.params["answer"]
+		result = deliver(server.url, deadline_seconds=30, max_attempts=1)
+	assert (result.outcome, result.asked_seconds) == ("failed", float(asked))
+	assert result.error and result.error.code == code
+	summary = result.error.params["answer"]
 	assert isinstance(summary, Message)
 	assert (summary.code == "answer_asks_to_wait", summary.params.get("seconds")) == (said is not None, said)
 
@@ -88,8 +88,8 @@ def test_only_a_success_and_an_answer_of_a_busy_server_asks_the_next_push_to_wai
 	status: int, asked: float | None
 ) -> None:
 	with HostileServer(answer(status, b"", "Retry-After: 7")) as server:
-		ended = deliver(server.url, max_attempts=1)
-	assert (ended.status_code, ended.asked_seconds) == (status, asked)
+		result = deliver(server.url, max_attempts=1)
+	assert (result.status_code, result.asked_seconds) == (status, asked)
 
 
 @pytest.mark.parametrize(("failures", "attempts"), [(0, 3), (1, 1), (2, 1)])
@@ -122,18 +122,18 @@ def test_a_retry_asks_for_a_snapshot_again_only_after_a_clear_end(
 	first: Behaviour, kept_in_retry: bool
 ) -> None:
 	with HostileServer(first, answer(200)) as server:
-		ended = deliver(server.url, SNAPSHOT)
+		result = deliver(server.url, SNAPSHOT)
 	assert asked_for_snapshot(server) == [True, kept_in_retry]
-	assert ended.outcome == "delivered" and ended.snapshot_taken
-	assert ended.payload.save_snapshot is kept_in_retry
+	assert result.outcome == "delivered" and result.snapshot_taken
+	assert result.payload.save_snapshot is kept_in_retry
 
 
 def test_a_refused_connection_keeps_the_snapshot() -> None:
 	with HostileServer(answer(200), listens=False) as server:
-		ended = deliver(server.url, SNAPSHOT, sleep=lambda _: server.listen())
-	assert ended.attempts == 2
+		result = deliver(server.url, SNAPSHOT, sleep=lambda _: server.listen())
+	assert result.attempts == 2
 	assert asked_for_snapshot(server) == [True]
-	assert ended.snapshot_taken
+	assert result.snapshot_taken
 
 
 @pytest.mark.parametrize(
@@ -149,18 +149,18 @@ def test_a_refused_connection_keeps_the_snapshot() -> None:
 )
 def test_a_snapshot_counts_as_taken_if_it_may_have_been(behaviour: Behaviour, taken: bool) -> None:
 	with HostileServer(behaviour) as server:
-		ended = deliver(server.url, SNAPSHOT, attempt_seconds=0.2, max_attempts=1)
-	assert ended.outcome != "delivered"
-	assert ended.snapshot_taken is taken
+		result = deliver(server.url, SNAPSHOT, attempt_seconds=0.2, max_attempts=1)
+	assert result.outcome != "delivered"
+	assert result.snapshot_taken is taken
 
 
 def test_a_snapshot_on_its_way_at_the_deadline_counts_as_taken() -> None:
 	with HostileServer(Exchange.wait) as server:
-		ended = deliver(server.url, SNAPSHOT, attempt_seconds=60, deadline_seconds=0.4)
-	assert ended.snapshot_taken
+		result = deliver(server.url, SNAPSHOT, attempt_seconds=60, deadline_seconds=0.4)
+	assert result.snapshot_taken
 
 
 def test_a_connection_that_was_never_made_takes_no_snapshot() -> None:
 	with HostileServer(listens=False) as server:
-		ended = deliver(server.url, SNAPSHOT)
-	assert (ended.outcome, ended.snapshot_taken, ended.payload.save_snapshot) == ("failed", False, True)
+		result = deliver(server.url, SNAPSHOT)
+	assert (result.outcome, result.snapshot_taken, result.payload.save_snapshot) == ("failed", False, True)

@@ -55,10 +55,10 @@ def test_a_2xx_that_speaks_against_itself_is_refused_and_not_tried_again(
 	behaviour: Behaviour, code: str
 ) -> None:
 	with HostileServer(behaviour) as server:
-		ended = deliver(server.url)
-	assert ended.error is not None
-	assert (ended.outcome, ended.error.code, ended.attempts) == ("refused", code, 1)
-	assert ended.status_code in (200, 201, 202) and not ended.snapshot_taken
+		result = deliver(server.url)
+	assert result.error is not None
+	assert (result.outcome, result.error.code, result.attempts) == ("refused", code, 1)
+	assert result.status_code in (200, 201, 202) and not result.snapshot_taken
 
 
 DELIVERED = {
@@ -111,9 +111,9 @@ def test_the_servers_words_are_kept_and_of_a_page_its_title() -> None:
 @pytest.mark.parametrize("repeat", [echo(200, str), says({"error": f"wrong key {KEY}"})])
 def test_a_2xx_that_repeats_the_key_shows_nothing_of_it(bench: Path, repeat: Behaviour) -> None:
 	with HostileServer(repeat) as server:
-		ended = push_now(aim(bench, server.url))
-	assert ended.error_code == "reported_failure"
-	assert not leaked(kept(bench) + repr(ended) + json.dumps(ended.as_dict()))
+		result = push_now(aim(bench, server.url))
+	assert result.error_code == "reported_failure"
+	assert not leaked(kept(bench) + repr(result) + json.dumps(result.as_dict()))
 
 
 def test_no_heartbeat_follows_a_web_page_and_a_heartbeat_that_is_one_has_failed(bench: Path) -> None:
@@ -121,6 +121,6 @@ def test_no_heartbeat_follows_a_web_page_and_a_heartbeat_that_is_one_has_failed(
 	with HostileServer(page) as switch, HostileServer(page, says({"ok": True})) as server:
 		aim(bench, server.url, heartbeat_url=switch.url + "/0aa1-a-secret-path")
 		assert push_now(bench).outcome == "refused" and switch.connections == 0
-		ended = push_now(bench)
-	assert (ended.outcome, switch.connections) == ("delivered", 1)
-	assert ended.warnings[-1].code == "heartbeat_failed"
+		result = push_now(bench)
+	assert (result.outcome, switch.connections) == ("delivered", 1)
+	assert result.warnings[-1].code == "heartbeat_failed"

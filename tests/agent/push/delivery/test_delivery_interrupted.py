@@ -157,9 +157,9 @@ def test_an_unforeseen_exception_inside_is_told_by_its_name_alone(monkeypatch: p
 		raise ZeroDivisionError(KEY)
 
 	monkeypatch.setattr(socket, "getaddrinfo", broken)
-	ended = deliver("http://127.0.0.1:1")
-	assert (ended.outcome, ended.error.code) == ("failed", "unexpected")
-	assert ended.error.params == {"error": "ZeroDivisionError"}
+	result = deliver("http://127.0.0.1:1")
+	assert (result.outcome, result.error.code) == ("failed", "unexpected")
+	assert result.error.params == {"error": "ZeroDivisionError"}
 
 
 def test_what_carries_the_key_does_not_show_it() -> None:
@@ -171,6 +171,6 @@ def test_what_carries_the_key_does_not_show_it() -> None:
 
 
 def test_a_result_is_json_without_surprises() -> None:
-	ended = Result("failed", 0.0, error=plain("x"))
-	assert json.loads(json.dumps(ended.as_dict()))["at"] == "1970-01-01T00:00:00Z"
-	assert textwrap.dedent(ended.as_dict()["error"]) == "x"
+	result = Result("failed", 0.0, error=plain("x"))
+	assert json.loads(json.dumps(result.as_dict()))["at"] == "1970-01-01T00:00:00Z"
+	assert textwrap.dedent(result.as_dict()["error"]) == "x"

@@ -34,19 +34,19 @@ def test_a_redirect_is_not_followed(status: int, bench: Path) -> None:
 		with HostileServer(
 			answer(status, b"", f"Location: {elsewhere.url}/internal/server-metrics")
 		) as server:
-			ended = push_now(aim(bench, server.url))
-		assert (ended.outcome, ended.status_code, ended.attempts) == ("refused", status, 1)
-		assert ended.error.code == "redirected" and str(status) in ended.error
+			result = push_now(aim(bench, server.url))
+		assert (result.outcome, result.status_code, result.attempts) == ("refused", status, 1)
+		assert result.error.code == "redirected" and str(status) in result.error
 		assert elsewhere.connections == 0
 
 
 def test_a_refused_connection_is_tried_three_times(bench: Path) -> None:
 	with socket.create_server(("127.0.0.1", 0)) as closed:
 		port = closed.getsockname()[1]
-	ended = push_now(aim(bench, f"http://127.0.0.1:{port}"))
-	assert (ended.outcome, ended.status_code, ended.attempts) == ("failed", None, 3)
-	assert ended.error.code == "no_connection"
-	assert ended.error.params["reason"] == "Connection refused"
+	result = push_now(aim(bench, f"http://127.0.0.1:{port}"))
+	assert (result.outcome, result.status_code, result.attempts) == ("failed", None, 3)
+	assert result.error.code == "no_connection"
+	assert result.error.params["reason"] == "Connection refused"
 
 
 def test_a_server_that_accepts_nothing_is_given_up_in_time(bench: Path) -> None:
@@ -56,10 +56,10 @@ def test_a_server_that_accepts_nothing_is_given_up_in_time(bench: Path) -> None:
 			client.setblocking(False)
 			client.connect_ex(full.getsockname())
 		started = time.monotonic()
-		ended = push_now(aim(bench, f"http://127.0.0.1:{full.getsockname()[1]}"))
+		result = push_now(aim(bench, f"http://127.0.0.1:{full.getsockname()[1]}"))
 		for client in waiting:
 			client.close()
-	assert ended.outcome == "failed"
+	assert result.outcome == "failed"
 	assert time.monotonic() - started < DEADLINE_SECONDS
 
 
@@ -67,17 +67,17 @@ def test_a_server_that_accepts_nothing_is_given_up_in_time(bench: Path) -> None:
 def test_the_deadline_holds_where_one_attempt_may_last_longer(behaviour: Behaviour) -> None:
 	with HostileServer(behaviour) as server:
 		started = time.monotonic()
-		ended = deliver(server.url, attempt_seconds=60, deadline_seconds=0.5)
+		result = deliver(server.url, attempt_seconds=60, deadline_seconds=0.5)
 		assert time.monotonic() - started < 1.0
-		assert ended.outcome == "failed"
+		assert result.outcome == "failed"
 
 
 @pytest.mark.parametrize("behaviour", HANGING.values(), ids=HANGING.keys())
 def test_one_attempt_ends_in_its_own_time_and_leaves_no_thread(behaviour: Behaviour) -> None:
 	before = threading.active_count()
 	with HostileServer(behaviour) as server:
-		ended = deliver(server.url, attempt_seconds=0.3, deadline_seconds=30, max_attempts=1)
-		assert ended.outcome == "failed"
+		result = deliver(server.url, attempt_seconds=0.3, deadline_seconds=30, max_attempts=1)
+		assert result.outcome == "failed"
 	for _ in range(100):
 		if threading.active_count() <= before:
 			break
@@ -95,18 +95,18 @@ def test_at_most_a_little_of_an_endless_answer_is_read() -> None:
 			sent.append(65536)
 
 	with HostileServer(behave) as server:
-		ended = deliver(server.url, attempt_seconds=10, deadline_seconds=10)
-	assert ended.status_code == 400
+		result = deliver(server.url, attempt_seconds=10, deadline_seconds=10)
+	assert result.status_code == 400
 	# What the kernel buffers for both sides comes on top of the 64 KiB that are read.
 	assert sum(sent) < 16 * 1024 * 1024
-	assert len(ended.error) < 500
+	assert len(result.error) < 500
 
 
 def test_the_words_are_shown_cut_and_on_one_line() -> None:
 	with HostileServer(answer(400, "줄 하나\n".encode() * 5000)) as server:
-		ended = deliver(server.url)
-	assert "\n" not in ended.error and ended.error.endswith("…)")
-	assert len(ended.error) < 500
+		result = deliver(server.url)
+	assert "\n" not in result.error and result.error.endswith("…)")
+	assert len(result.error) < 500
 
 
 NOTATIONS: dict[str, Callable[[str], str]] = {
@@ -126,9 +126,9 @@ NOTATIONS: dict[str, Callable[[str], str]] = {
 @pytest.mark.parametrize("notation", NOTATIONS.values(), ids=NOTATIONS.keys())
 def test_an_echoed_key_is_masked_in_every_notation(notation: Callable[[str], str], cut: int | None) -> None:
 	with HostileServer(echo(401, notation, cut=cut)) as server:
-		ended = deliver(server.url)
-	assert ended.status_code == 401
-	assert not leaked(ended.error)
+		result = deliver(server.url)
+	assert result.status_code == 401
+	assert not leaked(result.error)
 
 
 def test_a_key_echoed_in_the_base64_of_its_header_is_masked() -> None:

@@ -63,8 +63,8 @@ def test_tls_with_the_bundle_of_the_environment_delivers(
 	monkeypatch.delenv("REQUESTS_CA_BUNDLE")
 	monkeypatch.setenv(variable, bundle)
 	with HostileServer(answer(200), tls=tls_context(authority.issue_cert("127.0.0.1"))) as server:
-		ended = push_now(aim(bench, server.url, timeout=2))
-	assert ended.outcome == "delivered", ended.error
+		result = push_now(aim(bench, server.url, timeout=2))
+	assert result.outcome == "delivered", result.error
 
 
 @pytest.mark.parametrize("kind", ["self-signed", "wrong host", "expired"])
@@ -80,9 +80,9 @@ def test_a_certificate_that_does_not_hold_gets_no_key(
 		),
 	}[kind]()
 	with HostileServer(answer(200), tls=tls_context(certificate)) as server:
-		ended = push_now(aim(bench, server.url, timeout=1))
-	assert (ended.outcome, ended.attempts) == ("failed", 3)
-	assert ended.error.code == "tls_failed"
+		result = push_now(aim(bench, server.url, timeout=1))
+	assert (result.outcome, result.attempts) == ("failed", 3)
+	assert result.error.code == "tls_failed"
 	assert server.requests == []
 
 
@@ -97,9 +97,9 @@ def test_without_a_bundle_in_the_environment_an_unknown_authority_gets_no_key(
 	for variable in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"):
 		monkeypatch.delenv(variable, raising=False)
 	with HostileServer(answer(200), tls=tls_context(authority.issue_cert(host))) as server:
-		ended = push_now(aim(bench, server.url.replace("127.0.0.1", host), timeout=1))
-	assert (ended.outcome, ended.attempts) == ("failed", 3)
-	assert ended.error.code == "tls_failed"
+		result = push_now(aim(bench, server.url.replace("127.0.0.1", host), timeout=1))
+	assert (result.outcome, result.attempts) == ("failed", 3)
+	assert result.error.code == "tls_failed"
 	assert (server.connections, server.requests) == (3, [])
 
 
@@ -109,9 +109,9 @@ def test_plain_http_on_a_tls_port_and_tls_on_a_plain_one_fail_without_the_key(
 	with HostileServer(answer(200), tls=tls_context(authority.issue_cert("127.0.0.1"))) as server:
 		assert deliver(server.url.replace("https", "http")).outcome == "failed"
 	with HostileServer(sends(b"HTTP/1.1 400 This port speaks HTTP\r\n\r\n"), reads=False) as server:
-		ended = deliver(server.url.replace("http", "https"), SNAPSHOT)
-		assert (ended.outcome, ended.error.code) == ("failed", "tls_failed")
-		assert not ended.snapshot_taken
+		result = deliver(server.url.replace("http", "https"), SNAPSHOT)
+		assert (result.outcome, result.error.code) == ("failed", "tls_failed")
+		assert not result.snapshot_taken
 
 
 def test_a_handshake_that_drips_ends_with_the_attempt_and_takes_no_snapshot() -> None:
@@ -119,7 +119,7 @@ def test_a_handshake_that_drips_ends_with_the_attempt_and_takes_no_snapshot() ->
 	behaviour = sends_for_ever(b"\x16\x03\x03\x40\x00\x02", b"\x00", 0.1)
 	with HostileServer(behaviour, reads=False) as server:
 		started = time.monotonic()
-		ended = deliver(
+		result = deliver(
 			server.url.replace("http", "https"),
 			SNAPSHOT,
 			attempt_seconds=0.5,
@@ -127,8 +127,8 @@ def test_a_handshake_that_drips_ends_with_the_attempt_and_takes_no_snapshot() ->
 			max_attempts=1,
 		)
 		assert time.monotonic() - started < 1.5
-	assert (ended.error.code, ended.error.params["seconds"]) == ("no_answer", 0.5)
-	assert not ended.snapshot_taken
+	assert (result.error.code, result.error.params["seconds"]) == ("no_answer", 0.5)
+	assert not result.snapshot_taken
 
 
 def test_a_bundle_that_is_not_there_is_an_error_and_not_no_verification(
@@ -136,8 +136,8 @@ def test_a_bundle_that_is_not_there_is_an_error_and_not_no_verification(
 ) -> None:
 	monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")
 	with HostileServer(answer(200), tls=tls_context(trustme.CA().issue_cert("127.0.0.1"))) as server:
-		ended = push_now(aim(bench, server.url))
-	assert ended.outcome == "failed" and "/nowhere/ca.pem" in ended.error
+		result = push_now(aim(bench, server.url))
+	assert result.outcome == "failed" and "/nowhere/ca.pem" in result.error
 	assert server.connections == 0
 
 
@@ -156,8 +156,8 @@ def test_netrc_does_not_replace_the_bearer(
 	netrc.chmod(0o600)
 	monkeypatch.setenv("NETRC", str(netrc))
 	with HostileServer(answer(200), tls=tls_context(authority.issue_cert("plane.example"))) as server:
-		ended = push_now(aim(bench, f"https://plane.example:{server.port}", timeout=2))
-	assert ended.outcome == "delivered", ended.error
+		result = push_now(aim(bench, f"https://plane.example:{server.port}", timeout=2))
+	assert result.outcome == "delivered", result.error
 	assert f"Authorization: Bearer {KEY}".encode() in server.requests[0]
 	assert b"Basic" not in server.requests[0]
 
@@ -169,8 +169,8 @@ def test_no_proxy_gets_what_is_meant_for_loopback(
 	with HostileServer(answer(200)) as proxy, HostileServer(answer(200)) as server:
 		for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY", "all_proxy"):
 			monkeypatch.setenv(name, proxy.url)
-		ended = push_now(aim(bench, f"http://{host}:{server.port}"))
-		assert ended.outcome == "delivered"
+		result = push_now(aim(bench, f"http://{host}:{server.port}"))
+		assert result.outcome == "delivered"
 		assert (proxy.connections, server.connections) == (0, 1)
 
 
@@ -193,11 +193,11 @@ def test_a_proxy_from_the_environment_sees_neither_the_key_nor_the_payload(
 ) -> None:
 	with HostileServer(answer(502, b"no way")) as proxy:
 		monkeypatch.setenv("HTTPS_PROXY", f"http://me:proxy-password@127.0.0.1:{proxy.port}")
-		ended = push_now(aim(bench, "https://plane.example"))
-	assert ended.outcome == "failed" and ended.attempts == 3
+		result = push_now(aim(bench, "https://plane.example"))
+	assert result.outcome == "failed" and result.attempts == 3
 	assert all(request.startswith(b"CONNECT plane.example:443 HTTP/1.") for request in proxy.requests)
 	assert not leaked(b"".join(proxy.requests).decode())
-	assert "proxy-password" not in ended.error
+	assert "proxy-password" not in result.error
 
 
 # Python's ssl forgets to close a connection that was reset before its handshake.
@@ -209,13 +209,13 @@ def test_a_proxy_that_drips_ends_with_the_attempt(
 	with HostileServer(drip) as proxy:
 		monkeypatch.setenv("HTTPS_PROXY", proxy.url)
 		started = time.monotonic()
-		ended = deliver(
+		result = deliver(
 			"https://plane.example", SNAPSHOT, attempt_seconds=0.5, deadline_seconds=10, max_attempts=1
 		)
 		assert time.monotonic() - started < 1.5
 	gc.collect()
-	assert (ended.error.code, ended.error.params["seconds"]) == ("no_answer", 0.5)
-	assert not ended.snapshot_taken
+	assert (result.error.code, result.error.params["seconds"]) == ("no_answer", 0.5)
+	assert not result.snapshot_taken
 
 
 def test_cookies_are_not_kept_from_one_attempt_to_the_next() -> None:
