@@ -8,7 +8,8 @@ links: every folder above sites/, sites/ itself, and the files that make it a be
 - Nobody else may write it. A sticky bit (/tmp) protects what others own above sites/; in sites/ it does not keep
   anybody from adding a file.
 - Its group may write where that is the own group of one of these owners (frappe:frappe 0775), root's, or one that has
-  no name here (a volume's, in a container): who is added to the own group is trusted with the key.
+  no name here (a volume's, in a container): who is added to the own group is trusted with the key. Where the owner
+  is hidden (systemd's PrivateUsers=), the own group is that of this process, if a user has its name and number.
 
 An owner that is not mapped into this user namespace looks like root outside of it, and may own what is above.
 """
@@ -157,7 +158,12 @@ def _is_own_group(gid: int, owners: Collection[int]) -> bool:
 			continue
 		if user.pw_gid == gid and (user.pw_name == name or uid == gid):
 			return True
-	return False
+	if gid != os.getegid() or not any(is_unmapped(uid) for uid in owners):
+		return False
+	try:
+		return pwd.getpwnam(name).pw_gid == gid
+	except KeyError:
+		return False
 
 
 def _remedy(path: str, change: str) -> Message:

@@ -16,7 +16,9 @@ from typing import Any
 import pytest
 from watched_control_plane import WatchedControlPlane
 
+from prego_metrics.agent.base import kernel
 from prego_metrics.agent.base.errors import BenchError
+from prego_metrics.agent.bench import trust
 from prego_metrics.agent.bench.locate import find_bench, open_bench
 from prego_metrics.agent.bench.trust import require_trusted
 from prego_metrics.agent.collectors.tenant_count import count_tenants
@@ -228,6 +230,35 @@ def test_a_group_of_another_name_is_the_owners_own_where_the_numbers_are_the_sam
 	give(bench, uid, gid)
 	(bench / "sites").chmod(0o775)
 	assert refused(str(bench)) == ([] if is_own else ["trust_group", str(bench / "sites"), "0775"])
+
+
+@as_root
+@pytest.mark.parametrize(
+	("egid_is_its", "has_a_user", "hidden", "expected"),
+	[
+		(True, True, True, []),
+		(False, True, True, ["trust_group"]),
+		(True, False, True, ["trust_group"]),
+		(True, True, False, ["trust_group"]),
+	],
+)
+def test_the_group_of_a_service_may_write_where_the_owner_is_hidden(
+	bench: Path,
+	monkeypatch: pytest.MonkeyPatch,
+	egid_is_its: bool,
+	has_a_user: bool,
+	hidden: bool,
+	expected: list[str],
+) -> None:
+	"""As in a unit with PrivateUsers=: only root, its own user and its own group are mapped."""
+	group = grp.getgrnam("www-data" if has_a_user else "users")
+	give(bench, STRANGER, group.gr_gid)
+	for path in (bench, bench / "sites"):
+		path.chmod(0o775)
+	monkeypatch.setattr(trust, "lacks_ids", lambda kind: hidden and kind == "uid")
+	monkeypatch.setattr(kernel, "lacks_ids", lambda kind: hidden and kind == "uid")
+	monkeypatch.setattr(os, "getegid", lambda: group.gr_gid if egid_is_its else 0)
+	assert refused(str(bench))[:1] == expected
 
 
 # Found above the working directory
