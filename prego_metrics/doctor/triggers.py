@@ -31,6 +31,7 @@ from prego_metrics.doctor.check import (
 	living_ticks,
 )
 from prego_metrics.doctor.frappe_on_disk import doubt_of_tick, first_run_awaited
+from prego_metrics.doctor.units import timer_awaited
 
 # The timer and cron of this app run each minute.
 MINUTE_SECONDS = 60.0
@@ -43,8 +44,7 @@ def triggers(node: Examination) -> Finding:
 	"""Something asks for a push again and again."""
 	ticks = node.ticks
 	start = message(
-		"start one that runs `prego-metrics push --if-due` every minute: a timer "
-		"(`prego-metrics systemd`) or cron"
+		"start one that runs `prego-metrics push --if-due` every minute: a timer (`prego-metrics systemd`) or cron"
 	)
 	if node.has_app:
 		start = message(
@@ -56,14 +56,17 @@ def triggers(node: Examination) -> Finding:
 		return found(SKIP, "runs cannot be recorded: see the check `state`")
 	if not ticks:
 		awaited = first_run_awaited(node, settings_changed_at(node))
-		return awaited or _timer_awaited(node) or found(FAIL, "no trigger has ever run", start)
+		return awaited or timer_awaited(node) or found(FAIL, "no trigger has ever run", start)
 	last_runs = joined(_last_run(tick) for tick in ticks)
 	# What ran by hand once, and not since, is no trigger that stopped.
 	stopped = [tick.trigger for tick in ticks if tick not in alive and tick.is_repeated]
 	again = message("start it again")
 	timer = enabled_timer(node.bench) if "timer" in stopped else None
 	if timer:
-		again = message("run: sudo systemctl start {timer}", timer=timer)
+		unit = timer.removesuffix(".timer")
+		again = message(
+			"run: sudo systemctl start {unit}.timer; if it runs, see: journalctl -u {unit}", unit=unit
+		)
 		start = message("{again}. Also: {start}", again=again, start=start)
 	if not alive:
 		return found(FAIL, "every trigger has stopped: {ticks}", start, ticks=last_runs)
@@ -107,19 +110,6 @@ def triggers(node: Examination) -> Finding:
 			PASS, "{ticks}. Only one run seen so far: {triggers}", ticks=last_runs, triggers=", ".join(once)
 		)
 	return Finding(PASS, last_runs)
-
-
-def _timer_awaited(node: Examination) -> Finding | None:
-	"""Return that a timer is enabled, which has yet to run for the first time, or to be started."""
-	timer = enabled_timer(node.bench)
-	if timer is None:
-		return None
-	return found(
-		FAIL,
-		"no trigger has run yet; {timer} is enabled and runs within two minutes of its start",
-		"run the doctor again in 120 s; if it still fails, run: sudo systemctl start {timer}",
-		timer=timer,
-	)
 
 
 def second_trigger(node: Examination) -> Finding:

@@ -10,8 +10,14 @@ from prego_metrics.agent.base.errors import BenchError
 from prego_metrics.agent.base.messages import Message, joined, message
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import open_benches
-from prego_metrics.agent.setup.systemd_units import installed_services, is_enabled, may_write, watched_folders
-from prego_metrics.doctor.check import PASS, SKIP, WARN, Examination, Finding, found
+from prego_metrics.agent.setup.systemd_units import (
+	enabled_timer,
+	installed_services,
+	is_enabled,
+	may_write,
+	watched_folders,
+)
+from prego_metrics.doctor.check import FAIL, PASS, SKIP, WARN, Examination, Finding, found
 
 
 def units(node: Examination) -> Finding:
@@ -63,3 +69,16 @@ def _that_cannot_write_metrics(node: Examination, texts: Mapping[Path, str]) -> 
 		for unit, text in texts.items()
 		if "PREGO_METRICS_HARDENED=1" not in text and not may_write(text, os.path.dirname(file))
 	]
+
+
+def timer_awaited(node: Examination) -> Finding | None:
+	"""Return that a timer is enabled, which has yet to run for the first time, or to be started."""
+	timer = enabled_timer(node.bench)
+	if timer is None:
+		return None
+	return found(
+		FAIL,
+		"no trigger has run yet; {timer} is enabled and runs within two minutes of its start",
+		"run the doctor again in 120 s; if it still fails, run: sudo systemctl start {timer}",
+		timer=timer,
+	)

@@ -56,17 +56,16 @@ def test_a_timer_that_stopped_is_to_be_started(
 ) -> None:
 	install_units(unit_folder, idle_bench, tmp_path / "key")
 	tick(idle_bench, "timer", ago=4000)
+	again = "run: sudo systemctl start prego-metrics.timer; if it runs, see: journalctl -u prego-metrics"
 	assert "systemctl" not in examined(idle_bench, "triggers").action
 	enable("prego-metrics.timer")
 	check = examined(idle_bench, "triggers")
 	assert check.state == "fail"
-	assert check.action.startswith("run: sudo systemctl start prego-metrics.timer. Also: ")
+	assert check.action.startswith(f"{again}. Also: ")
 	tick(idle_bench, "cron")
 	check = examined(idle_bench, "triggers")
 	assert check.seen.startswith("stopped: timer (")
-	assert check.action.startswith(
-		"run: sudo systemctl start prego-metrics.timer. If it was removed for good"
-	)
+	assert check.action.startswith(f"{again}. If it was removed for good")
 	(unit_folder / "timers.target.wants/prego-metrics.timer").unlink()
 	assert examined(idle_bench, "triggers").action.startswith("start it again. If it was removed for good")
 
