@@ -6,15 +6,13 @@ System Manager reads them. The frames of this app hold the environment with the 
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
 from typing import TypeVar
 
-from prego_metrics.agent.base.sanitize import sanitize
+from prego_metrics.agent.base.errors import fault_of
 from prego_metrics.desk.adapters.bench_log import log_fault
 
 Returned = TypeVar("Returned")
-_FRAMES = 12
 
 
 class Unforeseen(Exception):
@@ -29,15 +27,7 @@ def guarded(run: Callable[[], Returned]) -> Returned:
 	try:
 		return run()
 	except Exception as error:  # noqa: BLE001 - every exception is meant; none is swallowed
-		fault = f"unforeseen {type(error).__name__} at {_place(error)}"
+		fault = f"unforeseen {fault_of(error)}"
 	# Raised outside the except block, the new exception has no context that would bring the frames along.
 	log_fault(fault)
 	raise Unforeseen(fault)
-
-
-def _place(error: BaseException) -> str:
-	"""Return the frames that the exception passed, as `folder/file:line function`, innermost first."""
-	frames = traceback.extract_tb(error.__traceback__)
-	inner = frames[1:][-_FRAMES:] or frames
-	places = [f"{'/'.join(one.filename.split('/')[-2:])}:{one.lineno} {one.name}" for one in reversed(inner)]
-	return sanitize(" < ".join(places), 900)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 
+from prego_metrics.agent.base.errors import PregoMetricsError, fault_of
+from prego_metrics.agent.base.messages import coded
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.doctor import (
 	bench,
@@ -16,7 +18,7 @@ from prego_metrics.doctor import (
 	triggers,
 	units,
 )
-from prego_metrics.doctor.check import SKIP, Check, Examination, Finding, found
+from prego_metrics.doctor.check import FAIL, SKIP, Check, Examination, Finding, found
 from prego_metrics.doctor.frappe_facts import Frappe
 
 FRAPPE = "frappe"
@@ -99,7 +101,7 @@ def examine(
 
 	`announce` is called with the name of each check before it is made. Without `connect`, which returns the
 	bench's Frappe, the checks that ask it are skipped; on a bench without this app those of Frappe are left out.
-	Foreseen conditions never raise.
+	A fault in one check is its finding. A PregoMetricsError ends them: the bench cannot be examined.
 	"""
 	node = Examination(bench, environ, online, connect)
 	for group, checks in GROUPS.items():
@@ -116,4 +118,10 @@ def _finding(node: Examination, group: str, check: Callable[[Examination], Findi
 		return found(SKIP, "needs readable settings: see the check `configuration`")
 	if group == FRAPPE and not node.has_app:
 		return found(SKIP, "this bench does not have the app, so its Frappe does not push")
-	return check(node)
+	try:
+		return check(node)
+	except PregoMetricsError:
+		raise
+	except Exception as error:  # noqa: BLE001 - a fault in one check must not hide what the others find
+		fault = fault_of(error)
+		return found(FAIL, coded("check_failed", fault=fault), "report it")

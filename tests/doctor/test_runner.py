@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from examining import Run
 from terminals import on_a_terminal
 
 from prego_metrics.agent.bench.locate import open_bench
+from prego_metrics.doctor import runner
+from prego_metrics.doctor.check import Examination, Finding
 from prego_metrics.doctor.runner import NAMES, examine
 
 
@@ -37,3 +40,16 @@ def test_what_frappe_alone_can_tell_is_skipped_with_how_to_see_it(idle_bench: Pa
 	made = list(examine(open_bench(str(idle_bench)), {}, online=False, only=["dormant", "job"]))
 	assert [(check.name, check.state) for check in made] == [("dormant", "skip"), ("job", "skip")]
 	assert "bench prego-metrics doctor" in made[0].seen
+
+
+def test_a_fault_in_one_check_is_its_finding_and_the_others_are_made(
+	idle_bench: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+	def broken(node: Examination) -> Finding:
+		raise KeyError("a value of the node")
+
+	monkeypatch.setitem(runner.GROUPS, "settings", (broken, *runner.GROUPS["settings"]))  # type: ignore[arg-type]
+	made = list(examine(open_bench(str(idle_bench)), {}, online=False, only=["broken", "configuration"]))
+	assert [(check.name, check.state) for check in made] == [("broken", "fail"), ("configuration", "pass")]
+	assert made[0].code == "check_failed"
+	assert "KeyError at doctor/test_runner.py:" in made[0].seen and "a value" not in made[0].seen

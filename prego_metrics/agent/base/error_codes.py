@@ -181,6 +181,7 @@ ERRORS: Mapping[str, str] = {
 	"mapping_invalid": "the mapping {file} {problem}",
 	"option_missing": "{option} is not given, and {variable} is not set",
 	"option_invalid": "{option} {problem}",
+	"check_failed": "this check has a fault: {fault}",
 	"command_failed": "{problem}",
 }
 

@@ -18,7 +18,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from prego_metrics.agent.base.messages import Message, coded
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.light_typing import ClassVar, NamedTuple
+
+_FRAMES = 12
 
 
 class PregoMetricsError(Exception):
@@ -97,3 +100,16 @@ class ConfigurationError(NotSent):
 		self.problems = tuple(problems)
 		messages = [problem.message for problem in self.problems]
 		super().__init__(messages[0] if len(messages) == 1 else coded("settings_invalid", problems=messages))
+
+
+def fault_of(error: BaseException) -> str:
+	"""Return the type of an unexpected exception and the frames below the caller's, and none of its values.
+
+	Each frame is `folder/file:line function`, innermost first.
+	"""
+	import traceback
+
+	frames = traceback.extract_tb(error.__traceback__)
+	inner = frames[1:][-_FRAMES:] or frames
+	places = [f"{'/'.join(one.filename.split('/')[-2:])}:{one.lineno} {one.name}" for one in reversed(inner)]
+	return sanitize(f"{type(error).__name__} at {' < '.join(places)}", 900)
