@@ -31,7 +31,7 @@ def redis(node: Examination, frappe: Frappe) -> Finding:
 			return found(
 				severity_without_frappe(node),
 				"{key} at {address} does not answer: {reason}",
-				"start Redis (`bench start`, or see supervisorctl status); Frappe's scheduler needs it",
+				"start Redis (`bench start`, or see supervisorctl or systemctl status); Frappe's scheduler needs it",
 				key=key,
 				address=_address(node, key),
 				reason=first_line(reason, 160),
@@ -70,7 +70,7 @@ def workers(node: Examination, site: str, frappe: Frappe) -> Finding:
 		return found(
 			severity_without_frappe(node),
 			"the queue {queue} has no live worker: {waiting} jobs waiting, {known} dead workers registered",
-			"start the workers: `bench start`, or see supervisorctl status",
+			"start the workers: `bench start`, or see supervisorctl or systemctl status",
 			**figures,
 		)
 	if pushes.waiting > MANY_JOBS:
