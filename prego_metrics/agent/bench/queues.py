@@ -16,7 +16,7 @@ from prego_metrics.agent.light_typing import Any, NamedTuple
 
 REDIS_SECONDS = 2.0
 # For all questions together, since each of them may take REDIS_SECONDS.
-_TOGETHER_SECONDS = 4.0
+_TOGETHER_SECONDS = 2.5
 _QUEUES = "rq:queues"
 
 
