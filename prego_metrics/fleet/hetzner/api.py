@@ -7,6 +7,9 @@ The API knows CPU only: it has no memory and no disk usage (its "disk" is input 
 - 429: wait as long as Retry-After or RateLimit-Reset say, if that ends within the run's time, else stop;
 - few requests left of the hour's: no faster than they come back, since the limit is the whole project's;
 - any other answer is final.
+
+Two GETs need no more. The vendor's library, hcloud, retries by itself and knows no limit for a whole run: both could be
+changed through its private attributes only.
 """
 
 from __future__ import annotations
