@@ -151,6 +151,20 @@ def test_a_push_that_failed_or_is_old_is_a_failure(bench: Path, environ: dict[st
 	assert (check.state, check.code, "15 min ago" in check.seen) == ("fail", "stale", True)
 
 
+def test_a_push_without_the_key_in_hardened_mode_is_left_to_the_timer(
+	bench: Path, environ: dict[str, str]
+) -> None:
+	now = time.time()
+	by_hand = DELIVERED._replace(
+		outcome="not_sent", payload=None, error=coded("key_with_timer_only"), at=now - 5
+	)
+	remember(bench, DELIVERED._replace(at=now - 70), by_hand)
+	check = judge(bench, environ, "last_push")
+	assert (check.code, check.action) == ("key_with_timer_only", "nothing: the timer pushes within a minute")
+	remember(bench, DELIVERED._replace(at=now - 900), by_hand)
+	assert judge(bench, environ, "last_push").action == "fix the failed checks, then run: prego-metrics push"
+
+
 def test_a_push_that_was_never_tried_is_a_warning(bench: Path, environ: dict[str, str]) -> None:
 	remember(bench)
 	check = judge(bench, environ, "last_push")
