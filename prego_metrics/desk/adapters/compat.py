@@ -26,17 +26,23 @@ def extend_bootinfo(bootinfo: frappe._dict) -> None:
 		apps.append({**entry, "modules": [], "workspaces": []})
 
 
+def sidebars_of(workspace: str) -> list[str]:
+	"""Return the names of the sidebars of a workspace of the app, none before 17: each user who changed it has a copy."""
+	if not frappe.db.table_exists("Workspace Sidebar"):
+		return []
+	users = frappe.get_all("Workspace Sidebar", {"for_user": ("is", "set")}, ["name", "for_user"], limit=0)
+	return [workspace, *(row.name for row in users if row.name == f"{workspace}-{row.for_user}")]
+
+
 def delete_sidebar_and_icon(workspace: str) -> None:
 	"""Delete what 17 makes at install and does not take back: an icon of the app and a sidebar of its workspace.
 
-	Each user who changed the sidebar has a copy. Frappe's own uninstall looks for the icon by another name, and for
-	a sidebar that names the app, as these do not.
+	Frappe's own uninstall looks for the icon by another name, and for a sidebar that names the app, as these do not.
 	"""
-	if not frappe.db.table_exists("Workspace Sidebar"):
+	sidebars = sidebars_of(workspace)
+	if not sidebars:
 		return
-	users = frappe.get_all("Workspace Sidebar", {"for_user": ("is", "set")}, ["name", "for_user"], limit=0)
-	copies = [row.name for row in users if row.name == f"{workspace}-{row.for_user}"]
-	for name in (workspace, *copies):
+	for name in sidebars:
 		frappe.db.delete("Workspace Sidebar Item", {"parent": name, "parenttype": "Workspace Sidebar"})
 		frappe.db.delete("Workspace Sidebar", {"name": name})
 	frappe.db.delete("Desktop Icon", {"link_type": "Workspace Sidebar", "link_to": workspace})

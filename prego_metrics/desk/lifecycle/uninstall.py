@@ -18,7 +18,7 @@ import redis
 
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.state.store import FOLDER_NAME
-from prego_metrics.desk.adapters.compat import APP, delete_sidebar_and_icon
+from prego_metrics.desk.adapters.compat import APP, delete_sidebar_and_icon, sidebars_of
 from prego_metrics.desk.adapters.jobs import PUSH_JOB, SCAN_JOB
 from prego_metrics.desk.node_method import READER_ROLE
 from prego_metrics.desk.operator_site import this_bench
@@ -115,13 +115,14 @@ def after_uninstall() -> None:
 def built_by_people() -> dict[str, set[str]]:
 	"""Return, by DocType, the names of what refers to the app's records and is not Frappe's own."""
 	built: defaultdict[str, set[str]] = defaultdict(set)
+	deleted = {**RECORDS, "Workspace Sidebar": sidebars_of(WORKSPACE)}
 	for doctype, filters in _references():
 		if not _is_frappes(doctype, filters):
 			is_child = frappe.get_meta(doctype).istable
 			fields = ["parenttype as doctype", "parent as name"] if is_child else ["name"]
 			for row in frappe.get_all(doctype, filters, fields, limit=0):
 				owner = row.get("doctype") or doctype
-				if row.name not in RECORDS.get(owner, ()):
+				if row.name not in deleted.get(owner, ()):
 					built[owner].add(row.name)
 	return dict(built)
 
