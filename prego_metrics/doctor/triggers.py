@@ -265,8 +265,8 @@ def last_push(node: Examination) -> Finding:
 			"find out what killed it: out of memory (`journalctl -k`), a limit of its unit, container or worker, or a "
 			"reboot. Then run: prego-metrics push"
 		)
-	elif code_of(status.last.error) == "key_with_timer_only" and status.verdict != STALE:
-		action = message("nothing: the timer pushes within a minute")
+	if code_of(status.last.error) == "key_with_timer_only" and status.verdict != STALE:
+		return Finding(WARN, status.sentence, message("nothing: the timer pushes within a minute"))
 	code = code_of(status.last.error) or (STALE if status.verdict == STALE else "")
 	return Finding(FAIL, status.sentence, action, code)
 
