@@ -135,7 +135,7 @@ def dormant(node: Examination, site: str, facts: SiteFacts) -> Finding:
 	if facts.dormant:
 		return found(
 			severity_without_frappe(node),
-			"nobody has logged in to {site} for days, so Frappe runs its jobs only once in 24 h (dormant)",
+			"nobody has logged in to {site} recently, so Frappe runs its jobs only once in 24 h (dormant)",
 			"log in to {site}, then run `bench --site {site} clear-cache`. To keep it from happening again, add a timer or "
 			"cron that runs `prego-metrics push --if-due`",
 			site=site,
