@@ -40,6 +40,6 @@ def _checks_within(bench: Bench, seconds: float) -> list[Check]:
 		checks.append(check)
 		if time.monotonic() > give_up_at:
 			reason = message("not made: the checks took longer than {seconds} s", seconds=f"{seconds:g}")
-			checks.append(Check("rest", SKIP, reason, "prego-metrics doctor"))
+			checks.append(Check(check.group, "rest", SKIP, reason, "prego-metrics doctor"))
 			break
 	return checks
