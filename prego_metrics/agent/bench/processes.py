@@ -10,8 +10,19 @@ from prego_metrics.agent.bench.locate import Bench
 
 
 def is_scheduler_running(bench: Bench) -> bool | None:
-	"""Tell whether a process holds the lock of Frappe's scheduler; None where the kernel does not show it."""
-	return is_locked(_scheduler_lock(bench))
+	"""Tell whether a process holds the lock of Frappe's scheduler; None where that cannot be seen.
+
+	Of filelock 3.20.4 on, the file of the lock goes with the scheduler. It is not there in a container beside that of
+	the scheduler either, but that has nothing in it that would run the bench's processes.
+	"""
+	lock = _scheduler_lock(bench)
+	try:
+		os.stat(lock)
+	except FileNotFoundError:
+		return False if _runs_here(bench) else None
+	except OSError:
+		return None
+	return is_locked(lock)
 
 
 def scheduler_started_at(bench: Bench) -> float | None:
@@ -30,6 +41,12 @@ def app_added_at(bench: Bench) -> float | None:
 
 def _scheduler_lock(bench: Bench) -> str:
 	return os.path.join(bench.root, "config", "scheduler_process")
+
+
+def _runs_here(bench: Bench) -> bool:
+	"""Tell whether supervisor, systemd or `bench start` runs the bench's processes from this folder."""
+	runners = ("config/supervisor.conf", "config/systemd", "Procfile")
+	return any(os.path.exists(os.path.join(bench.root, runner)) for runner in runners)
 
 
 def how_to_restart(bench: Bench) -> Message:

@@ -30,6 +30,20 @@ def test_the_scheduler_runs_since_the_process_began_that_holds_its_lock(bench_fo
 	assert started_at == pytest.approx(psutil.Process().create_time(), abs=1)
 
 
+@pytest.mark.parametrize("runner", ["config/supervisor.conf", "config/systemd/", "Procfile"])
+def test_without_the_file_of_its_lock_no_scheduler_runs_where_something_runs_the_bench(
+	bench_folder: Path, runner: str
+) -> None:
+	bench = open_bench(str(bench_folder))
+	(bench_folder / "config").mkdir(exist_ok=True)
+	assert is_scheduler_running(bench) is None
+	path = bench_folder / runner
+	path.mkdir() if runner.endswith("/") else path.touch()
+	assert is_scheduler_running(bench) is False
+	(bench_folder / "config/scheduler_process").symlink_to("scheduler_process")
+	assert is_scheduler_running(bench) is None
+
+
 def test_an_app_was_added_when_apps_txt_was_written(bench_folder: Path) -> None:
 	os.utime(bench_folder / "sites/apps.txt", (1, 1_800_000_000))
 	assert app_added_at(open_bench(str(bench_folder))) == 1_800_000_000
