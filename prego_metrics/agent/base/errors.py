@@ -107,9 +107,11 @@ def fault_of(error: BaseException) -> str:
 
 	Each frame is `folder/file:line function`, innermost first.
 	"""
-	import traceback
-
-	frames = traceback.extract_tb(error.__traceback__)
-	inner = frames[1:][-_FRAMES:] or frames
-	places = [f"{'/'.join(one.filename.split('/')[-2:])}:{one.lineno} {one.name}" for one in reversed(inner)]
-	return sanitize(f"{type(error).__name__} at {' < '.join(places)}", 900)
+	places = []
+	passed = error.__traceback__
+	while passed:
+		code = passed.tb_frame.f_code
+		places.append(f"{'/'.join(code.co_filename.split('/')[-2:])}:{passed.tb_lineno} {code.co_name}")
+		passed = passed.tb_next
+	inner = places[1:][-_FRAMES:] or places
+	return sanitize(f"{type(error).__name__} at {' < '.join(reversed(inner))}", 900)
