@@ -12,21 +12,26 @@ import os
 import pickle
 import select
 import signal
-import socket
 import sys
 from collections.abc import Iterator, Sequence
-from typing import NoReturn
+from typing import BinaryIO, NamedTuple, NoReturn
 
 from prego_metrics.agent.base.errors import PregoMetricsError
 from prego_metrics.tenants.inventory.site_folder import LocatedSite, SiteOnDisk, read_site
 
 MAX_PROCESSES = 4
-# Of one answer, which is one packet: the names of the bench's apps make the most of it, read from at most 64 KiB.
-_MAX_PACKET_BYTES = 1 << 18
 
 
 class ReaderLost(PregoMetricsError):
 	"""A process that read a site's folder ended before it had answered."""
+
+
+class _Reader(NamedTuple):
+	"""A process that reads the sites whose numbers are written to requests, one a line, and answers with pickles."""
+
+	pid: int
+	requests: BinaryIO
+	answers: BinaryIO
 
 
 def read_sites(sites: Sequence[LocatedSite], *, sizes: bool) -> Iterator[tuple[LocatedSite, SiteOnDisk]]:
@@ -36,58 +41,64 @@ def read_sites(sites: Sequence[LocatedSite], *, sizes: bool) -> Iterator[tuple[L
 	"""
 	count = min(len(os.sched_getaffinity(0)), MAX_PROCESSES, len(sites)) if sizes else 1
 	with contextlib.ExitStack() as held:
-		pids = _start(count, sites, held) if count > 1 else {}
-		if not pids:
+		readers = _start(count, sites, held) if count > 1 else []
+		if not readers:
 			yield from ((located, read_site(located, sizes=sizes)) for located in sites)
 			return
-		waiting = iter(enumerate(sites))
-		reading: dict[socket.socket, LocatedSite] = {}
-		idle = list(pids)
+		waiting = iter(range(len(sites)))
+		reading: dict[_Reader, int] = {}
+		idle = readers
 		while idle:
-			for reader, (number, located) in zip(idle, waiting, strict=False):
-				reading[reader] = located
-				with contextlib.suppress(ConnectionError):  # its process has ended: its answer will say so
-					reader.send(b"%d" % number)
-			idle = select.select(list(reading), [], [])[0] if reading else []
+			for reader, number in zip(idle, waiting, strict=False):
+				reading[reader] = number
+				with contextlib.suppress(BrokenPipeError):  # its process has ended: its answer will say so
+					reader.requests.write(b"%d\n" % number)
+			answered = select.select([reader.answers for reader in reading], [], [])[0] if reading else []
+			idle = [reader for reader in reading if reader.answers in answered]
 			for reader in idle:
-				located, answer = reading.pop(reader), b""
-				with contextlib.suppress(ConnectionError):
-					answer = reader.recv(_MAX_PACKET_BYTES)
-				if not answer:
-					raise ReaderLost(_how_it_ended(pids[reader], located))
-				yield located, pickle.loads(answer)
+				located = sites[reading.pop(reader)]
+				try:
+					disk = pickle.load(reader.answers)
+				except (EOFError, pickle.UnpicklingError):
+					raise ReaderLost(_how_it_ended(reader, located)) from None
+				yield located, disk
 
 
-def _start(count: int, sites: Sequence[LocatedSite], held: contextlib.ExitStack) -> dict[socket.socket, int]:
-	"""Return the processes that read the sites whose numbers they are sent, each by the socket to it."""
-	pids: dict[socket.socket, int] = {}
+def _start(count: int, sites: Sequence[LocatedSite], held: contextlib.ExitStack) -> list[_Reader]:
+	readers: list[_Reader] = []
 	for _ in range(count):
-		ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-		with theirs:
-			try:
-				pid = os.fork()
-			except OSError:
-				ours.close()
-				break  # no more processes are allowed: those that are there do it, or this one alone
-			if not pid:
-				# An end held here would hide that the other process is gone.
-				_serve(theirs, [*pids, ours], sites)
-		pids[ours] = pid
-		held.callback(_end, ours, pid)
-	return pids
+		requests, answers = os.pipe(), os.pipe()
+		try:
+			pid = os.fork()
+		except OSError:
+			for descriptor in (*requests, *answers):
+				os.close(descriptor)
+			break  # no more processes are allowed: those that are there do it, or this one alone
+		if not pid:
+			# An end held here would hide that the other process is gone.
+			ours = [end.fileno() for reader in readers for end in (reader.requests, reader.answers)]
+			_serve(requests[0], answers[1], [*ours, requests[1], answers[0]], sites)
+		os.close(requests[0])
+		os.close(answers[1])
+		reader = _Reader(pid, open(requests[1], "wb", buffering=0), open(answers[0], "rb"))
+		readers.append(reader)
+		held.callback(_end, reader)
+	return readers
 
 
-def _serve(asked: socket.socket, others: list[socket.socket], sites: Sequence[LocatedSite]) -> NoReturn:
+def _serve(requests: int, answers: int, others: list[int], sites: Sequence[LocatedSite]) -> NoReturn:
 	"""Read the sites whose numbers are asked for, until the other process is gone; then end, and unwind nothing."""
 	code = 1
 	try:
 		# Ctrl-C comes here too, and the other process reports it.
 		signal.signal(signal.SIGINT, signal.SIG_DFL)
-		for end in others:
-			end.close()
-		with contextlib.suppress(ConnectionError):
-			while number := asked.recv(_MAX_PACKET_BYTES):
-				asked.send(pickle.dumps(read_site(sites[int(number)], sizes=True)))
+		for descriptor in others:
+			os.close(descriptor)
+		with open(requests, "rb") as lines, contextlib.suppress(BrokenPipeError):
+			for line in lines:
+				disk = pickle.dumps(read_site(sites[int(line)], sizes=True))
+				while disk:
+					disk = disk[os.write(answers, disk) :]
 		code = 0
 	except Exception as error:  # noqa: BLE001 - shown, as nobody above is left to
 		sys.excepthook(type(error), error, error.__traceback__)
@@ -95,14 +106,15 @@ def _serve(asked: socket.socket, others: list[socket.socket], sites: Sequence[Lo
 		os._exit(code)
 
 
-def _end(reader: socket.socket, pid: int) -> None:
-	reader.close()
-	os.kill(pid, signal.SIGKILL)
-	os.waitpid(pid, 0)
+def _end(reader: _Reader) -> None:
+	reader.requests.close()
+	reader.answers.close()
+	os.kill(reader.pid, signal.SIGKILL)
+	os.waitpid(reader.pid, 0)
 
 
-def _how_it_ended(pid: int, located: LocatedSite) -> str:
-	result = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+def _how_it_ended(reader: _Reader, located: LocatedSite) -> str:
+	result = os.waitid(os.P_PID, reader.pid, os.WEXITED | os.WNOWAIT)
 	assert result  # None is for WNOHANG alone
 	how = "ended with exit code" if result.si_code == os.CLD_EXITED else "was killed by signal"
 	return f"the process that read the files of {located.site.name} {how} {result.si_status}: the sizes are not known. Try again"
