@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import psutil
 from prometheus_client import Metric
@@ -24,21 +24,26 @@ _SOME_AVG60 = re.compile(r"^some .*\bavg60=(\d+\.\d+)", re.MULTILINE)
 _SECONDS = 2.0
 
 
-def host_metrics(config: Config, census: Census | None) -> Iterable[Metric]:
+def host_metrics(config: Config, census: Census | None, within: Callable[[float], float]) -> Iterable[Metric]:
 	"""Give what can be read of the host.
 
-	The file systems are those of `disk_paths`, and those that hold a site of `census` or MariaDB's data.
+	The file systems are those of `disk_paths`, and those that hold a site of `census` or MariaDB's data. `within`
+	cuts a time limit to what is left for all metrics.
 	"""
-	yield from _file_systems(config, census)
+	yield from _file_systems(config, census, within)
 	yield from _memory()
 	yield from _pressure()
 
 
-def _file_systems(config: Config, census: Census | None) -> Iterable[Metric]:
+def _file_systems(
+	config: Config, census: Census | None, within: Callable[[float], float]
+) -> Iterable[Metric]:
 	paths = list(config.disk_paths)
 	try:
 		if census is not None:
-			paths += folder_in_time(lambda: unwatched_volumes(config, census), config.bench.sites, _SECONDS)
+			paths += folder_in_time(
+				lambda: unwatched_volumes(config, census), config.bench.sites, within(_SECONDS)
+			)
 	except TooLate:
 		pass  # those of disk_paths may answer
 	size, used, inodes = families = [
@@ -49,7 +54,7 @@ def _file_systems(config: Config, census: Census | None) -> Iterable[Metric]:
 			("inodes_used_ratio", "Share used of the inodes, as df -i shows it.", "ratio"),
 		)
 	]
-	for path, one in file_systems(paths, _SECONDS)[0].items():
+	for path, one in file_systems(paths, within(_SECONDS))[0].items():
 		labels = [sanitize(mount_point(path))]
 		size.add_metric(labels, one.size_bytes)
 		used.add_metric(labels, round(one.used_pct / 100, 4))

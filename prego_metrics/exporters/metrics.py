@@ -17,9 +17,10 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from prego_metrics import __version__
-from prego_metrics.agent.base.errors import NotSent, TooLate
+from prego_metrics.agent.base.errors import NotSent
 from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.base.time_limits import folder_in_time
+from prego_metrics.agent.bench.queues import TOGETHER_SECONDS
 from prego_metrics.agent.collectors.census import Census
 from prego_metrics.agent.collectors.tenant_count import count_tenants
 from prego_metrics.agent.config.config import Config
@@ -30,8 +31,9 @@ from prego_metrics.exporters.queues import queue_metrics
 from prego_metrics.tenants.usage.reader import SiteSizes, opened_to_read
 from prego_metrics.tenants.usage.store import StoreError
 
-# A scraper waits for ten seconds by default. A count that is late has used half of them on the file system where the
-# store is, so the store is not asked: at most 9.5 s for the count, other file systems and Redis together.
+# A scraper waits for ten seconds by default. All parts together have nine; a part that comes when they are over is
+# left out.
+_ALL_SECONDS = 9.0
 COUNT_SECONDS = 5.0
 _STORE_SECONDS = 3.0
 
@@ -59,24 +61,28 @@ class _Node(Collector):
 
 	def collect(self) -> Iterable[Metric]:
 		config, state = self._config, self._state
+		give_up_at = time.monotonic() + _ALL_SECONDS
+
+		def within(seconds: float) -> float:
+			return max(0.0, min(seconds, give_up_at - time.monotonic()))
+
 		yield InfoMetricFamily("prego_build", "Version of prego_metrics.", {"version": __version__})
 		if config.node_id:
 			yield InfoMetricFamily("prego_node", "ID of this node.", {"node_id": sanitize(config.node_id)})
 		census: Census | None = None
-		sites_hang = False
 		try:
 			sites = config.bench.sites
-			census = folder_in_time(lambda: count_tenants(config, state.site_marks), sites, COUNT_SECONDS)
-		except NotSent as error:
-			# The gap says it, and `prego_push_consecutive_failures` counts it.
-			sites_hang = isinstance(error, TooLate)
+			census = folder_in_time(
+				lambda: count_tenants(config, state.site_marks), sites, within(COUNT_SECONDS)
+			)
+		except NotSent:
+			pass  # the gap says it, and `prego_push_consecutive_failures` counts it
 		else:
 			yield from _tenants(census, config.tenant_series)
-		if not sites_hang:
-			yield from _tenant_sizes(config)
+		yield from _tenant_sizes(config, within(_STORE_SECONDS))
 		yield from _pushed_ratios(self._fresh_payload())
-		yield from host_metrics(config, census)
-		yield from queue_metrics(config.bench)
+		yield from host_metrics(config, census, within)
+		yield from queue_metrics(config.bench, within(TOGETHER_SECONDS))
 		yield from _pushes(config, state)
 
 	def _fresh_payload(self) -> Mapping[str, object]:
@@ -99,12 +105,12 @@ def _tenants(census: Census, max_series: int) -> Iterable[Metric]:
 	yield family
 
 
-def _tenant_sizes(config: Config) -> Iterable[Metric]:
+def _tenant_sizes(config: Config, seconds: float) -> Iterable[Metric]:
 	"""Give the sizes of the largest sites, `tenant_series` of them; none where the store cannot be read."""
 	if not config.tenant_series:
 		return
 	try:
-		rows = folder_in_time(lambda: _largest(config), config.bench.sites, _STORE_SECONDS)
+		rows = folder_in_time(lambda: _largest(config), config.bench.sites, seconds)
 	except (StoreError, NotSent):
 		return  # a gap is honest
 	several_benches = len({row.bench for row in rows}) > 1

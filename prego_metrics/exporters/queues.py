@@ -14,9 +14,9 @@ from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.agent.bench.queues import RqQueue, read_queues
 
 
-def queue_metrics(bench: Bench) -> Iterable[Metric]:
+def queue_metrics(bench: Bench, seconds: float) -> Iterable[Metric]:
 	"""Give each queue of this bench: jobs that wait and failed, the oldest waiting one, living workers."""
-	queues = _queues(bench)
+	queues = _queues(bench, seconds)
 	for name, meaning, values in (
 		("jobs_waiting", "Jobs that wait for a worker.", [queue.waiting for queue in queues]),
 		("jobs_failed", "Failed jobs that RQ still keeps.", [queue.failed for queue in queues]),
@@ -35,8 +35,8 @@ def queue_metrics(bench: Bench) -> Iterable[Metric]:
 			yield family
 
 
-def _queues(bench: Bench) -> list[RqQueue]:
+def _queues(bench: Bench, seconds: float) -> list[RqQueue]:
 	try:
-		return read_queues(bench, read_common_config(bench))
+		return read_queues(bench, read_common_config(bench), seconds)
 	except (ImportError, OSError, ValueError, NotSent):
 		return []  # no redis-py in this Python, or no Redis

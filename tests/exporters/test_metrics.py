@@ -169,13 +169,13 @@ def test_sites_that_are_not_counted_in_time_are_a_gap_and_the_rest_is_there(
 	over = threading.Event()
 	monkeypatch.setattr(exporter, "COUNT_SECONDS", 0.2)
 	monkeypatch.setattr(exporter, "count_tenants", lambda config, marks: over.wait(20))
-	asked: list[Config] = []
-	monkeypatch.setattr(exporter, "_largest", lambda config: asked.append(config) or [])
+	# What comes after it has the rest of the time that a scrape has: too little for a store that hangs too.
+	monkeypatch.setattr(exporter, "_ALL_SECONDS", 0.5)
+	monkeypatch.setattr(exporter, "_largest", lambda config: over.wait(20))
 	began = time.monotonic()
 	found = samples(openmetrics(config_of(bench_folder), State(), now=NOW))
 	over.set()
-	assert time.monotonic() - began < 10
-	assert asked == []  # the store is on the file system that hangs
+	assert time.monotonic() - began < 3
 	assert ("prego_tenants", ()) not in found
 	assert ("prego_memory_total_bytes", ()) in found and ("prego_push_interval_seconds", ()) in found
 

@@ -16,7 +16,7 @@ from prego_metrics.agent.light_typing import Any, NamedTuple
 
 REDIS_SECONDS = 2.0
 # For all questions together, since each of them may take REDIS_SECONDS.
-_TOGETHER_SECONDS = 2.5
+TOGETHER_SECONDS = 2.5
 _QUEUES = "rq:queues"
 
 
@@ -55,11 +55,13 @@ def redis_connection(common: Mapping[str, object], key: str) -> Any:
 	return redis.from_url(url, **options)
 
 
-def read_queues(bench: Bench, common: Mapping[str, object]) -> list[RqQueue]:
+def read_queues(
+	bench: Bench, common: Mapping[str, object], seconds: float = TOGETHER_SECONDS
+) -> list[RqQueue]:
 	"""Return the queues that have ever had a job, each of another name: without this bench's prefix where that is free.
 
-	Raises TooLate, ImportError without redis-py, ValueError without a usable `redis_queue`, and OSError if
-	Redis does not answer.
+	All questions together have `seconds`. Raises TooLate, ImportError without redis-py, ValueError without a usable
+	`redis_queue`, and OSError if Redis does not answer.
 	"""
 	connection = redis_connection(common, "redis_queue")
 	import redis
@@ -69,7 +71,7 @@ def read_queues(bench: Bench, common: Mapping[str, object]) -> list[RqQueue]:
 		return [read_queue(name, connection) for name in names]
 
 	try:
-		queues = in_time(ask, _TOGETHER_SECONDS, coded("database_late", seconds=f"{_TOGETHER_SECONDS:g}"))
+		queues = in_time(ask, seconds, coded("database_late", seconds=f"{seconds:.3g}"))
 	except redis.exceptions.RedisError as error:
 		raise OSError(type(error).__name__) from None
 	finally:

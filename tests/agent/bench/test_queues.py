@@ -15,7 +15,6 @@ import pytest
 from push_processes import wait_until
 
 from prego_metrics.agent.base.errors import TooLate
-from prego_metrics.agent.bench import queues
 from prego_metrics.agent.bench.locate import Bench, open_bench
 from prego_metrics.agent.bench.queues import read_queues
 from prego_metrics.exporters.queues import queue_metrics
@@ -109,17 +108,14 @@ def test_a_redis_that_is_not_there_is_an_error_at_once(bench: Bench, tmp_path: P
 	assert time.monotonic() - began < 1
 
 
-def test_a_redis_that_hangs_costs_the_queues_and_a_few_seconds(
-	bench: Bench, bench_folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_redis_that_hangs_costs_the_queues_and_a_few_seconds(bench: Bench, bench_folder: Path) -> None:
 	with socket.create_server(("127.0.0.1", 0)) as silent:
 		url = f"redis://127.0.0.1:{silent.getsockname()[1]}"
 		began = time.monotonic()
 		with pytest.raises(OSError):
 			read_queues(bench, {"redis_queue": url})
-		monkeypatch.setattr(queues, "_TOGETHER_SECONDS", 0.2)
 		with pytest.raises(TooLate):
-			read_queues(bench, {"redis_queue": url})
+			read_queues(bench, {"redis_queue": url}, 0.2)
 		(bench_folder / "sites" / "common_site_config.json").write_text(f'{{"redis_queue": "{url}"}}')
-		assert list(queue_metrics(bench)) == []
+		assert list(queue_metrics(bench, 0.2)) == []
 		assert time.monotonic() - began < 4
