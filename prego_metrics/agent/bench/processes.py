@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import os
+import shlex
 
 from prego_metrics.agent.base.kernel import flock_holder, is_locked, process_started_at
 from prego_metrics.agent.base.messages import Message, message
+from prego_metrics.agent.base.sanitize import sanitize
 from prego_metrics.agent.bench.locate import Bench
 
 
 def is_scheduler_running(bench: Bench) -> bool | None:
 	"""Tell whether a process holds the lock of Frappe's scheduler; None where that cannot be seen.
 
-	Of filelock 3.20.4 on, the file of the lock goes with the scheduler. It is not there in a container beside that of
-	the scheduler either, but that has nothing in it that would run the bench's processes.
+	From filelock 3.20.4 on, the lock file is deleted when the scheduler ends. Where it is missing, the scheduler is
+	known to be stopped only if its Frappe makes such a file, and its processes are run from this folder: a container
+	beside the scheduler's has neither the file nor anything that runs processes.
 	"""
 	lock = _scheduler_lock(bench)
 	try:
 		os.stat(lock)
 	except FileNotFoundError:
-		return False if _runs_here(bench) else None
+		return False if _makes_lock(bench) and _runs_here(bench) else None
 	except OSError:
 		return None
 	return is_locked(lock)
@@ -43,6 +46,17 @@ def _scheduler_lock(bench: Bench) -> str:
 	return os.path.join(bench.root, "config", "scheduler_process")
 
 
+def _makes_lock(bench: Bench) -> bool:
+	"""Tell whether the bench's Frappe locks a file while its scheduler runs, as it does since March 2024."""
+	try:
+		with open(
+			os.path.join(bench.root, "apps/frappe/frappe/utils/scheduler.py"), encoding="utf-8"
+		) as file:
+			return "scheduler_process" in file.read(1 << 20)
+	except (OSError, ValueError):
+		return False
+
+
 def _runs_here(bench: Bench) -> bool:
 	"""Tell whether supervisor, systemd or `bench start` runs the bench's processes from this folder."""
 	runners = ("config/supervisor.conf", "config/systemd", "Procfile")
@@ -59,7 +73,7 @@ def how_to_restart(bench: Bench) -> Message:
 	if os.path.exists(os.path.join(config, "supervisor.conf")):
 		return message("`bench restart`")
 	if os.path.isdir(os.path.join(config, "systemd")):
-		name = os.path.basename(bench.root)
+		name = shlex.quote(sanitize(os.path.basename(bench.root)))
 		return message("`sudo systemctl restart {name}-web.target {name}-workers.target`", name=name)
 	if os.path.exists(os.path.join(bench.root, "Procfile")):
 		# Every bench has this file, one that the operator's own services run too.

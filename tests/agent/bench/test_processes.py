@@ -36,10 +36,15 @@ def test_without_the_file_of_its_lock_no_scheduler_runs_where_something_runs_the
 ) -> None:
 	bench = open_bench(str(bench_folder))
 	(bench_folder / "config").mkdir(exist_ok=True)
+	source = bench_folder / "apps/frappe/frappe/utils/scheduler.py"
+	source.parent.mkdir(parents=True, exist_ok=True)
+	source.write_text('lock_path = os.path.join(get_bench_path(), "config", "scheduler_process")')
 	assert is_scheduler_running(bench) is None
 	path = bench_folder / runner
 	path.mkdir() if runner.endswith("/") else path.touch()
 	assert is_scheduler_running(bench) is False
+	source.write_text("")  # a Frappe of before March 2024 makes no such file
+	assert is_scheduler_running(bench) is None
 	(bench_folder / "config/scheduler_process").symlink_to("scheduler_process")
 	assert is_scheduler_running(bench) is None
 
@@ -71,3 +76,12 @@ def test_a_bench_is_restarted_by_what_runs_it(bench_folder: Path, files: list[st
 		path = bench_folder / name
 		path.mkdir() if name.endswith("/") else path.touch()
 	assert how_to_restart(bench).startswith(beginning)
+
+
+def test_the_name_of_a_bench_is_quoted_in_the_command_for_root(tmp_path: Path) -> None:
+	folder = tmp_path / "x\x1b[31m;id;"
+	(folder / "sites").mkdir(parents=True)
+	(folder / "sites/apps.txt").write_text("frappe\n")
+	(folder / "config/systemd").mkdir(parents=True)
+	command = str(how_to_restart(open_bench(str(folder))))
+	assert command.isprintable() and ";id;'-web.target" in command
