@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 
-from prego_metrics.agent.base.errors import PregoMetricsError, fault_of
+from prego_metrics.agent.base.errors import NotSent, fault_of
 from prego_metrics.agent.base.messages import coded
 from prego_metrics.agent.bench.locate import Bench
 from prego_metrics.doctor import (
@@ -101,7 +101,7 @@ def examine(
 
 	`announce` is called with the name of each check before it is made. Without `connect`, which returns the
 	bench's Frappe, the checks that ask it are skipped; on a bench without this app those of Frappe are left out.
-	A fault in one check is its finding. A PregoMetricsError ends them: the bench cannot be examined.
+	A fault in one check is its finding. NotSent ends them: the bench cannot be read.
 	"""
 	node = Examination(bench, environ, online, connect)
 	for group, checks in GROUPS.items():
@@ -120,8 +120,8 @@ def _finding(node: Examination, group: str, check: Callable[[Examination], Findi
 		return found(SKIP, "this bench does not have the app, so its Frappe does not push")
 	try:
 		return check(node)
-	except PregoMetricsError:
+	except NotSent:
 		raise
 	except Exception as error:  # noqa: BLE001 - a fault in one check must not hide what the others find
 		fault = fault_of(error)
-		return found(FAIL, coded("check_failed", fault=fault), "report it")
+		return found(FAIL, coded("check_failed", fault=fault), "report it to the developers of prego_metrics")

@@ -35,7 +35,7 @@ def tenant_figures(node: Examination) -> Finding:
 		if wanted and _is_new(node):
 			return found(
 				SKIP,
-				"no usage scan has run yet: Frappe starts the first within an hour, `prego-metrics tenants --scan` now",
+				"no usage scan has run yet: Frappe starts the first within an hour; to scan now, run `prego-metrics tenants --scan`",
 			)
 		never = message("no usage scan has run yet")
 		return Finding(WARN, never, action) if wanted else Finding(SKIP, never)

@@ -65,7 +65,7 @@ def triggers(node: Examination) -> Finding:
 	if timer:
 		unit = timer.removesuffix(".timer")
 		again = message(
-			"run: sudo systemctl start {unit}.timer; if it runs, see: journalctl -u {unit}", unit=unit
+			"run `sudo systemctl start {unit}.timer`; if it runs, see `journalctl -u {unit}`", unit=unit
 		)
 		start = message("{again}. Also: {start}", again=again, start=start)
 	if not alive:
@@ -265,7 +265,12 @@ def last_push(node: Examination) -> Finding:
 			"find out what killed it: out of memory (`journalctl -k`), a limit of its unit, container or worker, or a "
 			"reboot. Then run: prego-metrics push"
 		)
-	if code_of(status.last.error) == "key_with_timer_only" and status.verdict != STALE:
+	if (
+		code_of(status.last.error) == "key_with_timer_only"
+		and status.last.trigger == "manual"
+		and status.verdict not in (NEVER, STALE)
+		and "timer" in alive_triggers(node)
+	):
 		return Finding(WARN, status.sentence, message("nothing: the timer pushes within a minute"))
 	code = code_of(status.last.error) or (STALE if status.verdict == STALE else "")
 	return Finding(FAIL, status.sentence, action, code)

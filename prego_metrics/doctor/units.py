@@ -65,7 +65,7 @@ def _that_cannot_write_metrics(node: Examination, texts: Mapping[Path, str]) -> 
 	if not file or node.config.hardened:
 		return []
 	return [
-		message("{unit} may not write {file}", unit=sanitize(str(unit)), file=sanitize(file))
+		message("{unit} cannot write {file}", unit=sanitize(str(unit)), file=sanitize(file))
 		for unit, text in texts.items()
 		if "PREGO_METRICS_HARDENED=1" not in text and not may_write(text, os.path.dirname(file))
 	]

@@ -156,8 +156,15 @@ def test_a_push_without_the_key_in_hardened_mode_is_left_to_the_timer(
 ) -> None:
 	now = time.time()
 	by_hand = DELIVERED._replace(
-		outcome="not_sent", payload=None, error=coded("key_with_timer_only"), at=now - 5
+		trigger="manual", outcome="not_sent", payload=None, error=coded("key_with_timer_only"), at=now - 5
 	)
+	remember(bench, DELIVERED._replace(at=now - 70), by_hand)
+	assert judge(bench, environ, "last_push").state == "fail"  # no timer has run
+	tick(bench, "timer")
+	remember(bench, by_hand)
+	assert judge(bench, environ, "last_push").state == "fail"  # nothing was ever delivered
+	remember(bench, DELIVERED._replace(at=now - 70), by_hand._replace(trigger="timer"))
+	assert judge(bench, environ, "last_push").code == "key_with_timer_only"  # the timer has no key either
 	remember(bench, DELIVERED._replace(at=now - 70), by_hand)
 	check = judge(bench, environ, "last_push")
 	assert (check.state, check.action) == ("warn", "nothing: the timer pushes within a minute")

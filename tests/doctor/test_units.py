@@ -56,7 +56,7 @@ def test_a_timer_that_stopped_is_to_be_started(
 ) -> None:
 	install_units(unit_folder, idle_bench, tmp_path / "key")
 	tick(idle_bench, "timer", ago=4000)
-	again = "run: sudo systemctl start prego-metrics.timer; if it runs, see: journalctl -u prego-metrics"
+	again = "run `sudo systemctl start prego-metrics.timer`; if it runs, see `journalctl -u prego-metrics`"
 	assert "systemctl" not in examined(idle_bench, "triggers").action
 	enable("prego-metrics.timer")
 	check = examined(idle_bench, "triggers")
@@ -107,7 +107,7 @@ def test_units_that_were_made_before_the_metrics_file_was_set_are_a_warning(
 	check = examined(idle_bench, "units")
 	assert check.state == "warn" and "prego-metrics systemd" in check.action
 	names = ("prego-metrics.service", "prego-metrics-change.service")
-	assert check.seen == "; ".join(f"{unit_folder}/{name} may not write {file}" for name in names)
+	assert check.seen == "; ".join(f"{unit_folder}/{name} cannot write {file}" for name in names)
 	for name in names:
 		drop_in = unit_folder / f"{name}.d"
 		drop_in.mkdir()
