@@ -203,6 +203,8 @@ def make_user(site: str, email: str, *roles: str) -> None:
 		"doctype": "User",
 		"email": email,
 		"first_name": "Test",
+		# What the tests read, whatever the site speaks.
+		"language": "en",
 		"send_welcome_email": 0,
 		"enabled": 1,
 		"user_type": "System User",
