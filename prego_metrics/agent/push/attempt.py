@@ -33,7 +33,7 @@ def attempt(
 	give_up_at: float,
 	regular: bool,
 ) -> tuple[Result, State, Message | None]:
-	"""Count, sample and send; `give_up_at` is of the monotonic clock, `regular` not only for a changed count.
+	"""Count, sample and send; `give_up_at` is of the monotonic clock; `regular`: due by time, not only since the count changed.
 
 	Returns how it ended, the state so far, and that the state's file system hangs, if it does.
 	"""

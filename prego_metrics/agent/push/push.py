@@ -75,7 +75,7 @@ def push(bench: Bench, request: Request, environ: Mapping[str, str] | None = Non
 	except TooLate as error:
 		result = _late(error, request)
 	warnings = (*config.warnings, *config.defaults_applied(request.needed_settings), *result.warnings)
-	if request.is_tick and code_of(result.not_written) != "state_late":
+	if request.is_tick and _folder_answers(result):
 		outcome = result.outcome
 		not_written = write_in_time(
 			lambda: folder.write_tick(_tick(config, request.trigger, outcome, environ)), folder
@@ -83,8 +83,9 @@ def push(bench: Bench, request: Request, environ: Mapping[str, str] | None = Non
 		if not_written and not result.not_written:
 			result = result._replace(not_written=not_written)
 			warnings += (not_written,)
-	notes_mode = config.bench_in_maintenance or result.outcome != NOT_DUE
-	if notes_mode and code_of(result.not_written) != "state_late":
+	# A mode that ended is found out by the next push: a run that is not due reads no more than it must.
+	may_have_new_mode = config.bench_in_maintenance or result.outcome != NOT_DUE
+	if may_have_new_mode and _folder_answers(result):
 		from prego_metrics.agent.state.maintenance import note_frappe_mode
 
 		write_in_time(lambda: note_frappe_mode(folder, config.bench_in_maintenance, time.time()), folder)
@@ -135,7 +136,7 @@ def dry_run(bench: Bench, environ: Mapping[str, str] | None = None) -> Result:
 
 
 def _push_if_due(config: Config, folder: StateFolder, request: Request, environ: Mapping[str, str]) -> Result:
-	"""Judge whether a push is due, take the lock, judge again, push and record."""
+	"""Check whether a push is due, take the lock, check again, push and record."""
 	if request.trigger == "frappe" and not config.scheduler_pushes:
 		return Result(NOT_DUE, time.time())
 	wait = wait_before_push(config, folder, request) if request.if_due else Wait(0.0, regular=True)
@@ -172,11 +173,10 @@ def _push_under_lock(
 	give_up_at: float,
 	no_lock: Message | None,
 ) -> Result:
-	"""Read the state, judge again whether the push is due, mark it as begun, try it and record how it ended.
+	"""Read the state, check again whether the push is due, mark it as begun, try it and record how it ended.
 
 	`give_up_at` is of the monotonic clock; `no_lock` says why the file system gave no lock.
 	"""
-	from prego_metrics.agent.push.attempt import attempt
 	from prego_metrics.agent.push.record import read_under_lock, record_push
 	from prego_metrics.agent.state.begun_push import BegunPush
 
@@ -191,6 +191,8 @@ def _push_under_lock(
 	elif request.if_due and not is_due(config, folder, state, request, wait):
 		return Result(NOT_DUE, time.time())
 	else:
+		from prego_metrics.agent.push.attempt import attempt
+
 		if no_lock is None:
 			write_in_time(lambda: folder.make_mark(begun.file_name), folder, give_up_at)
 		result, state, state_hangs = attempt(
@@ -210,6 +212,11 @@ def _late(error: TooLate, request: Request) -> Result:
 	return Result(
 		NOT_SENT, time.time(), error=error.message, not_written=error.message, scheduled=request.if_due
 	)
+
+
+def _folder_answers(result: Result) -> bool:
+	"""Tell whether the state folder may be written again: one that hung is not waited for twice."""
+	return code_of(result.not_written) != "state_late"
 
 
 def _tick(config: Config, trigger: str, outcome: str, environ: Mapping[str, str]) -> Tick:
