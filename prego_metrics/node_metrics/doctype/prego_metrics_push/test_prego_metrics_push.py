@@ -176,7 +176,7 @@ class TestPregoMetricsPush(FrappeTestCase):
 		self.assertEqual(
 			sorted(notified), [user for user in notifications.recipients() if is_notifications_enabled(user)]
 		)
-		title = "Prego Metrics: Node test-node: pushes fail"
+		title = "Prego Metrics: Node test-node: pushes are failing"
 		self.assertEqual(frappe.db.count("Error Log", {"method": title}), 1)
 
 	def test_a_log_that_cannot_be_written_silences_nobody(self):
@@ -218,5 +218,5 @@ class TestPregoMetricsPush(FrappeTestCase):
 				frappe.db.set_value("Notification", name, "enabled", 1)
 			frappe.db.commit()  # nosemgrep: frappe-manual-commit -- what was changed must be put back
 			frappe.clear_cache(doctype=DOCTYPE)
-		self.assertEqual((sent, logged), (["Node test-node: pushes fail"], []))
+		self.assertEqual((sent, logged), (["Node test-node: pushes are failing"], []))
 		self.assertEqual(self.names(), [push(1).id])

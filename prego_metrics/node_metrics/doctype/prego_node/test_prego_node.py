@@ -103,7 +103,9 @@ class TestPregoNode(FrappeTestCase):
 
 	def test_frappe_sees_the_parameters_of_a_method_and_not_the_settings(self) -> None:
 		self.assertEqual(list(inspect.signature(api.tenant_sizes).parameters), ["days", "top", "contains"])
-		self.assertEqual(set(api.tenant_sizes.__annotations__), {"days", "top", "contains", "return"})
+		# What Frappe wraps around it has none itself on Python 3.14, and checks by those below.
+		checked = inspect.unwrap(api.tenant_sizes, stop=lambda method: bool(method.__annotations__))
+		self.assertEqual(set(checked.__annotations__), {"days", "top", "contains", "return"})
 		for method in vars(api).values():
 			if getattr(method, "__module__", None) == api.__name__:
 				self.assertIn(method, frappe.whitelisted)

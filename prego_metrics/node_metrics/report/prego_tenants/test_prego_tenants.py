@@ -164,7 +164,7 @@ class TestPregoScan(FrappeTestCase):
 		self.assertIn("a worker of the queue long scans", self.answer_where(queued=True, living=1))
 		self.assertIn("already running", self.answer_where(queued=False, living=1))
 		for queued in (True, False):
-			self.assertIn("no worker takes jobs", self.answer_where(queued=queued, living=0))
+			self.assertIn("the queue long has no worker", self.answer_where(queued=queued, living=0))
 		# `prego-metrics tenants --scan` needs no worker.
 		by_hand = self.answer_where(queued=False, living=0, under_way=True)
 		self.assertIn("already running", by_hand)
